@@ -1,0 +1,77 @@
+// Package consent asks the user of a desktop session whether an administrator may watch it.
+package consent
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A Decision is the user's answer. The zero value refuses.
+type Decision uint8
+
+// The decisions. Only [Granted] lets anybody watch.
+const (
+	Denied   Decision = iota // the user said No
+	Granted                  // the user said Yes
+	TimedOut                 // nobody answered in time
+	Closed                   // the user closed the question without an answer
+	Locked                   // the screen is locked: there is nobody to ask
+)
+
+// String names the decision in the words of the shadow package's reasons.
+func (d Decision) String() string {
+	switch d {
+	case Granted:
+		return "granted"
+	case TimedOut:
+		return "timeout"
+	case Closed:
+		return "closed"
+	case Locked:
+		return "locked"
+	}
+	return "denied"
+}
+
+// Why no answer could be had. An error always refuses, whatever decision came
+// with it; one that is neither of these means that the prompter itself failed.
+var (
+	ErrDisplay = errors.New("consent: display unreachable") // the session's X server could not be reached
+	ErrGone    = errors.New("consent: display went away")   // the X server ended while the user was being asked
+)
+
+// A Request is the question: who wants to see which session.
+type Request struct {
+	Admin    string        // who asks; text from outside, shown cleaned and cut
+	Host     string        // the name of this host
+	Replaces string        // the administrator who is watching now and whom a Yes would end; empty: nobody
+	Timeout  time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
+
+	Session    string // the session's id
+	Display    string // X display, ":1"
+	Xauthority string // file with the display's cookie; empty: none
+	User       string // account name of the session's user
+	UID        uint32
+	GID        uint32
+	Groups     []uint32 // supplementary groups
+}
+
+// A Prompter puts the question to the user. Ask returns when there is an
+// answer, when nothing can be asked, or soon after ctx ends (TimedOut if its
+// deadline passed, else ctx's cause); what it started has ended by then. It
+// must be safe for concurrent use.
+type Prompter interface {
+	Ask(ctx context.Context, r Request) (Decision, error)
+}
+
+// Func is a function as a Prompter. A nil Func refuses.
+type Func func(ctx context.Context, r Request) (Decision, error)
+
+// Ask calls f.
+func (f Func) Ask(ctx context.Context, r Request) (Decision, error) {
+	if f == nil {
+		return Denied, nil
+	}
+	return f(ctx, r)
+}

@@ -1,0 +1,96 @@
+package shadow
+
+// A Reason says why a request was refused or why a shadow ended. It is one
+// vocabulary for the control API, the audit lines, the metrics, the WebSocket
+// close reason and the exit message of shadowctl.
+type Reason string
+
+// The reasons. Those up to [SourceFailed] can refuse a request; the others end
+// a shadow that was granted ([SourceFailed], [SessionEnded] and [Shutdown] do both).
+const (
+	Disabled           Reason = "disabled"            // EnableSessionShadowing is 0, or the settings can't be read
+	Denied             Reason = "denied"              // the user said No
+	TimedOut           Reason = "timeout"             // the user said nothing in time
+	Closed             Reason = "closed"              // the user closed the question
+	Locked             Reason = "locked"              // the session is locked: nobody there to ask
+	NoUser             Reason = "no_user"             // nobody is logged on (a greeter, for example)
+	NoSession          Reason = "no_session"          // no such session
+	Wayland            Reason = "wayland"             // the session isn't an X11 session
+	PromptBusy         Reason = "prompt_busy"         // the user is being asked already
+	PromptFailed       Reason = "prompt_failed"       // the question could not be put
+	DisplayUnreachable Reason = "display_unreachable" // the session's X server could not be reached
+	NoPort             Reason = "no_port"             // no port left in the range
+	TLSConfig          Reason = "tls_config"          // ShadowingUseSSL is 1 and the certificate can't be used
+	SourceFailed       Reason = "source_failed"       // the RFB source is missing, or failed
+
+	Superseded      Reason = "superseded"       // another administrator was granted the session
+	SessionEnded    Reason = "session_ended"    // the X session ended
+	ViewerAbsent    Reason = "viewer_absent"    // nobody connected to the granted port in time
+	ViewerLeft      Reason = "viewer_left"      // the viewer disconnected
+	ViewerViolation Reason = "viewer_violation" // the viewer broke the protocol or the view-only rules
+	StoppedByUser   Reason = "stopped_by_user"  // the user stopped it
+	StoppedByAdmin  Reason = "stopped_by_admin" // an administrator stopped it, or gave up waiting
+	Shutdown        Reason = "shutdown"         // the daemon is going down
+)
+
+// Reasons lists every reason, in the order of the constants.
+func Reasons() []Reason {
+	return []Reason{
+		Disabled, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
+		DisplayUnreachable, NoPort, TLSConfig, SourceFailed,
+		Superseded, SessionEnded, ViewerAbsent, ViewerLeft, ViewerViolation, StoppedByUser, StoppedByAdmin, Shutdown,
+	}
+}
+
+// sentences are the words for people, one a reason.
+var sentences = map[Reason]string{
+	Disabled:           "session shadowing is switched off on this host",
+	Denied:             "the user said No",
+	TimedOut:           "the user did not answer in time",
+	Closed:             "the user closed the question",
+	Locked:             "the session is locked, so its user can't be asked",
+	NoUser:             "nobody is logged on to the session",
+	NoSession:          "there is no such session",
+	Wayland:            "the session isn't an X11 session",
+	PromptBusy:         "the user is being asked already",
+	PromptFailed:       "the user could not be asked",
+	DisplayUnreachable: "the session's display could not be reached",
+	NoPort:             "no port is left for another viewer",
+	TLSConfig:          "the certificate for wss can't be used",
+	SourceFailed:       "the session's picture can't be had",
+	Superseded:         "another administrator was granted the session",
+	SessionEnded:       "the session ended",
+	ViewerAbsent:       "no viewer connected in time",
+	ViewerLeft:         "the viewer disconnected",
+	ViewerViolation:    "the viewer sent something that isn't allowed",
+	StoppedByUser:      "the user stopped it",
+	StoppedByAdmin:     "an administrator stopped it",
+	Shutdown:           "the shadowing service is going down",
+}
+
+// Sentence is the reason in words, lower case and without a full stop.
+func (r Reason) Sentence() string {
+	if s, ok := sentences[r]; ok {
+		return s
+	}
+	return string(r)
+}
+
+// A Refusal is the error of [Manager.Shadow] for a request that was not granted.
+type Refusal struct {
+	Reason Reason
+	Detail string // more than the reason's sentence says, for the administrator; may be empty
+	Err    error  // what caused it; may be nil
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	s := "shadow: refused (" + string(r.Reason) + "): " + r.Reason.Sentence()
+	if r.Detail != "" {
+		s += ": " + r.Detail
+	}
+	return s
+}
+
+// Unwrap returns what caused the refusal.
+func (r *Refusal) Unwrap() error { return r.Err }

@@ -1,0 +1,137 @@
+package shadow
+
+import (
+	"context"
+	"time"
+)
+
+// A Session is a user's desktop session on this host.
+type Session struct {
+	ID         string   `json:"id"`                   // as logind or the session's broker names it
+	User       string   `json:"user"`                 // account name; empty: nobody is logged on
+	UID        uint32   `json:"uid"`                  // of User; children run as it
+	GID        uint32   `json:"-"`                    // primary group of User
+	Groups     []uint32 `json:"-"`                    // supplementary groups of User
+	Display    string   `json:"display"`              // X display, ":1"
+	Xauthority string   `json:"xauthority,omitempty"` // file with the display's cookie; empty: the display needs none
+	Type       string   `json:"type"`                 // "x11", "wayland", "tty", "mir"; empty counts as "x11"
+	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "lock-screen"; empty counts as "user"
+	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"
+	Locked     bool     `json:"locked"`               // logind's LockedHint
+}
+
+// Refusal says why s can't be shadowed, or "" if it can: wayland (any type
+// but x11), no_user (no user, or a greeter), session_ended (closing), locked,
+// display_unreachable (no display known).
+func (s *Session) Refusal() Reason {
+	switch {
+	case s.Type != "" && s.Type != "x11":
+		return Wayland
+	case s.User == "" || s.Class == "greeter" || s.Class == "lock-screen":
+		return NoUser
+	case s.State == "closing":
+		return SessionEnded
+	case s.Locked:
+		return Locked
+	case s.Display == "":
+		return DisplayUnreachable
+	}
+	return ""
+}
+
+// A Resolver knows the sessions of this host. It is called at every request
+// and must be safe for concurrent use.
+type Resolver interface {
+	// Session finds one session. An unknown id is a *Refusal with NoSession.
+	Session(ctx context.Context, id string) (*Session, error)
+	// Sessions lists all, those that can't be shadowed included.
+	Sessions(ctx context.Context) ([]*Session, error)
+}
+
+// A Request is an administrator's wish to see a session.
+type Request struct {
+	Session string `json:"session"`          // id of the session
+	Admin   string `json:"admin"`            // the administrator's name, shown to the user
+	Client  string `json:"client,omitempty"` // where the administrator sits, for the audit; may be empty
+}
+
+// A Grant is the answer to a request that the user said Yes to.
+type Grant struct {
+	ID      string    `json:"id"`
+	Session string    `json:"session"`
+	Admin   string    `json:"admin"`
+	URL     string    `json:"url"` // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Scheme  string    `json:"scheme"`
+	Host    string    `json:"host"` // this host's FQDN
+	Port    int       `json:"port"`
+	Token   string    `json:"token"`   // good for one connection
+	Expires time.Time `json:"expires"` // by when the viewer must have connected
+}
+
+// A State is a station in a shadow's life; see [Manager].
+type State string
+
+// The states.
+const (
+	Requested State = "requested" // being checked
+	Prompting State = "prompting" // the user is being asked
+	Granted   State = "granted"   // the port is open, no viewer yet
+	Viewing   State = "viewing"   // a viewer is connected
+	Ended     State = "ended"
+)
+
+// A Status describes a shadow that has not ended.
+type Status struct {
+	ID      string    `json:"id"`
+	Session string    `json:"session"`
+	User    string    `json:"user"`
+	Admin   string    `json:"admin"`
+	Client  string    `json:"client,omitempty"`
+	State   State     `json:"state"`
+	Port    int       `json:"port,omitempty"`
+	Viewer  string    `json:"viewer,omitempty"` // the viewer's address while viewing
+	Since   time.Time `json:"since"`            // when it entered State
+}
+
+// An Event is one step of a shadow, as the audit records it.
+type Event struct {
+	Time    time.Time `json:"time"`
+	Type    EventType `json:"type"`
+	ID      string    `json:"id"`
+	Session string    `json:"session"`
+	User    string    `json:"user,omitempty"`
+	Admin   string    `json:"admin"`
+	Client  string    `json:"client,omitempty"`
+	Port    int       `json:"port,omitempty"`
+	Viewer  string    `json:"viewer,omitempty"` // the viewer's address
+	Token   string    `json:"token,omitempty"`  // first digits of the token's SHA-256, never the token
+	Reason  Reason    `json:"reason,omitempty"` // of refused and ended
+	Detail  string    `json:"detail,omitempty"`
+
+	// Of ended, if there was a viewer.
+	Duration float64 `json:"seconds,omitempty"`  // how long it was viewed
+	Sent     int64   `json:"sent,omitempty"`     // bytes sent to the viewer
+	Received int64   `json:"received,omitempty"` // bytes received from the viewer
+	Dropped  int64   `json:"dropped,omitempty"`  // messages of the viewer that view-only dropped
+}
+
+// An EventType names a step.
+type EventType string
+
+// The steps. Every request begins with requested and finishes with exactly one
+// of refused and ended.
+const (
+	EventRequested EventType = "requested" // an administrator asks
+	EventPrompted  EventType = "prompted"  // the question is going to the user
+	EventGranted   EventType = "granted"   // the user said Yes and the port is open
+	EventRefused   EventType = "refused"   // not granted, with its reason
+	EventConnected EventType = "connected" // the viewer with the token is there
+	EventRejected  EventType = "rejected"  // somebody without the right token or origin was turned away
+	EventEnded     EventType = "ended"     // over, with its reason
+)
+
+// Settings are the VDA's two values, read at every request.
+type Settings struct {
+	EnableSessionShadowing bool // false refuses every request
+	ShadowingUseSSL        bool // true: wss with the certificate store's certificate
+}
