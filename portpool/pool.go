@@ -1,0 +1,217 @@
+package portpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// The range of a Pool that names none.
+const (
+	DefaultFirst = 6001
+	DefaultLast  = 6099
+)
+
+// A Pool hands out listeners on the ports First to Last. The zero Pool is
+// ready to use. It is safe for concurrent use; its fields must not be changed
+// after the first Listen. A Pool must not be copied.
+type Pool struct {
+	// Host is the IP address to listen on. Empty or "::" means all addresses,
+	// IPv4 and IPv6 (IPv4 alone where the host has no IPv6); "0.0.0.0" means
+	// all IPv4 addresses; anything else is that one address. Host names are
+	// refused.
+	Host string
+
+	// First and Last are the bounds of the range, both included. Zero means
+	// DefaultFirst and DefaultLast.
+	First, Last int
+
+	mu    sync.Mutex
+	taken map[int]*Listener // by port; who has the slot
+	last  int               // port handed out last; 0: none yet
+}
+
+// Listen binds a port of the range that neither this pool nor another program
+// has, and listens on it. The caller closes the listener.
+//
+// Ports are handed out in turn, not lowest first, so that the port of a shadow
+// that has just ended isn't the next one's: an old URL then finds nobody
+// listening rather than somebody else's viewer port.
+//
+// When no port is left the error is an [*ExhaustedError]. A range or address
+// that makes no sense, a port that this process may not bind, and an ended
+// context are other errors.
+func (p *Pool) Listen(ctx context.Context) (*Listener, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.listen(ctx)
+}
+
+// Replace is Listen for somebody who takes over from the owner of old. It
+// returns a listener on another port while there is one; when the range is
+// exhausted, the new listener inherits old's slot: old's port stays bound
+// throughout, so that nobody else can get it in between.
+//
+// If the slot is inherited, old is dead: its Accept returns [net.ErrClosed]
+// and its Close does nothing. Connections that it has accepted live on;
+// connections that nobody has accepted are reset, since they belong to the old
+// owner's URL. It makes no difference whether old still listens or is held.
+// Otherwise old is untouched, so the caller closes it in either case. A nil or
+// closed old makes Replace the same as Listen.
+func (p *Pool) Replace(ctx context.Context, old *Listener) (*Listener, error) {
+	if old != nil && old.pool != p {
+		return nil, errors.New("portpool: the listener to replace is from another pool")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l, err := p.listen(ctx)
+	if old == nil || !errors.Is(err, ErrExhausted) {
+		return l, err
+	}
+	l, err = old.inherit()
+	if err != nil {
+		// Closed meanwhile, or the port was lost: the slot is free.
+		p.forget(old)
+		return p.listen(ctx)
+	}
+	p.taken[l.port] = l
+	p.last = l.port
+	return l, nil
+}
+
+// InUse is how many slots are taken.
+func (p *Pool) InUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.taken)
+}
+
+// listen is Listen with p.mu held.
+func (p *Pool) listen(ctx context.Context) (*Listener, error) {
+	r, err := p.scope()
+	if err != nil {
+		return nil, err
+	}
+	size := r.last - r.first + 1
+	start := r.first
+	if p.last != 0 {
+		start = p.last + 1
+	}
+	exhausted := &ExhaustedError{First: r.first, Last: r.last}
+	for i := range size {
+		port := r.first + (start-r.first+i)%size
+		if p.taken[port] != nil {
+			exhausted.InUse++
+			continue
+		}
+		tcp, err := r.listen(ctx, port)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			exhausted.Held++
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("portpool: %w", err)
+		}
+		return p.take(port, tcp), nil
+	}
+	return nil, exhausted
+}
+
+// take gives the slot of port to a new listener. p.mu is held.
+func (p *Pool) take(port int, tcp *net.TCPListener) *Listener {
+	l := &Listener{pool: p, port: port, addr: tcp.Addr(), tcp: tcp}
+	if p.taken == nil {
+		p.taken = make(map[int]*Listener)
+	}
+	p.taken[port] = l
+	p.last = port
+	return l
+}
+
+// release frees l's slot, unless it is somebody else's by now.
+func (p *Pool) release(l *Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.forget(l)
+}
+
+// forget is release with p.mu held.
+func (p *Pool) forget(l *Listener) {
+	if p.taken[l.port] == l {
+		delete(p.taken, l.port)
+	}
+}
+
+// A scope is what a Pool's fields mean.
+type scope struct {
+	network     string // "tcp" (IPv4 and IPv6, or what the literal host says) or "tcp4"
+	host        string // "" for all addresses
+	first, last int
+}
+
+func (p *Pool) scope() (scope, error) {
+	s := scope{network: "tcp", first: p.First, last: p.Last}
+	if s.first == 0 {
+		s.first = DefaultFirst
+	}
+	if s.last == 0 {
+		s.last = DefaultLast
+	}
+	for _, port := range []int{s.first, s.last} {
+		if port < 1 || port > 65535 {
+			return s, fmt.Errorf("portpool: %d is not a port number; use 1 to 65535", port)
+		}
+	}
+	if s.first > s.last {
+		return s, fmt.Errorf("portpool: the range %d-%d is empty: its first port is above its last", s.first, s.last)
+	}
+	if p.Host == "" {
+		return s, nil
+	}
+	addr, err := netip.ParseAddr(p.Host)
+	if err != nil {
+		return s, fmt.Errorf("portpool: %q is not an IP address to listen on; use \"0.0.0.0\", \"::\" or an address of this host", p.Host)
+	}
+	switch addr = addr.Unmap(); addr {
+	case netip.IPv6Unspecified(): // as ""
+	case netip.IPv4Unspecified():
+		s.network = "tcp4" // "tcp" would take IPv6 as well
+	default:
+		s.host = addr.String()
+	}
+	return s, nil
+}
+
+// listen binds port and listens on it.
+func (s scope) listen(ctx context.Context, port int) (*net.TCPListener, error) {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false) // a multipath socket can't be held: shutdown(2) unbinds it
+	ln, err := lc.Listen(ctx, s.network, net.JoinHostPort(s.host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	return ln.(*net.TCPListener), nil
+}
+
+// ErrExhausted is what an [*ExhaustedError] is.
+var ErrExhausted = errors.New("portpool: no port left")
+
+// An ExhaustedError says that every port of the range is taken, and by whom.
+type ExhaustedError struct {
+	First, Last int // the range, both included
+	InUse       int // ports taken from this pool
+	Held        int // ports that other programs hold
+}
+
+// Error implements error.
+func (e *ExhaustedError) Error() string {
+	return fmt.Sprintf("%v in %d-%d: %d in use, %d held by other programs", ErrExhausted, e.First, e.Last, e.InUse, e.Held)
+}
+
+// Is reports whether target is [ErrExhausted].
+func (e *ExhaustedError) Is(target error) bool { return target == ErrExhausted }
