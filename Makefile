@@ -1,0 +1,46 @@
+# Needs Go, Node with npm, make, and on Debian or Ubuntu apt; the rest it gets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# What a virtual desktop needs, and what only tests need besides.
+DESKTOP := xvfb openbox xterm x11vnc xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
+TESTING := $(DESKTOP) chromium dbus tigervnc-standalone-server gcc libc6-dev
+
+NOVNC := internal/viewer/novnc/core/rfb.js
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: novnc ## build bin/shadowd and bin/shadowctl
+	go build -trimpath -o bin/ ./cmd/...
+
+novnc: $(NOVNC) ## fetch noVNC from npm, to be embedded
+
+$(NOVNC): internal/viewer/package-lock.json
+	cd internal/viewer && npm ci --ignore-scripts --no-audit --no-fund
+	rm -rf internal/viewer/novnc/*
+	cd internal/viewer/node_modules/@novnc/novnc && \
+		cp -R core vendor package.json AUTHORS LICENSE.txt $(CURDIR)/internal/viewer/novnc && \
+		mkdir $(CURDIR)/internal/viewer/novnc/docs && cp docs/LICENSE.* $(CURDIR)/internal/viewer/novnc/docs
+	rm -rf internal/viewer/node_modules
+	touch $@
+
+deps: ## install what the tests need and this machine lacks
+	@.ci/deps $(TESTING)
+
+demo: build ## a desktop and an administrator in one page (ONCE=1: without a person, ADDR=host:port)
+	@.ci/deps $(DESKTOP) $(if $(ONCE),chromium)
+	go build -trimpath -o bin/demo ./internal/demo
+	bin/demo $(if $(ADDR),-addr $(ADDR)) $(if $(ONCE),-once)
+
+test: deps novnc ## install what is needed, vet, staticcheck, and all tests with -race
+	test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go tool staticcheck ./...
+	go test -race ./...
+
+clean: ## remove what was built
+	rm -rf bin demo.png
+	find internal/viewer/novnc -mindepth 1 ! -name .gitkeep -delete
+
+.PHONY: help build novnc deps demo test clean
