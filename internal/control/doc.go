@@ -1,0 +1,38 @@
+// Package control is the control API of shadowd: HTTP/1.1 and JSON on a unix
+// socket, and its client.
+//
+//	POST   /v1/shadows       {"session","admin","client"?}; waits for the user; 201 and the grant
+//	GET    /v1/shadows       {"shadows": […]}
+//	GET    /v1/shadows/{id}  one of them
+//	DELETE /v1/shadows/{id}  ends it; 204
+//	GET    /v1/sessions      {"sessions": […]}, each with "shadowable" and, if false, "reason"
+//	GET    /v1/events        the audit as server-sent events, from now on
+//	GET    /metrics          Prometheus
+//	GET    /healthz          "ok"
+//
+// Errors are problem documents (RFC 9457); a refusal carries its reason, in the
+// vocabulary of the shadow package, as "reason".
+//
+// Who may ask is decided by the credentials that the kernel reports for the
+// other end of the connection: root, the daemon's own user, and the members of
+// one group.
+//
+// A server, with a *shadow.Manager as its engine:
+//
+//	ln, err := control.Listen("/run/shadowd/control.sock", "shadow-admins")
+//	if err != nil {
+//		return err
+//	}
+//	return control.Serve(ctx, ln, control.NewHandler(manager, control.Options{}))
+//
+// And its client:
+//
+//	grant, err := control.Client{}.Shadow(ctx, shadow.Request{Session: "2", Admin: `CORP\alice`})
+//	var problem *control.Problem
+//	switch {
+//	case errors.As(err, &problem) && problem.Reason != "":
+//		fmt.Println("refused:", problem.Reason)
+//	case err == nil:
+//		fmt.Println(grant.URL)
+//	}
+package control

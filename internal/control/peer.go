@@ -1,0 +1,61 @@
+package control
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// refuses says why the process at the other end of c may not use the API, or
+// nil. The kernel tells who it was when it connected (SO_PEERCRED) and which
+// groups it was in (SO_PEERGROUPS, unix(7)); so no name service is asked, and
+// the rule is the one that the file's mode enforces.
+func (l *Listener) refuses(c *net.UnixConn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	var groups []uint32
+	controlErr := raw.Control(func(fd uintptr) {
+		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
+			return
+		}
+		if l.group {
+			groups, err = peerGroups(int(fd))
+		}
+	})
+	switch {
+	case controlErr != nil:
+		return controlErr
+	case err != nil:
+		return fmt.Errorf("who is asking can't be told: %w", err)
+	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()):
+		return nil
+	case l.group && (cred.Gid == l.gid || slices.Contains(groups, l.gid)):
+		return nil
+	}
+	return fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+}
+
+// peerGroups lists the supplementary groups of the process that connected.
+func peerGroups(fd int) ([]uint32, error) {
+	groups := make([]uint32, 64)
+	for {
+		size := uint32(len(groups)) * 4
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
+			uintptr(unsafe.Pointer(unsafe.SliceData(groups))), uintptr(unsafe.Pointer(&size)), 0)
+		switch {
+		case errno == 0:
+			return groups[:size/4], nil
+		case errno == unix.ERANGE && int(size/4) > len(groups): // size is what it takes
+			groups = make([]uint32, size/4)
+		default:
+			return nil, errno
+		}
+	}
+}

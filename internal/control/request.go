@@ -1,0 +1,107 @@
+package control
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"vda.internal/shadow"
+)
+
+// maxName is how many bytes a name in a request may have.
+const maxName = 256
+
+// readRequest reads the body of POST /v1/shadows.
+func readRequest(w http.ResponseWriter, r *http.Request) (shadow.Request, *Problem) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return shadow.Request{}, statusProblem(http.StatusUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return shadow.Request{}, statusProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
+	}
+	if err != nil {
+		return shadow.Request{}, statusProblem(http.StatusBadRequest, "the body could not be read: %v", err)
+	}
+	req, err := parseRequest(body)
+	if err != nil {
+		return shadow.Request{}, statusProblem(http.StatusBadRequest, "%v", err)
+	}
+	return req, nil
+}
+
+// parseRequest reads a request strictly: one object with exactly the known
+// members, each at most once, each a clean string. encoding/json by itself
+// would take names in any case, the last of several, and broken UTF-8.
+func parseRequest(body []byte) (shadow.Request, error) {
+	var req shadow.Request
+	if !utf8.Valid(body) {
+		return req, errors.New("the body isn't UTF-8")
+	}
+	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
+		return req, fmt.Errorf("the body isn't valid JSON: %v", err)
+	}
+	fields := map[string]*string{"session": &req.Session, "admin": &req.Admin, "client": &req.Client}
+	seen := map[string]bool{}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS}`)
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return req, err
+		}
+		name, _ := t.(string)
+		dst, ok := fields[name]
+		if !ok {
+			return req, fmt.Errorf("%q is unknown: there are session, admin and client", cut(name))
+		}
+		if seen[name] {
+			return req, fmt.Errorf("%q is there twice", name)
+		}
+		seen[name] = true
+		if t, err = dec.Token(); err != nil {
+			return req, err
+		}
+		if *dst, ok = t.(string); !ok {
+			return req, fmt.Errorf("%q isn't a string", name)
+		}
+		if err := checkName(*dst); err != nil {
+			return req, fmt.Errorf("%q %v", name, err)
+		}
+	}
+	for _, name := range []string{"session", "admin"} {
+		if strings.TrimSpace(*fields[name]) == "" {
+			return req, fmt.Errorf("%q is missing or empty", name)
+		}
+	}
+	return req, nil
+}
+
+// checkName says what is wrong with a name from outside.
+func checkName(s string) error {
+	if len(s) > maxName {
+		return fmt.Errorf("has %d bytes; %d are allowed", len(s), maxName)
+	}
+	if i := strings.IndexFunc(s, unicode.IsControl); i >= 0 {
+		return fmt.Errorf("has a control character at byte %d", i)
+	}
+	return nil
+}
+
+// cut keeps an error message short.
+func cut(s string) string {
+	const most = 40
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

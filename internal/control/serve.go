@@ -1,0 +1,123 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"vda.internal/shadow"
+)
+
+const (
+	headerTimeout = 5 * time.Second  // for a request's header to arrive
+	idleTimeout   = 60 * time.Second // between two requests on a connection
+	drainTimeout  = 5 * time.Second  // for answers under way when Serve is to end
+	maxHeader     = 16 << 10         // bytes of a request's header
+)
+
+type peerKey struct{}
+
+// Serve answers on ln until ctx ends, then takes back the requests that still
+// wait, closes ln and returns when everything that it started has ended. The
+// error is nil then, else why ln failed.
+//
+// A connection that doesn't come from a [Listener], or whose other end the
+// Listener doesn't admit, gets 403 for every request.
+func Serve(ctx context.Context, ln net.Listener, h *Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup // the server and the metrics' reader
+	defer running.Wait()
+	defer cancel()
+
+	requests := &counted{next: authorized{h}}
+	defer requests.wait()
+	srv := &http.Server{
+		Handler:           requests,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
+		ReadHeaderTimeout: headerTimeout, // there is no ReadTimeout: it would cut off who waits for the user
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          h.errorLog,
+	}
+	running.Go(func() { h.metrics.follow(ctx) })
+	served := make(chan error, 1)
+	running.Go(func() { served <- srv.Serve(ln) })
+
+	select {
+	case err := <-served:
+		_ = srv.Close()
+		return err
+	case <-ctx.Done():
+	}
+	drain, stop := context.WithTimeout(context.Background(), drainTimeout)
+	defer stop()
+	if err := srv.Shutdown(drain); err != nil {
+		_ = srv.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// withPeer notes what the listener found out about the other end.
+func withPeer(ctx context.Context, c net.Conn) context.Context {
+	if p, ok := c.(*peerConn); ok {
+		return context.WithValue(ctx, peerKey{}, peer{p.refused})
+	}
+	return ctx
+}
+
+// A peer is who is at the other end.
+type peer struct{ refused error }
+
+// authorized lets admitted peers through to next.
+type authorized struct{ next http.Handler }
+
+func (a authorized) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p, ok := r.Context().Value(peerKey{}).(peer)
+	if !ok {
+		p.refused = errors.New("who is asking isn't known on this connection")
+	}
+	if p.refused != nil {
+		w.Header().Set("Connection", "close")
+		writeProblem(w, statusProblem(http.StatusForbidden, "%v", p.refused))
+		return
+	}
+	a.next.ServeHTTP(w, r)
+}
+
+// counted knows when no request is being answered any more, also after
+// http.Server.Close, which doesn't wait.
+type counted struct {
+	next http.Handler
+
+	mu      sync.Mutex
+	over    bool // no request begins any more
+	running sync.WaitGroup
+}
+
+func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		writeProblem(w, problemOf(&shadow.Refusal{Reason: shadow.Shutdown}))
+		return
+	}
+	c.running.Add(1)
+	c.mu.Unlock()
+	defer c.running.Done()
+	c.next.ServeHTTP(w, r)
+}
+
+// wait returns when the last request has been answered; none begins after that.
+func (c *counted) wait() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+	c.running.Wait()
+}
