@@ -93,6 +93,9 @@ func (p *Pool) InUse() int {
 
 // listen is Listen with p.mu held.
 func (p *Pool) listen(ctx context.Context) (*Listener, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("portpool: %w", err)
+	}
 	r, err := p.scope()
 	if err != nil {
 		return nil, err
@@ -190,7 +193,7 @@ func (p *Pool) scope() (scope, error) {
 // listen binds port and listens on it.
 func (s scope) listen(ctx context.Context, port int) (*net.TCPListener, error) {
 	var lc net.ListenConfig
-	lc.SetMultipathTCP(false) // a multipath socket can't be held: shutdown(2) unbinds it
+	lc.SetMultipathTCP(false) // what shutdown(2) leaves of a multipath listener is not documented
 	ln, err := lc.Listen(ctx, s.network, net.JoinHostPort(s.host, strconv.Itoa(port)))
 	if err != nil {
 		return nil, err
