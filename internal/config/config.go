@@ -1,0 +1,172 @@
+// Package config reads shadowd's configuration file, strictly: an unknown key
+// and a value that isn't allowed are errors which name the key, the line and
+// what is allowed, and all of a file's errors are told at once.
+//
+//	cfg, err := config.Load("") // the usual file; the defaults if there is none
+//	if err != nil {
+//		return err
+//	}
+//	fmt.Println(cfg.Ports.First, cfg.Ports.Last)
+//
+// The file is TOML; every key is optional. [Config.TOML] prints what counts.
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"vda.internal/shadow"
+)
+
+// DefaultPath is the file that counts unless another one is named.
+const DefaultPath = "/etc/xdl/shadowing.toml"
+
+// maxFile is how many bytes a file may have.
+const maxFile = 1 << 20
+
+// A Config is the content of the file, table by table. The comments in what
+// [Config.TOML] prints say what each key means and allows.
+type Config struct {
+	EnableSessionShadowing bool
+	ShadowingUseSSL        bool
+	Settings               string // "file"
+
+	Ports    Ports
+	Viewer   Viewer
+	Consent  Consent
+	Source   Source
+	TLS      TLS
+	Sessions Sessions
+	Control  Control
+	Log      Log
+}
+
+// Ports is where viewers connect.
+type Ports struct {
+	Listen string // IP address; "": all addresses, IPv4 and IPv6
+	First  int
+	Last   int // not below First
+}
+
+// Viewer is what is asked of a viewer.
+type Viewer struct {
+	Host           string // FQDN in the URL; "": the system's
+	Token          string // "required" or "optional"
+	ConnectTimeout time.Duration
+	Origins        []string // patterns as of path.Match for host or host:port
+}
+
+// Consent is how the user is asked.
+type Consent struct {
+	Prompter string // "x11", "exec", "deny" or "allow"
+	Timeout  time.Duration
+	Exec     []string // program and arguments, if Prompter is "exec"
+}
+
+// Source is where the picture comes from.
+type Source struct {
+	Kind   string // "x11vnc" or "dial"
+	X11VNC string // path of the program; "": found on PATH
+	Dial   string // "tcp:HOST:PORT" or "unix:/PATH", if Kind is "dial"
+}
+
+// TLS is where the certificate is.
+type TLS struct {
+	Dir string
+}
+
+// Sessions is how sessions are found.
+type Sessions struct {
+	Resolver string                 // "logind", "static" or "exec"
+	Exec     []string               // program and arguments, if Resolver is "exec"
+	Static   []shadow.StaticSession // the sessions, if Resolver is "static"
+}
+
+// Control is the control API.
+type Control struct {
+	Socket string
+	Group  string // besides root; "": nobody
+}
+
+// Log is where messages and the audit go.
+type Log struct {
+	Format string // "json" or "console"
+	Level  string // "trace", "debug", "info", "warn" or "error"
+	Audit  string // file for the audit lines; "": the log
+}
+
+// Default is what counts without a file.
+func Default() *Config {
+	return &Config{
+		EnableSessionShadowing: true,
+		Settings:               "file",
+		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
+		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second},
+		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second},
+		Source:                 Source{Kind: "x11vnc"},
+		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
+		Sessions:               Sessions{Resolver: "logind"},
+		Control:                Control{Socket: "/run/shadowd/control.sock"},
+		Log:                    Log{Format: "json", Level: "info"},
+	}
+}
+
+// Load reads the file at path. If path is empty it is DefaultPath, which may
+// be missing; a file that was named may not. What is wrong with the file's
+// content is an *[Error].
+func Load(path string) (*Config, error) {
+	name := path
+	if name == "" {
+		name = DefaultPath
+	}
+	data, err := read(name)
+	if path == "" && errors.Is(err, fs.ErrNotExist) {
+		return Default(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return parse(name, data)
+}
+
+// SettingsFrom returns a function that reads the VDA's two values from the
+// file at path, as [Load] does, each time it is called: for
+// shadow.Config.Settings. It is as strict about the rest of the file as Load,
+// so that a broken file refuses requests rather than counting in part.
+func SettingsFrom(path string) func(context.Context) (shadow.Settings, error) {
+	return func(context.Context) (shadow.Settings, error) {
+		c, err := Load(path)
+		if err != nil {
+			return shadow.Settings{}, err
+		}
+		return shadow.Settings{EnableSessionShadowing: c.EnableSessionShadowing, ShadowingUseSSL: c.ShadowingUseSSL}, nil
+	}
+}
+
+func read(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s isn't a regular file", name)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxFile {
+		return nil, fmt.Errorf("%s has more than %d bytes", name, maxFile)
+	}
+	return data, nil
+}

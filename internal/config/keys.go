@@ -1,0 +1,170 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"vda.internal/shadow"
+)
+
+// A key is one line of the file: its dotted name, what it means, and the field
+// of a Config that it stands for.
+type key struct {
+	name    string
+	comment string
+	value   value
+}
+
+// keys lists every key but sessions.static, in the order of the printed file,
+// bound to c.
+func (c *Config) keys() []key {
+	return []key{
+		{"EnableSessionShadowing", "0 switches session shadowing off; 1 is the default", flag{&c.EnableSessionShadowing}},
+		{"ShadowingUseSSL", "1: viewers connect with wss and the certificate in tls.dir; 0: with ws", flag{&c.ShadowingUseSSL}},
+		{"settings", "where the two values above are read, at every request: file", choice{&c.Settings, []string{"file"}}},
+
+		{"ports.listen", "address the viewers' ports are bound on; \"\" is every address, IPv4 and IPv6", text{&c.Ports.Listen, checkIP}},
+		{"ports.first", "the viewers' ports", number{&c.Ports.First, 1, 65535}},
+		{"ports.last", "", number{&c.Ports.Last, 1, 65535}},
+
+		{"viewer.host", "FQDN in the URL; \"\" is the system's", text{&c.Viewer.Host, checkHost}},
+		{"viewer.token", "required | optional (for a client that can't carry one: the first connection on the port wins)", choice{&c.Viewer.Token, []string{"required", "optional"}}},
+		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, time.Second, 10 * time.Minute}},
+		{"viewer.origins", "web origins besides the request's own host: patterns such as \"director.corp\" or \"*.corp:8443\"", list{&c.Viewer.Origins, checkOrigins}},
+
+		{"consent.prompter", "x11 | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "exec", "deny", "allow"}}},
+		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, time.Second, 10 * time.Minute}},
+		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
+
+		{"source.kind", "x11vnc | dial", choice{&c.Source.Kind, []string{"x11vnc", "dial"}}},
+		{"source.x11vnc", "path of the program; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},
+		{"source.dial", "\"tcp:HOST:PORT\" or \"unix:/PATH\" for kind = \"dial\"", text{&c.Source.Dial, checkDial}},
+
+		{"tls.dir", "where shadowingcert.* and shadowingkey.* are", text{&c.TLS.Dir, checkPath}},
+
+		{"sessions.resolver", "logind | static | exec", choice{&c.Sessions.Resolver, []string{"logind", "static", "exec"}}},
+		{"sessions.exec", "program and arguments for resolver = \"exec\"", list{&c.Sessions.Exec, checkCommand}},
+
+		{"control.socket", "the control API", text{&c.Control.Socket, checkSocket}},
+		{"control.group", "a group besides root that may use it", text{&c.Control.Group, nil}},
+
+		{"log.format", "json | console", choice{&c.Log.Format, []string{"json", "console"}}},
+		{"log.level", "trace | debug | info | warn | error", choice{&c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}}},
+		{"log.audit", "file for the audit lines; \"\" is the log", text{&c.Log.Audit, checkFile}},
+	}
+}
+
+// staticKeys lists the keys of one [[sessions.static]], bound to s.
+func staticKeys(s *shadow.StaticSession) []key {
+	return []key{
+		{"id", "", text{&s.ID, checkNotEmpty}},
+		{"display", "", text{&s.Display, checkDisplay}},
+		{"user", "", text{&s.User, checkNotEmpty}},
+		{"xauthority", "", text{&s.Xauthority, checkFile}},
+	}
+}
+
+func checkNotEmpty(s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errors.New("may not be empty")
+	}
+	return nil
+}
+
+func checkIP(s string) error {
+	if _, err := netip.ParseAddr(s); s != "" && err != nil {
+		return fmt.Errorf(`%q isn't an IP address; allowed are one such as "0.0.0.0" or "::1", and ""`, s)
+	}
+	return nil
+}
+
+var hostPattern = regexp.MustCompile(`^(?i)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+func checkHost(s string) error {
+	if s == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(s); err == nil {
+		return fmt.Errorf("%q is an address; viewers are given a host name", s)
+	}
+	if len(s) > 253 || !hostPattern.MatchString(s) {
+		return fmt.Errorf(`%q isn't a host name; allowed is one such as "vda1.corp.example", and ""`, s)
+	}
+	return nil
+}
+
+func checkOrigins(patterns []string) error {
+	for _, p := range patterns {
+		if p == "" || strings.ContainsAny(p, "/ ") {
+			return fmt.Errorf(`%q isn't a pattern for HOST or HOST:PORT (without "https://" and path)`, p)
+		}
+		if _, err := path.Match(p, ""); err != nil {
+			return fmt.Errorf("%q isn't a pattern: a bracket or backslash is left open", p)
+		}
+	}
+	return nil
+}
+
+func checkCommand(command []string) error {
+	if len(command) > 0 && !filepath.IsAbs(command[0]) {
+		return fmt.Errorf("%q isn't an absolute path; the program is named by one", command[0])
+	}
+	return nil
+}
+
+func checkPath(s string) error {
+	if !filepath.IsAbs(s) {
+		return fmt.Errorf("%q isn't an absolute path", s)
+	}
+	return nil
+}
+
+func checkFile(s string) error {
+	if s != "" && !filepath.IsAbs(s) {
+		return fmt.Errorf(`%q isn't an absolute path; allowed are one, and ""`, s)
+	}
+	return nil
+}
+
+func checkSocket(s string) error {
+	const most = 107 // what sockaddr_un holds
+	if len(s) > most {
+		return fmt.Errorf("%q has %d bytes; a socket's path has at most %d", s, len(s), most)
+	}
+	return checkPath(s)
+}
+
+func checkDial(s string) error {
+	if s == "" {
+		return nil
+	}
+	network, addr, _ := strings.Cut(s, ":")
+	switch network {
+	case "unix":
+		return checkSocket(addr)
+	case "tcp":
+		host, port, err := net.SplitHostPort(addr)
+		n, numErr := strconv.Atoi(port)
+		if err == nil && host != "" && numErr == nil && 1 <= n && n <= 65535 {
+			return nil
+		}
+	}
+	return fmt.Errorf(`%q isn't allowed; allowed are "tcp:HOST:PORT" and "unix:/PATH"`, s)
+}
+
+var displayPattern = regexp.MustCompile(`^:[0-9]{1,5}(\.[0-9]{1,2})?$`)
+
+func checkDisplay(s string) error {
+	if !displayPattern.MatchString(s) {
+		return fmt.Errorf(`%q isn't a display of this host; allowed is one such as ":1"`, s)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// TOML writes c as a file, with a comment on every key. Loaded again it is c.
+func (c *Config) TOML() []byte {
+	var b strings.Builder
+	keys := c.keys()
+	table := ""
+	for _, k := range keys {
+		name := k.name
+		if t, rest, nested := strings.Cut(k.name, "."); nested {
+			if t != table {
+				c.endTable(&b, table)
+				fmt.Fprintf(&b, "\n[%s]\n", t)
+				table = t
+			}
+			name = rest
+		}
+		if k.comment != "" {
+			fmt.Fprintf(&b, "# %s\n", k.comment)
+		}
+		fmt.Fprintf(&b, "%s = %s\n", name, k.value.toml())
+	}
+	return []byte(b.String())
+}
+
+// endTable writes what follows a table's own keys.
+func (c *Config) endTable(b *strings.Builder, table string) {
+	if table != "sessions" {
+		return
+	}
+	for i := range c.Sessions.Static {
+		fmt.Fprintf(b, "\n[[%s]]\n", staticKey)
+		for _, k := range staticKeys(&c.Sessions.Static[i]) {
+			fmt.Fprintf(b, "%s = %s\n", k.name, k.value.toml())
+		}
+	}
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// A value is a field of a Config as the file has it.
+type value interface {
+	set(v any) error // v is what go-toml makes of a value; the error says what is allowed
+	toml() string    // as the file would have it
+}
+
+// flag is 0 or 1, as the VDA's registry has it.
+type flag struct{ dst *bool }
+
+func (f flag) set(v any) error {
+	n, ok := v.(int64)
+	if !ok || n != 0 && n != 1 {
+		return fmt.Errorf("%s isn't allowed; allowed are 0 and 1", show(v))
+	}
+	*f.dst = n == 1
+	return nil
+}
+
+func (f flag) toml() string {
+	if *f.dst {
+		return "1"
+	}
+	return "0"
+}
+
+type number struct {
+	dst      *int
+	min, max int64
+}
+
+func (n number) set(v any) error {
+	i, ok := v.(int64)
+	if !ok || i < n.min || i > n.max {
+		return fmt.Errorf("%s isn't allowed; allowed are the numbers %d to %d", show(v), n.min, n.max)
+	}
+	*n.dst = int(i)
+	return nil
+}
+
+func (n number) toml() string { return strconv.Itoa(*n.dst) }
+
+// choice is one of a few words.
+type choice struct {
+	dst     *string
+	allowed []string
+}
+
+func (c choice) set(v any) error {
+	s, ok := v.(string)
+	if !ok || !slices.Contains(c.allowed, s) {
+		quoted := make([]string, len(c.allowed))
+		for i, a := range c.allowed {
+			quoted[i] = strconv.Quote(a)
+		}
+		return fmt.Errorf("%s isn't allowed; allowed: %s", show(v), strings.Join(quoted, ", "))
+	}
+	*c.dst = s
+	return nil
+}
+
+func (c choice) toml() string { return quote(*c.dst) }
+
+type duration struct {
+	dst      *time.Duration
+	min, max time.Duration
+}
+
+func (d duration) set(v any) error {
+	s, _ := v.(string)
+	parsed, err := time.ParseDuration(s)
+	if err != nil || parsed < d.min || parsed > d.max {
+		return fmt.Errorf(`%s isn't allowed; allowed are times from %q to %q`, show(v), d.min.String(), d.max.String())
+	}
+	*d.dst = parsed
+	return nil
+}
+
+func (d duration) toml() string { return quote(d.dst.String()) }
+
+// text is a string; check, if it isn't nil, says what is wrong with it.
+type text struct {
+	dst   *string
+	check func(string) error
+}
+
+func (t text) set(v any) error {
+	s, err := asText(v)
+	if err != nil {
+		return err
+	}
+	if t.check != nil {
+		if err := t.check(s); err != nil {
+			return err
+		}
+	}
+	*t.dst = s
+	return nil
+}
+
+func (t text) toml() string { return quote(*t.dst) }
+
+// list is an array of strings.
+type list struct {
+	dst   *[]string
+	check func([]string) error
+}
+
+func (l list) set(v any) error {
+	elements, ok := v.([]any)
+	if !ok {
+		return fmt.Errorf(`%s isn't allowed; allowed is a list of strings: ["…", "…"]`, show(v))
+	}
+	var all []string
+	for _, e := range elements {
+		s, err := asText(e)
+		if err != nil {
+			return err
+		}
+		all = append(all, s)
+	}
+	if err := l.check(all); err != nil {
+		return err
+	}
+	*l.dst = all
+	return nil
+}
+
+func (l list) toml() string {
+	quoted := make([]string, len(*l.dst))
+	for i, s := range *l.dst {
+		quoted[i] = quote(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+func asText(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("%s isn't a string; put it in quotes", show(v))
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "", fmt.Errorf("%s has a control character", show(v))
+	}
+	return s, nil
+}
+
+// show is a value in an error message.
+func show(v any) string {
+	switch v := v.(type) {
+	case string:
+		if r := []rune(v); len(r) > 60 {
+			v = string(r[:60]) + "…"
+		}
+		return strconv.Quote(v)
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a table"
+	}
+	return fmt.Sprint(v)
+}
+
+// quote writes s as a basic string. JSON's rules are TOML's for a string
+// without control characters, which no value has.
+func quote(s string) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(s) // a string can't fail
+	return strings.TrimSuffix(b.String(), "\n")
+}

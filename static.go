@@ -1,0 +1,76 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vda.internal/shadow/internal/account"
+)
+
+// A StaticSession is a session that an operator has written down.
+type StaticSession struct {
+	ID         string // what administrators ask for
+	Display    string // X display of this host, ":1"
+	User       string // account name; any account of this host, root included
+	Xauthority string // file with the display's cookie; empty: the display needs none
+}
+
+// StaticSessions is a [Resolver] that knows the sessions in it and no others:
+// for test hosts, kiosks, and displays that no login manager has started. It
+// doesn't look whether the displays are there.
+type StaticSessions []StaticSession
+
+// Session finds one session. If its user isn't an account of this host the
+// error is a *Refusal with NoUser.
+func (l StaticSessions) Session(ctx context.Context, id string) (*Session, error) {
+	for _, s := range l {
+		if s.ID == id {
+			return s.session(ctx)
+		}
+	}
+	return nil, noSession(id)
+}
+
+// Sessions lists them. One whose user isn't an account of this host is listed
+// as having no user.
+func (l StaticSessions) Sessions(ctx context.Context) ([]*Session, error) {
+	list := make([]*Session, 0, len(l))
+	for _, s := range l {
+		found, err := s.session(ctx)
+		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
+			found = &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11"}
+		} else if err != nil {
+			return nil, err
+		}
+		list = append(list, found)
+	}
+	return list, nil
+}
+
+func (s StaticSession) session(ctx context.Context) (*Session, error) {
+	found := &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Class: "user"}
+	if err := found.setUser(ctx, s.User); err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// noSession is the refusal for an id that a resolver doesn't know.
+func noSession(id string) *Refusal {
+	return &Refusal{Reason: NoSession, Detail: fmt.Sprintf("no session %q on this host", id)}
+}
+
+// setUser fills in who s.User is. An account that this host doesn't know is a
+// *Refusal with NoUser.
+func (s *Session) setUser(ctx context.Context, name string) error {
+	a, err := account.Lookup(ctx, name)
+	if errors.Is(err, account.ErrUnknown) {
+		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("shadow: session %q: %w", s.ID, err)
+	}
+	s.User, s.UID, s.GID, s.Groups = name, a.UID, a.GID, a.Groups
+	return nil
+}
