@@ -57,7 +57,7 @@ func requireNobodyBinds(t *testing.T, l *portpool.Listener) {
 	t.Helper()
 	port, ours := l.Port(), l.Addr().(*net.TCPAddr).IP
 	for _, h := range holders {
-		if _, ipv6 := h.addr.(*unix.SockaddrInet6); ipv6 && (h.v6only || h.name == "[::1]") && ours.To4() != nil {
+		if (h == loopback6 || h == any6) && ours.To4() != nil {
 			continue // does not overlap with an IPv4 listener
 		}
 		for _, options := range [][]int{nil, {unix.SO_REUSEADDR}, {unix.SO_REUSEPORT}, {unix.SO_REUSEADDR, unix.SO_REUSEPORT}} {
@@ -118,7 +118,7 @@ func TestHold(t *testing.T) {
 	requireClosed(t, accept)
 	requireClosed(t, accepting(l))
 
-	for _, host := range []string{"127.0.0.1", "::1"} {
+	for _, host := range loopbacks {
 		_, err := tryDial(host, l.Port())
 		assert.ErrorIs(t, err, syscall.ECONNREFUSED)
 	}
@@ -241,8 +241,7 @@ func TestReplaceWithoutAnOldOne(t *testing.T) {
 	connect(t, old)
 }
 
-// What a successor may do is the same for http.Server: it closes its listener
-// whenever it returns.
+// http.Server closes its listener whenever Serve returns.
 func TestServe(t *testing.T) {
 	p := newPool(t, 1)
 	l := listen(t, p)
@@ -290,7 +289,7 @@ func TestStress(t *testing.T) {
 	own := func(l *portpool.Listener) {
 		mu.Lock()
 		defer mu.Unlock()
-		assert.Nil(t, owners[l.Port()], "port %d has an owner", l.Port())
+		assert.True(t, owners[l.Port()] == nil, "port %d has an owner", l.Port())
 		owners[l.Port()] = l
 	}
 	disown := func(l *portpool.Listener) {
@@ -321,11 +320,11 @@ func TestStress(t *testing.T) {
 			assert.NoError(t, l.Hold())
 		}
 		if rnd.IntN(2) == 0 {
+			disown(l)
 			var wg sync.WaitGroup
 			if rnd.IntN(4) == 0 {
 				wg.Go(func() { assert.NoError(t, l.Close()) })
 			}
-			disown(l)
 			b, err := p.Replace(t.Context(), l)
 			wg.Wait()
 			_ = l.Close()

@@ -45,3 +45,36 @@ func TestReplaceOfALostPort(t *testing.T) {
 	require.NoError(t, b.Close())
 	require.Zero(t, p.InUse())
 }
+
+// A port is never unbound while it is inherited: it is the same socket that
+// listens again, although connections of its former life are there.
+func TestInheritKeepsTheSocket(t *testing.T) {
+	var p Pool
+	p.Host = "127.0.0.1"
+	a, err := p.Listen(t.Context())
+	require.NoError(t, err)
+	defer a.Close()
+	inode := func(l *Listener) (ino uint64) {
+		raw, err := l.tcp.SyscallConn()
+		require.NoError(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			var st unix.Stat_t
+			require.NoError(t, unix.Fstat(int(fd), &st))
+			ino = st.Ino
+		}))
+		return ino
+	}
+	before := inode(a)
+	client, err := net.Dial("tcp", a.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	server, err := a.Accept()
+	require.NoError(t, err)
+	defer server.Close()
+	require.NoError(t, a.Hold())
+
+	b, err := a.inherit()
+	require.NoError(t, err)
+	require.Equal(t, before, inode(b))
+	require.NoError(t, b.Close())
+}
