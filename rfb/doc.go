@@ -1,0 +1,53 @@
+// Package rfb inspects the Remote Framebuffer protocol that VNC speaks: RFC
+// 6143 and the registry kept by the community
+// (https://github.com/rfbproto/rfbproto/blob/master/rfbproto.rst).
+//
+// Its [Relay] stands between a viewer and a server as the opposite of a tunnel.
+// It terminates the handshake on both sides, parses what the viewer sends and
+// tells the server in messages of its own what a viewer who may only watch has
+// to ask for; it follows the server's stream to its message boundaries and
+// takes out what isn't meant to be seen. What it can't parse ends the session:
+// RFB messages carry no length, so that skipping would be guessing.
+//
+// A program that lets others watch an RFB server on 127.0.0.1:5900:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"log"
+//		"net"
+//
+//		"vda.internal/shadow/rfb"
+//	)
+//
+//	func main() {
+//		ln, err := net.Listen("tcp", "127.0.0.1:5901")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		for {
+//			viewer, err := ln.Accept()
+//			if err != nil {
+//				log.Fatal(err)
+//			}
+//			go watch(viewer)
+//		}
+//	}
+//
+//	func watch(viewer net.Conn) {
+//		defer viewer.Close()
+//		server, err := net.Dial("tcp", "127.0.0.1:5900")
+//		if err != nil {
+//			log.Print(err)
+//			return
+//		}
+//		var relay rfb.Relay // view-only
+//		if err := relay.Run(context.Background(), viewer, server); err != nil {
+//			log.Print(err)
+//		}
+//	}
+//
+// The package decodes no pixels, keeps no copy of them, listens on nothing and
+// logs nothing. Memory per session is fixed, whatever either peer sends.
+package rfb

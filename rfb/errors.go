@@ -1,0 +1,90 @@
+package rfb
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a peer can do wrong. A [ProtocolError] wraps one of these.
+var (
+	ErrMalformed = errors.New("malformed RFB")              // unknown or impossible by the specification
+	ErrForbidden = errors.New("forbidden by the policy")    // well-formed, and not allowed here
+	ErrLimit     = errors.New("over a limit")               // too long, too big, too often or too slow
+	ErrSecurity  = errors.New("no usable security type")    // the server doesn't offer None
+	ErrRefused   = errors.New("the server refuses clients") // the server ended the handshake with a reason
+)
+
+// A Direction says which peer sent something, and so whose connection it is.
+type Direction uint8
+
+// The directions.
+const (
+	FromViewer Direction = iota + 1 // client to server
+	FromServer                      // server to client
+)
+
+// String is "viewer" or "server".
+func (d Direction) String() string {
+	switch d {
+	case FromViewer:
+		return "viewer"
+	case FromServer:
+		return "server"
+	}
+	return fmt.Sprintf("Direction(%d)", uint8(d))
+}
+
+// A ProtocolError says that a peer broke the rules. The session can't go on:
+// RFB has no way to skip what isn't understood.
+type ProtocolError struct {
+	Direction Direction // who broke them
+	Offset    int64     // how many bytes that peer had sent, handshake included, when it was noticed
+	Err       error     // wraps ErrMalformed, ErrForbidden, ErrLimit, ErrSecurity or ErrRefused
+}
+
+// Error implements error.
+func (e *ProtocolError) Error() string {
+	return fmt.Sprintf("rfb: %s: byte %d: %v", e.Direction, e.Offset, e.Err)
+}
+
+// Unwrap returns what went wrong.
+func (e *ProtocolError) Unwrap() error { return e.Err }
+
+// CloseCode is the WebSocket status (RFC 6455 §7.4.1) that tells a viewer the
+// same: 1002 malformed, 1008 forbidden, 1009 over a limit; 1011 for whatever
+// the server did wrong.
+func (e *ProtocolError) CloseCode() int {
+	switch {
+	case e.Direction == FromServer:
+		return 1011
+	case errors.Is(e.Err, ErrForbidden):
+		return 1008
+	case errors.Is(e.Err, ErrLimit):
+		return 1009
+	}
+	return 1002
+}
+
+// A ConnError says that a connection failed or was closed.
+type ConnError struct {
+	Direction Direction // whose connection
+	Err       error     // io.EOF if the peer closed it
+}
+
+// Error implements error.
+func (e *ConnError) Error() string {
+	return fmt.Sprintf("rfb: %s's connection: %v", e.Direction, e.Err)
+}
+
+// Unwrap returns what the connection reported.
+func (e *ConnError) Unwrap() error { return e.Err }
+
+// A PanicError is a mistake in this package, or in a hook, that ended a
+// session instead of the program.
+type PanicError struct {
+	Value any    // of the panic
+	Stack []byte // of the goroutine
+}
+
+// Error implements error. It leaves the stack out.
+func (e *PanicError) Error() string { return fmt.Sprintf("rfb: internal error: %v", e.Value) }

@@ -1,0 +1,305 @@
+package rfb
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+)
+
+// A clientFilter turns what a viewer sends into what a server may receive
+// under ViewOnly. It reads a stream of bytes, however that is cut, and writes
+// messages of its own into out; not one byte is copied across.
+//
+// It knows no clock and no connection: its owner calls feed with what the
+// viewer sent and the time, sends out, empties it, and calls feed again at the
+// time that wake tells, or when there is more.
+type clientFilter struct {
+	agreed  *agreed
+	ownName bool                    // the viewer is shown a name of our own
+	onDrop  func(ClientMessageType) // may be nil
+	out     []byte                  // what the server is to receive next
+
+	offset int64                      // bytes taken from the viewer
+	head   [4 + 4*maxEncodingsIn]byte // the message being read, as far as it is needed
+	have   int                        // bytes of head
+	need   int                        // bytes of head until something can be decided
+	skip   int                        // bytes of the message to be passed over
+	begun  time.Time                  // when its first byte came
+
+	messages, fulls, encodings, drops bucket
+
+	full    Rect         // a full update that is owed; empty: none
+	wanted  SetEncodings // scratch: what the viewer listed last
+	next    []Encoding   // encodings that are owed
+	nextSet encodingSet  // the same as a set
+	owed    bool         // next is to be sent
+	sent    []Encoding   // encodings the server was told last
+}
+
+// newClientFilter returns a filter whose out already holds the SetPixelFormat
+// that every session begins with. offset is how many bytes the viewer has sent
+// before.
+func newClientFilter(a *agreed, ownName bool, onDrop func(ClientMessageType), offset int64) *clientFilter {
+	f := &clientFilter{
+		agreed: a, ownName: ownName, onDrop: onDrop, offset: offset,
+		messages:  bucket{rate: messageRate},
+		fulls:     bucket{rate: fullRate},
+		encodings: bucket{rate: encodingsRate},
+		drops:     bucket{rate: dropRate},
+	}
+	f.out, _ = SetPixelFormat{pinned}.AppendBinary(nil)
+	return f
+}
+
+// feed does what is due and reads p, or as much of it as the rate of messages
+// allows; the rest is to be fed again at the time that wake tells. An error is
+// a *ProtocolError and final.
+func (f *clientFilter) feed(now time.Time, p []byte) (int, error) {
+	if f.inside() && now.Sub(f.begun) >= messageTimeout {
+		return 0, f.violation(fmt.Errorf("%w: %v not complete after %v", ErrLimit, f.kind(), messageTimeout))
+	}
+	f.pay(now)
+	n := 0
+	for n < len(p) {
+		if !f.inside() {
+			if !f.messages.take(now) {
+				break
+			}
+			f.begun, f.need = now, 1
+		}
+		used, err := f.step(now, p[n:])
+		n += used
+		f.offset += int64(used)
+		if err != nil {
+			return n, f.violation(err)
+		}
+	}
+	return n, nil
+}
+
+// wake is when feed must be called again though nothing came; zero means
+// never. held says that bytes are waiting to be fed again.
+func (f *clientFilter) wake(held bool) time.Time {
+	var at time.Time
+	earliest := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	if f.inside() {
+		earliest(f.begun.Add(messageTimeout))
+	}
+	if held {
+		earliest(f.messages.next())
+	}
+	if !f.full.Empty() {
+		earliest(f.fulls.next())
+	}
+	if f.owed {
+		earliest(f.encodings.next())
+	}
+	return at
+}
+
+// inside reports whether a message was begun and is not complete.
+func (f *clientFilter) inside() bool { return f.need > 0 }
+
+// kind is the type of the message being read.
+func (f *clientFilter) kind() ClientMessageType { return ClientMessageType(f.head[0]) }
+
+func (f *clientFilter) violation(err error) error {
+	return &ProtocolError{FromViewer, f.offset, err}
+}
+
+// step takes some of p, which isn't empty, into the message being read.
+func (f *clientFilter) step(now time.Time, p []byte) (int, error) {
+	if f.have < f.need {
+		n := copy(f.head[f.have:f.need], p)
+		f.have += n
+		if f.have < f.need {
+			return n, nil
+		}
+		return n, f.decide(now)
+	}
+	n := min(f.skip, len(p))
+	f.skip -= n
+	if f.skip == 0 {
+		f.done()
+	}
+	return n, nil
+}
+
+// done is the end of a message.
+func (f *clientFilter) done() { f.have, f.need, f.skip = 0, 0, 0 }
+
+// more asks for bytes of head, up to n in all. It reports false if they are
+// there already.
+func (f *clientFilter) more(n int) bool {
+	if f.have >= n {
+		return false
+	}
+	f.need = n
+	return true
+}
+
+// decide looks at a message of which all bytes asked for have come.
+func (f *clientFilter) decide(now time.Time) error {
+	kind := f.kind()
+	r := clientRules[kind]
+	switch r.verdict {
+	case unknown:
+		return fmt.Errorf("%w: %v has no known length", ErrMalformed, kind)
+	case forbidden:
+		return fmt.Errorf("%w: %v", ErrForbidden, kind)
+	}
+	if f.more(int(r.head)) {
+		return nil
+	}
+	switch kind {
+	case ClientSetPixelFormat:
+		return f.setPixelFormat()
+	case ClientSetEncodings:
+		return f.setEncodings(now)
+	case ClientFramebufferUpdateRequest:
+		return f.request(now)
+	}
+	n, err := f.length(kind)
+	if err != nil {
+		return err
+	}
+	return f.drop(now, kind, n-f.have)
+}
+
+// length is the whole length of a message that is dropped, once its head is
+// there.
+func (f *clientFilter) length(kind ClientMessageType) (int, error) {
+	head := int(clientRules[kind].head)
+	switch kind {
+	case ClientCutText:
+		n := int64(int32(binary.BigEndian.Uint32(f.head[4:])))
+		if n < 0 { // extended clipboard: as many bytes, flags of four bytes first
+			if n = -n; n < 4 || n > math.MaxInt32 {
+				return 0, fmt.Errorf("%w: extended clipboard of %d bytes", ErrMalformed, n)
+			}
+		}
+		if n > maxClientCutText {
+			return 0, fmt.Errorf("%w: clipboard of %d bytes", ErrLimit, n)
+		}
+		return head + int(n), nil
+	case ClientSetDesktopSize:
+		n := int(f.head[6])
+		if n > maxScreens {
+			return 0, fmt.Errorf("%w: SetDesktopSize with %d screens", ErrLimit, n)
+		}
+		return head + 16*n, nil
+	case ClientQEMU:
+		return f.qemuLength()
+	}
+	return head, nil
+}
+
+// qemuLength is the length of QEMU's messages: the second byte is a type of
+// its own, and audio has an operation after it.
+func (f *clientFilter) qemuLength() (int, error) {
+	op := binary.BigEndian.Uint16(f.head[2:])
+	switch sub := f.head[1]; {
+	case sub == 0: // extended key
+		return 12, nil
+	case sub == 1 && op <= 1: // audio on, off
+		return 4, nil
+	case sub == 1 && op == 2: // audio format
+		return 10, nil
+	case sub == 1:
+		return 0, fmt.Errorf("%w: QEMU audio operation %d", ErrMalformed, op)
+	default:
+		return 0, fmt.Errorf("%w: QEMU message %d", ErrMalformed, sub)
+	}
+}
+
+// drop forgets a message of which n more bytes will come.
+func (f *clientFilter) drop(now time.Time, kind ClientMessageType, n int) error {
+	if !f.drops.take(now) {
+		return fmt.Errorf("%w: more than %d messages in %v that view-only drops", ErrForbidden, dropRate.n, dropRate.per)
+	}
+	if f.onDrop != nil {
+		f.onDrop(kind)
+	}
+	if f.skip = n; n == 0 {
+		f.done()
+	}
+	return nil
+}
+
+// setPixelFormat makes sure that the viewer wants the format that the server
+// was asked for at the start. Nothing is sent.
+func (f *clientFilter) setPixelFormat() error {
+	var m SetPixelFormat
+	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
+		return err
+	}
+	if m.Format != pinned {
+		return fmt.Errorf("%w: pixel format %v, only %v is served", ErrForbidden, m.Format, pinned)
+	}
+	f.done()
+	return nil
+}
+
+// setEncodings notes what the viewer's list is reduced to; pay sends it. A
+// list that makes no difference isn't sent again.
+func (f *clientFilter) setEncodings(now time.Time) error {
+	n := int(binary.BigEndian.Uint16(f.head[2:]))
+	if n > maxEncodingsIn {
+		return fmt.Errorf("%w: SetEncodings with %d encodings", ErrLimit, n)
+	}
+	if f.more(4 + 4*n) {
+		return nil
+	}
+	if err := f.wanted.UnmarshalBinary(f.head[:f.have]); err != nil {
+		return err
+	}
+	f.done()
+	f.next, f.nextSet = viewEncodings(f.next, f.wanted.Encodings, f.ownName)
+	f.owed = !slices.Equal(f.next, f.sent)
+	f.pay(now)
+	return nil
+}
+
+// request passes an incremental request on at once and notes any other, which
+// costs the server a whole picture; pay sends it.
+func (f *clientFilter) request(now time.Time) error {
+	var m FramebufferUpdateRequest
+	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
+		return err
+	}
+	m.Rect = m.Rect.clamp(f.agreed.framebuffer())
+	switch {
+	case m.Rect.Empty():
+		return f.drop(now, ClientFramebufferUpdateRequest, 0)
+	case m.Incremental:
+		f.out, _ = m.AppendBinary(f.out)
+	default:
+		f.full = f.full.union(m.Rect)
+		f.pay(now)
+	}
+	f.done()
+	return nil
+}
+
+// pay sends what is owed, if it is time.
+func (f *clientFilter) pay(now time.Time) {
+	if f.owed && f.encodings.take(now) {
+		f.agreed.allow(f.nextSet) // before the server can know
+		f.out, _ = SetEncodings{f.next}.AppendBinary(f.out)
+		f.sent = append(f.sent[:0], f.next...)
+		f.owed = false
+	}
+	if !f.full.Empty() && f.fulls.take(now) {
+		// The framebuffer may have shrunk since.
+		m := FramebufferUpdateRequest{Rect: f.full.clamp(f.agreed.framebuffer())}
+		if f.full = (Rect{}); !m.Rect.Empty() {
+			f.out, _ = m.AppendBinary(f.out)
+		}
+	}
+}

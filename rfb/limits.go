@@ -1,0 +1,88 @@
+package rfb
+
+import (
+	"fmt"
+	"time"
+)
+
+// The limits, all of them on what a peer may make this package do. None is an
+// option: nobody needs a session beyond them.
+const (
+	handshakeTimeout = 10 * time.Second // a whole handshake
+	stepTimeout      = 5 * time.Second  // one message of a handshake
+	messageTimeout   = 10 * time.Second // a viewer's message, from its first byte to its last
+	serverTimeout    = 10 * time.Second // the server taking a few requests
+	viewerTimeout    = 30 * time.Second // the viewer taking one write; its connection may be stricter
+	closeTimeout     = 2 * time.Second  // a connection's calls returning once its deadline has passed
+
+	maxReason   = 1 << 10 // bytes of a failure reason
+	maxName     = 4 << 10 // bytes of a desktop name as received
+	maxNameSent = 256     // bytes of a desktop name as sent to a viewer
+
+	maxSide = 16384   // pixels of a framebuffer's side, TigerVNC's own limit
+	maxArea = 1 << 27 // pixels of a framebuffer
+
+	maxCursorSide    = 256       // pixels of a cursor's side
+	maxSlack         = 64 << 10  // bytes a compressed rectangle may exceed its pixels by
+	maxServerCutText = 64 << 20  // bytes of clipboard, skipped
+	maxAudio         = 16 << 20  // bytes of QEMU audio, skipped
+	maxClientCutText = 256 << 10 // bytes of clipboard, skipped; TigerVNC's MaxCutText
+	maxScreens       = 16        // screens of a SetDesktopSize, skipped
+
+	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
+	maxEncodingsOut = 24  // encodings of ours
+
+	serverBuffer = 128 << 10 // bytes read from the server at a time
+	viewerBuffer = 4 << 10   // bytes read from the viewer at a time
+)
+
+// What a viewer may ask for in a time. All but the last delay, none loses.
+var (
+	messageRate   = rate{per: time.Second, n: 200}  // messages of any kind; read more slowly beyond
+	fullRate      = rate{per: time.Second, n: 2}    // non-incremental requests; coalesced beyond
+	encodingsRate = rate{per: time.Minute, n: 10}   // SetEncodings; the latest counts beyond
+	dropRate      = rate{per: time.Minute, n: 2000} // messages dropped; refused beyond
+)
+
+// checkSize returns an error that wraps ErrLimit unless a framebuffer may have
+// this size.
+func checkSize(width, height uint16) error {
+	w, h := uint32(width), uint32(height)
+	if w == 0 || h == 0 || w > maxSide || h > maxSide || w*h > maxArea {
+		return fmt.Errorf("%w: framebuffer of %d x %d", ErrLimit, w, h)
+	}
+	return nil
+}
+
+// A rate is n events in a time.
+type rate struct {
+	per time.Duration
+	n   int
+}
+
+// A bucket lets events through at a rate and, after a quiet time, all of a
+// rate's events at once. Its owner tells it the time.
+type bucket struct {
+	rate rate
+	full time.Time // when it will be full again, if nothing happens
+}
+
+// cost is the time that one event uses up.
+func (b *bucket) cost() time.Duration { return b.rate.per / time.Duration(b.rate.n) }
+
+// next is when the next event may happen; a past time means now.
+func (b *bucket) next() time.Time {
+	return b.full.Add(b.cost() - b.rate.per)
+}
+
+// take reports whether an event may happen now, and counts it if so.
+func (b *bucket) take(now time.Time) bool {
+	if now.Before(b.next()) {
+		return false
+	}
+	if b.full.Before(now) {
+		b.full = now
+	}
+	b.full = b.full.Add(b.cost())
+	return true
+}

@@ -1,0 +1,280 @@
+package rfb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A Relay speaks RFB to a viewer and to a server and carries one session
+// between them. The zero Relay is view-only. A Relay may carry any number of
+// sessions at once; it must not be changed meanwhile.
+type Relay struct {
+	Policy Policy                  // what may pass; zero is ViewOnly
+	Name   string                  // desktop name shown to the viewer; empty: the server's, cleaned of what can't be printed
+	OnDrop func(ClientMessageType) // called for each message of a viewer that is dropped, one at a time per session; must not block; nil ignores
+}
+
+// refusal is what a viewer reads if the server fails before the session.
+const refusal = "the picture of this session can't be had: its RFB server doesn't answer"
+
+// Run carries one session. To the viewer it is a server: RFB 3.8 (3.7 and 3.3
+// if the viewer wants), no authentication, because who may watch was decided
+// before. To the server it is a viewer: a *[ServerConn] was greeted by
+// [Connect] already, any other connection Run greets itself; if that fails the
+// viewer is told so in the handshake's failure reason. No byte that a viewer
+// sent is ever copied to the server.
+//
+// A viewer that takes its time holds back the server: Run reads from the
+// server only what it can write to the viewer at once, and a viewer asks for
+// the next update only when it has the last. A server that says nothing is
+// normal, its screen doesn't change.
+//
+// Run returns
+//   - nil when the viewer closed its connection,
+//   - [context.Cause] of ctx when ctx ended,
+//   - a [*ProtocolError] when a peer broke the rules,
+//   - a [*ConnError] when a connection failed; the server closing its own is
+//     one with [FromServer] and [io.EOF],
+//   - a [*PanicError] when this package or OnDrop did.
+//
+// It closes the server's connection before it returns, and leaves the viewer's
+// open and without a deadline for its owner, who can still say goodbye in
+// words of its own (a WebSocket's close code) and must close it. Nothing that
+// Run started is running then. The viewer's connection must support deadlines
+// as [net.Conn] has them; should its calls not return once their deadline has
+// passed, Run closes it after all.
+func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
+	defer server.Close()
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{v, debug.Stack()}
+		}
+	}()
+	if r.Policy != ViewOnly {
+		return fmt.Errorf("rfb: %v is no policy", r.Policy)
+	}
+	s := &session{viewer: viewer, over: make(chan struct{})}
+	if err := s.greet(ctx, server, r.Name); err != nil {
+		return outcome(err)
+	}
+	s.filter = newClientFilter(s.agreed, r.Name != "", r.OnDrop, s.viewerRead)
+	return outcome(s.run(ctx))
+}
+
+// outcome is what Run returns: a viewer that left is no error.
+func outcome(err error) error {
+	var c *ConnError
+	if errors.As(err, &c) && c.Direction == FromViewer &&
+		(errors.Is(c.Err, io.EOF) || errors.Is(c.Err, io.ErrClosedPipe) || errors.Is(c.Err, syscall.EPIPE)) {
+		return nil
+	}
+	return err
+}
+
+// A session is one Run after its handshakes: two streams, each followed by one
+// goroutine, and one more that only reads from the viewer, so that what is due
+// at a time can be done while nothing comes.
+type session struct {
+	viewer     net.Conn
+	server     *ServerConn
+	viewerRead int64 // bytes of the viewer's handshake
+	agreed     *agreed
+	filter     *clientFilter
+
+	once  sync.Once
+	over  chan struct{} // closed when the session has ended
+	err   error         // why; readable once over is closed
+	force *time.Timer   // closes a viewer's connection that ignores deadlines
+}
+
+// greet performs the handshakes that are still to be done.
+func (s *session) greet(ctx context.Context, server net.Conn, name string) (err error) {
+	if s.server, _ = server.(*ServerConn); s.server == nil {
+		if s.server, err = Connect(ctx, server); err != nil {
+			if ctx.Err() == nil {
+				_ = Refuse(ctx, s.viewer, refusal)
+			}
+			return err
+		}
+	}
+	init := s.server.Init
+	if err := checkSize(init.Width, init.Height); err != nil {
+		return fmt.Errorf("rfb: ServerConn was not made by Connect: %w", err)
+	}
+	if name == "" {
+		name = init.Name
+	}
+	init.Name = cleanText(name, maxNameSent)
+	init.Format = pinned
+	s.agreed = newAgreed(init.Width, init.Height)
+	s.viewerRead, err = admit(ctx, s.viewer, init)
+	return err
+}
+
+// run carries the session and returns how it ended.
+func (s *session) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
+	input := make(chan []byte)
+	read := make(chan struct{})
+	wg.Go(func() { s.guard(func() error { return s.readViewer(input, read) }) })
+	wg.Go(func() { s.guard(func() error { return s.toServer(input, read) }) })
+	wg.Go(func() { s.guard(s.toViewer) })
+	wg.Wait()
+	if !stop() {
+		<-s.over
+	}
+	if s.force.Stop() {
+		_ = s.viewer.SetDeadline(time.Time{})
+	}
+	return s.err
+}
+
+// end ends the session, once: err is the reason that counts. The goroutines
+// return as their connections' calls do.
+func (s *session) end(err error) {
+	s.once.Do(func() {
+		s.err = err
+		s.force = time.AfterFunc(closeTimeout, func() { _ = s.viewer.Close() })
+		close(s.over)
+		_ = s.server.Close()
+		_ = s.viewer.SetDeadline(longAgo)
+	})
+}
+
+// guard runs one goroutine of the session. However it ends, the session does:
+// a panic must leave nothing open behind it.
+func (s *session) guard(run func() error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.end(&PanicError{v, debug.Stack()})
+		}
+	}()
+	s.end(run())
+}
+
+// readViewer hands on what the viewer sends, and reads on when that was taken.
+func (s *session) readViewer(input chan<- []byte, read <-chan struct{}) error {
+	buf := make([]byte, viewerBuffer)
+	for {
+		n, err := s.viewer.Read(buf)
+		if n > 0 {
+			select {
+			case input <- buf[:n]:
+			case <-s.over:
+				return nil
+			}
+			select {
+			case <-read:
+			case <-s.over:
+				return nil
+			}
+		}
+		if err != nil {
+			return &ConnError{FromViewer, err}
+		}
+	}
+}
+
+// toServer filters what the viewer sends and writes to the server.
+func (s *session) toServer(input <-chan []byte, read chan<- struct{}) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var held []byte // of input, not yet filtered
+	for {
+		from := input
+		if len(held) > 0 {
+			from = nil
+		}
+		fresh := false
+		select {
+		case held = <-from:
+			fresh = true
+		case <-timer.C:
+		case <-s.over:
+			return nil
+		}
+		pending := fresh || len(held) > 0
+		n, err := s.filter.feed(time.Now(), held)
+		if err != nil {
+			return err
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+		if held = held[n:]; pending && len(held) == 0 {
+			select {
+			case read <- struct{}{}:
+			case <-s.over:
+				return nil
+			}
+		}
+		if at := s.filter.wake(len(held) > 0); at.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(at))
+		}
+	}
+}
+
+// flush writes what the filter has for the server.
+func (s *session) flush() error {
+	if len(s.filter.out) == 0 {
+		return nil
+	}
+	err := s.server.SetWriteDeadline(time.Now().Add(serverTimeout))
+	if err == nil {
+		_, err = s.server.Write(s.filter.out)
+	}
+	if err != nil {
+		return &ConnError{FromServer, err}
+	}
+	s.filter.out = s.filter.out[:0]
+	return nil
+}
+
+// toViewer walks what the server sends and writes it to the viewer.
+func (s *session) toViewer() error {
+	buf := make([]byte, serverBuffer)
+	w := newWalker(s.agreed, pinned, s.server.read)
+	for {
+		n, readErr := s.server.Read(buf)
+		p, err := w.walk(buf[:n])
+		if err != nil {
+			return err
+		}
+		if len(p) > 0 {
+			if err := s.show(p); err != nil {
+				return err
+			}
+		}
+		if readErr != nil {
+			return &ConnError{FromServer, readErr}
+		}
+	}
+}
+
+// show writes p to the viewer. The deadline is set before the end is looked
+// for, so that the end's own deadline can't be lost.
+func (s *session) show(p []byte) error {
+	err := s.viewer.SetWriteDeadline(time.Now().Add(viewerTimeout))
+	select {
+	case <-s.over:
+		return nil
+	default:
+	}
+	if err == nil {
+		_, err = s.viewer.Write(p)
+	}
+	if err != nil {
+		return &ConnError{FromViewer, err}
+	}
+	return nil
+}
