@@ -1,0 +1,65 @@
+// Package consent asks the user of a desktop session whether an administrator
+// may watch it, and fails closed: only an explicit Yes, given in time, grants.
+//
+// [X11] is the prompter for real sessions. It shows a window of its own on the
+// session's display, from a child process that runs as the session's user, so
+// that the daemon never opens an X connection and nothing that goes wrong in
+// one (a crash, a hang, a dead or hostile X server) is more than a refusal.
+// The child is the host program itself, executed again; so main begins with
+// [Child]:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"os"
+//		"time"
+//
+//		"vda.internal/shadow/consent"
+//	)
+//
+//	func main() {
+//		consent.Child()
+//		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+//		defer cancel()
+//		answer, err := consent.X11{}.Ask(ctx, consent.Request{
+//			Admin:      `CORP\alice`,
+//			Host:       "vda1.corp.example",
+//			Display:    os.Getenv("DISPLAY"),
+//			Xauthority: os.Getenv("XAUTHORITY"),
+//			UID:        uint32(os.Getuid()),
+//			GID:        uint32(os.Getgid()),
+//		})
+//		fmt.Println(answer, err)
+//	}
+//
+// [Exec] puts the question through a command, [Deny] and [Allow] answer without
+// asking, and [Func] makes a prompter of a function.
+//
+// # Between X11 and its child
+//
+// The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its
+// environment, and one line of JSON on standard input:
+//
+//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000}
+//
+// It answers on standard output in lines of at most 512 bytes. "shown" says
+// that the window is on the screen. Exactly one line follows, and then the child exits
+// with status 0:
+//
+//	yes              the user said Yes; counts only after shown
+//	no               the user said No
+//	closed           the window was closed, or its connection killed
+//	gone             the X server went away
+//	display DETAIL   the X server could not be reached; instead of shown, too
+//	failed DETAIL    anything else; instead of shown, too
+//
+// Everything that departs from this refuses, with an error: another word,
+// another order, bytes after the answer, another exit status, no answer. The
+// seconds that the child shows are decoration; the context of Ask decides, and
+// an answer that comes after its end does not count.
+//
+// The child belongs to the session's user, who could make it say Yes as well as
+// press the button. Consent is that user's to give, so nothing is lost by it.
+package consent

@@ -1,0 +1,252 @@
+// Package dialog is the window in which a session's user is asked. It knows
+// nothing of sessions or processes: it needs a connection to a display and says
+// what the user did.
+package dialog
+
+import (
+	"context"
+	"time"
+
+	"github.com/BurntSushi/xgb"
+	"github.com/BurntSushi/xgb/xproto"
+
+	"vda.internal/shadow/consent/internal/xconn"
+)
+
+// A Question is what the window shows. The names are shown as they are: whoever
+// has them from outside must have cleaned and shortened them.
+type Question struct {
+	Admin    string        // who asks
+	Host     string        // the name of this host
+	Replaces string        // who is watching now; empty: nobody
+	Left     time.Duration // until the question lapses, for the countdown. Ask doesn't end by it
+}
+
+const (
+	tickTime  = 200 * time.Millisecond // between steps of the countdown
+	raiseTime = 500 * time.Millisecond // at least, between two attempts to get above another window
+)
+
+// Ask shows the window, calls shown when it has been drawn, and returns when the user
+// has answered or closed it, or ctx ends, which is an error. When the X server goes away
+// it may never return: see [xconn.Conn.Gone]. It leaves the connection open and a goroutine
+// waiting on it; both end with the process, and so does the window.
+func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, error) {
+	lapse := time.Now().Add(q.Left)
+	w, err := newWindow(x)
+	if err != nil {
+		return No, err
+	}
+	lib, err := newLibrary()
+	if err != nil {
+		return No, err
+	}
+	monitor, buttons := w.monitor()
+	var v *view
+	for scale := w.scale(); ; scale -= scaleStep {
+		v = layout(q, lib, scale, !w.managed)
+		if scale-scaleStep < minScale || v.img.Rect.Dx() <= monitor.Dx() && v.img.Rect.Dy() <= monitor.Dy() {
+			break
+		}
+	}
+	d := &prompt{window: w, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown}
+	v.update(d.state())
+	if err := d.readKeyboard(); err != nil {
+		return No, err
+	}
+	if err := w.open(v.img, centre(v.img.Rect.Size(), monitor), q.Admin+asks); err != nil {
+		return No, err
+	}
+	return d.run(ctx)
+}
+
+// A prompt is the window in use.
+type prompt struct {
+	*window
+	view     *view
+	controls *controls
+	lapse    time.Time
+	buttons  uint16 // mouse buttons that were down when the window came
+	shown    func()
+
+	minKey  xproto.Keycode
+	actions []action // by keycode, from minKey on
+
+	exposed  bool          // it was drawn for the first time
+	focused  bool          // it has the keyboard
+	previous xproto.Window // that had the keyboard before
+	covered  bool
+	raised   time.Time
+}
+
+// run handles events until there is an answer.
+func (d *prompt) run(ctx context.Context) (Answer, error) {
+	// WaitForEvent can't be interrupted, so its goroutine isn't joined: see Ask.
+	events := make(chan xgb.Event)
+	go receive(d.x, events)
+	tick := time.NewTicker(tickTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return No, ctx.Err()
+		case <-tick.C:
+			d.stayAbove()
+		case ev, ok := <-events:
+			if !ok {
+				return Closed, nil
+			}
+			if a, done := d.handle(ev); done {
+				d.returnFocus()
+				return a, nil
+			}
+		}
+		if err := d.repaint(d.view.img, d.view.update(d.state())); err != nil {
+			return No, err
+		}
+	}
+}
+
+// receive hands on the events of x. Errors are passed over: they belong to
+// requests that nothing depends on.
+func receive(x *xconn.Conn, to chan<- xgb.Event) {
+	defer close(to)
+	for {
+		ev, err := x.WaitForEvent()
+		if ev == nil && err == nil {
+			return
+		}
+		if ev != nil {
+			to <- ev
+		}
+	}
+}
+
+// state is what the picture is to show now.
+func (d *prompt) state() state {
+	return state{left: time.Until(d.lapse), focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
+}
+
+const (
+	mouseButtons = xproto.KeyButMaskButton1 | xproto.KeyButMaskButton2 | xproto.KeyButMaskButton3 |
+		xproto.KeyButMaskButton4 | xproto.KeyButMaskButton5
+	// chords are the modifiers that make a key mean something else: Control, Alt, Super.
+	chords = xproto.KeyButMaskControl | xproto.KeyButMaskMod1 | xproto.KeyButMaskMod4
+)
+
+// handle takes one event. It reports whether that answers the question.
+func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
+	c := d.controls
+	switch e := ev.(type) {
+	case xproto.KeyPressEvent:
+		return c.keyPress(uint32(e.Time), byte(e.Detail), d.action(e.Detail), e.State&chords == 0)
+	case xproto.KeyReleaseEvent:
+		c.keyRelease(uint32(e.Time), byte(e.Detail))
+	case xproto.ButtonPressEvent:
+		if !d.managed && !d.focused {
+			d.takeFocus()
+		}
+		c.mousePress(uint32(e.Time), byte(e.Detail), d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
+	case xproto.ButtonReleaseEvent:
+		return c.mouseRelease(byte(e.Detail), d.view.at(int(e.EventX), int(e.EventY)))
+	case xproto.MotionNotifyEvent:
+		c.mouseMove(d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
+	case xproto.EnterNotifyEvent:
+		c.mouseMove(d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
+	case xproto.LeaveNotifyEvent:
+		c.mouseMove(noButton, e.State&mouseButtons)
+	case xproto.MappingNotifyEvent:
+		_ = d.readKeyboard() // the old one will do
+	case xproto.ExposeEvent:
+		d.firstExpose()
+	case xproto.PropertyNotifyEvent:
+		if e.Atom == d.atoms[shownMark] && !c.drawn {
+			c.begin(uint32(e.Time), d.buttons)
+			d.shown()
+		}
+	case xproto.FocusInEvent:
+		d.focused = true
+	case xproto.FocusOutEvent:
+		d.focused = false
+	case xproto.VisibilityNotifyEvent:
+		d.covered = e.State != xproto.VisibilityUnobscured
+		d.stayAbove()
+	case xproto.DestroyNotifyEvent:
+		return Closed, e.Window == d.id
+	case xproto.ClientMessageEvent:
+		return d.message(e)
+	}
+	return No, false
+}
+
+// firstExpose is the moment from which the user can see the window.
+func (d *prompt) firstExpose() {
+	if d.exposed {
+		return
+	}
+	d.exposed = true
+	if !d.managed {
+		if r, err := xproto.GetInputFocus(d.x.Conn).Reply(); err == nil {
+			d.previous = r.Focus
+		}
+		d.takeFocus()
+	}
+	d.markShown()
+}
+
+// message takes a window manager's message (ICCCM 4.2.8, EWMH).
+func (d *prompt) message(m xproto.ClientMessageEvent) (Answer, bool) {
+	if m.Type != d.atoms["WM_PROTOCOLS"] || m.Format != 32 {
+		return No, false
+	}
+	switch xproto.Atom(m.Data.Data32[0]) {
+	case d.atoms["WM_DELETE_WINDOW"]:
+		return Closed, true
+	case d.atoms["_NET_WM_PING"]:
+		d.pong(m)
+	}
+	return No, false
+}
+
+// stayAbove raises the window if another covers it, but not so often that two
+// windows that both want to be on top would fight.
+func (d *prompt) stayAbove() {
+	if d.covered && time.Since(d.raised) >= raiseTime {
+		d.raised = time.Now()
+		d.raise()
+	}
+}
+
+// returnFocus gives the keyboard back, if it was taken and is still here.
+func (d *prompt) returnFocus() {
+	if !d.managed && d.focused && d.previous > xproto.InputFocusPointerRoot {
+		xproto.SetInputFocus(d.x.Conn, xproto.InputFocusPointerRoot, d.previous, xproto.TimeCurrentTime)
+	}
+}
+
+// readKeyboard learns what the keys mean: their first symbol, without Shift, in
+// the first layout.
+func (d *prompt) readKeyboard() error {
+	setup := xproto.Setup(d.x.Conn)
+	n := int(setup.MaxKeycode) - int(setup.MinKeycode) + 1
+	r, err := xproto.GetKeyboardMapping(d.x.Conn, setup.MinKeycode, byte(n)).Reply()
+	if err != nil {
+		return err
+	}
+	per := int(r.KeysymsPerKeycode)
+	d.minKey, d.actions = setup.MinKeycode, make([]action, n)
+	for i := range n {
+		if per > 0 && i*per < len(r.Keysyms) {
+			d.actions[i] = keysyms[uint32(r.Keysyms[i*per])]
+		}
+	}
+	return nil
+}
+
+// action is what a key means.
+func (d *prompt) action(k xproto.Keycode) action {
+	if i := int(k) - int(d.minKey); i >= 0 && i < len(d.actions) {
+		return d.actions[i]
+	}
+	return otherKey
+}

@@ -1,0 +1,126 @@
+package dialog
+
+// guardTime is how many milliseconds after the window was drawn input begins to
+// count, so that a click or key meant for what was there before answers nothing.
+const guardTime = 500
+
+// repeatTime is how many milliseconds at most lie between the release and the
+// press of a key that is held down and repeats. They are one event in truth.
+const repeatTime = 2
+
+// An Answer is what the user did. The zero value is no.
+type Answer uint8
+
+// The answers.
+const (
+	No     Answer = iota
+	Yes           // the only one that lets anybody watch
+	Closed        // the window was closed, or taken away
+)
+
+// An action is a key's meaning.
+type action uint8
+
+const (
+	otherKey  action = iota // means nothing here
+	moveKey                 // to the other button
+	denyKey                 // to No
+	allowKey                // to Yes
+	pressKey                // the button with the focus
+	refuseKey               // Esc
+)
+
+// keysyms are the keys that mean something (X11 protocol, appendix A). No letter
+// is among them: somebody who is typing must not answer by it.
+var keysyms = map[uint32]action{
+	0xff09: moveKey, 0xfe20: moveKey, // Tab, ISO_Left_Tab
+	0xff51: denyKey, 0xff52: denyKey, 0xff96: denyKey, 0xff97: denyKey, // Left, Up and the keypad's
+	0xff53: allowKey, 0xff54: allowKey, 0xff98: allowKey, 0xff99: allowKey, // Right, Down
+	0xff0d: pressKey, 0xff8d: pressKey, 0x0020: pressKey, // Return, KP_Enter, space
+	0xff1b: refuseKey, // Escape
+}
+
+// Controls decide what the user's input means. Times are the X server's, in
+// milliseconds; they wrap.
+type controls struct {
+	focus, hover, down button
+
+	drawn    bool
+	drawnAt  uint32
+	held     uint16          // mouse buttons that were down when the window came, until they go up
+	released map[byte]uint32 // when a key was last released
+}
+
+func newControls() *controls {
+	return &controls{focus: denyButton, released: map[byte]uint32{}}
+}
+
+// begin says that the window is on the screen since at, and which mouse buttons
+// were down when it came.
+func (c *controls) begin(at uint32, held uint16) { c.drawn, c.drawnAt, c.held = true, at, held }
+
+// early reports whether input of a time doesn't count yet.
+func (c *controls) early(at uint32) bool {
+	return !c.drawn || int32(at-c.drawnAt) < guardTime
+}
+
+// keyPress takes a key. plain is false if Control, Alt or Super is down with it.
+func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answer, bool) {
+	if up, ok := c.released[key]; ok && at-up <= repeatTime {
+		return No, false
+	}
+	if c.early(at) || !plain {
+		return No, false
+	}
+	switch means {
+	case moveKey:
+		c.focus = denyButton + allowButton - c.focus
+	case denyKey:
+		c.focus = denyButton
+	case allowKey:
+		c.focus = allowButton
+	case pressKey:
+		return answers(c.focus), true
+	case refuseKey:
+		return No, true
+	}
+	return No, false
+}
+
+func (c *controls) keyRelease(at uint32, key byte) { c.released[key] = at }
+
+// mousePress takes mouse button n over b. mask is the buttons that were down before it.
+func (c *controls) mousePress(at uint32, n byte, b button, mask uint16) {
+	c.hover = b
+	c.held &= mask
+	if n == 1 && c.held == 0 && !c.early(at) {
+		c.down = b
+		if b != noButton {
+			c.focus = b
+		}
+	}
+}
+
+// mouseRelease takes the end of a press. It answers if it is where the press was.
+func (c *controls) mouseRelease(n byte, b button) (Answer, bool) {
+	c.hover = b
+	if n != 1 {
+		return No, false
+	}
+	was := c.down
+	c.down = noButton
+	return answers(b), was != noButton && was == b
+}
+
+// mouseMove takes the pointer being over b. mask is the buttons that are down.
+func (c *controls) mouseMove(b button, mask uint16) {
+	c.hover = b
+	c.held &= mask
+}
+
+func answers(b button) Answer {
+	if b == allowButton {
+		return Yes
+	}
+	return No
+}

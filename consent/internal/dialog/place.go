@@ -1,0 +1,102 @@
+package dialog
+
+import (
+	"encoding/binary"
+	"image"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/xgb/xinerama"
+	"github.com/BurntSushi/xgb/xproto"
+)
+
+// get32 and put32 convert property values: ours is a little-endian connection.
+func get32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+
+func put32(values []uint32) []byte {
+	b := make([]byte, 0, 4*len(values))
+	for _, v := range values {
+		b = binary.LittleEndian.AppendUint32(b, v)
+	}
+	return b
+}
+
+// Limits of the picture's scale. Below 1 it is only to fit a small screen.
+const (
+	minScale  = 0.5
+	maxScale  = 3
+	scaleStep = 0.25
+)
+
+// scale is the display's, from Xft.dpi in its resources: 1 is 96 dots an inch,
+// which is also what counts if there is no such resource.
+func (w *window) scale() float64 {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, xproto.AtomResourceManager, xproto.AtomString, 0, 1<<16).Reply()
+	if err != nil {
+		return 1
+	}
+	return scaleOf(string(r.Value))
+}
+
+// scaleOf finds the scale in the text of RESOURCE_MANAGER.
+func scaleOf(resources string) float64 {
+	for l := range strings.Lines(resources) {
+		name, value, ok := strings.Cut(l, ":")
+		if !ok || strings.TrimSpace(name) != "Xft.dpi" {
+			continue
+		}
+		if dpi, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && dpi > 0 {
+			return min(maxScale, max(1, dpi/96))
+		}
+	}
+	return 1
+}
+
+// monitor is the part of the root window that one monitor shows: the one with
+// the pointer, else the first, else all. It also returns which mouse buttons
+// are down.
+func (w *window) monitor() (image.Rectangle, uint16) {
+	all := image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels))
+	var pointer image.Point
+	var buttons uint16
+	if p, err := xproto.QueryPointer(w.x.Conn, w.screen.Root).Reply(); err == nil {
+		pointer = image.Pt(int(p.RootX), int(p.RootY))
+		buttons = p.Mask & mouseButtons
+	}
+	if xinerama.Init(w.x.Conn) != nil {
+		return all, buttons
+	}
+	r, err := xinerama.QueryScreens(w.x.Conn).Reply()
+	if err != nil {
+		return all, buttons
+	}
+	var monitors []image.Rectangle
+	for _, s := range r.ScreenInfo {
+		at := image.Pt(int(s.XOrg), int(s.YOrg))
+		m := image.Rectangle{Min: at, Max: at.Add(image.Pt(int(s.Width), int(s.Height)))}.Intersect(all)
+		if !m.Empty() {
+			monitors = append(monitors, m)
+		}
+	}
+	return choose(monitors, pointer, all), buttons
+}
+
+// choose picks the monitor that p is on.
+func choose(monitors []image.Rectangle, p image.Point, all image.Rectangle) image.Rectangle {
+	for _, m := range monitors {
+		if p.In(m) {
+			return m
+		}
+	}
+	if len(monitors) > 0 {
+		return monitors[0]
+	}
+	return all
+}
+
+// centre is where a picture stands in the middle of a monitor. It doesn't begin
+// beyond the upper left corner.
+func centre(size image.Point, monitor image.Rectangle) image.Point {
+	free := monitor.Size().Sub(size)
+	return monitor.Min.Add(image.Pt(max(0, free.X/2), max(0, free.Y/2)))
+}

@@ -1,0 +1,241 @@
+package dialog
+
+import (
+	"fmt"
+	"image"
+	"os"
+	"strings"
+
+	"github.com/BurntSushi/xgb/xproto"
+
+	"vda.internal/shadow/consent/internal/xconn"
+)
+
+// class is the window's WM_CLASS: instance and class.
+const class = "consent\x00shadowd\x00"
+
+// A window is the dialog on the screen. Its picture is the window's background,
+// kept by the server, which repaints from it whatever happens here.
+type window struct {
+	x       *xconn.Conn
+	screen  *xproto.ScreenInfo
+	format  format
+	most    int // bytes of a request
+	atoms   map[string]xproto.Atom
+	id      xproto.Window
+	picture xproto.Pixmap
+	gc      xproto.Gcontext
+	managed bool // by a window manager
+	size    image.Point
+}
+
+// atomNames are the atoms that the window uses besides the predefined ones.
+var atomNames = [...]string{
+	"UTF8_STRING", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
+	"_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
+	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG",
+	"_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
+	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
+	shownMark,
+}
+
+// shownMark is a property of the window that is written to learn the server's
+// time once the window has been drawn.
+const shownMark = "_SHADOWD_SHOWN"
+
+// newWindow finds out about the display. open makes the window.
+func newWindow(x *xconn.Conn) (*window, error) {
+	setup := xproto.Setup(x.Conn)
+	if len(setup.Roots) == 0 {
+		return nil, fmt.Errorf("the display has no screen")
+	}
+	w := &window{x: x, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
+	w.most = min(4*int(setup.MaximumRequestLength), 4*0xffff)
+	var err error
+	if w.format, err = formatOf(setup, w.screen); err != nil {
+		return nil, err
+	}
+	var cookies [len(atomNames)]xproto.InternAtomCookie
+	for i, name := range atomNames {
+		cookies[i] = xproto.InternAtom(x.Conn, false, uint16(len(name)), name)
+	}
+	for i, name := range atomNames {
+		r, err := cookies[i].Reply()
+		if err != nil {
+			return nil, fmt.Errorf("the atom %s: %w", name, err)
+		}
+		w.atoms[name] = r.Atom
+	}
+	w.managed = w.hasManager()
+	return w, nil
+}
+
+// hasManager reports whether a window manager runs that follows the EWMH: its
+// own window, named by the root window, must name itself.
+func (w *window) hasManager() bool {
+	check := func(of xproto.Window) xproto.Window {
+		r, err := xproto.GetProperty(w.x.Conn, false, of, w.atoms["_NET_SUPPORTING_WM_CHECK"], xproto.AtomWindow, 0, 1).Reply()
+		if err != nil || r.Format != 32 || len(r.Value) < 4 {
+			return 0
+		}
+		return xproto.Window(get32(r.Value))
+	}
+	id := check(w.screen.Root)
+	return id != 0 && check(id) == id
+}
+
+const eventMask = xproto.EventMaskExposure | xproto.EventMaskStructureNotify | xproto.EventMaskVisibilityChange |
+	xproto.EventMaskPropertyChange | xproto.EventMaskFocusChange |
+	xproto.EventMaskKeyPress | xproto.EventMaskKeyRelease |
+	xproto.EventMaskButtonPress | xproto.EventMaskButtonRelease |
+	xproto.EventMaskPointerMotion | xproto.EventMaskEnterWindow | xproto.EventMaskLeaveWindow
+
+// open makes the window with a picture for its inside at a place on the root
+// window and puts it on the screen. Without a window manager it is one that
+// doesn't need any.
+func (w *window) open(img *image.RGBA, at image.Point, title string) error {
+	w.size = img.Rect.Size()
+	c := w.x.Conn
+	id, err := xproto.NewWindowId(c)
+	if err != nil {
+		return err
+	}
+	pixmap, err := xproto.NewPixmapId(c)
+	if err != nil {
+		return err
+	}
+	gc, err := xproto.NewGcontextId(c)
+	if err != nil {
+		return err
+	}
+	width, height := uint16(w.size.X), uint16(w.size.Y)
+	if err := xproto.CreatePixmapChecked(c, w.format.depth, pixmap, xproto.Drawable(w.screen.Root), width, height).Check(); err != nil {
+		return fmt.Errorf("creating the picture: %w", err)
+	}
+	if err := xproto.CreateGCChecked(c, gc, xproto.Drawable(pixmap), 0, nil).Check(); err != nil {
+		return fmt.Errorf("creating the picture: %w", err)
+	}
+	w.id, w.picture, w.gc = id, pixmap, gc
+	if err := w.upload(img, img.Rect); err != nil {
+		return err
+	}
+	override := uint32(1)
+	if w.managed {
+		override = 0
+	}
+	err = xproto.CreateWindowChecked(c, w.format.depth, id, w.screen.Root, int16(at.X), int16(at.Y), width, height, 0,
+		xproto.WindowClassInputOutput, w.screen.RootVisual,
+		xproto.CwBackPixmap|xproto.CwOverrideRedirect|xproto.CwEventMask,
+		[]uint32{uint32(pixmap), override, eventMask}).Check()
+	if err != nil {
+		return fmt.Errorf("creating the window: %w", err)
+	}
+	w.setProperties(title, at)
+	if err := xproto.MapWindowChecked(c, id).Check(); err != nil {
+		return fmt.Errorf("showing the window: %w", err)
+	}
+	w.raise()
+	return nil
+}
+
+// setProperties tells the window manager what the window is (ICCCM 4.1, EWMH).
+func (w *window) setProperties(title string, at image.Point) {
+	w.setText(xproto.AtomWmName, xproto.AtomString, latin1(title))
+	w.setText(w.atoms["_NET_WM_NAME"], w.atoms["UTF8_STRING"], title)
+	w.setText(xproto.AtomWmClass, xproto.AtomString, class)
+	if host, err := os.Hostname(); err == nil {
+		// A process id means something only beside the name of its machine.
+		w.setText(xproto.AtomWmClientMachine, xproto.AtomString, host)
+		w.set32(w.atoms["_NET_WM_PID"], xproto.AtomCardinal, uint32(os.Getpid()))
+	}
+	w.setAtoms("WM_PROTOCOLS", "WM_DELETE_WINDOW", "_NET_WM_PING")
+	w.setAtoms("_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG")
+	w.setAtoms("_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION")
+
+	const (
+		inputHint, urgencyHint                            = 1, 256               // WM_HINTS
+		usPosition, pPosition, pSize, pMin, pMax, gravity = 1, 4, 8, 16, 32, 512 // WM_NORMAL_HINTS
+	)
+	w.set32(xproto.AtomWmHints, xproto.AtomWmHints, inputHint|urgencyHint, 1, 0, 0, 0, 0, 0, 0, 0)
+	x, y, width, height := uint32(at.X), uint32(at.Y), uint32(w.size.X), uint32(w.size.Y)
+	w.set32(xproto.AtomWmNormalHints, xproto.AtomWmSizeHints, usPosition|pPosition|pSize|pMin|pMax|gravity,
+		x, y, width, height, width, height, width, height, 0, 0, 0, 0, 0, 0, 0, 0, xproto.GravityStatic)
+}
+
+func (w *window) setText(name, kind xproto.Atom, s string) {
+	xproto.ChangeProperty(w.x.Conn, xproto.PropModeReplace, w.id, name, kind, 8, uint32(len(s)), []byte(s))
+}
+
+func (w *window) set32(name, kind xproto.Atom, values ...uint32) {
+	xproto.ChangeProperty(w.x.Conn, xproto.PropModeReplace, w.id, name, kind, 32, uint32(len(values)), put32(values))
+}
+
+func (w *window) setAtoms(name string, values ...string) {
+	var ids []uint32
+	for _, v := range values {
+		ids = append(ids, uint32(w.atoms[v]))
+	}
+	w.set32(w.atoms[name], xproto.AtomAtom, ids...)
+}
+
+// upload brings a part of the picture to the server. It is seen when the window
+// is drawn next; see repaint.
+func (w *window) upload(img *image.RGBA, r image.Rectangle) error {
+	parts := w.format.strips(r, w.most)
+	if parts == nil {
+		return fmt.Errorf("a row of %d pixels is more than the display takes", r.Dx())
+	}
+	for _, p := range parts {
+		xproto.PutImage(w.x.Conn, xproto.ImageFormatZPixmap, xproto.Drawable(w.picture), w.gc,
+			uint16(p.Dx()), uint16(p.Dy()), int16(p.Min.X), int16(p.Min.Y), 0, w.format.depth, w.format.encode(img, p))
+	}
+	return nil
+}
+
+// repaint shows changed parts of the picture.
+func (w *window) repaint(img *image.RGBA, parts []image.Rectangle) error {
+	for _, r := range parts {
+		r = r.Intersect(img.Rect)
+		if err := w.upload(img, r); err != nil {
+			return err
+		}
+		xproto.ClearArea(w.x.Conn, false, w.id, int16(r.Min.X), int16(r.Min.Y), uint16(r.Dx()), uint16(r.Dy()))
+	}
+	return nil
+}
+
+// raise puts the window above the others. With a window manager it is a wish.
+func (w *window) raise() {
+	xproto.ConfigureWindow(w.x.Conn, w.id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeAbove})
+}
+
+// takeFocus gives the window the keyboard. It is for when no window manager does.
+func (w *window) takeFocus() {
+	xproto.SetInputFocus(w.x.Conn, xproto.InputFocusPointerRoot, w.id, xproto.TimeCurrentTime)
+}
+
+// markShown makes the server tell its time, in a PropertyNotify of shownMark,
+// once it has done everything before.
+func (w *window) markShown() {
+	xproto.ChangeProperty(w.x.Conn, xproto.PropModeAppend, w.id, w.atoms[shownMark], xproto.AtomString, 8, 0, nil)
+}
+
+// pong answers a window manager that asks whether the window's program still
+// lives (EWMH, _NET_WM_PING): the message goes back to the root window.
+func (w *window) pong(m xproto.ClientMessageEvent) {
+	m.Window = w.screen.Root
+	xproto.SendEvent(w.x.Conn, false, w.screen.Root,
+		xproto.EventMaskSubstructureNotify|xproto.EventMaskSubstructureRedirect, string(m.Bytes()))
+}
+
+// latin1 is s for properties of type STRING; what that can't hold becomes "?".
+func latin1(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r > 0xff {
+			r = '?'
+		}
+		b.WriteByte(byte(r))
+	}
+	return b.String()
+}

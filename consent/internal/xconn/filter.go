@@ -1,0 +1,122 @@
+package xconn
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// Codes of what a server sends (X11 protocol, appendix B).
+const (
+	codeReply           = 1
+	codeConfigureNotify = 22
+	codeClientMessage   = 33
+	codeGenericEvent    = 35
+	sentFlag            = 0x80 // of an event: made by SendEvent
+)
+
+const (
+	packetSize = 32      // of everything but long replies and GenericEvents
+	maxReply   = 4 << 20 // bytes of a reply; ours are a few thousand
+)
+
+// A filter is the net.Conn that xgb gets: it walks the server's packets and
+// passes on those that xgb and the dialog can take.
+type filter struct {
+	net.Conn
+	r       *bufio.Reader
+	head    [packetSize]byte
+	pending []byte // for the next reads: the set-up, then a packet's head
+	body    int    // bytes of a reply that follow pending and pass unseen
+
+	setupSent bool // xgb's own set-up request was swallowed
+
+	gone chan struct{} // closed when the server is lost
+	lost sync.Once
+}
+
+func newFilter(conn net.Conn, setup []byte) *filter {
+	return &filter{Conn: conn, r: bufio.NewReader(conn), pending: setup, gone: make(chan struct{})}
+}
+
+// Read gives xgb the set-up and then whole packets. When the server is lost it
+// never returns: xgb panics when a read fails.
+func (f *filter) Read(p []byte) (int, error) {
+	for len(f.pending) == 0 && f.body == 0 {
+		if err := f.next(); err != nil {
+			f.lose()
+			select {}
+		}
+	}
+	if len(f.pending) > 0 {
+		n := copy(p, f.pending)
+		f.pending = f.pending[n:]
+		return n, nil
+	}
+	n, err := f.r.Read(p[:min(len(p), f.body)])
+	f.body -= n
+	if n == 0 && err != nil {
+		f.lose()
+		select {}
+	}
+	return n, nil
+}
+
+// Write sends xgb's requests. The first is its set-up, which was sent already.
+func (f *filter) Write(p []byte) (int, error) {
+	if !f.setupSent {
+		f.setupSent = true
+		return len(p), nil
+	}
+	n, err := f.Conn.Write(p)
+	if err != nil {
+		f.lose()
+	}
+	return n, err
+}
+
+func (f *filter) lose() { f.lost.Do(func() { close(f.gone) }) }
+
+// next reads the head of the next packet and passes or drops it. A GenericEvent
+// is dropped whole.
+func (f *filter) next() error {
+	if _, err := io.ReadFull(f.r, f.head[:]); err != nil {
+		return err
+	}
+	code := f.head[0]
+	switch {
+	case code == codeReply:
+		n, err := f.bodySize()
+		if err != nil {
+			return err
+		}
+		f.body = n
+	case code&^sentFlag == codeGenericEvent:
+		n, err := f.bodySize()
+		if err != nil {
+			return err
+		}
+		_, err = f.r.Discard(n)
+		return err
+	case code&sentFlag != 0 && !maySend(code&^sentFlag):
+		return nil
+	}
+	f.pending = f.head[:]
+	return nil
+}
+
+// bodySize is how many bytes follow the head in f.head.
+func (f *filter) bodySize() (int, error) {
+	n := binary.LittleEndian.Uint32(f.head[4:])
+	if n > maxReply/4 {
+		return 0, fmt.Errorf("xconn: a reply of %d bytes", 4*uint64(n))
+	}
+	return int(4 * n), nil
+}
+
+// maySend reports whether an event counts although another client made it:
+// messages between clients are made so, and window managers say where a window is.
+func maySend(code byte) bool { return code == codeClientMessage || code == codeConfigureNotify }

@@ -1,0 +1,189 @@
+// Package xconn opens connections to X servers on this host for xgb and takes
+// away what xgb can't bear or doesn't show:
+//
+//   - the cookie is looked up here, for the cases that xgb's lookup misses;
+//   - the set-up has a deadline, and a refusal of any length is an error;
+//   - input that another client made up (SendEvent) is dropped;
+//   - GenericEvents, which would put xgb out of step, are dropped;
+//   - when the server goes away [Conn.Gone] says so and xgb, which would panic, is
+//     left waiting.
+//
+// See the X Window System Protocol, X Version 11, chapters 8 and 11 and appendix B.
+package xconn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/xgb"
+)
+
+// A Conn is a connection for xgb's requests. Once the server is lost it can't be closed
+// without a panic of xgb's, so it belongs into a process that exits soon after.
+type Conn struct {
+	*xgb.Conn
+	f *filter
+}
+
+// Gone is closed when the connection has ended from the other side, or the
+// server has sent something that is no X11. Requests that wait for a reply
+// then wait for ever.
+func (c *Conn) Gone() <-chan struct{} { return c.f.gone }
+
+// Dial connects to a display of this host, ":1" or "unix:1.0". The file
+// xauthority holds its cookie; without a file, or a cookie in it, the server is
+// asked all the same. The whole must be done within timeout.
+func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
+	conn, setup, err := connect(display, xauthority, timeout)
+	if err != nil {
+		return nil, err
+	}
+	f := newFilter(conn, setup)
+	x, err := xgb.NewConnNet(f)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Conn{Conn: x, f: f}, nil
+}
+
+// Probe reports whether Dial would succeed now.
+func Probe(display, xauthority string, timeout time.Duration) error {
+	conn, _, err := connect(display, xauthority, timeout)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// connect connects and does the set-up. It returns the server's part of it.
+func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byte, error) {
+	number, err := displayNumber(display)
+	if err != nil {
+		return nil, nil, err
+	}
+	// Without a cookie the server may still know us by our uid, so it is asked.
+	cookies, cookieErr := readCookies(xauthority, number)
+	deadline := time.Now().Add(timeout)
+	for {
+		conn, setup, err := try(number, cookies[0], deadline)
+		var refused *refusedError
+		if !errors.As(err, &refused) {
+			return conn, setup, err
+		}
+		if cookies = cookies[1:]; len(cookies) == 0 {
+			return nil, nil, errors.Join(err, cookieErr)
+		}
+	}
+}
+
+// try makes one attempt with one cookie.
+func try(number int, cookie []byte, deadline time.Time) (net.Conn, []byte, error) {
+	d := net.Dialer{Deadline: deadline}
+	conn, err := d.Dial("unix", "/tmp/.X11-unix/X"+strconv.Itoa(number))
+	if err != nil {
+		return nil, nil, fmt.Errorf("no X server answers: %w", err)
+	}
+	err = conn.SetDeadline(deadline)
+	var setup []byte
+	if err == nil {
+		setup, err = setUp(conn, cookie)
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return conn, setup, nil
+}
+
+// displayNumber is the number in a display's name. Displays of other hosts are
+// refused: a session's display is always on its own.
+func displayNumber(display string) (int, error) {
+	host, number, ok := strings.Cut(display, ":")
+	number, screen, hasScreen := strings.Cut(number, ".")
+	n, err := strconv.ParseUint(number, 10, 16)
+	if !ok || err != nil || hasScreen && screen == "" {
+		return 0, fmt.Errorf("%.40q is not the name of a display such as :1", display)
+	}
+	if host != "" && host != "unix" {
+		return 0, fmt.Errorf("%.40q is not a display of this host", display)
+	}
+	return int(n), nil
+}
+
+// A refusedError is a server's No to a connection.
+type refusedError struct{ reason string }
+
+func (e *refusedError) Error() string { return "the X server refused the connection: " + e.reason }
+
+// cookieID is the one kind of authorisation that is known here.
+const cookieID = "MIT-MAGIC-COOKIE-1"
+
+// minSetup is the fixed part of a server's answer in bytes, which xgb reads
+// without looking.
+const minSetup = 40
+
+// setUp sends the connection set-up with the cookie, nil for none, and returns
+// the server's answer, for xgb to read again.
+func setUp(conn io.ReadWriter, cookie []byte) ([]byte, error) {
+	name := cookieID
+	if cookie == nil {
+		name = ""
+	}
+	req := []byte{'l', 0, 11, 0, 0, 0}
+	req = binary.LittleEndian.AppendUint16(req, uint16(len(name)))
+	req = binary.LittleEndian.AppendUint16(req, uint16(len(cookie)))
+	req = append(req, 0, 0)
+	req = append(req, name...)
+	req = append(req, make([]byte, -len(req)&3)...)
+	req = append(req, cookie...)
+	req = append(req, make([]byte, -len(req)&3)...)
+	if _, err := conn.Write(req); err != nil {
+		return nil, fmt.Errorf("the X server took no set-up: %w", err)
+	}
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(conn, head); err != nil {
+		return nil, fmt.Errorf("the X server gave no answer: %w", readError(err))
+	}
+	// At most 262,140 bytes: the length is 16 bits of four-byte units.
+	answer := make([]byte, 8+4*int(binary.LittleEndian.Uint16(head[6:])))
+	copy(answer, head)
+	if _, err := io.ReadFull(conn, answer[8:]); err != nil {
+		return nil, fmt.Errorf("the X server gave half an answer: %w", readError(err))
+	}
+	if answer[0] != 1 {
+		reason := answer[8:]
+		if answer[0] == 0 && int(answer[1]) <= len(reason) {
+			reason = reason[:answer[1]]
+		}
+		return nil, &refusedError{strings.TrimRight(string(reason), "\x00\n ")}
+	}
+	if major := binary.LittleEndian.Uint16(answer[2:]); major != 11 {
+		return nil, fmt.Errorf("the X server speaks version %d, not 11", major)
+	}
+	if len(answer) < minSetup {
+		return nil, errors.New("the X server's answer is too short")
+	}
+	return answer, nil
+}
+
+// readError says in words what a read of a silent or closed peer returns.
+func readError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errors.New("it is silent")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("it hung up")
+	}
+	return err
+}

@@ -1,0 +1,84 @@
+package consent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync/atomic"
+)
+
+// X11 asks in a window on the session's display. The zero value is ready, if
+// main calls [Child].
+//
+// The window names the administrator and this host, counts down, and has two buttons,
+// No and Yes. No has the focus at first; Tab and the arrow keys move it, Enter and Space
+// press, Esc refuses, and closing the window gives Closed. No letter answers. Input
+// counts from half a second after the window was drawn, and only if it comes
+// from the X server itself, not from another client's SendEvent.
+//
+// A display that can't be reached is [ErrDisplay], one that ends meanwhile is
+// [ErrGone].
+type X11 struct {
+	// Command is run instead of this program: a program that calls Child in its
+	// main, with [ChildArg] as the only argument, or anything that speaks the
+	// protocol of the package comment. Nil runs this program again.
+	Command []string
+}
+
+// childReady says that this program's main calls Child.
+var childReady atomic.Bool
+
+// Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
+func (p X11) Ask(ctx context.Context, r Request) (Decision, error) {
+	if r.Display == "" {
+		return Denied, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
+	}
+	argv := p.Command
+	if len(argv) == 0 {
+		if !childReady.Load() {
+			return Denied, errors.New("consent: this program can't show the question: its main must call consent.Child first thing")
+		}
+		argv = []string{"/proc/self/exe", ChildArg}
+	}
+	ctx, cancel, left := r.bounded(ctx)
+	defer cancel()
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	question, err := encodeQuestion(r, left)
+	if err != nil {
+		return Denied, err
+	}
+	out := newTranscript()
+	var stderr tail
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = r.environ()
+	cmd.Stdin = bytes.NewReader(question)
+	cmd.Stdout = out
+	cmd.Stderr = &stderr
+	proc, err := run(ctx, cmd, r.identity(), out.answered)
+	if err != nil {
+		return Denied, err
+	}
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	d, err := out.decision()
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return Denied, fmt.Errorf("%w (%s)%s", err, exitStatus(proc.Err()), stderr.suffix())
+	case err == nil && proc.ExitCode() != 0:
+		return Denied, fmt.Errorf("consent: the prompt answered but did not exit cleanly (%s)%s", exitStatus(proc.Err()), stderr.suffix())
+	}
+	return d, err
+}
+
+// exitStatus is how a child ended, in words.
+func exitStatus(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
