@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -354,5 +356,31 @@ func TestStress(t *testing.T) {
 	assert.Zero(t, p.InUse())
 	for range 5 {
 		listen(t, p)
+	}
+}
+
+// A viewer that arrives while the listening ends is either handed out or
+// reset, never left hanging.
+func TestHoldWhileSomebodyConnects(t *testing.T) {
+	p := newPool(t, 1)
+	for range 300 {
+		l, err := p.Listen(t.Context())
+		require.NoError(t, err)
+		accept := accepting(l)
+		dialed := make(chan net.Conn)
+		go func() {
+			c, _ := tryDial("127.0.0.1", l.Port())
+			dialed <- c
+		}()
+		runtime.Gosched()
+		require.NoError(t, l.Hold())
+		if c := <-dialed; c != nil {
+			require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+			_, err := c.Read(make([]byte, 1))
+			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the connection hangs")
+			_ = c.Close()
+		}
+		<-accept
+		require.NoError(t, l.Close())
 	}
 }
