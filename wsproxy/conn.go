@@ -1,0 +1,384 @@
+package wsproxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// closeTimeout bounds the closing handshake: what is being written when the
+// end begins, the close frame, and the wait for the viewer's.
+const closeTimeout = 2 * time.Second
+
+var (
+	errLeft      = errors.New("wsproxy: the viewer has left")
+	errNoPong    = errors.New("wsproxy: the viewer answers no ping")
+	errText      = errors.New("wsproxy: the viewer sent a text message")
+	errTooBig    = errors.New("wsproxy: the viewer sent too large a message")
+	errMalformed = errors.New("wsproxy: the viewer sent malformed WebSocket")
+)
+
+// An ending is how a session ends: one, decided once.
+type ending struct {
+	code     int
+	reason   string
+	err      error // what went wrong; nil if nothing did
+	byViewer bool  // the viewer closed, or its connection was lost
+}
+
+// A conn is a viewer: the stream in its messages as a net.Conn, and the two
+// goroutines that keep the WebSocket. receive reads frames, control does
+// everything that has to be said between the viewer's frames and says goodbye.
+type conn struct {
+	wire *wire
+	ws   *messages
+	in   *inbox
+
+	maxMessage   int64
+	pingInterval time.Duration // negative: never
+	pongTimeout  time.Duration
+	onEnd        func(ending) // called once, when the end has been decided
+
+	mu       sync.Mutex
+	end      *ending
+	ending   chan struct{} // closed when end is set
+	received chan struct{} // closed when receive has returned
+	done     chan struct{} // closed when control has returned: the connection is closed
+
+	closed atomic.Bool // Close was called
+	sent   atomic.Int64
+	got    atomic.Int64
+
+	writing sync.Mutex // one Write at a time; guards frame
+	frame   []byte     // header and payload
+}
+
+// start sets the goroutines to work. The connection is closed some time after
+// finish, and c.done tells when.
+func (c *conn) start() {
+	c.ending, c.received, c.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go c.receive()
+	go c.control()
+}
+
+// finish decides how the session ends, if that is still open.
+func (c *conn) finish(e ending) {
+	c.mu.Lock()
+	if c.end != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.end = &e
+	c.mu.Unlock()
+
+	if e.byViewer { // what it sent before is still to be read
+		c.in.finish(c.gone(io.EOF))
+	} else {
+		c.in.drop(c.gone(nil))
+	}
+	c.wire.setLast(time.Now().Add(closeTimeout))
+	close(c.ending)
+	c.onEnd(e)
+}
+
+// ended is how the session ends; nil if that is still open.
+func (c *conn) ended() *ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.end
+}
+
+// gone is what Read and Write report once the end is decided. A viewer that
+// closed properly ends the stream of what it sent: eof.
+func (c *conn) gone(eof error) error {
+	switch e := c.ended(); {
+	case e.err != nil:
+		return e.err
+	case e.byViewer && eof != nil:
+		return eof
+	case e.byViewer:
+		return errLeft
+	default:
+		return &CloseError{e.code, e.reason}
+	}
+}
+
+// receive moves what the viewer sends into the inbox until nothing more can be
+// read. Once the end is decided it goes on, discarding, for the viewer's close
+// frame.
+func (c *conn) receive() {
+	defer close(c.received)
+	for {
+		binary, message, err := c.ws.next()
+		if err == nil {
+			err = c.receiveMessage(binary, message)
+		}
+		if err != nil {
+			c.finish(c.diagnose(err))
+			return
+		}
+	}
+}
+
+func (c *conn) receiveMessage(binary bool, message io.Reader) error {
+	if !binary {
+		c.finish(ending{code: StatusUnsupportedData, reason: "text messages are not supported", err: errText})
+	}
+	for size := int64(0); ; {
+		n, err := message.Read(c.in.room())
+		size += int64(n)
+		if size > c.maxMessage {
+			c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})
+		}
+		if c.ended() == nil {
+			c.got.Add(int64(n))
+			c.in.add(n)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// diagnose tells why nothing more can be read: the viewer closed, the
+// connection was lost, or what came isn't WebSocket.
+func (c *conn) diagnose(err error) ending {
+	code, reason, closed := c.ws.closeOf(err)
+	switch {
+	case closed && !utf8.ValidString(reason):
+		return ending{code: StatusProtocolError, reason: "close reason isn't UTF-8", err: errMalformed}
+	case closed:
+		return ending{code: code, reason: reason, byViewer: true}
+	case c.wire.readErr != nil:
+		return c.lost(c.wire.readErr)
+	}
+	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
+		err = inner
+	}
+	return ending{code: StatusProtocolError, reason: err.Error(), err: fmt.Errorf("%w: %v", errMalformed, err)}
+}
+
+// lost is the ending by an error of the connection.
+func (c *conn) lost(err error) ending {
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return ending{code: StatusAbnormalClosure, err: fmt.Errorf("wsproxy: connection to the viewer lost: %w", err), byViewer: true}
+}
+
+// control answers pings, sends its own, and closes the connection in the end.
+func (c *conn) control() {
+	defer close(c.done)
+	beat := newHeartbeat(c)
+	defer beat.timer.Stop()
+	for {
+		var err error
+		select {
+		case <-c.ending:
+			c.goodbye()
+			return
+		case pong := <-c.wire.pongs:
+			err = c.wire.sendControl(pong)
+		case <-beat.timer.C:
+			err = beat.beat()
+		}
+		if err != nil {
+			c.writeFailed(err)
+		}
+	}
+}
+
+// writeFailed decides the end after a write that failed. A viewer that closes
+// its connection right behind its close frame makes writes fail before the
+// frame is read, so reading gets its say first.
+func (c *conn) writeFailed(err error) {
+	switch {
+	case errors.Is(err, errStalled):
+		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no data taken for %v", c.wire.patience), err: errStalled})
+		return
+	case errors.Is(err, errNoPong):
+		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no ping answered for %v", c.pongTimeout), err: errNoPong})
+		return
+	}
+	t := time.NewTimer(closeTimeout / 2)
+	defer t.Stop()
+	select {
+	case <-c.ending:
+	case <-t.C:
+		c.finish(c.lost(err))
+	}
+}
+
+// goodbye closes the connection, properly if that can be done in time (RFC
+// 6455 §7.1).
+func (c *conn) goodbye() {
+	e := c.ended()
+	polite := e.code != StatusAbnormalClosure && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
+	if polite && !e.byViewer {
+		<-c.received // until the viewer's close frame, or the last deadline
+		if errors.Is(e.err, errMalformed) {
+			c.wire.linger(c.wire.last)
+		}
+	}
+	if !polite {
+		c.abandon()
+	}
+	_ = c.wire.Conn.Close()
+	c.ws.release()
+	<-c.received
+	c.in.stop()
+}
+
+// abandon closes the connection under a TLS one, whose own Close would wait
+// for room to say so.
+func (c *conn) abandon() {
+	if secure, ok := c.wire.Conn.(interface{ NetConn() net.Conn }); ok {
+		_ = secure.NetConn().Close()
+	}
+}
+
+// Read reads the payload of the viewer's binary messages.
+func (c *conn) Read(p []byte) (int, error) { return c.in.read(p) }
+
+// Write sends p in binary messages of at most [maxPayload]. If the write
+// deadline expires between two of them it says how much was sent; a message
+// that was begun counts as sent, and its rest goes out with the next write.
+func (c *conn) Write(p []byte) (n int, err error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	for len(p) > 0 && err == nil {
+		chunk := p[:min(len(p), maxPayload)]
+		c.frame = append(appendHeader(c.frame[:0], finBinary, len(chunk)), chunk...)
+		var m int
+		m, err = c.send(c.frame, len(chunk))
+		n += m
+		p = p[m:]
+	}
+	if err == nil && n == 0 {
+		err = c.usable()
+	}
+	return n, err
+}
+
+// ReadFrom sends what it reads from r, one message a read, until r ends. It
+// implements io.ReaderFrom, so that io.Copy needs no buffer and no copying.
+func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
+	buf := make([]byte, maxHeader+maxPayload)
+	for {
+		m, readErr := r.Read(buf[maxHeader:])
+		if m > 0 {
+			var head [maxHeader]byte
+			header := appendHeader(head[:0], finBinary, m)
+			from := maxHeader - len(header)
+			copy(buf[from:], header)
+			c.writing.Lock()
+			sent, err := c.send(buf[from:maxHeader+m], m)
+			c.writing.Unlock()
+			n += int64(sent)
+			if err != nil {
+				return n, err
+			}
+		}
+		if readErr == io.EOF {
+			return n, nil
+		}
+		if readErr != nil {
+			return n, readErr
+		}
+	}
+}
+
+// send sends one frame with a payload of size bytes and returns how many of
+// them count as sent.
+func (c *conn) send(frame []byte, size int) (int, error) {
+	if err := c.usable(); err != nil {
+		return 0, err
+	}
+	err := c.wire.sendData(frame)
+	switch {
+	case err == nil:
+		c.sent.Add(int64(size))
+		return size, nil
+	case errors.Is(err, errFrameKept):
+		c.sent.Add(int64(size))
+		return size, c.interrupted()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return 0, c.interrupted()
+	}
+	c.writeFailed(err)
+	return 0, c.usable()
+}
+
+// interrupted is the error of a write whose deadline expired: the user's, or
+// the one that Close or the end put on it.
+func (c *conn) interrupted() error {
+	if err := c.usable(); err != nil {
+		return err
+	}
+	return os.ErrDeadlineExceeded
+}
+
+// usable is nil while Write has somewhere to write to.
+func (c *conn) usable() error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	if c.ended() != nil {
+		return c.gone(nil)
+	}
+	return nil
+}
+
+// Close ends the use of the stream: calls in progress return, later ones fail
+// with net.ErrClosed. The viewer isn't told yet: how the session ended is for
+// the relay to say when it returns.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return net.ErrClosed
+	}
+	c.in.drop(net.ErrClosed)
+	c.wire.setUserDeadline(time.Unix(1, 0))
+	return nil
+}
+
+// LocalAddr returns the address that the viewer connected to.
+func (c *conn) LocalAddr() net.Addr { return c.wire.LocalAddr() }
+
+// RemoteAddr returns the address that the viewer's connection comes from.
+func (c *conn) RemoteAddr() net.Addr { return c.wire.RemoteAddr() }
+
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline bounds Read. A deadline that has expired can be moved.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	c.in.setDeadline(t)
+	return nil
+}
+
+// SetWriteDeadline bounds Write. A deadline that has expired can be moved,
+// over TLS only if no write was in progress.
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	c.wire.setUserDeadline(t)
+	return nil
+}

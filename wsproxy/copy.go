@@ -1,0 +1,76 @@
+package wsproxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// copySize is what the direction to the target reads at a time.
+const copySize = 32 << 10
+
+// copyBoth copies bytes between the two ends until one of them is done, which
+// ends the other direction: like websockify it takes a half-closed target for
+// a closed one. What the first to end had sent before has been passed on by
+// then, unless the other end takes longer than [closeTimeout] over it.
+// copyBoth returns nil if an end closed, else what failed. It leaves closing
+// to the caller, and deadlines behind.
+func copyBoth(viewer, target net.Conn) error {
+	up := make(chan error, 1)
+	go copyUp(viewer, target, up)
+
+	source := &noting{r: target}
+	_, err := io.Copy(viewer, source)
+	if source.err == nil { // the viewer takes no more: it is ending, and up meets its end
+		t := time.Now().Add(closeTimeout)
+		_ = target.SetWriteDeadline(t)
+		_ = viewer.SetReadDeadline(t)
+		<-up
+		drain(target)
+		return err
+	}
+	_ = viewer.SetReadDeadline(time.Unix(1, 0))
+	_ = target.SetWriteDeadline(time.Unix(1, 0))
+	upErr := <-up
+	switch {
+	case source.err == io.EOF:
+		return nil
+	case errors.Is(source.err, os.ErrDeadlineExceeded): // up had ended and set it
+		return upErr
+	}
+	return source.err
+}
+
+// copyUp passes on what the viewer sends. At the end it tells the target so
+// and gives it [closeTimeout] for its own end.
+func copyUp(viewer, target net.Conn, done chan<- error) {
+	// The wrappers keep io.CopyBuffer from going round the buffer.
+	_, err := io.CopyBuffer(struct{ io.Writer }{target}, struct{ io.Reader }{viewer}, make([]byte, copySize))
+	patience := time.Duration(0)
+	if half, ok := target.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		patience = closeTimeout
+	}
+	_ = target.SetReadDeadline(time.Now().Add(patience))
+	done <- err
+}
+
+// drain reads what nobody wants any more from a target that was told the end,
+// until it closes or its deadline: closing a connection with unread input
+// resets it, which could cost the target what it hasn't read yet.
+func drain(target net.Conn) { _, _ = io.Copy(io.Discard, target) }
+
+// noting remembers how its reader ended.
+type noting struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noting) Read(p []byte) (int, error) {
+	m, err := n.r.Read(p)
+	if err != nil {
+		n.err = err
+	}
+	return m, err
+}

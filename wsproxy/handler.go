@@ -1,0 +1,264 @@
+package wsproxy
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// A Handler joins a browser's WebSocket to a byte-stream target. Each upgrade
+// request is one session. The zero Handler refuses every request.
+//
+// The fields must not be changed once the Handler is in use, and a Handler
+// must not be copied. Its methods may be called concurrently, and the hooks
+// are.
+type Handler struct {
+	// Dial connects a session to its target. It is required; nil refuses
+	// every request. Its context ends when Dial has returned, when
+	// HandshakeTimeout is over, or when the viewer has left. An error
+	// decides the close code if it has a method CloseCode() int, and its
+	// text is then the reason; any other gives [StatusInternalError], and its
+	// text stays in the record. The Handler closes the connection.
+	Dial func(context.Context, *http.Request) (net.Conn, error)
+
+	// Relay runs between the two ends. Nil copies bytes, as websockify does.
+	Relay Relay
+
+	// Authorize admits or refuses a viewer. It is called exactly once for
+	// each upgraded request, after the origin check and before Dial. An
+	// error closes with [StatusPolicyViolation] and the error's text, unless
+	// a *[CloseError] in it decides. Nil admits everybody.
+	Authorize func(*http.Request) error
+
+	// OriginPatterns are the web origins of pages that may connect, besides
+	// those of the request's own host and port: each a host, with its port
+	// if the origin has one, or a scheme and host ("https://vdi.corp"), in
+	// the syntax of [path.Match], case ignored. "*" admits every page on the
+	// web. A request without an Origin header, which no browser sends, is admitted.
+	OriginPatterns []string
+
+	// PingInterval is the time between pings to the viewer. 0 means 30 s;
+	// negative means none.
+	PingInterval time.Duration
+
+	// PongTimeout is how long a viewer may be silent after a ping. Then the
+	// session ends with [StatusStalled]. 0 means 15 s.
+	PongTimeout time.Duration
+
+	// WriteTimeout is how long a viewer may take no data at all while some
+	// waits for it. Then the session ends with [StatusStalled]. 0 means 15 s.
+	// Over TLS a message of up to 64 KiB has to be taken whole in that time.
+	WriteTimeout time.Duration
+
+	// HandshakeTimeout bounds Authorize (through its request's context) and
+	// Dial, together. 0 means 10 s. Reading the request is bounded by
+	// [http.Server.ReadHeaderTimeout].
+	HandshakeTimeout time.Duration
+
+	// MaxMessage is the largest message in bytes that a viewer may send, its
+	// fragments together. A larger one ends the session with
+	// [StatusMessageTooBig]. 0 means 1 MiB. It is no buffer's size: a message
+	// is passed on as it comes.
+	MaxMessage int64
+
+	// OnReject is called when an upgraded request was turned away because of
+	// its origin or by Authorize. Nil ignores.
+	OnReject func(*http.Request, error)
+
+	// OnEnd is called once for every viewer that was admitted, when its
+	// session has ended and both connections are closed. It must not call
+	// Shutdown, which waits for it. Nil ignores.
+	OnEnd func(Record)
+
+	// Logger gets a line for every session's end and every rejection. No
+	// line has a request's URL in it, for that can hold a token. The zero
+	// Logger is silent.
+	Logger zerolog.Logger
+
+	mu       sync.Mutex
+	shut     bool
+	sessions map[*session]struct{}
+	idle     chan struct{} // closed when shut and no session is left; made by Shutdown
+}
+
+// A Relay carries one session between a viewer and its target, for as long as
+// it lasts. It may close either, and what it leaves open is closed when it
+// returns. It returns soon after ctx ends, at which time both are closed
+// anyway. *rfb.Relay is one.
+//
+// viewer is a byte stream: Read ignores message boundaries, Write sends binary
+// messages of at most 64 KiB and keeps nothing of p. Read returns io.EOF when
+// the viewer has closed, and an error that wraps io.ErrUnexpectedEOF or the
+// connection's error when it is lost. All deadlines work, and a deadline that
+// has expired can be moved (over TLS: unless a write was under way).
+//
+// What Run returns decides how the session ends, unless the viewer or ctx has
+// done so: an error with a method CloseCode() int by that code, its text being
+// the reason; nil with [StatusNormalClosure]; any other error with
+// [StatusInternalError].
+type Relay interface {
+	Run(ctx context.Context, viewer, target net.Conn) error
+}
+
+// A Record tells how a session went.
+type Record struct {
+	Remote   string        // address of the viewer
+	Start    time.Time     // when the request was upgraded
+	Duration time.Duration // until both connections were closed
+	Sent     int64         // bytes of the stream to the viewer, without framing
+	Received int64         // bytes of the stream from the viewer
+	Code     int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
+	Reason   string        // that went with it
+	ByViewer bool          // the viewer closed, or its connection was lost
+	Err      error         // what went wrong, in full; nil if nothing did
+}
+
+// Defaults of Handler.
+const (
+	defaultPingInterval     = 30 * time.Second
+	defaultPongTimeout      = 15 * time.Second
+	defaultWriteTimeout     = 15 * time.Second
+	defaultHandshakeTimeout = 10 * time.Second
+	defaultMaxMessage       = 1 << 20
+)
+
+// ServeHTTP upgrades the request, serves the session and returns when it has
+// ended. What isn't a WebSocket handshake is answered with an HTTP error,
+// 426 Upgrade Required for an ordinary request.
+//
+// The session doesn't end with the deadline of the request's context: a
+// middleware's limit for requests isn't one for sessions. If that context is
+// cancelled, the session ends: with the *[CloseError] that is the cause, else
+// with [StatusGoingAway]. So an [http.Server.BaseContext] is a way to end the
+// sessions of a server. The context's values are visible to Authorize, Dial
+// and Relay.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.Dial == nil {
+		http.Error(w, "nothing is served here", http.StatusForbidden)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	s := &session{h: h, cancel: cancel}
+	if !h.add(s) {
+		http.Error(w, "going away", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.remove(s)
+	defer cancel(nil)
+	if err := s.upgrade(w, r); err != nil {
+		h.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("no WebSocket handshake")
+		return
+	}
+	defer whenDone(r.Context(), func() {
+		if cause := context.Cause(r.Context()); endsSession(cause) {
+			cancel(cause)
+		}
+	})()
+	s.run(ctx)
+}
+
+// ServeConn joins two connections as ServeHTTP does, without WebSocket: viewer
+// is the byte stream itself, and neither pings nor limits apply to it. It
+// closes both and returns what the relay returned, or the cause of ctx if that
+// ended it.
+func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &session{h: h, cancel: cancel}
+	defer viewer.Close()
+	defer target.Close()
+	defer cancel(nil)
+	if !h.add(s) {
+		return errGoingAway
+	}
+	defer h.remove(s)
+	defer whenDone(ctx, func() {
+		viewer.Close()
+		target.Close()
+	})()
+	err := h.relay(ctx, viewer, target)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// errGoingAway ends sessions at Shutdown.
+var errGoingAway = &CloseError{StatusGoingAway, "going away"}
+
+// Shutdown stops admitting viewers (further requests get 503), ends all
+// sessions with [StatusGoingAway] and waits until they have ended; that takes
+// no longer than the two seconds of a closing handshake unless a Relay or a
+// hook does. If ctx ends first, Shutdown returns an error that wraps its
+// cause, and what is left ends by itself. It may be called more than once.
+func (h *Handler) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	if !h.shut {
+		h.shut = true
+		h.idle = make(chan struct{})
+		if len(h.sessions) == 0 {
+			close(h.idle)
+		}
+	}
+	for s := range h.sessions {
+		s.cancel(errGoingAway)
+	}
+	h.mu.Unlock()
+	select {
+	case <-h.idle:
+		return nil
+	case <-ctx.Done():
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return fmt.Errorf("wsproxy: %d sessions have not ended: %w", len(h.sessions), context.Cause(ctx))
+	}
+}
+
+// add registers a session for Shutdown, unless that was called.
+func (h *Handler) add(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.shut {
+		return false
+	}
+	if h.sessions == nil {
+		h.sessions = make(map[*session]struct{})
+	}
+	h.sessions[s] = struct{}{}
+	return true
+}
+
+func (h *Handler) remove(s *session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s)
+	if h.shut && len(h.sessions) == 0 {
+		close(h.idle)
+	}
+}
+
+// relay runs what is between the two ends.
+func (h *Handler) relay(ctx context.Context, viewer, target net.Conn) error {
+	if h.Relay == nil {
+		return copyBoth(viewer, target)
+	}
+	return h.Relay.Run(ctx, viewer, target)
+}
+
+// newConn makes the viewer of an upgraded connection.
+func (h *Handler) newConn(w *wire, ws *messages, onEnd func(ending)) *conn {
+	return &conn{
+		wire:         w,
+		ws:           ws,
+		in:           newInbox(),
+		maxMessage:   cmp.Or(h.MaxMessage, defaultMaxMessage),
+		pingInterval: cmp.Or(h.PingInterval, defaultPingInterval),
+		pongTimeout:  cmp.Or(h.PongTimeout, defaultPongTimeout),
+		onEnd:        onEnd,
+	}
+}

@@ -1,0 +1,49 @@
+package wsproxy
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+// checkOrigin admits a request without an Origin header (no browser sends
+// one), one from a page of the request's own host and port, and one that a
+// pattern admits. A malformed pattern admits nobody; its error says so.
+func checkOrigin(r *http.Request, patterns []string) error {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" { // "null": a sandboxed page or a file
+		return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %q not allowed", origin)}
+	}
+	if strings.EqualFold(u.Host, r.Host) {
+		return nil
+	}
+	for _, pattern := range patterns {
+		ok, err := matchOrigin(pattern, u)
+		if err != nil {
+			return fmt.Errorf("wsproxy: origin pattern %q: %w", pattern, err)
+		}
+		if ok {
+			return nil
+		}
+	}
+	return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %q not allowed", origin)}
+}
+
+// matchOrigin compares host and port, and the scheme too if the pattern names
+// one. The pattern may be literal, for an IPv6 address looks like a class.
+func matchOrigin(pattern string, u *url.URL) (bool, error) {
+	s := u.Host
+	if strings.Contains(pattern, "://") {
+		s = u.Scheme + "://" + u.Host
+	}
+	if strings.EqualFold(pattern, s) {
+		return true, nil
+	}
+	return path.Match(strings.ToLower(pattern), strings.ToLower(s))
+}

@@ -1,0 +1,210 @@
+package wsproxy
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// What a viewer is told when its target is to blame. The words are websockify's.
+const (
+	reasonNoTarget     = "Failed to connect to downstream server"
+	reasonTargetClosed = "Target closed"
+	reasonTargetFailed = "Target failed"
+)
+
+// A session is one viewer on a Handler.
+type session struct {
+	h       *Handler
+	cancel  context.CancelCauseFunc // of the session's context
+	request *http.Request
+	viewer  *conn
+	start   time.Time
+
+	rejected bool // by origin or Authorize
+}
+
+// upgrade makes the viewer. If it fails, the response is written.
+func (s *session) upgrade(w http.ResponseWriter, r *http.Request) error {
+	wire, ws, err := upgrade(w, r, cmp.Or(s.h.WriteTimeout, defaultWriteTimeout))
+	if err != nil {
+		return err
+	}
+	s.request, s.start = r, time.Now()
+	s.viewer = s.h.newConn(wire, ws, s.viewerEnds)
+	s.viewer.start()
+	return nil
+}
+
+// viewerEnds ends the session's context once the viewer's end is decided. A
+// relay may finish passing on what a viewer that left had sent before.
+func (s *session) viewerEnds(e ending) {
+	cause := cmp.Or[error](e.err, &CloseError{e.code, e.reason})
+	if e.byViewer {
+		time.AfterFunc(closeTimeout, func() { s.cancel(cause) })
+	} else {
+		s.cancel(cause)
+	}
+}
+
+// run serves the upgraded viewer. All of the session has ended when it returns.
+func (s *session) run(ctx context.Context) {
+	defer s.close()
+	defer whenDone(ctx, func() { s.viewer.finish(endingOf(context.Cause(ctx))) })()
+	s.viewer.finish(s.serve(ctx))
+}
+
+// serve admits the viewer, dials and relays, and returns how that ended.
+func (s *session) serve(ctx context.Context) ending {
+	within, cancel := context.WithTimeout(ctx, cmp.Or(s.h.HandshakeTimeout, defaultHandshakeTimeout))
+	defer cancel()
+	r := s.request.WithContext(within)
+	if err := s.admit(r); err != nil {
+		return s.reject(err)
+	}
+	target, err := s.h.Dial(within, r)
+	cancel()
+	switch {
+	case err == nil && target == nil:
+		return ending{code: StatusInternalError, reason: reasonNoTarget, err: errors.New("wsproxy: Dial returned no connection")}
+	case err == nil:
+	case ctx.Err() != nil:
+		return endingOf(context.Cause(ctx))
+	default:
+		return failed(err, reasonNoTarget)
+	}
+	defer target.Close()
+	defer whenDone(ctx, func() { target.Close() })()
+	err = s.h.relay(ctx, s.viewer, target)
+	switch {
+	case ctx.Err() != nil: // what the relay met with is the consequence
+		return endingOf(context.Cause(ctx))
+	case err != nil:
+		return failed(err, reasonTargetFailed)
+	case s.h.Relay != nil:
+		return ending{code: StatusNormalClosure}
+	}
+	return ending{code: StatusNormalClosure, reason: reasonTargetClosed}
+}
+
+// admit is the origin check and Authorize.
+func (s *session) admit(r *http.Request) error {
+	if err := checkOrigin(r, s.h.OriginPatterns); err != nil {
+		return err
+	}
+	if s.h.Authorize == nil {
+		return nil
+	}
+	return s.h.Authorize(r)
+}
+
+// reject turns the viewer away.
+func (s *session) reject(err error) ending {
+	s.rejected = true
+	e := ending{code: StatusPolicyViolation, reason: err.Error(), err: err}
+	var closing *CloseError
+	if errors.As(err, &closing) {
+		e = endingOf(err)
+	}
+	s.h.Logger.Warn().Err(err).Str("remote", s.request.RemoteAddr).Msg("viewer rejected")
+	if s.h.OnReject != nil {
+		s.h.OnReject(s.request, err)
+	}
+	return e
+}
+
+// close joins what the session started and reports its end. It is deferred,
+// so that a panic in a hook or a Relay leaves nothing behind either.
+func (s *session) close() {
+	s.viewer.finish(ending{code: StatusInternalError, err: errors.New("wsproxy: panic")})
+	<-s.viewer.done
+	if s.rejected {
+		return
+	}
+	record := s.record()
+	s.log(record)
+	if s.h.OnEnd != nil {
+		s.h.OnEnd(record)
+	}
+}
+
+func (s *session) record() Record {
+	e := s.viewer.ended()
+	return Record{
+		Remote:   s.request.RemoteAddr,
+		Start:    s.start,
+		Duration: time.Since(s.start),
+		Sent:     s.viewer.sent.Load(),
+		Received: s.viewer.got.Load(),
+		Code:     e.code,
+		Reason:   e.reason,
+		ByViewer: e.byViewer,
+		Err:      e.err,
+	}
+}
+
+func (s *session) log(r Record) {
+	level := zerolog.InfoLevel
+	if r.Err != nil {
+		level = zerolog.WarnLevel
+	}
+	s.h.Logger.WithLevel(level).Err(r.Err).Str("remote", r.Remote).Dur("duration", r.Duration).
+		Int64("sent", r.Sent).Int64("received", r.Received).
+		Int("code", r.Code).Str("reason", r.Reason).Bool("by_viewer", r.ByViewer).
+		Msg("viewer session ended")
+}
+
+// failed is the ending by an error of Dial or the relay. The viewer is told an
+// error's text only if the error has a close code, and so is made for it.
+func failed(err error, otherwise string) ending {
+	closing, ok := closeOf(err)
+	switch {
+	case !ok:
+		return ending{code: StatusInternalError, reason: otherwise, err: err}
+	case !sendable(closing.Code):
+		return ending{code: StatusInternalError, reason: closing.Reason, err: fmt.Errorf("wsproxy: %d isn't a close code: %w", closing.Code, err)}
+	case closing.Code == StatusNormalClosure:
+		return ending{code: closing.Code, reason: closing.Reason}
+	}
+	return ending{code: closing.Code, reason: closing.Reason, err: err}
+}
+
+// endingOf is the ending by the cause of a context.
+func endingOf(cause error) ending {
+	var closing *CloseError
+	if !errors.As(cause, &closing) {
+		return ending{code: StatusGoingAway, reason: errGoingAway.Reason, err: cause}
+	}
+	e := failed(closing, "")
+	if e.code == closing.Code {
+		e.err = nil // somebody's will
+	}
+	return e
+}
+
+// endsSession reports whether a session ends when its request's context has
+// ended for that cause.
+func endsSession(cause error) bool {
+	var closing *CloseError
+	return errors.As(cause, &closing) || !errors.Is(cause, context.DeadlineExceeded)
+}
+
+// whenDone calls f in its own goroutine when ctx ends. The returned function
+// takes that back, or waits for f if it is too late.
+func whenDone(ctx context.Context, f func()) (stop func()) {
+	done := make(chan struct{})
+	halt := context.AfterFunc(ctx, func() {
+		defer close(done)
+		f()
+	})
+	return func() {
+		if !halt() {
+			<-done
+		}
+	}
+}
