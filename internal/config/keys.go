@@ -29,7 +29,7 @@ func (c *Config) keys() []key {
 	return []key{
 		{"EnableSessionShadowing", "0 switches session shadowing off; 1 is the default", flag{&c.EnableSessionShadowing}},
 		{"ShadowingUseSSL", "1: viewers connect with wss and the certificate in tls.dir; 0: with ws", flag{&c.ShadowingUseSSL}},
-		{"settings", "where the two values above are read, at every request: file", choice{&c.Settings, []string{"file"}}},
+		{"settings", "where the two values above are read, at every request: file", settingsSource{choice{&c.Settings, []string{"file"}}}},
 
 		{"ports.listen", "address the viewers' ports are bound on; \"\" is every address, IPv4 and IPv6", text{&c.Ports.Listen, checkIP}},
 		{"ports.first", "the viewers' ports", number{&c.Ports.First, 1, 65535}},

@@ -111,24 +111,25 @@ func (r *reader) table(prefix string, t map[string]any) {
 // suggest says which key may have been meant: one that is called the same, in
 // whatever case and table, or any of the table's.
 func (r *reader) suggest(prefix, name string) string {
-	for _, key := range slices.Sorted(maps.Keys(r.known)) {
-		if strings.EqualFold(key[strings.LastIndexByte(key, '.')+1:], name) {
-			return "did you mean " + key + "?"
-		}
+	if prefix != "" {
+		prefix += "."
 	}
 	var there []string
-	for key := range r.known {
-		table, rest, nested := strings.Cut(key, ".")
-		switch {
-		case prefix == "" && nested:
-			there = append(there, "["+table+"]")
-		case prefix == "":
-			there = append(there, key)
-		case table == prefix:
+	for _, key := range slices.Sorted(maps.Keys(r.known)) {
+		rest, inTable := strings.CutPrefix(key, prefix)
+		if last := key[strings.LastIndexByte(key, '.')+1:]; strings.EqualFold(last, name) {
+			if inTable {
+				key = rest
+			}
+			return "did you mean " + key + "?"
+		}
+		if table, _, nested := strings.Cut(rest, "."); nested {
+			rest = "[" + table + "]"
+		}
+		if inTable {
 			there = append(there, rest)
 		}
 	}
-	slices.Sort(there)
 	return "there are " + strings.Join(slices.Compact(there), ", ")
 }
 

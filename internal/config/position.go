@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,11 @@ import (
 // and NAME is the first of them. The document is known to be valid.
 func positions(data []byte) (map[string]int, error) {
 	w := &walker{lines: map[string]int{}, elements: map[string]int{}}
+	for i, b := range data {
+		if b == '\n' {
+			w.breaks = append(w.breaks, uint32(i))
+		}
+	}
 	w.parser.Reset(data)
 	table := ""
 	for w.parser.NextExpression() {
@@ -28,6 +34,7 @@ func positions(data []byte) (map[string]int, error) {
 
 type walker struct {
 	parser   unstable.Parser
+	breaks   []uint32 // where the lines end
 	lines    map[string]int
 	elements map[string]int // how many elements an array of tables has so far
 }
@@ -35,7 +42,8 @@ type walker struct {
 // note remembers a key's first line.
 func (w *walker) note(key string, at unstable.Range) {
 	if _, there := w.lines[key]; !there {
-		w.lines[key] = w.parser.Shape(at).Start.Line
+		before, _ := slices.BinarySearch(w.breaks, at.Offset)
+		w.lines[key] = before + 1
 	}
 }
 

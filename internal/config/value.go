@@ -3,6 +3,7 @@ package config
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -72,6 +73,16 @@ func (c choice) set(v any) error {
 }
 
 func (c choice) toml() string { return quote(*c.dst) }
+
+// settingsSource knows a source that other versions have.
+type settingsSource struct{ choice }
+
+func (s settingsSource) set(v any) error {
+	if v == "ctxreg" {
+		return errors.New(`"ctxreg" isn't available in this version; allowed: "file"`)
+	}
+	return s.choice.set(v)
+}
 
 type duration struct {
 	dst      *time.Duration

@@ -1,0 +1,304 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+)
+
+// write makes a file of that content.
+func write(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shadowing.toml")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// everything sets every key to something that isn't its default.
+const everything = `
+EnableSessionShadowing = 0x00000000
+ShadowingUseSSL = 0x00000001
+settings = "file"
+
+[ports]
+listen = "::1"
+first = 7001
+last = 7001
+
+[viewer]
+host = "vda1.corp.example"
+token = "optional"
+connect_timeout = "1m30s"
+origins = ["director.corp", "*.corp:8443"]
+
+[consent]
+prompter = "exec"
+timeout = "5s"
+exec = ["/usr/bin/ask", "a \"b\" \\ é"]
+
+[source]
+kind = "dial"
+x11vnc = "/opt/x11vnc"
+dial = "unix:/run/vnc.sock"
+
+[tls]
+dir = "/etc/ssl/shadow"
+
+[sessions]
+resolver = "static"
+exec = ["/usr/bin/sessions"]
+
+[[sessions.static]]
+id = "42"
+display = ":1"
+user = "user1"
+xauthority = "/run/user/1000/Xauthority"
+
+[[sessions.static]]
+id = "43"
+display = ":2.0"
+user = 'CORP\user2'
+
+[control]
+socket = "/tmp/control.sock"
+group = "shadow admins"
+
+[log]
+format = "console"
+level = "debug"
+audit = "/var/log/shadow.audit"
+`
+
+func TestLoadEveryKey(t *testing.T) {
+	c, err := Load(write(t, everything))
+	require.NoError(t, err)
+	assert.Equal(t, &Config{
+		EnableSessionShadowing: false,
+		ShadowingUseSSL:        true,
+		Settings:               "file",
+		Ports:                  Ports{Listen: "::1", First: 7001, Last: 7001},
+		Viewer: Viewer{
+			Host: "vda1.corp.example", Token: "optional", ConnectTimeout: 90 * time.Second,
+			Origins: []string{"director.corp", "*.corp:8443"},
+		},
+		Consent: Consent{Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}},
+		Source:  Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
+		TLS:     TLS{Dir: "/etc/ssl/shadow"},
+		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []shadow.StaticSession{
+			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority"},
+			{ID: "43", Display: ":2.0", User: `CORP\user2`},
+		}},
+		Control: Control{Socket: "/tmp/control.sock", Group: "shadow admins"},
+		Log:     Log{Format: "console", Level: "debug", Audit: "/var/log/shadow.audit"},
+	}, c)
+}
+
+func TestEmptyFileIsTheDefaults(t *testing.T) {
+	c, err := Load(write(t, "# nothing but a comment\n"))
+	require.NoError(t, err)
+	assert.Equal(t, Default(), c)
+}
+
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	c := Default()
+	assert.True(t, c.EnableSessionShadowing)
+	assert.False(t, c.ShadowingUseSSL)
+	assert.Equal(t, Ports{Listen: "0.0.0.0", First: 6001, Last: 6099}, c.Ports)
+	assert.Equal(t, 20*time.Second, c.Consent.Timeout)
+	assert.Equal(t, "required", c.Viewer.Token)
+	assert.Equal(t, "x11", c.Consent.Prompter)
+	assert.Equal(t, "/etc/xdl/shadowingssl", c.TLS.Dir)
+}
+
+func TestMissingFile(t *testing.T) {
+	_, err := Load(filepath.Join(t.TempDir(), "missing.toml"))
+	require.ErrorIs(t, err, os.ErrNotExist, "a file that was named must be there")
+
+	if _, err := os.Stat(DefaultPath); os.IsNotExist(err) {
+		c, err := Load("")
+		require.NoError(t, err)
+		assert.Equal(t, Default(), c)
+	}
+}
+
+func TestNotAFile(t *testing.T) {
+	_, err := Load(t.TempDir())
+	require.ErrorContains(t, err, "isn't a regular file")
+
+	_, err = Load(write(t, strings.Repeat("#", maxFile+1)))
+	require.ErrorContains(t, err, "has more than 1048576 bytes")
+}
+
+// Each file has one mistake (or several: then all are told), and each message
+// names line and key and says what is allowed.
+func TestMessages(t *testing.T) {
+	for _, test := range []struct{ name, content, want string }{
+		{"unknown key", "\nfoo = 1", `2: foo: unknown key; there are EnableSessionShadowing, ShadowingUseSSL, [consent], [control], [log], [ports], [sessions], settings, [source], [tls], [viewer]`},
+		{"wrong case", "enablesessionshadowing = 0", `1: enablesessionshadowing: unknown key; did you mean EnableSessionShadowing?`},
+		{"wrong table", "[viewer]\n\ntimeout = \"5s\"", `3: viewer.timeout: unknown key; did you mean consent.timeout?`},
+		{"unknown in table", "[ports]\nfrist = 1", `2: ports.frist: unknown key; there are first, last, listen`},
+		{"unknown table", "\n[prots]\nfoo = 1", `2: prots: unknown key; there are EnableSessionShadowing,`},
+		{"quoted dotted key", `"ports.first" = 1`, `1: "ports.first": unknown key;`},
+		{"table for value", "[EnableSessionShadowing]\nx = 1", `1: EnableSessionShadowing: a table isn't allowed; allowed are 0 and 1`},
+		{"value for table", "ports = 3", `1: ports: is a table: write [ports] and its keys below`},
+		{"array of tables", "[[ports]]\nfirst = 1", `1: ports: is a table: write [ports] and its keys below`},
+		{"flag", "EnableSessionShadowing = 2", `1: EnableSessionShadowing: 2 isn't allowed; allowed are 0 and 1`},
+		{"flag type", "ShadowingUseSSL = true", `1: ShadowingUseSSL: true isn't allowed; allowed are 0 and 1`},
+		{"flag text", `ShadowingUseSSL = "0x00000001"`, `1: ShadowingUseSSL: "0x00000001" isn't allowed; allowed are 0 and 1`},
+		{"settings", `settings = "ctxreg"`, `1: settings: "ctxreg" isn't available in this version; allowed: "file"`},
+		{"settings type", `settings = 1`, `1: settings: 1 isn't allowed; allowed: "file"`},
+		{"port", "[ports]\nfirst = 0", `2: ports.first: 0 isn't allowed; allowed are the numbers 1 to 65535`},
+		{"port type", "[ports]\nlast = \"6099\"", `2: ports.last: "6099" isn't allowed; allowed are the numbers 1 to 65535`},
+		{"port float", "[ports]\nlast = 6099.0", `2: ports.last: 6099 isn't allowed`},
+		{"port order", "[ports]\nlast = 6000", `2: ports.last: the last port, 6000, is below the first, 6001`},
+		{"port order, first only", "[ports]\nfirst = 7000", `2: ports.first: the last port, 6099, is below the first, 7000`},
+		{"listen", "[ports]\nlisten = \"localhost\"", `2: ports.listen: "localhost" isn't an IP address; allowed are one such as "0.0.0.0" or "::1", and ""`},
+		{"host", "[viewer]\nhost = \"10.0.0.1\"", `2: viewer.host: "10.0.0.1" is an address; viewers are given a host name`},
+		{"host text", "[viewer]\nhost = \"a b\"", `2: viewer.host: "a b" isn't a host name; allowed is one such as "vda1.corp.example", and ""`},
+		{"token", "[viewer]\ntoken = \"\"", `2: viewer.token: "" isn't allowed; allowed: "required", "optional"`},
+		{"time", "[consent]\ntimeout = 20", `2: consent.timeout: 20 isn't allowed; allowed are times from "1s" to "10m0s"`},
+		{"time negative", "[consent]\ntimeout = \"-1s\"", `2: consent.timeout: "-1s" isn't allowed`},
+		{"time too long", "[viewer]\nconnect_timeout = \"1h\"", `2: viewer.connect_timeout: "1h" isn't allowed; allowed are times from "1s" to "10m0s"`},
+		{"origin URL", "[viewer]\norigins = [\"https://a\"]", `2: viewer.origins: "https://a" isn't a pattern for HOST or HOST:PORT (without "https://" and path)`},
+		{"origin pattern", "[viewer]\norigins = [\"a\", \"[\"]", `2: viewer.origins: "[" isn't a pattern: a bracket or backslash is left open`},
+		{"origin type", "[viewer]\norigins = \"a\"", `2: viewer.origins: "a" isn't allowed; allowed is a list of strings: ["…", "…"]`},
+		{"origin element", "[viewer]\norigins = [1]", `2: viewer.origins: 1 isn't a string; put it in quotes`},
+		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "exec", "deny", "allow"`},
+		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
+		{"relative program", "[consent]\nexec = [\"ask\"]", `2: consent.exec: "ask" isn't an absolute path; the program is named by one`},
+		{"kind", "[source]\nkind = \"xvnc\"", `2: source.kind: "xvnc" isn't allowed; allowed: "x11vnc", "dial"`},
+		{"kind dial", "[source]\nkind = \"dial\"", `2: source.kind: "dial" needs source.dial, the address`},
+		{"dial", "[source]\ndial = \"127.0.0.1:5900\"", `2: source.dial: "127.0.0.1:5900" isn't allowed; allowed are "tcp:HOST:PORT" and "unix:/PATH"`},
+		{"dial port", "[source]\ndial = \"tcp:host:0\"", `2: source.dial: "tcp:host:0" isn't allowed`},
+		{"dial path", "[source]\ndial = \"unix:vnc\"", `2: source.dial: "vnc" isn't an absolute path`},
+		{"tls", "[tls]\ndir = \"ssl\"", `2: tls.dir: "ssl" isn't an absolute path`},
+		{"resolver", "[sessions]\nresolver = \"utmp\"", `2: sessions.resolver: "utmp" isn't allowed; allowed: "logind", "static", "exec"`},
+		{"resolver exec", "[sessions]\nresolver = \"exec\"", `2: sessions.resolver: "exec" needs sessions.exec, the program and its arguments`},
+		{"resolver static", "[sessions]\nresolver = \"static\"", `2: sessions.resolver: "static" needs at least one [[sessions.static]]`},
+		{"static unused", "[[sessions.static]]\nid=\"1\"\nuser=\"a\"\ndisplay=\":1\"", `1: sessions.static: does nothing: sessions.resolver is "logind"; set it to "static"`},
+		{"static not a list", "[sessions]\nresolver = \"static\"\n[sessions.static]\nid = \"1\"", `3: sessions.static: is a list of tables: write [[sessions.static]] above each session`},
+		{"static of strings", "[sessions]\nresolver = \"static\"\nstatic = [\"a\"]", `3: sessions.static: is a list of tables: write [[sessions.static]] above each session`},
+		{"socket", "[control]\nsocket = \"\"", `2: control.socket: "" isn't an absolute path`},
+		{"socket length", "[control]\nsocket = \"/" + strings.Repeat("x", 107) + `"`, `2: control.socket: "/` + strings.Repeat("x", 107) + `" has 108 bytes; a socket's path has at most 107`},
+		{"control character", "[control]\ngroup = \"a\\nb\"", `2: control.group: "a\nb" has a control character`},
+		{"level", "[log]\nlevel = \"verbose\"", `2: log.level: "verbose" isn't allowed; allowed: "trace", "debug", "info", "warn", "error"`},
+		{"audit", "[log]\naudit = \"audit.log\"", `2: log.audit: "audit.log" isn't an absolute path; allowed are one, and ""`},
+		{"syntax", "a = 1\nb = \n", `2: `},
+		{"twice", "settings = \"file\"\nsettings = \"file\"", `2: `},
+		{"dotted", "ports.first = 0", `1: ports.first: 0 isn't allowed`},
+		{"inline", "ports = {first = 1, last = 0}", `1: ports.last: 0 isn't allowed`},
+		{"inline, several lines", "sessions = {resolver = \"static\", static = [\n{id=\"1\", user=\"a\", display=\":1\"},\n{id=\"2\", user=\"a\", display=\"1\"}]}", `3: sessions.static[1].display: "1" isn't a display of this host; allowed is one such as ":1"`},
+		{"CRLF", "# a\r\n[ports]\r\nfirst = 0\r\n", `3: ports.first: 0 isn't allowed`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			path := write(t, test.content)
+			_, err := Load(path)
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			assert.Contains(t, err.Error(), path+":"+test.want)
+			assert.Len(t, e.Problems, 1, "%v", err)
+		})
+	}
+}
+
+func TestStaticSessions(t *testing.T) {
+	path := write(t, `
+[sessions]
+resolver = "static"
+[[sessions.static]]
+id = "1"
+display = "host:1"
+user = "a"
+[[sessions.static]]
+id = "1"
+display = ":2"
+user = ""
+Display = ":2"
+[[sessions.static]]
+xauthority = "x"
+`)
+	_, err := Load(path)
+	require.Error(t, err)
+	assert.Equal(t, "config: "+strings.Join([]string{
+		path + `:6: sessions.static[0].display: "host:1" isn't a display of this host; allowed is one such as ":1"`,
+		path + `:9: sessions.static[1].id: "1" is there twice; the other one is in line 4`,
+		path + `:11: sessions.static[1].user: may not be empty`,
+		path + `:12: sessions.static[1].Display: unknown key; did you mean display?`,
+		path + `:13: sessions.static[2]: id is missing; a session needs id, display and user`,
+		path + `:13: sessions.static[2]: display is missing; a session needs id, display and user`,
+		path + `:13: sessions.static[2]: user is missing; a session needs id, display and user`,
+		path + `:14: sessions.static[2].xauthority: "x" isn't an absolute path; allowed are one, and ""`,
+	}, "\n        "), err.Error())
+}
+
+func TestPrintLoadsBack(t *testing.T) {
+	full, err := Load(write(t, everything))
+	require.NoError(t, err)
+	for name, c := range map[string]*Config{"defaults": Default(), "everything": full} {
+		t.Run(name, func(t *testing.T) {
+			again, err := Load(write(t, string(c.TOML())))
+			require.NoError(t, err, "%s", c.TOML())
+			assert.Equal(t, c, again)
+		})
+	}
+}
+
+func TestPrintOfDefaults(t *testing.T) {
+	want, err := os.ReadFile("testdata/default.toml")
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(Default().TOML()))
+}
+
+func TestSettingsAreReadEachTime(t *testing.T) {
+	path := write(t, "ShadowingUseSSL = 1\n")
+	settings := SettingsFrom(path)
+
+	got, err := settings(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, shadow.Settings{EnableSessionShadowing: true, ShadowingUseSSL: true}, got)
+
+	require.NoError(t, os.WriteFile(path, []byte("EnableSessionShadowing = 0\n"), 0o600))
+	got, err = settings(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, shadow.Settings{}, got)
+
+	require.NoError(t, os.WriteFile(path, []byte("[log]\nlevel = 3\n"), 0o600))
+	got, err = settings(t.Context())
+	require.Error(t, err, "a mistake anywhere in the file refuses")
+	assert.Equal(t, shadow.Settings{}, got)
+
+	require.NoError(t, os.Remove(path))
+	_, err = settings(t.Context())
+	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(everything))
+	f.Add(Default().TOML())
+	f.Add([]byte("[[sessions.static]]\n[sessions.static.x]\ny=1\n[[sessions.static]]\n"))
+	f.Add([]byte("sessions = {static = [{id = '1'}, [{}]]}\n\"a.b\".c = [[1], {x = 2}]\n"))
+	f.Add([]byte("a = 1979-05-27T07:32:00Z\r\nb = nan\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parse("f", data)
+		if err != nil {
+			var e *Error
+			require.ErrorAs(t, err, &e)
+			require.NotEmpty(t, e.Problems)
+			for _, p := range e.Problems {
+				require.Positive(t, p.Line)
+				require.LessOrEqual(t, p.Line, strings.Count(string(data), "\n")+1)
+			}
+			return
+		}
+		again, err := parse("g", c.TOML())
+		require.NoError(t, err)
+		require.Equal(t, c, again)
+	})
+}
