@@ -26,8 +26,9 @@ import (
 // DefaultPath is the file that counts unless another one is named.
 const DefaultPath = "/etc/xdl/shadowing.toml"
 
-// maxFile is how many bytes a file may have.
-const maxFile = 1 << 20
+// maxFile is how many bytes a file may have: go-toml takes quadratic time for
+// a table of very many keys.
+const maxFile = 64 << 10
 
 // A Config is the content of the file, table by table. The comments in what
 // [Config.TOML] prints say what each key means and allows.

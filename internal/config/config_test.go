@@ -133,7 +133,7 @@ func TestNotAFile(t *testing.T) {
 	require.ErrorContains(t, err, "isn't a regular file")
 
 	_, err = Load(write(t, strings.Repeat("#", maxFile+1)))
-	require.ErrorContains(t, err, "has more than 1048576 bytes")
+	require.ErrorContains(t, err, "has more than 65536 bytes")
 }
 
 // Each file has one mistake (or several: then all are told), and each message
