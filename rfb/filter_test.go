@@ -1,0 +1,434 @@
+package rfb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// filtered is what a filter made of a stream.
+type filtered struct {
+	out   []byte
+	drops []ClientMessageType
+	err   error
+	took  time.Duration // time that had to pass
+}
+
+// filter feeds parts of in, one after the other, going on to the next whenever
+// the filter says so and, at the end, until nothing is due.
+func filter(t testing.TB, in []byte, parts []int, width, height uint16) (r filtered) {
+	t.Helper()
+	now := epoch
+	f := newClientFilter(newAgreed(width, height), false, func(m ClientMessageType) { r.drops = append(r.drops, m) }, 0)
+	feed := func(p []byte) bool {
+		for {
+			n, err := f.feed(now, p)
+			require.LessOrEqual(t, len(f.out), 64+2*max(n, viewerBuffer), "out is bounded by what came in")
+			r.out = append(r.out, f.out...)
+			f.out = f.out[:0]
+			if err != nil {
+				r.err = err
+				return false
+			}
+			if p = p[n:]; len(p) == 0 {
+				return true
+			}
+			at := f.wake(true)
+			require.True(t, at.After(now), "must not ask to be called again at once")
+			now = at
+		}
+	}
+	for _, n := range parts {
+		if !feed(in[:n]) {
+			return r
+		}
+		in = in[n:]
+	}
+	for at := f.wake(false); !at.IsZero() && r.err == nil && !f.inside(); at = f.wake(false) {
+		require.True(t, at.After(now))
+		now = at
+		feed(nil)
+	}
+	r.took = now.Sub(epoch)
+	return r
+}
+
+// whole feeds in at once.
+func whole(t testing.TB, in []byte) filtered {
+	return filter(t, in, []int{len(in)}, 640, 480)
+}
+
+// start is what every session sends first.
+func start(t testing.TB) []byte { return wire(t, SetPixelFormat{pinned}) }
+
+func TestFilterPasses(t *testing.T) {
+	for _, tt := range []struct {
+		name, in, out string
+	}{
+		{"nothing", "", ""},
+		{"the pinned pixel format", "00 abcdef 20 18 00 ff 00ff 00ff 00ff 00 08 10 aabbcc", ""},
+		{"one encoding", "02 ff 0001 00000007", "02 00 0001 00000007"},
+		{"no encodings", "02 00 0000", "02 00 0001 00000000"},
+		{"only hints and forbidden ones", "02 00 0003 ffffffe6 fffffefe ffffff21", "02 00 0003 ffffffe6 ffffff21 00000000"},
+		{"each once", "02 00 0003 00000007 00000007 00000001", "02 00 0002 00000007 00000001"},
+		{"incremental request", "03 01 0001 0002 0003 0004", "03 01 0001 0002 0003 0004"},
+		{"a flag that isn't one", "03 ff 0001 0002 0003 0004", "03 01 0001 0002 0003 0004"},
+		{"full request", "03 00 0000 0000 0280 01e0", "03 00 0000 0000 0280 01e0"},
+		{"request beyond the framebuffer", "03 01 0001 0000 ffff ffff", "03 01 0001 0000 027f 01e0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := whole(t, unhex(t, tt.in))
+			require.NoError(t, got.err)
+			assert.Equal(t, append(start(t), unhex(t, tt.out)...), got.out)
+			assert.Empty(t, got.drops)
+		})
+	}
+}
+
+func TestFilterDrops(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     ClientMessageType
+	}{
+		{"KeyEvent", "04 01 0000 0000ff0d", ClientKeyEvent},
+		{"PointerEvent", "05 01 0010 0020", ClientPointerEvent},
+		{"PointerEvent, top bit", "05 81 0010 0020", ClientPointerEvent},
+		{"ClientCutText", "06 000000 00000003 616263", ClientCutText},
+		{"ClientCutText, empty", "06 000000 00000000", ClientCutText},
+		{"extended clipboard caps", "06 000000 fffffff8 01000001 00000000", ClientCutText},
+		{"extended clipboard request", "06 000000 fffffffc 02000001", ClientCutText},
+		{"KeepAlive", "0d", ClientKeepAlive},
+		{"SetDesktopSize", "fb 00 0400 0300 01 00 00000000 0000 0000 0400 0300 00000000", ClientSetDesktopSize},
+		{"SetDesktopSize, no screen", "fb 00 0400 0300 00 00", ClientSetDesktopSize},
+		{"QEMU key", "ff 00 0001 0000ff0d 0000001c", ClientQEMU},
+		{"QEMU audio on", "ff 01 0000", ClientQEMU},
+		{"QEMU audio off", "ff 01 0001", ClientQEMU},
+		{"QEMU audio format", "ff 01 0002 03 02 0000ac44", ClientQEMU},
+		{"request for nothing", "03 01 0000 0000 0000 0010", ClientFramebufferUpdateRequest},
+		{"full request for nothing", "03 00 0000 0000 0010 0000", ClientFramebufferUpdateRequest},
+		{"request outside the framebuffer", "03 00 0280 0000 0010 0010", ClientFramebufferUpdateRequest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			request := unhex(t, "03 01 0000 0000 0001 0001") // must still be read in step
+			got := whole(t, append(unhex(t, tt.in), request...))
+			require.NoError(t, got.err)
+			assert.Equal(t, append(start(t), request...), got.out)
+			assert.Equal(t, []ClientMessageType{tt.want}, got.drops)
+		})
+	}
+}
+
+func TestFilterRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name, in string
+		want     error
+	}{
+		{"another pixel format", "00 000000 20 18 00 01 00ff 00ff 00ff 10 08 00 000000", ErrForbidden},
+		{"8 bits", "00 000000 08 08 00 01 0007 0007 0003 00 03 06 000000", ErrForbidden},
+		{"SetEncodings, too many", "02 00 0081", ErrLimit},
+		{"SetEncodings, far too many", "02 00 ffff", ErrLimit},
+		{"FixColourMapEntries", "01", ErrMalformed},
+		{"ClientCutText, too long", "06 000000 00040001", ErrLimit},
+		{"ClientCutText, 2 GiB", "06 000000 7fffffff", ErrLimit},
+		{"extended clipboard, too long", "06 000000 fffbffff", ErrLimit},
+		{"extended clipboard, no flags", "06 000000 fffffffd", ErrMalformed},
+		{"extended clipboard, -2^31", "06 000000 80000000", ErrMalformed},
+		{"SetDesktopSize, too many screens", "fb 00 0400 0300 11 00", ErrLimit},
+		{"QEMU, unknown", "ff 02 0000", ErrMalformed},
+		{"QEMU audio, unknown", "ff 01 0003", ErrMalformed},
+		{"FileTransfer", "07", ErrForbidden},
+		{"SetScale", "08", ErrForbidden},
+		{"SetServerInput", "09", ErrForbidden},
+		{"SetSW", "0a", ErrForbidden},
+		{"TextChat", "0b", ErrForbidden},
+		{"KeyFrameRequest", "0c", ErrMalformed},
+		{"Ultra reserved", "0e", ErrMalformed},
+		{"Palm", "0f", ErrForbidden},
+		{"Ultra 16", "10", ErrMalformed},
+		{"RequestSession", "14", ErrForbidden},
+		{"SetSession", "15", ErrForbidden},
+		{"NotifyPluginStreaming", "50", ErrForbidden},
+		{"VMware", "7f", ErrForbidden},
+		{"MirrorLink", "80", ErrForbidden},
+		{"unassigned", "81", ErrMalformed},
+		{"Tight file list", "82", ErrForbidden},
+		{"Tight create directory", "88", ErrForbidden},
+		{"continuous updates", "96", ErrForbidden},
+		{"video selection", "97", ErrForbidden},
+		{"Kasm stats", "b2", ErrForbidden},
+		{"Kasm clipboard", "b4", ErrForbidden},
+		{"Kasm last", "bf", ErrForbidden},
+		{"Replit", "f5", ErrForbidden},
+		{"fence", "f8", ErrForbidden},
+		{"OLIVE", "f9", ErrForbidden},
+		{"xvp", "fa", ErrForbidden},
+		{"Tight2", "fc", ErrForbidden},
+		{"gii", "fd", ErrForbidden},
+		{"VMware 2", "fe", ErrForbidden},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := unhex(t, "03 01 0000 0000 0001 0001")
+			in := append(before, unhex(t, tt.in)...)
+			got := whole(t, append(in, unhex(t, "03 01 0000 0000 0002 0002")...))
+			require.ErrorIs(t, got.err, tt.want)
+			var p *ProtocolError
+			require.ErrorAs(t, got.err, &p)
+			assert.Equal(t, FromViewer, p.Direction)
+			assert.EqualValues(t, len(in), p.Offset)
+			assert.Equal(t, append(start(t), before...), got.out, "nothing after it passes")
+			assert.Empty(t, got.drops)
+		})
+	}
+}
+
+// Every number either has a rule that a test above knows, or ends the session.
+func TestFilterPassesThreeTypesOnly(t *testing.T) {
+	var passing, dropping []ClientMessageType
+	for m := range 256 {
+		switch clientRules[m].verdict {
+		case passes:
+			passing = append(passing, ClientMessageType(m))
+		case dropped:
+			dropping = append(dropping, ClientMessageType(m))
+		}
+	}
+	assert.Equal(t, []ClientMessageType{0, 2, 3}, passing)
+	assert.Equal(t, []ClientMessageType{4, 5, 6, 13, 251, 255}, dropping)
+}
+
+func TestFilterReducesNoVNCsEncodings(t *testing.T) {
+	got := whole(t, noVNC(t, 640, 480))
+	require.NoError(t, got.err)
+	assert.Equal(t, join(
+		start(t),
+		wire(t, SetEncodings{viewed}),
+		wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, 640, 480}}),
+	), got.out)
+}
+
+func TestViewEncodings(t *testing.T) {
+	many := make([]Encoding, 0, 128)
+	for e := EncodingFineQuality0; len(many) < 127; e++ {
+		many = append(many, e)
+	}
+	got, set := viewEncodings(nil, append(many, EncodingTight), false)
+	assert.Len(t, got, maxEncodingsOut)
+	assert.Equal(t, EncodingTight, got[maxEncodingsOut-1], "hints don't push out pixels")
+	assert.Equal(t, encodingBit(EncodingTight), set)
+
+	got, _ = viewEncodings(nil, many, false)
+	assert.Len(t, got, maxEncodingsOut)
+	assert.Equal(t, EncodingRaw, got[maxEncodingsOut-1])
+
+	got, set = viewEncodings(nil, []Encoding{EncodingZRLE, EncodingDesktopName}, true)
+	assert.Equal(t, []Encoding{EncodingZRLE}, got, "a name of our own isn't replaced by the server's")
+	assert.Zero(t, set&encodingBit(EncodingDesktopName))
+}
+
+func TestFilterAllowsWhatItAskedFor(t *testing.T) {
+	a := newAgreed(640, 480)
+	f := newClientFilter(a, false, nil, 0)
+	assert.True(t, a.allows(encodingBit(EncodingRaw)))
+	assert.False(t, a.allows(encodingBit(EncodingTight)))
+	for _, e := range []Encoding{EncodingTight, EncodingZRLE} {
+		_, err := f.feed(epoch, wire(t, SetEncodings{[]Encoding{e}}))
+		require.NoError(t, err)
+	}
+	assert.True(t, a.allows(encodingBit(EncodingTight)), "an update with the old encodings may be under way")
+	assert.True(t, a.allows(encodingBit(EncodingZRLE)))
+	assert.False(t, a.allows(encodingBit(EncodingHextile)))
+}
+
+func TestFilterDelaysFullRequestsAndLosesNone(t *testing.T) {
+	now := epoch
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	feed := func(m FramebufferUpdateRequest) []byte {
+		f.out = f.out[:0]
+		_, err := f.feed(now, wire(t, m))
+		require.NoError(t, err)
+		return f.out
+	}
+	full := func(r Rect) FramebufferUpdateRequest { return FramebufferUpdateRequest{Rect: r} }
+	all := full(Rect{0, 0, 640, 480})
+	assert.Equal(t, wire(t, all), feed(all))
+	assert.Equal(t, wire(t, all), feed(all))
+
+	assert.Empty(t, feed(full(Rect{10, 10, 10, 10})))
+	assert.Empty(t, feed(full(Rect{100, 200, 10, 10})))
+	incremental := FramebufferUpdateRequest{true, Rect{1, 1, 1, 1}}
+	assert.Equal(t, wire(t, incremental), feed(incremental), "incremental ones aren't delayed")
+
+	at := f.wake(false)
+	assert.Equal(t, epoch.Add(500*time.Millisecond), at)
+	f.out = f.out[:0]
+	_, err := f.feed(at.Add(-1), nil)
+	require.NoError(t, err)
+	assert.Empty(t, f.out)
+	f.agreed.resize(105, 480) // meanwhile
+	_, err = f.feed(at, nil)
+	require.NoError(t, err)
+	assert.Equal(t, wire(t, full(Rect{10, 10, 95, 200})), f.out)
+	assert.Zero(t, f.wake(false), "nothing is owed any more")
+}
+
+func TestFilterDelaysEncodingsAndSendsTheLatest(t *testing.T) {
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	list := func(n int) []byte { return wire(t, SetEncodings{[]Encoding{EncodingTight, Encoding(-512 + n)}}) }
+	f.out = nil
+	var want []byte
+	for n := range 15 {
+		_, err := f.feed(epoch, list(n))
+		require.NoError(t, err)
+		if n < encodingsRate.n {
+			want = append(want, list(n)...)
+		}
+	}
+	assert.Equal(t, want, f.out)
+	f.out = nil
+	at := f.wake(false)
+	assert.Equal(t, epoch.Add(6*time.Second), at)
+	_, err := f.feed(at, nil)
+	require.NoError(t, err)
+	assert.Equal(t, list(14), f.out)
+
+	f.out = nil
+	_, err = f.feed(at.Add(time.Hour), list(14))
+	require.NoError(t, err)
+	assert.Empty(t, f.out, "what the server knows isn't said again")
+}
+
+func TestFilterReadsAFloodSlowly(t *testing.T) {
+	got := whole(t, bytes.Repeat(unhex(t, "03 01 0000 0000 0001 0001"), 1000))
+	require.NoError(t, got.err)
+	assert.Len(t, got.out, len(start(t))+1000*framebufferUpdateRequestLen)
+	assert.Equal(t, 4*time.Second, got.took, "1000 messages at 200 a second, the first second's at once")
+}
+
+func TestFilterEndsAFloodOfInput(t *testing.T) {
+	got := whole(t, bytes.Repeat(unhex(t, "05 00 0001 0001"), 5000))
+	require.ErrorIs(t, got.err, ErrForbidden)
+	// 2000 at once and 2000 a minute, of 200 a second.
+	assert.InDelta(t, 2400, len(got.drops), 50)
+	assert.Equal(t, start(t), got.out)
+}
+
+func TestFilterWantsMessagesFinished(t *testing.T) {
+	for _, in := range []string{"04", "02 00 0002 00000001", "06 000000 00000010 01"} {
+		f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+		_, err := f.feed(epoch, unhex(t, in))
+		require.NoError(t, err)
+		at := f.wake(false)
+		assert.Equal(t, epoch.Add(messageTimeout), at)
+		_, err = f.feed(at.Add(-1), []byte{0})
+		require.NoError(t, err)
+		_, err = f.feed(at, []byte{0})
+		assert.ErrorIs(t, err, ErrLimit, "a byte now and then doesn't help")
+	}
+}
+
+func TestFilterGivesTheSameHoweverItIsCut(t *testing.T) {
+	in := join(noVNC(t, 640, 480),
+		unhex(t, "04 01 0000 0000ff0d 05 01 0010 0020 06 000000 00000103"), make([]byte, 0x103),
+		unhex(t, "06 000000 fffffff8 01000001 00000000 0d ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c"),
+		unhex(t, "03 01 0000 0000 0280 01e0 fb 00 0400 0300 01 00 00000000 0000 0000 0400 0300 00000000"),
+		unhex(t, "03 01 0000 0000 0280 01e0 0a 01 0010 0020"))
+	want := whole(t, in)
+	require.ErrorIs(t, want.err, ErrForbidden)
+	require.Len(t, want.drops, 8)
+	for name, parts := range cuts(len(in)) {
+		got := filter(t, in, parts, 640, 480)
+		assert.Equal(t, want, got, name)
+	}
+}
+
+// The smuggle that works against proxies which pass the version string on: the
+// server skips SecurityResult and ClientInit for an Apple viewer, so what the
+// proxy takes for ClientInit and a FramebufferUpdateRequest is a PointerEvent
+// to the server. Here the version alone ends it (see
+// TestVersionSmuggleAgainstX11vnc); the filter on its own writes a request
+// clamped to nothing, which is none.
+func TestFilterDoesNotPassSmuggledBytes(t *testing.T) {
+	got := whole(t, unhex(t, "03 00 4d00 5800 0100 0100"))
+	require.NoError(t, got.err)
+	assert.Equal(t, start(t), got.out)
+	assert.Equal(t, []ClientMessageType{ClientFramebufferUpdateRequest}, got.drops)
+}
+
+// checkViewOnly is an independent reading of what may reach a server.
+func checkViewOnly(b []byte, width, height int) error {
+	first, _ := SetPixelFormat{pinned}.AppendBinary(nil)
+	if !bytes.HasPrefix(b, first) {
+		return errors.New("does not begin with the pinned pixel format")
+	}
+	for b = b[len(first):]; len(b) > 0; {
+		switch {
+		case b[0] == 2 && len(b) >= 4:
+			n := int(binary.BigEndian.Uint16(b[2:]))
+			if b[1] != 0 || n < 1 || n > 24 || len(b) < 4+4*n {
+				return fmt.Errorf("SetEncodings % x", b[:4])
+			}
+			for i := range n {
+				e := int32(binary.BigEndian.Uint32(b[4+4*i:]))
+				hint := e >= -32 && e <= -23 || e >= -256 && e <= -247 || e >= -512 && e <= -412 || e >= -768 && e <= -763
+				if !hint && !slices.Contains([]int32{0, 1, 2, 4, 5, 6, 7, 16, -223, -224, -232, -239, -240, -261, -307}, e) {
+					return fmt.Errorf("encoding %d", e)
+				}
+			}
+			b = b[4+4*n:]
+		case b[0] == 3 && len(b) >= 10:
+			x, y := int(binary.BigEndian.Uint16(b[2:])), int(binary.BigEndian.Uint16(b[4:]))
+			w, h := int(binary.BigEndian.Uint16(b[6:])), int(binary.BigEndian.Uint16(b[8:]))
+			if b[1] > 1 || w == 0 || h == 0 || x+w > width || y+h > height {
+				return fmt.Errorf("request % x", b[:10])
+			}
+			b = b[10:]
+		default:
+			return fmt.Errorf("message % x", b[:min(len(b), 16)])
+		}
+	}
+	return nil
+}
+
+func FuzzClientFilter(f *testing.F) {
+	f.Add(noVNC(f, 640, 480), uint16(1))
+	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3))
+	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5))
+	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100))
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+		if len(in) > 1<<16 {
+			return
+		}
+		want := whole(t, in)
+		require.NoError(t, checkViewOnly(want.out, 640, 480))
+		var parts []int
+		for left := len(in); left > 0; left -= parts[len(parts)-1] {
+			parts = append(parts, min(left, 1+int(cut)))
+		}
+		got := filter(t, in, parts, 640, 480)
+		assert.Equal(t, want.out, got.out)
+		assert.Equal(t, want.drops, got.drops)
+		assert.Equal(t, fmt.Sprint(want.err), fmt.Sprint(got.err))
+	})
+}
+
+func BenchmarkClientFilter(b *testing.B) {
+	in := unhex(b, "03 01 0000 0000 0280 01e0")
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	now := epoch
+	b.SetBytes(int64(len(in)))
+	b.ReportAllocs()
+	for b.Loop() {
+		f.out = f.out[:0]
+		now = now.Add(time.Second)
+		if n, err := f.feed(now, in); n != len(in) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}

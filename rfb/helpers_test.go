@@ -1,0 +1,92 @@
+package rfb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// waitFor bounds whatever a test waits for.
+const waitFor = 10 * time.Second
+
+// epoch is when the filters of tests start.
+var epoch = time.Unix(1_000_000, 0)
+
+// unhex reads hexadecimal bytes, spaces ignored.
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+	require.NoError(t, err)
+	return b
+}
+
+// u16 and u32 are numbers as they go over the wire.
+func u16(n ...uint16) (b []byte) {
+	for _, n := range n {
+		b = binary.BigEndian.AppendUint16(b, n)
+	}
+	return b
+}
+
+func u32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+func join(b ...[]byte) []byte { return bytes.Join(b, nil) }
+
+// wire is a message as it goes over the wire.
+func wire(t testing.TB, m interface{ AppendBinary([]byte) ([]byte, error) }) []byte {
+	t.Helper()
+	b, err := m.AppendBinary(nil)
+	require.NoError(t, err)
+	return b
+}
+
+// cuts are ways to cut a stream of n bytes: whole, byte by byte, and some at
+// random. Each is the lengths of its parts.
+func cuts(n int) map[string][]int {
+	ones := make([]int, n)
+	for i := range ones {
+		ones[i] = 1
+	}
+	all := map[string][]int{"whole": {n}, "bytes": ones}
+	for _, seed := range []string{"random1", "random2", "random3"} {
+		r := rand.New(rand.NewPCG(uint64(len(all)), 7))
+		var parts []int
+		for left := n; left > 0; {
+			part := min(left, 1+r.IntN(1+r.IntN(40)))
+			if r.IntN(10) == 0 {
+				part = min(left, 1+r.IntN(5000))
+			}
+			parts = append(parts, part)
+			left -= part
+		}
+		all[seed] = parts
+	}
+	return all
+}
+
+// noVNCEncodings is what stock noVNC 1.7 lists, in its order.
+var noVNCEncodings = []Encoding{
+	1, 50, 7, -260, 16, 21, 5, 2, 6, 0, -26, -254, -223, -224, -258, -261, -308, -309, -312, -313, -307,
+	-0x3f5e1a32, -316, 0x574d5664, -239,
+}
+
+// viewed is what becomes of noVNCEncodings.
+var viewed = []Encoding{1, 7, 16, 5, 2, 6, 0, -26, -254, -223, -224, -261, -307, -239}
+
+// noVNC is what stock noVNC sends at the start of a session.
+func noVNC(t testing.TB, width, height uint16) []byte {
+	return join(
+		wire(t, SetPixelFormat{pinned}),
+		wire(t, SetEncodings{noVNCEncodings}),
+		wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, width, height}}),
+	)
+}
