@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rs/zerolog"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/tlsstore"
+)
+
+// engine is the Manager that the configuration describes.
+func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*shadow.Manager, error) {
+	source, err := source(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return shadow.New(shadow.Config{
+		Sessions:       sessions(cfg),
+		Prompter:       prompter(cfg, logger),
+		Source:         source,
+		Ports:          &portpool.Pool{Host: cfg.Ports.Listen, First: cfg.Ports.First, Last: cfg.Ports.Last},
+		Certificates:   &tlsstore.Store{Dir: cfg.TLS.Dir},
+		Settings:       config.SettingsFrom(path),
+		Host:           cfg.Viewer.Host,
+		PromptTimeout:  cfg.Consent.Timeout,
+		ConnectTimeout: cfg.Viewer.ConnectTimeout,
+		OriginPatterns: cfg.Viewer.Origins,
+		TokenOptional:  cfg.Viewer.Token == "optional",
+		Logger:         logger,
+		Audit:          audit,
+	})
+}
+
+func sessions(cfg *config.Config) shadow.Resolver {
+	switch cfg.Sessions.Resolver {
+	case "static":
+		return shadow.StaticSessions(cfg.Sessions.Static)
+	case "exec":
+		return &shadow.ExecSessions{Command: cfg.Sessions.Exec}
+	}
+	return &shadow.Logind{}
+}
+
+func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
+	switch cfg.Consent.Prompter {
+	case "deny":
+		return consent.Deny{}
+	case "allow":
+		return consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
+			logger.Warn().Str("session", r.Session).Str("user", r.User).Str("admin", r.Admin).
+				Msg(`prompter = "allow": granted without asking`)
+			return consent.Allow{}.Ask(ctx, r)
+		})
+	case "exec":
+		return consent.Exec{Command: cfg.Consent.Exec}
+	}
+	return consent.X11{}
+}
+
+func source(cfg *config.Config) (shadow.Source, error) {
+	if cfg.Source.Kind == "dial" {
+		return shadow.ParseDial(cfg.Source.Dial)
+	}
+	if cfg.Source.Kind != "x11vnc" {
+		return nil, fmt.Errorf("unknown source %q", cfg.Source.Kind)
+	}
+	return &shadow.X11vnc{Path: cfg.Source.X11VNC}, nil
+}

@@ -1,0 +1,20 @@
+// Shadowd lets administrators watch users' desktop sessions on this host, with
+// the user's consent and view-only. See docs/DESIGN.md and shadowctl.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"vda.internal/shadow/consent"
+)
+
+func main() {
+	consent.Child() // this program shows the question too, as a child of itself
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

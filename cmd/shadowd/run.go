@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/control"
+)
+
+// The exit statuses of shadowd.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks an error as one of the command line.
+var errUsage = errors.New("usage")
+
+// options are the command line's.
+type options struct {
+	config    string // path
+	named     bool   // the path was given, so the file must be there
+	check     bool
+	print     bool
+	logFormat string
+}
+
+// run is shadowd. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmd := command(stdout, stderr)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, errUsage):
+		fmt.Fprintf(stderr, "shadowd: %v\nTry 'shadowd --help'.\n", errors.Unwrap(err))
+		return exitUsage
+	}
+	fmt.Fprintf(stderr, "shadowd: %v\n", err)
+	return exitFailed
+}
+
+// usageError is an error with errUsage behind it.
+type usageError struct{ error }
+
+func (usageError) Is(target error) bool { return target == errUsage }
+func (e usageError) Unwrap() error      { return e.error }
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "shadowd",
+		Short: "let administrators watch users' desktop sessions, with the user's consent and view-only",
+		Long: `shadowd serves requests to watch this host's desktop sessions. A request comes
+from shadowctl or another agent over the control socket; the session's user is
+asked, and on Yes one viewer (noVNC) may connect and watch.
+
+It ends on SIGTERM or SIGINT: viewers are closed with 1001, and no child, port
+or socket is left.`,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.named = cmd.Flags().Changed("config")
+			return start(cmd.Context(), o, stdout, stderr)
+		},
+	}
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := cmd.Flags()
+	flags.StringVar(&o.config, "config", config.DefaultPath, "configuration `file`")
+	flags.BoolVar(&o.check, "check", false, "check the configuration and exit")
+	flags.BoolVar(&o.print, "print-config", false, "print the configuration that counts and exit")
+	flags.StringVar(&o.logFormat, "log-format", "", "json, or console for people (default: as configured)")
+	return cmd
+}
+
+// start reads the configuration and does what o says with it.
+func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
+	if o.logFormat != "" && o.logFormat != "json" && o.logFormat != "console" {
+		return usageError{fmt.Errorf("--log-format is %q; json and console are allowed", o.logFormat)}
+	}
+	path := o.config
+	if !o.named {
+		path = "" // the usual file, which may be missing
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	if o.logFormat != "" {
+		cfg.Log.Format = o.logFormat
+	}
+	switch {
+	case o.print:
+		_, err := stdout.Write(cfg.TOML())
+		return err
+	case o.check:
+		fmt.Fprintf(stdout, "%s: fine\n", o.config)
+		return nil
+	}
+	return serve(ctx, path, cfg, stderr)
+}
+
+// shutdownTime bounds the end: a source may take 5 s to go, a prompt less.
+const shutdownTime = 15 * time.Second
+
+// serve runs the engine and its control API until ctx ends. The settings are
+// read from the file at path.
+func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Writer) error {
+	logger, audit, closeAudit, err := loggers(cfg, stderr)
+	if err != nil {
+		return err
+	}
+	defer closeAudit()
+	manager, err := engine(cfg, path, logger, audit)
+	if err != nil {
+		return err
+	}
+	ln, err := control.Listen(cfg.Control.Socket, cfg.Control.Group)
+	if err != nil {
+		return err
+	}
+	handler := control.NewHandler(manager, control.Options{
+		PortsInUse: manager.PortsInUse,
+		ErrorLog:   log.New(logger, "", 0),
+	})
+	// The API outlives the engine, so that everybody who waits is told why.
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	served := make(chan error, 1)
+	go func() { served <- control.Serve(serving, ln, handler) }()
+	announce(logger, cfg)
+
+	select {
+	case <-ctx.Done():
+	case err = <-served:
+		served <- nil
+	}
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
+	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err = errors.Join(err, manager.Shutdown(deadline))
+	stopServing()
+	err = errors.Join(err, <-served)
+	logger.Info().Msg("ended")
+	return err
+}
+
+// announce says that shadowd is ready, and what an operator should know.
+func announce(logger zerolog.Logger, cfg *config.Config) {
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	if !cfg.ShadowingUseSSL {
+		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
+	}
+	if cfg.Consent.Prompter == "allow" {
+		logger.Warn().Msg(`prompter = "allow": sessions are shown without asking their users`)
+	}
+	logger.Info().Str("version", version()).Str("socket", cfg.Control.Socket).
+		Int("first", cfg.Ports.First).Int("last", cfg.Ports.Last).Msg("ready")
+}
+
+// loggers are the log and the audit, which is the log unless a file is named.
+func loggers(cfg *config.Config, stderr io.Writer) (logger, audit zerolog.Logger, closeAudit func(), err error) {
+	level, err := zerolog.ParseLevel(cfg.Log.Level)
+	if err != nil {
+		return logger, audit, nil, err
+	}
+	if cfg.Log.Format == "console" {
+		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.DateTime, NoColor: os.Getenv("NO_COLOR") != "" || !isTerminal(stderr)}
+	}
+	all := zerolog.New(stderr).With().Timestamp().Logger()
+	logger, audit, closeAudit = all.Level(level), all, func() {}
+	if cfg.Log.Audit != "" {
+		file, err := os.OpenFile(cfg.Log.Audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return logger, audit, nil, fmt.Errorf("the audit file: %w", err)
+		}
+		audit = zerolog.New(file).With().Timestamp().Logger()
+		closeAudit = func() { _ = file.Close() }
+	}
+	return logger, audit, closeAudit, nil
+}
+
+// isTerminal reports whether w is a character device.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// linked can be set by the linker: -X main.linked=v1.2.3.
+var linked string
+
+// version is what was linked in, else what the build knows.
+func version() string {
+	if linked != "" {
+		return linked
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,33 @@
+// Package shadow is the engine of session shadowing: an administrator asks to
+// see a user's desktop session, the user is asked in the session, and on Yes
+// one viewer (noVNC) may connect, watch, and only watch.
+//
+// A [Manager] runs it. Everything it needs from its host is a value in its
+// [Config]: who the sessions are ([Resolver]), how the user is asked
+// ([consent.Prompter]), where the picture comes from ([Source]), which ports
+// viewers connect to, which certificate they see, and the two settings of the
+// VDA. The program below serves the sessions of logind:
+//
+//	func main() {
+//		consent.Child() // the question is asked by a child of this program
+//		m, err := shadow.New(shadow.Config{
+//			Sessions: &shadow.Logind{},
+//			Prompter: &consent.X11{},
+//			Source:   &shadow.X11vnc{},
+//		})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer m.Shutdown(context.Background())
+//		grant, err := m.Shadow(context.Background(), shadow.Request{Session: "c2", Admin: `CORP\alice`})
+//		if err != nil {
+//			log.Fatal(err) // a *shadow.Refusal says why
+//		}
+//		fmt.Println(grant.URL)
+//		...
+//	}
+//
+// What it does not do: it offers no network API (package control of shadowd
+// does), it draws nothing itself, and it never opens an X connection: whatever
+// talks to a session is a child process that runs as the session's user.
+package shadow

@@ -1,0 +1,388 @@
+package shadow
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/rfb"
+)
+
+// A life is one shadow from its request to its end. Until it is granted the
+// goroutine of Manager.Shadow owns it, then its own goroutine, run.
+type life struct {
+	m   *Manager
+	id  string
+	req Request
+
+	ctx  context.Context // its cause is the *ending
+	end  context.CancelCauseFunc
+	done chan struct{} // closed when everything has ended
+
+	// Guarded by m.mu.
+	state   State
+	since   time.Time
+	session *Session // set by admit
+	viewer  string   // address
+
+	// Set while it is opened, before run.
+	host     string
+	port     *portpool.Listener
+	tls      *tls.Config // nil: ws
+	upstream *rfb.ServerConn
+	source   net.Conn // what upstream wraps, as the Source returned it
+	token    [sha256.Size]byte
+
+	claimed atomic.Bool // the token was used
+	watch   watch
+}
+
+// An ending is why a life's context ended.
+type ending struct {
+	reason Reason
+	detail string
+}
+
+func (e *ending) Error() string { return "shadow: " + string(e.reason) }
+
+// status describes l; the caller holds m.mu.
+func (l *life) status() Status {
+	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, State: l.state, Viewer: l.viewer, Since: l.since}
+	if l.session != nil {
+		s.User = l.session.User
+	}
+	if l.state == Granted || l.state == Viewing {
+		s.Port = l.port.Port()
+	}
+	return s
+}
+
+// setState moves l on.
+func (l *life) setState(s State, viewer string) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.state, l.since, l.viewer = s, time.Now(), viewer
+}
+
+// emit sends e, completed with what l knows.
+func (l *life) emit(e Event) {
+	e.ID, e.Session, e.Admin, e.Client = l.id, l.req.Session, l.req.Admin, l.req.Client
+	if l.session != nil {
+		e.User = l.session.User
+	}
+	if l.port != nil {
+		e.Port = l.port.Port()
+	}
+	l.m.events.send(e)
+}
+
+// ended is why l's context ended, or nil.
+func (l *life) ended() *ending {
+	var e *ending
+	if errors.As(context.Cause(l.ctx), &e) {
+		return e
+	}
+	return nil
+}
+
+// refuse is the refusal for err, unless l was ended meanwhile: then that is why.
+func (l *life) refuse(reason Reason, err error) error {
+	if e := l.ended(); e != nil {
+		return &Refusal{Reason: e.reason, Detail: e.detail}
+	}
+	r := &Refusal{Reason: reason, Err: err}
+	if err != nil {
+		r.Detail = err.Error()
+	}
+	return r
+}
+
+// refusal is why a life that was ended by its context was.
+func (l *life) refusal() *Refusal {
+	return asRefusal(l.refuse(StoppedByAdmin, nil))
+}
+
+// ask takes l from its request to its grant.
+func (l *life) ask() (*Grant, error) {
+	session, err := l.find()
+	if err != nil {
+		return nil, err
+	}
+	if !l.m.admit(l, session) {
+		return nil, &Refusal{Reason: PromptBusy}
+	}
+	if err := l.prepare(); err != nil {
+		return nil, err
+	}
+	if err := l.prompt(); err != nil {
+		return nil, err
+	}
+	return l.open()
+}
+
+// settings reads the two values; shadowing that is switched off, or can't be
+// seen to be on, is a refusal.
+func (l *life) settings() (Settings, error) {
+	s, err := l.m.cfg.Settings(l.ctx)
+	if err != nil {
+		return s, l.refuse(Disabled, fmt.Errorf("the settings can't be read: %w", err))
+	}
+	if !s.EnableSessionShadowing {
+		return s, &Refusal{Reason: Disabled, Detail: "EnableSessionShadowing is 0"}
+	}
+	return s, nil
+}
+
+// find looks the session up and sees whether it can be shadowed.
+func (l *life) find() (*Session, error) {
+	if _, err := l.settings(); err != nil {
+		return nil, err
+	}
+	session, err := l.m.cfg.Sessions.Session(l.ctx, l.req.Session)
+	if err != nil {
+		var r *Refusal
+		if errors.As(err, &r) {
+			return nil, r
+		}
+		return nil, l.refuse(NoSession, err)
+	}
+	if reason := session.Refusal(); reason != "" {
+		return nil, &Refusal{Reason: reason}
+	}
+	if !strings.HasPrefix(session.Display, ":") {
+		return nil, &Refusal{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", session.Display)}
+	}
+	return session, nil
+}
+
+// prepare checks what would make the user's Yes worthless.
+func (l *life) prepare() error {
+	settings, err := l.settings()
+	if err != nil {
+		return err
+	}
+	l.host = l.m.cfg.Host
+	if l.host == "" {
+		if l.host, err = fqdn(l.ctx); err != nil {
+			return l.refuse(PromptFailed, fmt.Errorf("this host's name: %w", err))
+		}
+	}
+	if settings.ShadowingUseSSL {
+		if l.tls, err = l.m.cfg.Certificates.TLSConfig(l.host); err != nil {
+			return l.refuse(TLSConfig, err)
+		}
+	}
+	if err := l.m.cfg.Source.Check(l.ctx); err != nil {
+		return l.refuse(SourceFailed, err)
+	}
+	return nil
+}
+
+// prompt puts the question. Only a Yes in time returns nil.
+func (l *life) prompt() error {
+	l.setState(Prompting, "")
+	l.emit(Event{Type: EventPrompted})
+	decision, err := l.answer()
+	if l.ended() != nil {
+		return l.refusal()
+	}
+	switch {
+	case errors.Is(err, consent.ErrDisplay):
+		return l.refuse(DisplayUnreachable, err)
+	case errors.Is(err, consent.ErrGone):
+		return l.refuse(SessionEnded, err)
+	case err != nil:
+		return l.refuse(PromptFailed, err)
+	}
+	switch decision {
+	case consent.Granted:
+		_, err := l.settings() // may have been switched off meanwhile
+		return err
+	case consent.TimedOut:
+		return &Refusal{Reason: TimedOut}
+	case consent.Closed:
+		return &Refusal{Reason: Closed}
+	case consent.Locked:
+		return &Refusal{Reason: Locked}
+	}
+	return &Refusal{Reason: Denied}
+}
+
+// grace is how long a prompter may take to end once its time is up.
+const grace = 10 * time.Second
+
+// answer asks the prompter under the daemon's own timer: what a prompter says
+// once the time is up doesn't count, even if it says Yes.
+func (l *life) answer() (consent.Decision, error) {
+	timeout := l.m.cfg.PromptTimeout
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
+	defer cancel()
+	q := consent.Request{
+		Admin: l.req.Admin, Host: l.host, Timeout: timeout,
+		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
+		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
+	}
+	if w := l.m.watcher(l); w != nil {
+		q.Replaces = w.req.Admin
+	}
+	type answer struct {
+		decision consent.Decision
+		err      error
+	}
+	answers := make(chan answer, 1)
+	l.m.wg.Add(1) // Shutdown waits even for a prompter that ignores its context
+	go func() {
+		defer l.m.wg.Done()
+		decision, err := l.m.cfg.Prompter.Ask(ctx, q)
+		answers <- answer{decision, err}
+	}()
+	select {
+	case a := <-answers:
+		if ctx.Err() == nil {
+			return a.decision, a.err
+		}
+	case <-ctx.Done():
+		// The question must be off the screen before another may be put.
+		select {
+		case <-answers:
+		case <-time.After(grace):
+			l.m.cfg.Logger.Error().Str("id", l.id).Msg("the prompter is still busy although its time is up")
+		}
+	}
+	return consent.TimedOut, nil
+}
+
+// open starts the source, takes a port, ends whoever watches, and lets run
+// wait for the viewer. Until the last moment a failure leaves the one who
+// watches alone.
+func (l *life) open() (*Grant, error) {
+	if err := l.connect(); err != nil {
+		return nil, err
+	}
+	old := l.m.watcher(l)
+	if err := l.listen(old); err != nil {
+		l.release()
+		return nil, err
+	}
+	if old != nil {
+		old.end(&ending{reason: Superseded, detail: "by " + l.req.Admin})
+		<-old.done
+	}
+	token := rand.Text()
+	l.token = sha256.Sum256([]byte(token))
+	if err := l.m.seatWatcher(l); err != nil {
+		l.release()
+		return nil, err
+	}
+	grant := l.grant(token)
+	l.emit(Event{Type: EventGranted, Token: hex.EncodeToString(l.token[:4])})
+	l.m.wg.Add(1)
+	go l.run(grant.Expires)
+	return grant, nil
+}
+
+// connect opens the source and greets it, so that a source that doesn't work
+// is a refusal rather than an empty window.
+func (l *life) connect() error {
+	conn, err := l.m.cfg.Source.Open(l.ctx, l.session)
+	if err != nil {
+		return l.refuse(SourceFailed, err)
+	}
+	l.upstream, err = rfb.Connect(l.ctx, conn)
+	if err != nil {
+		conn.Close()
+		if why := sourceError(conn); why != nil {
+			err = why
+		}
+		if errors.Is(err, ErrSessionEnded) {
+			return l.refuse(SessionEnded, err)
+		}
+		return l.refuse(SourceFailed, err)
+	}
+	l.source = conn
+	return nil
+}
+
+// sourceError is why the source ended, if it knows and soon does.
+func sourceError(conn net.Conn) error {
+	e, ok := conn.(Ender)
+	if !ok {
+		return nil
+	}
+	t := time.NewTimer(2 * time.Second)
+	defer t.Stop()
+	select {
+	case <-e.Ended():
+		return e.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// listen takes a port; when none is left it inherits that of old.
+func (l *life) listen(old *life) (err error) {
+	if old == nil {
+		l.port, err = l.m.cfg.Ports.Listen(l.ctx)
+	} else {
+		l.port, err = l.m.cfg.Ports.Replace(l.ctx, old.port)
+	}
+	if err != nil {
+		return l.refuse(NoPort, err)
+	}
+	return nil
+}
+
+// grant is the answer to the administrator.
+func (l *life) grant(token string) *Grant {
+	scheme := "ws"
+	if l.tls != nil {
+		scheme = "wss"
+	}
+	u := url.URL{
+		Scheme: scheme, Host: net.JoinHostPort(l.host, strconv.Itoa(l.port.Port())),
+		Path: "/websockify", RawQuery: url.Values{"token": {token}}.Encode(),
+	}
+	return &Grant{
+		ID: l.id, Session: l.req.Session, Admin: l.req.Admin, URL: u.String(),
+		Scheme: scheme, Host: l.host, Port: l.port.Port(), Token: token,
+		Expires: time.Now().Add(l.m.cfg.ConnectTimeout),
+	}
+}
+
+// claim admits the bearer of token, once.
+func (l *life) claim(token string) error {
+	hash := sha256.Sum256([]byte(token))
+	optional := token == "" && l.m.cfg.TokenOptional
+	switch {
+	case token == "" && !optional:
+		return errors.New("token missing")
+	case !optional && subtle.ConstantTimeCompare(hash[:], l.token[:]) != 1:
+		return errors.New("token wrong")
+	case l.ended() != nil || !l.claimed.CompareAndSwap(false, true):
+		return errors.New("token used or expired")
+	}
+	return nil
+}
+
+// release ends what open has started.
+func (l *life) release() {
+	if l.upstream != nil {
+		l.upstream.Close()
+	}
+	if l.port != nil {
+		l.port.Close()
+	}
+}

@@ -1,0 +1,326 @@
+package shadow
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/tlsstore"
+)
+
+// Config is what a [Manager] needs from its host. New copies it.
+type Config struct {
+	Sessions Resolver         // who can be shadowed; required
+	Prompter consent.Prompter // asks the user; required
+	Source   Source           // gives the picture; required
+
+	// Ports hands out the viewers' ports; nil means 6001–6099 on all addresses.
+	Ports *portpool.Pool
+	// Certificates is asked when ShadowingUseSSL is on; nil means
+	// /etc/xdl/shadowingssl.
+	Certificates Certificates
+	// Settings is called at every request; nil means the documented defaults
+	// (shadowing on, SSL off). An error refuses the request.
+	Settings func(context.Context) (Settings, error)
+
+	Host           string        // this host's FQDN, for URLs; empty: the system's
+	PromptTimeout  time.Duration // how long the user has; 0 means 20 s
+	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s
+	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
+	TokenOptional  bool          // admit the first viewer on the port even if it brings no token
+
+	Logger zerolog.Logger // for what an operator wants to know; the zero value is silent
+	Audit  zerolog.Logger // one line per step of every shadow; the zero value is silent
+}
+
+// Certificates gives the certificate that viewers see. *tlsstore.Store is one.
+type Certificates interface {
+	// TLSConfig reads the certificate and key anew and checks them for host.
+	// Its error is told to the administrator.
+	TLSConfig(host string) (*tls.Config, error)
+}
+
+// ErrNotFound is returned for the id of a shadow that isn't (or no longer) there.
+var ErrNotFound = errors.New("shadow: no such shadow")
+
+// A Manager runs shadows. Each has one life:
+//
+//	            ┌── refused: disabled, no_session, prompt_busy, tls_config, source_failed, …
+//	            │              ┌── refused: denied, timeout, closed, display_unreachable, no_port, …
+//	            │              │               ┌── ended: viewer_absent, superseded, stopped_by_admin, …
+//	            │              │               │            ┌── ended: viewer_left, superseded, session_ended, …
+//	            │              │               │            │
+//	───▶ requested ───▶ prompting ──Yes──▶ granted ───▶ viewing ───▶ ended
+//	        checks       20 s, the user    port open,    one viewer,
+//	                     is asked          ≤ 30 s        port shut
+//
+// A session has at most one shadow that is granted or viewing, and at most one
+// that is prompting. When the second is granted the first ends (superseded)
+// before the second's port accepts anybody; when it is refused the first is
+// left alone. Whatever a shadow started (port, source, goroutines) has ended
+// when its end is announced.
+//
+// A Manager is safe for concurrent use.
+type Manager struct {
+	cfg    Config
+	base   context.Context // ends with Shutdown
+	stop   context.CancelCauseFunc
+	events broadcaster
+
+	wg       sync.WaitGroup // requests and lives
+	mu       sync.Mutex     // guards what follows, and the state of every life
+	down     bool
+	lives    map[string]*life // by id, from requested until ended
+	sessions map[string]*seat // by session id; a seat with nobody in it is removed
+}
+
+// A seat is a session's admission: who is being asked about, and who watches.
+type seat struct {
+	asking   *life // requested or prompting; nil: nobody
+	watching *life // granted or viewing; nil: nobody
+}
+
+// New returns a Manager that serves requests until Shutdown.
+func New(cfg Config) (*Manager, error) {
+	switch {
+	case cfg.Sessions == nil:
+		return nil, errors.New("shadow: Config.Sessions is nil: no session could be found")
+	case cfg.Prompter == nil:
+		return nil, errors.New("shadow: Config.Prompter is nil: nobody could be asked")
+	case cfg.Source == nil:
+		return nil, errors.New("shadow: Config.Source is nil: there would be no picture")
+	case cfg.PromptTimeout < 0 || cfg.ConnectTimeout < 0:
+		return nil, errors.New("shadow: a timeout in Config is negative")
+	}
+	if cfg.Ports == nil {
+		cfg.Ports = &portpool.Pool{}
+	}
+	if cfg.Certificates == nil {
+		cfg.Certificates = &tlsstore.Store{}
+	}
+	if cfg.Settings == nil {
+		cfg.Settings = func(context.Context) (Settings, error) { return Settings{EnableSessionShadowing: true}, nil }
+	}
+	if cfg.PromptTimeout == 0 {
+		cfg.PromptTimeout = 20 * time.Second
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = 30 * time.Second
+	}
+	cfg.OriginPatterns = slices.Clone(cfg.OriginPatterns)
+	m := &Manager{cfg: cfg, lives: map[string]*life{}, sessions: map[string]*seat{}}
+	m.base, m.stop = context.WithCancelCause(context.Background())
+	m.events.audit = cfg.Audit
+	return m, nil
+}
+
+// Shadow asks the user of a session whether the administrator may watch, and
+// opens a port for one viewer if the answer is Yes. It returns when the user
+// has answered, at the latest after Config.PromptTimeout; if ctx ends first
+// the question is taken back. The error is a *[Refusal].
+func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
+	l := &life{m: m, id: newID(), req: req, state: Requested, since: time.Now(), done: make(chan struct{})}
+	l.ctx, l.end = context.WithCancelCause(m.base)
+	if !m.begin(l) {
+		return nil, &Refusal{Reason: Shutdown}
+	}
+	defer m.wg.Done()
+	l.emit(Event{Type: EventRequested})
+	unhook := context.AfterFunc(ctx, func() {
+		l.end(&ending{reason: StoppedByAdmin, detail: "the administrator gave up waiting"})
+	})
+	grant, err := l.ask()
+	if unhook() && err == nil {
+		return grant, nil
+	}
+	if err == nil { // ctx ended while the port was being opened: nobody has the URL
+		<-l.done
+		return nil, l.refusal()
+	}
+	refusal := asRefusal(err)
+	m.forget(l)
+	l.end(&ending{reason: refusal.Reason})
+	l.emit(Event{Type: EventRefused, Reason: refusal.Reason, Detail: refusal.Detail})
+	close(l.done)
+	return nil, refusal
+}
+
+// begin registers l, unless the manager is shutting down.
+func (m *Manager) begin(l *life) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return false
+	}
+	m.wg.Add(1)
+	m.lives[l.id] = l
+	return true
+}
+
+// admit takes the session's place at the prompt for l, or reports that
+// somebody else has it. It is the one place where admission is decided.
+func (m *Manager) admit(l *life, s *Session) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	place := m.sessions[s.ID]
+	if place == nil {
+		place = &seat{}
+		m.sessions[s.ID] = place
+	}
+	if place.asking != nil {
+		return false
+	}
+	place.asking = l
+	l.session = s
+	return true
+}
+
+// watcher is who watches l's session now, or nil.
+func (m *Manager) watcher(l *life) *life {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if place := m.sessions[l.session.ID]; place != nil {
+		return place.watching
+	}
+	return nil
+}
+
+// seatWatcher moves l from asking to watching. The place must be free.
+func (m *Manager) seatWatcher(l *life) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return &Refusal{Reason: Shutdown}
+	}
+	place := m.sessions[l.session.ID]
+	if place.watching != nil {
+		return &Refusal{Reason: PromptFailed, Detail: "the session is still being watched"}
+	}
+	place.asking, place.watching = nil, l
+	l.state, l.since = Granted, time.Now()
+	return nil
+}
+
+// forget removes every trace of l.
+func (m *Manager) forget(l *life) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.lives, l.id)
+	l.state = Ended
+	if l.session == nil {
+		return
+	}
+	place := m.sessions[l.session.ID]
+	if place == nil {
+		return
+	}
+	if place.asking == l {
+		place.asking = nil
+	}
+	if place.watching == l {
+		place.watching = nil
+	}
+	if *place == (seat{}) {
+		delete(m.sessions, l.session.ID)
+	}
+}
+
+// List is what is going on, oldest state first.
+func (m *Manager) List() []Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]Status, 0, len(m.lives))
+	for _, l := range m.lives {
+		list = append(list, l.status())
+	}
+	slices.SortFunc(list, func(a, b Status) int {
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list
+}
+
+// Get is the shadow with that id, if it has not ended.
+func (m *Manager) Get(id string) (Status, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l, ok := m.lives[id]
+	if !ok {
+		return Status{}, false
+	}
+	return l.status(), true
+}
+
+// Stop ends a shadow in whatever state it is, for that reason
+// ([StoppedByAdmin], [StoppedByUser], …), and returns when everything that
+// belonged to it has ended. The error is ErrNotFound.
+func (m *Manager) Stop(id string, reason Reason) error {
+	m.mu.Lock()
+	l, ok := m.lives[id]
+	m.mu.Unlock()
+	if !ok {
+		return ErrNotFound
+	}
+	l.end(&ending{reason: reason})
+	<-l.done
+	return nil
+}
+
+// Sessions lists the host's sessions; [Session.Refusal] says which can't be shadowed.
+func (m *Manager) Sessions(ctx context.Context) ([]*Session, error) {
+	return m.cfg.Sessions.Sessions(ctx)
+}
+
+// Subscribe returns the events from now on. The channel is closed when ctx
+// ends, when the Manager is shut down, or when the subscriber has fallen 256
+// events behind.
+func (m *Manager) Subscribe(ctx context.Context) <-chan Event { return m.events.subscribe(ctx) }
+
+// PortsInUse is how many ports are granted to viewers now.
+func (m *Manager) PortsInUse() int { return m.cfg.Ports.InUse() }
+
+// Shutdown refuses new requests, takes back open questions, closes viewers
+// with 1001, and returns when everything has ended or ctx has. The error is
+// ctx's. Subscribers see the last events, then their channels close.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	m.mu.Lock()
+	m.down = true
+	m.mu.Unlock()
+	m.stop(&ending{reason: Shutdown})
+	joined := make(chan struct{})
+	go func() {
+		m.wg.Wait()
+		m.events.close()
+		close(joined)
+	}()
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("shadow: shutdown: %w", context.Cause(ctx))
+	}
+}
+
+// newID names a shadow: 40 random bits, easy to type.
+func newID() string { return strings.ToLower(rand.Text()[:8]) }
+
+// asRefusal is err as the *Refusal that every path is meant to return.
+func asRefusal(err error) *Refusal {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &Refusal{Reason: PromptFailed, Detail: err.Error(), Err: err}
+}

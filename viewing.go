@@ -1,0 +1,258 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/wsproxy"
+)
+
+// A watch is what is known of a life's viewer.
+type watch struct {
+	arrived chan struct{} // closed when the viewer with the token is there
+	left    chan struct{} // closed when it has left, record and reason being set
+	dropped atomic.Int64  // its messages that view-only dropped
+
+	err    error          // of the relay
+	record wsproxy.Record // of the WebSocket session
+}
+
+// came reports whether there was a viewer.
+func (w *watch) came() bool {
+	select {
+	case <-w.arrived:
+		return true
+	default:
+		return false
+	}
+}
+
+// run opens the port to one viewer, and ends l when that viewer has left,
+// when nobody came, or when l is told to end.
+func (l *life) run(deadline time.Time) {
+	defer l.m.wg.Done()
+	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
+	proxy := l.proxy()
+	server, served := l.serve(proxy)
+	l.await(deadline)
+
+	// From here nothing new begins. What is going on ends with l.ctx.
+	l.end(l.verdict())
+	server.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if err := proxy.Shutdown(ctx); err != nil {
+		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the viewer's connection did not end in time")
+	}
+	<-served
+	l.release()
+	l.m.forget(l)
+	l.farewell()
+	close(l.done)
+}
+
+// proxy is the WebSocket end for l's viewer.
+func (l *life) proxy() *wsproxy.Handler {
+	return &wsproxy.Handler{
+		Authorize:      l.authorize,
+		Dial:           func(context.Context, *http.Request) (net.Conn, error) { return l.upstream, nil },
+		Relay:          (*relay)(l),
+		OriginPatterns: l.m.cfg.OriginPatterns,
+		OnReject: func(r *http.Request, err error) {
+			l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: err.Error()})
+		},
+		OnEnd: func(record wsproxy.Record) {
+			l.watch.record = record
+			close(l.watch.left)
+		},
+		Logger: l.m.cfg.Logger,
+	}
+}
+
+// maxStrangers bounds the connections on a granted port before its viewer has
+// shown the token.
+const maxStrangers = 64
+
+// serve starts the HTTP server on l's port. served is closed when it has ended.
+func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan struct{}) {
+	server = &http.Server{
+		Handler:           handler,
+		TLSConfig:         l.tls,
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       5 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(l.m.cfg.Logger.With().Str("id", l.id).Logger(), "", 0),
+	}
+	done := make(chan struct{})
+	ln := netutil.LimitListener(l.port.HoldOnClose(), maxStrangers)
+	go func() {
+		defer close(done)
+		if l.tls != nil {
+			_ = server.ServeTLS(ln, "", "") // ends with Close
+		} else {
+			_ = server.Serve(ln)
+		}
+	}()
+	return server, done
+}
+
+// await returns when the viewer has left or when there is no point in waiting
+// for it any longer.
+func (l *life) await(deadline time.Time) {
+	absent := time.NewTimer(time.Until(deadline))
+	defer absent.Stop()
+	var ended <-chan struct{}
+	if e, ok := l.source.(Ender); ok {
+		ended = e.Ended()
+	}
+	select {
+	case <-l.watch.arrived:
+		<-l.watch.left // the relay watches l.ctx and the source
+	case <-absent.C:
+		l.shut(&ending{reason: ViewerAbsent})
+	case <-ended:
+		l.shut(nil)
+	case <-l.ctx.Done():
+	}
+}
+
+// shut makes sure that no viewer is admitted any more and ends l for that
+// reason; if one came first, it waits for that one to leave instead.
+func (l *life) shut(why *ending) {
+	if !l.claimed.CompareAndSwap(false, true) {
+		<-l.watch.left
+		return
+	}
+	if why != nil {
+		l.end(why)
+	}
+}
+
+// authorize admits the viewer that brings the token; from then on nobody else
+// can connect to the port.
+func (l *life) authorize(r *http.Request) error {
+	if err := l.claim(r.URL.Query().Get("token")); err != nil {
+		return err
+	}
+	close(l.watch.arrived)
+	if err := l.port.Hold(); err != nil {
+		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the port of a connected viewer still listens")
+	}
+	return nil
+}
+
+// relay is l as the wsproxy.Relay between its viewer and its source.
+type relay life
+
+// Run implements wsproxy.Relay.
+func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
+	l := (*life)(r)
+	l.setState(Viewing, viewer.RemoteAddr().String())
+	l.emit(Event{Type: EventConnected, Viewer: viewer.RemoteAddr().String()})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
+	l.watch.err = inspect.Run(ctx, viewer, server)
+	why := l.verdict()
+	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
+}
+
+// verdict is why l ends, as far as it is known.
+func (l *life) verdict() *ending {
+	if e := l.ended(); e != nil {
+		return e
+	}
+	err := l.watch.err
+	protocol, broke := errors.AsType[*rfb.ProtocolError](err)
+	conn, lost := errors.AsType[*rfb.ConnError](err)
+	_, panicked := errors.AsType[*rfb.PanicError](err)
+	switch {
+	case broke && protocol.Direction == rfb.FromViewer:
+		return &ending{ViewerViolation, err.Error()}
+	case broke, panicked:
+		return &ending{SourceFailed, err.Error()}
+	case !l.watch.came(), lost && conn.Direction == rfb.FromServer:
+		return l.sourceEnding(err)
+	}
+	return l.departure(err)
+}
+
+// sourceEnding tells a source that failed from one whose session ended.
+func (l *life) sourceEnding(err error) *ending {
+	if why := sourceError(l.source); why != nil {
+		err = why
+	}
+	switch {
+	case errors.Is(err, ErrSessionEnded):
+		return &ending{reason: SessionEnded}
+	case err != nil:
+		return &ending{SourceFailed, err.Error()}
+	}
+	return &ending{SourceFailed, "the RFB server ended"}
+}
+
+// departure tells a viewer that left from one that was shown the door by the
+// WebSocket end.
+func (l *life) departure(err error) *ending {
+	select {
+	case <-l.watch.left:
+	default:
+		return &ending{reason: ViewerLeft} // the record isn't there yet; run asks again
+	}
+	switch record := l.watch.record; record.Code {
+	case wsproxy.StatusProtocolError, wsproxy.StatusUnsupportedData, wsproxy.StatusPolicyViolation, wsproxy.StatusMessageTooBig:
+		if !record.ByViewer {
+			return &ending{ViewerViolation, record.Reason}
+		}
+	case wsproxy.StatusStalled:
+		return &ending{ViewerLeft, "stalled: it took no data"}
+	}
+	if err != nil {
+		return &ending{ViewerLeft, err.Error()}
+	}
+	return &ending{reason: ViewerLeft}
+}
+
+// closeCode is the design's WebSocket status for a reason.
+func closeCode(reason Reason, err error) int {
+	switch reason {
+	case SessionEnded, Shutdown:
+		return wsproxy.StatusGoingAway
+	case Superseded:
+		return wsproxy.StatusSuperseded
+	case StoppedByUser:
+		return wsproxy.StatusStoppedByUser
+	case SourceFailed:
+		return wsproxy.StatusInternalError
+	case Disabled:
+		return wsproxy.StatusPolicyViolation
+	case ViewerViolation:
+		var coder interface{ CloseCode() int }
+		if errors.As(err, &coder) {
+			return coder.CloseCode()
+		}
+		return wsproxy.StatusPolicyViolation
+	}
+	return wsproxy.StatusNormalClosure
+}
+
+// farewell announces the end.
+func (l *life) farewell() {
+	why := l.ended()
+	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load()}
+	if l.watch.came() {
+		record := l.watch.record
+		e.Viewer, e.Duration = record.Remote, record.Duration.Seconds()
+		e.Sent, e.Received = record.Sent, record.Received
+	}
+	l.emit(e)
+}

@@ -1,0 +1,110 @@
+package shadow_test
+
+import (
+	"net"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/rfb"
+)
+
+// xSession is a real desktop as a Session.
+func xSession(t *testing.T) (*testhost.Desktop, *shadow.Session) {
+	t.Helper()
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	return d, &shadow.Session{
+		ID: "s1", User: "user", UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
+		Display: d.Display, Xauthority: d.Xauthority,
+	}
+}
+
+// ended waits for the source's process.
+func ended(t *testing.T, conn net.Conn) error {
+	t.Helper()
+	e := conn.(shadow.Ender)
+	select {
+	case <-e.Ended():
+		return e.Err()
+	case <-time.After(patience):
+		require.FailNow(t, "x11vnc is still there")
+		return nil
+	}
+}
+
+func TestX11vncShowsTheSessionAndEndsWithItsConnection(t *testing.T) {
+	_, s := xSession(t)
+	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	require.NoError(t, err)
+	server, err := rfb.Connect(t.Context(), conn)
+	require.NoError(t, err)
+	assert.EqualValues(t, 320, server.Init.Width)
+	assert.EqualValues(t, 200, server.Init.Height)
+	require.NoError(t, conn.Close())
+	select {
+	case <-conn.(shadow.Ender).Ended():
+	default:
+		assert.Fail(t, "Close returned before x11vnc had ended")
+	}
+}
+
+func TestX11vncTellsADeadSessionFromAFailure(t *testing.T) {
+	d, s := xSession(t)
+	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	require.NoError(t, err)
+	_, err = rfb.Connect(t.Context(), conn)
+	require.NoError(t, err)
+	d.Kill()
+	assert.ErrorIs(t, ended(t, conn), shadow.ErrSessionEnded)
+	require.NoError(t, conn.Close())
+}
+
+func TestX11vncFailureHasItsLastWords(t *testing.T) {
+	_, s := xSession(t)
+	s.Xauthority = filepath.Join(t.TempDir(), "none")
+	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	require.NoError(t, err)
+	err = ended(t, conn)
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
+	assert.ErrorContains(t, err, "exit status")
+	require.NoError(t, conn.Close())
+}
+
+func TestX11vncKilledIsAFailure(t *testing.T) {
+	_, s := xSession(t)
+	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	require.NoError(t, err)
+	_, err = rfb.Connect(t.Context(), conn)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(conn.(interface{ PID() int }).PID(), syscall.SIGKILL))
+	err = ended(t, conn)
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
+	require.NoError(t, conn.Close())
+}
+
+func TestDial(t *testing.T) {
+	for _, bad := range []string{"", "tcp", "tcp:", "tcp:5900", "udp:127.0.0.1:1", "unix:relative", "127.0.0.1:5900"} {
+		_, err := shadow.ParseDial(bad)
+		assert.Error(t, err, bad)
+	}
+	path := filepath.Join(t.TempDir(), "rfb.sock")
+	ln, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	d, err := shadow.ParseDial("unix:" + path)
+	require.NoError(t, err)
+	conn, err := d.Open(t.Context(), nil)
+	require.NoError(t, err)
+	conn.Close()
+	ln.Close()
+	_, err = d.Open(t.Context(), nil)
+	require.ErrorContains(t, err, "no RFB server")
+	require.Error(t, new(shadow.Dial).Check(t.Context()))
+}
