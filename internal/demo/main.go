@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"vda.internal/shadow/internal/viewer"
+)
+
+// onceLimit bounds a demo without a person.
+const onceLimit = 60 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run plays the demo until ctx ends, or once.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	addr := flags.String("addr", "localhost:8080", "`host:port` of the page; another port is taken if it is in use")
+	once := flags.Bool("once", false, "play it with a headless Chromium, write demo.png and exit")
+	shadowd := flags.String("shadowd", "bin/shadowd", "`path` of shadowd")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *once {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, onceLimit, fmt.Errorf("not done after %v", onceLimit))
+		defer cancel()
+	}
+	if _, err := viewer.FS(); err != nil {
+		return err
+	}
+	ln, err := listen(*addr)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	return play(ctx, ln, *shadowd, *once, stdout)
+}
+
+// listen binds addr, or another port of the same host if that one is taken.
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", addr)
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return ln, err
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}
+
+// play starts the three parts, each on top of the one before, and ends them in
+// the other order.
+func play(ctx context.Context, ln net.Listener, shadowd string, once bool, stdout io.Writer) (err error) {
+	fmt.Fprintln(stdout, "Starting a desktop and shadowd …")
+	desktop, err := startDesktop(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, desktop.Close()) }()
+	daemon, err := startDaemon(ctx, shadowd, desktop, ln.Addr().(*net.TCPAddr))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, daemon.stop()) }()
+	page := newPage(desktop, daemon.client)
+	served := page.serve(ln)
+	defer func() { err = errors.Join(err, page.shutdown(), <-served) }()
+
+	url := pageURL(ln.Addr().(*net.TCPAddr))
+	if once {
+		return playOnce(ctx, url, desktop, daemon.client, stdout)
+	}
+	fmt.Fprintf(stdout, "\n  Open %s\n\n", url)
+	fmt.Fprintln(stdout, "  Press Shadow in the right half, then Yes in the desktop in the left half. Ctrl-C here ends the demo.")
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(stdout, "\nEnding.")
+		return nil
+	case <-daemon.done():
+		return daemon.failure("shadowd ended")
+	case <-desktop.Done():
+		return errors.New("the desktop's X server ended")
+	}
+}
+
+// pageURL is the address to open for a listener.
+func pageURL(a *net.TCPAddr) string {
+	host := "localhost"
+	if !a.IP.IsLoopback() && !a.IP.IsUnspecified() {
+		host = a.IP.String()
+	}
+	if name, err := os.Hostname(); err == nil && a.IP.IsUnspecified() {
+		host = name
+	}
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port)) + "/"
+}
+
+// until calls f at short intervals until it is true, fails, or ctx ends.
+func until(ctx context.Context, what string, f func() (bool, error)) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := f()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+}
