@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/xsession"
 )
 
 // A key is one line of the file: its dotted name, what it means, and the field
@@ -160,10 +161,8 @@ func checkDial(s string) error {
 	return fmt.Errorf(`%q isn't allowed; allowed are "tcp:HOST:PORT" and "unix:/PATH"`, s)
 }
 
-var displayPattern = regexp.MustCompile(`^:[0-9]{1,5}(\.[0-9]{1,2})?$`)
-
 func checkDisplay(s string) error {
-	if !displayPattern.MatchString(s) {
+	if !xsession.IsDisplay(s) {
 		return fmt.Errorf(`%q isn't a display of this host; allowed is one such as ":1"`, s)
 	}
 	return nil

@@ -1,0 +1,236 @@
+package shadow
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/xsession"
+)
+
+// ExecSessions is a [Resolver] that runs a program at every call, for sites
+// whose sessions only their own tools know. The program runs as this process's
+// user, in /, with PATH as its only variable. It prints one JSON object per
+// line and session, and exits with 0:
+//
+//	{"id": "42", "user": "alice", "display": ":1", "xauthority": "/run/user/1000/Xauthority"}
+//
+// id is required. user is an account's name; without it nobody is logged on.
+// xauthority is the file with the display's cookie, if there is one. There may
+// be type, class and state, with the words of the fields of [Session], and
+// locked (true or false). Anything else, an id that is there twice, and more
+// than 1 MiB are errors.
+type ExecSessions struct {
+	Command []string      // program, by its absolute path, and arguments; empty refuses
+	Timeout time.Duration // for the program; 0: 5 s
+}
+
+const (
+	execTimeout  = 5 * time.Second
+	maxExecOut   = 1 << 20 // bytes of output
+	maxExecErr   = 1 << 10 // bytes of complaints that are repeated
+	maxSessionID = 256     // bytes of an id
+)
+
+// Session finds one session. If its user isn't an account of this host, or is
+// root, the error is a *Refusal with NoUser.
+func (e *ExecSessions) Session(ctx context.Context, id string) (*Session, error) {
+	lines, err := e.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		if l.ID == id {
+			return l.session(ctx)
+		}
+	}
+	return nil, noSession(id)
+}
+
+// Sessions lists all. One whose user isn't an account of this host, or is
+// root, is listed as having no user.
+func (e *ExecSessions) Sessions(ctx context.Context) ([]*Session, error) {
+	lines, err := e.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*Session, 0, len(lines))
+	for _, l := range lines {
+		s, err := l.session(ctx)
+		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
+			l.User = ""
+			s, err = l.session(ctx)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// read runs the program.
+func (e *ExecSessions) read(ctx context.Context) ([]execLine, error) {
+	if len(e.Command) == 0 || !filepath.IsAbs(e.Command[0]) {
+		return nil, errors.New("shadow: ExecSessions.Command doesn't begin with an absolute path")
+	}
+	name := e.Command[0]
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.Timeout, execTimeout))
+	defer cancel()
+	stdout, stderr := &head{max: maxExecOut}, &head{max: maxExecErr, dropRest: true}
+	cmd := exec.Command(name, e.Command[1:]...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = time.Second // for output that something it left behind holds open
+	self, err := self()
+	if err != nil {
+		return nil, err
+	}
+	p, err := child.Start(cmd, self)
+	if err != nil {
+		return nil, fmt.Errorf("shadow: session program: %w", err)
+	}
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		p.Stop(0, time.Second)
+		return nil, fmt.Errorf("shadow: session program %s was stopped: %w", name, context.Cause(ctx))
+	}
+	switch err := p.Err(); {
+	case stdout.over:
+		return nil, fmt.Errorf("shadow: session program %s printed more than %d bytes", name, maxExecOut)
+	case err != nil:
+		return nil, fmt.Errorf("shadow: session program %s: %w%s", name, err, complaint(stderr.buf.Bytes()))
+	}
+	lines, err := parseExec(stdout.buf.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("shadow: session program %s: %w", name, err)
+	}
+	return lines, nil
+}
+
+// self is who this process runs as.
+func self() (child.Identity, error) {
+	id := child.Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	groups, err := os.Getgroups()
+	if err != nil {
+		return id, fmt.Errorf("shadow: own groups: %w", err)
+	}
+	for _, g := range groups {
+		id.Groups = append(id.Groups, uint32(g))
+	}
+	return id, nil
+}
+
+// complaint is what a program had to say, as a part of an error.
+func complaint(stderr []byte) string {
+	s := strings.TrimSpace(strings.ToValidUTF8(string(stderr), "?"))
+	if s == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", s)
+}
+
+// An execLine is one line of the program's output.
+type execLine struct {
+	ID         string `json:"id"`
+	User       string `json:"user"`
+	Display    string `json:"display"`
+	Xauthority string `json:"xauthority"`
+	Type       string `json:"type"`
+	Class      string `json:"class"`
+	State      string `json:"state"`
+	Locked     bool   `json:"locked"`
+}
+
+func (l execLine) session(ctx context.Context) (*Session, error) {
+	s := &Session{
+		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Type: cmp.Or(l.Type, "x11"),
+		Class: l.Class, State: l.State, Locked: l.Locked,
+	}
+	if l.User == "" {
+		return s, nil
+	}
+	if err := s.setUser(ctx, l.User); err != nil {
+		return nil, err
+	}
+	if s.UID == 0 {
+		return nil, rootRefusal(l.ID)
+	}
+	return s, nil
+}
+
+// parseExec reads the program's output. Blank lines are skipped.
+func parseExec(out []byte) ([]execLine, error) {
+	var lines []execLine
+	seen := map[string]bool{}
+	n := 0
+	for text := range bytes.SplitSeq(out, []byte("\n")) {
+		n++
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		l, err := parseExecLine(text)
+		if err == nil && seen[l.ID] {
+			err = fmt.Errorf("id %q is there twice", l.ID)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		seen[l.ID] = true
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+func parseExecLine(text []byte) (execLine, error) {
+	var l execLine
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil {
+		return l, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return l, errors.New("something follows the JSON object")
+	}
+	switch {
+	case l.ID == "" || len(l.ID) > maxSessionID:
+		return l, fmt.Errorf(`"id" must have 1 to %d bytes`, maxSessionID)
+	case l.Display != "" && !xsession.IsDisplay(l.Display):
+		return l, fmt.Errorf(`"display" is %q, not a display of this host such as ":1"`, l.Display)
+	case l.Xauthority != "" && !filepath.IsAbs(l.Xauthority):
+		return l, fmt.Errorf(`"xauthority" is %q, not an absolute path`, l.Xauthority)
+	}
+	return l, nil
+}
+
+// head keeps the beginning of what is written to it. What doesn't fit is
+// dropped or, if that would be half an answer, an error to the writer.
+type head struct {
+	buf      bytes.Buffer
+	max      int
+	dropRest bool
+	over     bool
+}
+
+func (h *head) Write(p []byte) (int, error) {
+	room := min(h.max-h.buf.Len(), len(p))
+	h.buf.Write(p[:room])
+	if room < len(p) {
+		h.over = true
+		if !h.dropRest {
+			return room, io.ErrShortWrite
+		}
+	}
+	return len(p), nil
+}

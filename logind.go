@@ -1,0 +1,233 @@
+package shadow
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"vda.internal/shadow/internal/account"
+	"vda.internal/shadow/internal/xsession"
+)
+
+// Logind is a [Resolver] that asks systemd-logind, over D-Bus, at every call
+// and keeps nothing. Where logind doesn't know a session's display or cookie,
+// the session's processes and the usual files are looked at. The zero value
+// asks on the system bus. Sessions of root count as having no user: nothing
+// that talks to a session runs as root.
+type Logind struct {
+	Address string        // D-Bus address; empty: the system bus
+	Timeout time.Duration // for one call; 0: 5 s
+
+	root string // where the host's files are, in tests; empty: "/"
+}
+
+// What is asked of logind: org.freedesktop.login1(5).
+const (
+	loginName       = "org.freedesktop.login1"
+	loginPath       = dbus.ObjectPath("/org/freedesktop/login1")
+	loginList       = "org.freedesktop.login1.Manager.ListSessions"
+	loginSession    = "org.freedesktop.login1.Session"
+	propertiesGet   = "org.freedesktop.DBus.Properties.GetAll"
+	errNoSession    = "org.freedesktop.login1.NoSuchSession"
+	errNoObject     = "org.freedesktop.DBus.Error.UnknownObject"
+	errNoService    = "org.freedesktop.DBus.Error.ServiceUnknown"
+	logindTimeout   = 5 * time.Second
+	maxLogindResult = 4096 // sessions
+)
+
+// Session finds one session. The id is logind's ("2", "c1"); names such as
+// "self", which logind knows besides, are not sessions here.
+func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
+	list, err := l.look(ctx, func(s string) bool { return s == id })
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, noSession(id)
+	}
+	if list[0].refusal != nil {
+		return nil, list[0].refusal
+	}
+	return list[0].session, nil
+}
+
+// Sessions lists all, text consoles and greeters included.
+func (l *Logind) Sessions(ctx context.Context) ([]*Session, error) {
+	found, err := l.look(ctx, func(string) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*Session, len(found))
+	for i, f := range found {
+		list[i] = f.session
+	}
+	slices.SortFunc(list, func(a, b *Session) int {
+		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// A listedSession is a session, and why it can't be shadowed if the session
+// itself doesn't say so.
+type listedSession struct {
+	session *Session
+	refusal *Refusal
+}
+
+// listed is one element of what ListSessions returns.
+type listed struct {
+	ID   string
+	UID  uint32
+	User string
+	Seat string
+	Path dbus.ObjectPath
+}
+
+// look asks logind about the sessions with the wanted ids.
+func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]listedSession, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.Timeout, logindTimeout))
+	defer cancel()
+	conn, err := l.dial(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("shadow: logind can't be asked: the D-Bus system bus isn't there: %w", because(ctx, err))
+	}
+	defer conn.Close()
+
+	var all []listed
+	if err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginList, 0).Store(&all); err != nil {
+		if isDBusError(err, errNoService) {
+			return nil, fmt.Errorf("shadow: logind isn't on this host; choose another sessions.resolver: %w", err)
+		}
+		return nil, fmt.Errorf("shadow: logind didn't list its sessions: %w", because(ctx, err))
+	}
+	if len(all) > maxLogindResult {
+		return nil, fmt.Errorf("shadow: logind lists %d sessions; at most %d are looked at", len(all), maxLogindResult)
+	}
+	var found []listedSession
+	var host *xsession.Host
+	for _, s := range all {
+		if !wanted(s.ID) {
+			continue
+		}
+		var p properties
+		err := conn.Object(loginName, s.Path).CallWithContext(ctx, propertiesGet, 0, loginSession).Store(&p)
+		if isDBusError(err, errNoSession, errNoObject) {
+			continue // it ended meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("shadow: logind didn't describe session %q: %w", s.ID, because(ctx, err))
+		}
+		if host == nil {
+			if host, err = xsession.Scan(cmp.Or(l.root, "/")); err != nil {
+				return nil, fmt.Errorf("shadow: session %q: %w", s.ID, err)
+			}
+		}
+		one, err := p.session(ctx, s.ID, host)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, one)
+	}
+	return found, nil
+}
+
+// dial opens a connection of our own, which ends with ctx.
+func (l *Logind) dial(ctx context.Context) (*dbus.Conn, error) {
+	open := func() (*dbus.Conn, error) { return dbus.SystemBusPrivate(dbus.WithContext(ctx)) }
+	if l.Address != "" {
+		open = func() (*dbus.Conn, error) { return dbus.Dial(l.Address, dbus.WithContext(ctx)) }
+	}
+	conn, err := open()
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Auth(nil); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	if err := conn.Hello(); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// because prefers to say that time was up: what a connection says that was
+// closed under a call is of no use.
+func because(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func isDBusError(err error, names ...string) bool {
+	e, ok := errors.AsType[dbus.Error](err)
+	return ok && slices.Contains(names, e.Name)
+}
+
+// properties are those of a session object.
+type properties map[string]dbus.Variant
+
+func (p properties) text(name string) string { s, _ := p[name].Value().(string); return s }
+func (p properties) flag(name string) bool   { b, _ := p[name].Value().(bool); return b }
+
+// uid is the first part of the property User, (uo).
+func (p properties) uid() (uint32, bool) {
+	user, _ := p["User"].Value().([]any)
+	if len(user) == 0 {
+		return 0, false
+	}
+	uid, ok := user[0].(uint32)
+	return uid, ok
+}
+
+// session makes a Session of what logind says, the account database and the
+// host's processes.
+func (p properties) session(ctx context.Context, id string, host *xsession.Host) (listedSession, error) {
+	s := &Session{
+		ID:     id,
+		Type:   p.text("Type"),
+		Class:  p.text("Class"),
+		State:  p.text("State"),
+		Locked: p.flag("LockedHint"),
+	}
+	uid, ok := p.uid()
+	if !ok {
+		return listedSession{}, fmt.Errorf("shadow: logind doesn't say whose session %q is", id)
+	}
+	a, err := account.LookupID(ctx, uid)
+	switch {
+	case errors.Is(err, account.ErrUnknown):
+		detail := fmt.Sprintf("uid %d of session %q is unknown to this host", uid, id)
+		return listedSession{s, &Refusal{Reason: NoUser, Detail: detail, Err: err}}, nil
+	case err != nil:
+		return listedSession{}, fmt.Errorf("shadow: session %q: %w", id, err)
+	case uid == 0:
+		return listedSession{s, rootRefusal(id)}, nil
+	}
+	s.User, s.UID, s.GID, s.Groups = cmp.Or(p.text("Name"), a.Name), uid, a.GID, a.Groups
+	leader, _ := p["Leader"].Value().(uint32)
+	display := p.text("Display")
+	if strings.Contains(s.Type, "wayland") || !xsession.IsDisplay(display) {
+		display = "" // an ssh client's "localhost:10.0" is no display of this host
+	}
+	s.Display, s.Xauthority = host.Find(xsession.Session{Leader: int(leader), UID: uid, User: s.User, Home: a.Home, Display: display})
+	// startx and some remoting daemons leave a session on X with the type
+	// that it was opened with. An ssh login that has set DISPLAY stays what it is.
+	if s.Display != "" && (s.Type == "unspecified" || s.Type == "tty" && !p.flag("Remote")) {
+		s.Type = "x11"
+	}
+	return listedSession{session: s}, nil
+}
+
+// rootRefusal is for sessions of root that no operator has written down.
+func rootRefusal(id string) *Refusal {
+	return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("session %q is root's, and nothing that shows a session runs as root", id)}
+}
