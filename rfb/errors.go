@@ -3,6 +3,8 @@ package rfb
 import (
 	"errors"
 	"fmt"
+	"io"
+	"syscall"
 )
 
 // What a peer can do wrong. A [ProtocolError] wraps one of these.
@@ -74,6 +76,17 @@ type ConnError struct {
 // Error implements error.
 func (e *ConnError) Error() string {
 	return fmt.Sprintf("rfb: %s's connection: %v", e.Direction, e.Err)
+}
+
+// connError is a ConnError for what a connection reported. The ways to say
+// that the peer has closed it become one: io.EOF.
+func connError(d Direction, err error) error {
+	for _, closed := range []error{io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.EPIPE} {
+		if errors.Is(err, closed) {
+			err = io.EOF
+		}
+	}
+	return &ConnError{d, err}
 }
 
 // Unwrap returns what the connection reported.

@@ -38,7 +38,7 @@ func shake(ctx context.Context, conn net.Conn, peer Direction, steps func(contex
 		return h.read, context.Cause(ctx)
 	}
 	if e := conn.SetDeadline(time.Time{}); err == nil && e != nil {
-		err = &ConnError{peer, e}
+		err = connError(peer, e)
 	}
 	return h.read, err
 }
@@ -51,7 +51,7 @@ func (h *handshake) arm(ctx context.Context) error {
 		at = h.end
 	}
 	if err := h.conn.SetDeadline(at); err != nil {
-		return &ConnError{h.peer, err}
+		return connError(h.peer, err)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -94,10 +94,8 @@ func (h *handshake) failed(ctx context.Context, what string, err error) error {
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return h.violation(fmt.Errorf("%w: no %s in time", ErrLimit, what))
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = io.EOF
 	}
-	return &ConnError{h.peer, err}
+	return connError(h.peer, err)
 }
 
 // violation is err with where it happened.

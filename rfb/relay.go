@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -71,8 +70,7 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 // outcome is what Run returns: a viewer that left is no error.
 func outcome(err error) error {
 	var c *ConnError
-	if errors.As(err, &c) && c.Direction == FromViewer &&
-		(errors.Is(c.Err, io.EOF) || errors.Is(c.Err, io.ErrClosedPipe) || errors.Is(c.Err, syscall.EPIPE)) {
+	if errors.As(err, &c) && c.Direction == FromViewer && c.Err == io.EOF {
 		return nil
 	}
 	return err
@@ -178,7 +176,7 @@ func (s *session) readViewer(input chan<- []byte, read <-chan struct{}) error {
 			}
 		}
 		if err != nil {
-			return &ConnError{FromViewer, err}
+			return connError(FromViewer, err)
 		}
 	}
 }
@@ -234,7 +232,7 @@ func (s *session) flush() error {
 		_, err = s.server.Write(s.filter.out)
 	}
 	if err != nil {
-		return &ConnError{FromServer, err}
+		return connError(FromServer, err)
 	}
 	s.filter.out = s.filter.out[:0]
 	return nil
@@ -256,7 +254,7 @@ func (s *session) toViewer() error {
 			}
 		}
 		if readErr != nil {
-			return &ConnError{FromServer, readErr}
+			return connError(FromServer, readErr)
 		}
 	}
 }
@@ -274,7 +272,7 @@ func (s *session) show(p []byte) error {
 		_, err = s.viewer.Write(p)
 	}
 	if err != nil {
-		return &ConnError{FromViewer, err}
+		return connError(FromViewer, err)
 	}
 	return nil
 }
