@@ -1,0 +1,121 @@
+package tlsstore
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The rules of ownership as a table, since only root can make such files.
+func TestOwnerRules(t *testing.T) {
+	root := identity{uid: 0, groups: []uint32{0}}
+	service := identity{uid: 990, groups: []uint32{991, 50}}
+	for _, tc := range []struct {
+		name     string
+		me       identity
+		uid, gid uint32
+		mode     uint32
+		want     string // "" if the key is accepted
+	}{
+		{"root's 0600", root, 0, 0, 0o600, ""},
+		{"root's 0400", root, 0, 7, 0o400, ""},
+		{"root's 0640 for root's group", root, 0, 0, 0o640, ""},
+		{"root's 0640 for another group", root, 0, 7, 0o640, "tlsstore: the group with gid 7 can use the private key in K (mode 0640); run: chmod 600 K"},
+		{"root's 0604", root, 0, 0, 0o604, "tlsstore: others can use the private key in K (mode 0604); run: chmod 600 K"},
+		{"root's 0650", root, 0, 0, 0o650, "tlsstore: the group with gid 0 can use the private key in K (mode 0650); run: chmod 600 K"},
+		{"root's 0660", root, 0, 0, 0o660, "tlsstore: others can write to the key K (mode 0660); run: chmod go-w K"},
+		{"somebody's, seen by root", root, 1000, 0, 0o600, "tlsstore: the key K belongs to uid 1000, not to root; run: chown root:root K && chmod 600 K"},
+
+		{"own 0600", service, 990, 991, 0o600, ""},
+		{"own 0640", service, 990, 991, 0o640, "tlsstore: the group with gid 991 can use the private key in K (mode 0640); run: chmod 600 K"},
+		{"root's for the own group", service, 0, 991, 0o640, ""},
+		{"root's for a second group", service, 0, 50, 0o640, ""},
+		{"root's for a strange group", service, 0, 7, 0o640, "tlsstore: the group with gid 7 can use the private key in K (mode 0640); run: chown root:991 K && chmod 640 K"},
+		{"root's for all", service, 0, 991, 0o644, "tlsstore: others can use the private key in K (mode 0644); run: chown root:991 K && chmod 640 K"},
+		{"somebody's, seen by the service", service, 1000, 991, 0o600, "tlsstore: the key K belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:991 K && chmod 640 K"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := &file{path: "K", what: "key", stat: unix.Stat_t{Uid: tc.uid, Gid: tc.gid, Mode: unix.S_IFREG | tc.mode}}
+			err := tc.me.checkOwner(f)
+			if err == nil {
+				err = tc.me.checkKey(f)
+			}
+			if tc.want == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.EqualError(t, err, tc.want)
+			}
+		})
+	}
+	assert.NoError(t, service.checkDir("D", &unix.Stat_t{Uid: 990, Mode: 0o755}, false))
+	assert.NoError(t, service.checkDir("D", &unix.Stat_t{Uid: 0, Mode: 0o1777}, true))
+	assert.EqualError(t, service.checkDir("D", &unix.Stat_t{Uid: 1000, Mode: 0o755}, false),
+		"tlsstore: the directory D belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root D")
+	assert.EqualError(t, service.checkOwner(&file{path: "C", what: "certificate", stat: unix.Stat_t{Uid: 1000, Mode: 0o644}}),
+		"tlsstore: the certificate C belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root C && chmod 644 C")
+}
+
+// FuzzDecode: whatever is in the files, decode says what it is or refuses it
+// in one line.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"))
+	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n-----BEGIN X"))
+	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMAA=\n-----END RSA PRIVATE KEY-----\n"))
+	f.Add([]byte("\x30\x0f\x02\x01\x03\x30\x0a\x06\x08\x2a\x86\x48\x86\xf7\x0d\x01\x07"))
+	f.Add([]byte("\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"))
+	f.Add([]byte("\x30\x80"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		where := &found{dir: "/d", cert: "/d/shadowingcert.pem", key: "/d/shadowingkey.pem"}
+		for _, what := range []string{where.cert, where.key} {
+			c, err := where.decode(&file{path: what, what: "key", data: data})
+			if err != nil {
+				assert.Nil(t, c)
+				assert.NotContains(t, err.Error(), "\n")
+				continue
+			}
+			assert.Equal(t, c.keys > 0, c.key != nil)
+			for _, kind := range c.kinds {
+				assert.NotEqual(t, "CERTIFICATE", kind)
+			}
+		}
+	})
+}
+
+// The rules hold for real files. Root gives them away; anybody else looks at
+// its own with another's eyes.
+func TestStrangersFiles(t *testing.T) {
+	const stranger = 12345
+	for _, tc := range []struct {
+		name, whose string
+	}{
+		{"directory", "."},
+		{"link", "link"},
+		{"file", "file"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "tlsstore")
+			require.NoError(t, err)
+			defer os.RemoveAll(dir)
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o600))
+			require.NoError(t, os.Symlink("file", filepath.Join(dir, "link")))
+			me := self()
+			f, err := me.open(filepath.Join(dir, "link"), "key")
+			require.NoError(t, err)
+			require.Equal(t, "x", string(f.data))
+			if me.uid == 0 {
+				require.NoError(t, os.Lchown(filepath.Join(dir, tc.whose), stranger, stranger))
+			} else {
+				me.uid = stranger
+			}
+			_, err = me.open(filepath.Join(dir, "link"), "key")
+			var le *LoadError
+			require.ErrorAs(t, err, &le)
+			require.Equal(t, BadOwner, le.Findings[0].Code)
+		})
+	}
+}
