@@ -1,0 +1,133 @@
+package shadow
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// program is a resolver whose program is this shell script.
+func program(script string) *ExecSessions {
+	return &ExecSessions{Command: []string{"/bin/sh", "-c", script, "sessions"}}
+}
+
+func TestExecSessions(t *testing.T) {
+	sessions := program(`
+		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie"}'
+		echo
+		echo '{"id": "43", "user": "no-such-account", "display": ":2"}'
+		echo '{"id": "44", "user": "root", "display": ":3"}'
+		echo '{"id": "45", "display": ":4"}'
+		echo '{"id": "46", "user": "nobody", "display": ":5", "locked": true, "type": "x11", "class": "user", "state": "active"}'
+		printf '{"id": "47", "user": "nobody", "type": "wayland"}'`)
+
+	s, err := sessions.Session(t.Context(), "42")
+	require.NoError(t, err)
+	assert.Equal(t, "nobody", s.User)
+	assert.NotZero(t, s.UID)
+	assert.Equal(t, ":1", s.Display)
+	assert.Equal(t, "/run/cookie", s.Xauthority)
+
+	_, err = sessions.Session(t.Context(), "1")
+	requireRefusal(t, err, NoSession)
+	_, err = sessions.Session(t.Context(), "43")
+	assert.Contains(t, requireRefusal(t, err, NoUser).Detail, "no-such-account")
+	_, err = sessions.Session(t.Context(), "44")
+	assert.Contains(t, requireRefusal(t, err, NoUser).Detail, "root")
+
+	list, err := sessions.Sessions(t.Context())
+	require.NoError(t, err)
+	reasons := map[string]Reason{}
+	for _, s := range list {
+		reasons[s.ID] = s.Refusal()
+	}
+	assert.Equal(t, map[string]Reason{"42": "", "43": NoUser, "44": NoUser, "45": NoUser, "46": Locked, "47": Wayland}, reasons)
+}
+
+func TestExecSessionsErrors(t *testing.T) {
+	for _, test := range []struct{ name, script, want string }{
+		{"unknown member", `echo '{"id": "1", "uid": 0}'`, `line 1: json: unknown field "uid"`},
+		{"not JSON", `echo '{"id": "1"}'; echo ID USER`, "line 2: invalid character"},
+		{"two on a line", `echo '{"id": "1"} {"id": "2"}'`, "line 1: something follows the JSON object"},
+		{"no id", `echo '{"user": "nobody"}'`, `line 1: "id" must have 1 to 256 bytes`},
+		{"twice", `echo '{"id": "1"}'; echo '{"id": "1"}'`, `line 2: id "1" is there twice`},
+		{"display", `echo '{"id": "1", "display": "host:1"}'`, `line 1: "display" is "host:1"`},
+		{"xauthority", `echo '{"id": "1", "xauthority": "cookie"}'`, `line 1: "xauthority" is "cookie"`},
+		{"exit status", `echo '{"id": "1"}'; echo no broker >&2; exit 3`, `exit status 3: "no broker"`},
+		{"too much", `exec head -c 2000000 /dev/zero`, "printed more than 1048576 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := program(test.script).Sessions(t.Context())
+			require.ErrorContains(t, err, test.want)
+			_, err = program(test.script).Session(t.Context(), "1")
+			require.ErrorContains(t, err, test.want, "one session isn't had from half an answer")
+		})
+	}
+	t.Run("no program", func(t *testing.T) {
+		_, err := new(ExecSessions).Session(t.Context(), "1")
+		require.Error(t, err)
+		_, err = (&ExecSessions{Command: []string{"sessions"}}).Sessions(t.Context())
+		require.ErrorContains(t, err, "absolute path")
+		_, err = (&ExecSessions{Command: []string{"/no/such/program"}}).Sessions(t.Context())
+		require.ErrorIs(t, err, os.ErrNotExist)
+	})
+}
+
+// A program that hangs, and what it started, is ended.
+func TestExecSessionsTimeout(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	sessions := program(`echo $$ > "` + pids + `"; sleep 600 & echo $! >> "` + pids + `"; wait`)
+	sessions.Timeout = 300 * time.Millisecond
+	_, err := sessions.Sessions(t.Context())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	data, err := os.ReadFile(pids)
+	require.NoError(t, err)
+	lines := strings.Fields(string(data))
+	require.Len(t, lines, 2)
+	for _, line := range lines {
+		pid, err := strconv.Atoi(line)
+		require.NoError(t, err)
+		assert.Eventually(t, func() bool { return ended(pid) }, 5*time.Second, 10*time.Millisecond, "process %d lives", pid)
+	}
+}
+
+// ended reports whether a process is gone, or only waits for its parent.
+func ended(pid int) bool {
+	if syscall.Kill(pid, 0) == syscall.ESRCH {
+		return true
+	}
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+func TestExecSessionsEnvironment(t *testing.T) {
+	t.Setenv("DISPLAY", ":99")
+	_, err := program(`[ -z "$DISPLAY" ] && [ "$PWD" = / ] || exit 9; echo '{"id": "1"}'`).Session(t.Context(), "1")
+	require.NoError(t, err)
+}
+
+func FuzzParseExec(f *testing.F) {
+	f.Add([]byte(`{"id": "42", "user": "alice", "display": ":1", "xauthority": "/run/cookie", "locked": true}`))
+	f.Add([]byte("{\"id\": \"1\"}\n\n{\"id\": \"1\"}"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		lines, err := parseExec(out)
+		if err != nil {
+			return
+		}
+		ids := map[string]bool{}
+		for _, l := range lines {
+			require.NotEmpty(t, l.ID)
+			require.False(t, ids[l.ID])
+			ids[l.ID] = true
+		}
+	})
+}
