@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/control"
+)
+
+// The exit statuses of shadowctl.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3 // or, with --wait-viewer, ended before a viewer came
+	exitUnreachable = 4
+)
+
+// An app is one run of shadowctl.
+type app struct {
+	client  control.Client
+	json    bool
+	started bool // the command line was right
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// run is shadowctl. It returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	cmd := a.command()
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !a.started {
+		fmt.Fprintf(stderr, "shadowctl: %v\nTry 'shadowctl --help'.\n", err)
+		return exitUsage
+	}
+	return a.explain(ctx, err)
+}
+
+// explain says what went wrong, and returns the exit status for it.
+func (a *app) explain(ctx context.Context, err error) int {
+	if ctx.Err() != nil {
+		fmt.Fprintln(a.stderr, "shadowctl: interrupted")
+		return exitFailed
+	}
+	if reason, detail, ok := refusal(err); ok {
+		if a.json {
+			_ = a.printJSON(struct {
+				Reason shadow.Reason `json:"reason"`
+				Detail string        `json:"detail,omitempty"`
+			}{reason, detail})
+		}
+		fmt.Fprintf(a.stderr, "shadowctl: %s\n", clean(err.Error()))
+		return exitRefused
+	}
+	fmt.Fprintf(a.stderr, "shadowctl: %s\n", clean(strings.TrimPrefix(err.Error(), "control: ")))
+	if errors.Is(err, control.ErrUnreachable) {
+		return exitUnreachable
+	}
+	return exitFailed
+}
+
+// refusal takes the reason out of an error that has one.
+func refusal(err error) (reason shadow.Reason, detail string, ok bool) {
+	if e, ok := errors.AsType[*endedError](err); ok {
+		return e.reason, e.detail, true
+	}
+	if p, ok := errors.AsType[*control.Problem](err); ok && p.Reason != "" {
+		return p.Reason, p.Detail, true
+	}
+	return "", "", false
+}
+
+// An endedError is a shadow that ended before a viewer came.
+type endedError struct {
+	reason shadow.Reason
+	detail string
+}
+
+func (e *endedError) Error() string {
+	s := fmt.Sprintf("ended before a viewer connected (%s): %s", e.reason, e.reason.Sentence())
+	if e.detail != "" {
+		s += ": " + e.detail
+	}
+	return s
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "shadowctl",
+		Short: "watch users' desktop sessions, with their consent",
+		Long: `shadowctl asks shadowd on this host to show a user's desktop session to an
+administrator. The user is asked first; anything but Yes, silence included, is
+a refusal.`,
+		Example: `  shadowctl sessions
+  shadowctl shadow 42 --admin 'CORP\alice'
+  shadowctl list
+  shadowctl stop 5f2c81d0`,
+		Version:           version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("a command is missing")
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.client.Socket, "socket", control.DefaultSocket, "the daemon's control `socket`")
+	flags.BoolVar(&a.json, "json", false, "print JSON")
+	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand())
+	root.Long += `
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused (the reason is on
+standard error, and with --json on standard output), 4 shadowd is not reachable.`
+	return root
+}
+
+// does is a command's work, once its arguments are known to be right.
+func (a *app) does(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.started = true
+		return f(cmd.Context(), args)
+	}
+}
+
+// printJSON prints v on one line.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false) // URLs are to be copied
+	return e.Encode(v)
+}
+
+// linked can be set by the linker: -X main.linked=v1.2.3.
+var linked string
+
+// version is what was linked in, else what the build knows.
+func version() string {
+	if linked != "" {
+		return linked
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
