@@ -101,7 +101,7 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	var b strings.Builder
 	fmt.Fprintln(&b, o.settings)
 	fmt.Fprintf(&b, "[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", d.first, d.last)
-	fmt.Fprintf(&b, "[viewer]\nhost = \"127.0.0.1\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
+	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
 	fmt.Fprintf(&b, "[consent]\n%s\n[tls]\ndir = %q\n", o.consent, suite.certs)
 	fmt.Fprintf(&b, "[control]\nsocket = %q\n[sessions]\nresolver = \"static\"\n", d.client.Socket)
 	for i, desktop := range desktops {

@@ -34,12 +34,13 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 	assert.Empty(t, d.x11vncs(), "x11vnc runs before Yes")
 	yes(t, session)
 	g := r.granted()
-	assert.Equal(t, fmt.Sprintf("ws://127.0.0.1:%d/websockify?token=%s", g.Port, g.Token), g.URL)
+	assert.Equal(t, fmt.Sprintf("ws://localhost:%d/websockify?token=%s", g.Port, g.Token), g.URL)
 
 	p := view(t, g.URL)
 	p.shows(session)
-	for _, colour := range []string{"#802020", "#208020"} {
-		require.NoError(t, session.SetRoot(t.Context(), colour))
+	for _, pattern := range [][]string{{"-mod", "13", "7"}, {"-mod", "5", "11", "-fg", "#ffee00", "-bg", "#0000cc"}, {"-solid", "#208020"}} {
+		_, err := session.Run(t.Context(), "xsetroot", pattern...)
+		require.NoError(t, err)
 		p.shows(session)
 	}
 	assert.Empty(t, d.listening(), "the port still listens although its viewer is there")
@@ -49,7 +50,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 	assert.Equal(t, "198.51.100.7", e.Client)
 	assert.NotContains(t, d.logged(), g.Token, "the token is in the log")
 
-	p.run(chromedp.Navigate("about:blank")) // the administrator closes the window
+	p.close()
 	e = d.event(shadow.EventEnded, g.ID)
 	assert.Equal(t, shadow.ViewerLeft, e.Reason)
 	assert.Empty(t, d.x11vncs(), "x11vnc outlived its viewer")
@@ -58,14 +59,16 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 
 func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 	session := desktop(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	_, err := session.Spawn("xterm", "-geometry", "80x24+50+50")
+	require.NoError(t, err)
+	_, err = session.FindWindow(ctx, "xterm")
 	require.NoError(t, err)
 	d := startDaemon(t, options{}, session)
 	g := d.grantWithYes("s1", "alice", session)
 	p := view(t, g.URL)
-	p.shows(session)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	p.resembles(session)
 	x0, y0, err := session.Pointer(ctx)
 	require.NoError(t, err)
 	log, err := session.WatchInput(ctx)
@@ -77,12 +80,12 @@ func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 		chromedp.KeyEvent("rm -rf / # typed by the viewer"),
 		chromedp.MouseClickXY(200, 150),
 		chromedp.MouseClickXY(300, 250, chromedp.ButtonRight),
-		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseWheel, 200, 150, func(p *input.DispatchMouseEventParams) { p.DeltaY = 240 }),
+		chromedp.MouseEvent(input.DispatchMouseEventTypeMouseWheel, 200, 150, func(p *input.DispatchMouseEventParams) { p.DeltaX, p.DeltaY = 120, 240 }),
 		chromedp.Evaluate[chromedp.Void](`rfb.clipboardPasteFrom("pasted by the viewer"); rfb.sendCtrlAltDel(); rfb.machineReboot()`),
 	)
 	// The stream goes on, so that all of it has been handled.
 	require.NoError(t, session.SetRoot(ctx, "#704070"))
-	p.shows(session)
+	p.resembles(session)
 	events, err := log.Events(ctx)
 	require.NoError(t, err)
 	assert.Empty(t, events, "input events in the session")
@@ -90,7 +93,7 @@ func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, [2]int{x0, y0}, [2]int{x, y}, "the pointer has moved")
 
-	p.run(chromedp.Navigate("about:blank"))
+	p.close()
 	e := d.event(shadow.EventEnded, g.ID)
 	assert.Greater(t, e.Dropped, int64(50), "noVNC was meant to send input, and the relay to drop it")
 }

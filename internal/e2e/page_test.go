@@ -57,8 +57,9 @@ func servePage() (stop func(), err error) {
 
 // A tab is one noVNC in the browser.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	close context.CancelFunc // what an administrator does who closes the window
 }
 
 // pageState is window.state of the page.
@@ -77,7 +78,7 @@ func open(t *testing.T, url string) *tab {
 	t.Cleanup(cancel)
 	ctx, cancelTimeout := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancelTimeout)
-	p := &tab{t, ctx}
+	p := &tab{t, ctx, cancel}
 	p.run(chromedp.Navigate("http://" + suite.pageHost + "/#" + url))
 	return p
 }
