@@ -60,7 +60,9 @@ func (p *Pool) Listen(ctx context.Context) (*Listener, error) {
 // If the slot is inherited, old is dead: its Accept returns [net.ErrClosed]
 // and its Close does nothing. Connections that it has accepted live on;
 // connections that nobody has accepted are reset, since they belong to the old
-// owner's URL. It makes no difference whether old still listens or is held.
+// owner's URL. Whoever comes to the port later with the old URL, or is still
+// in TCP's handshake, meets the new listener: what tells them apart is the
+// token. It makes no difference whether old still listens or is held.
 // Otherwise old is untouched, so the caller closes it in either case. A nil or
 // closed old makes Replace the same as Listen.
 func (p *Pool) Replace(ctx context.Context, old *Listener) (*Listener, error) {

@@ -3,6 +3,7 @@ package tlsstore_test
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/pem"
@@ -60,6 +61,9 @@ func TestBad(t *testing.T) {
 	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, good.key)
 	require.NoError(t, err)
 	sealed := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Headers: map[string]string{"Proc-Type": "4,ENCRYPTED"}, Bytes: []byte("x")})
+	t.Setenv("GODEBUG", "rsa1024min=0") // Go doesn't make such keys unless told to, but it reads them
+	short, err := rsa.GenerateKey(rand.Reader, 1023)
+	require.NoError(t, err)
 	day := func(y int) time.Time { return time.Date(y, 2, 3, 4, 5, 0, 0, time.UTC) }
 	cert := func(parts ...[]byte) func(dir) {
 		return func(d dir) { d.write("shadowingcert.pem", 0o644, parts...) }
@@ -155,6 +159,8 @@ func TestBad(t *testing.T) {
 			"the key in DIR/shadowingkey.pem doesn't belong to the certificate in DIR/shadowingcert.pem; put the key there that the certificate was requested with"},
 		{"wrong order", cert(other.pem(), good.pem()), tlsstore.Mismatch,
 			"the certificate that belongs to the key is number 2 in DIR/shadowingcert.pem; put it first, and those of the authorities after it"},
+		{"short key", func(d dir) { d.pair(issue(t, nil, short, nil)) }, tlsstore.WeakKey,
+			"the RSA key in DIR/shadowingkey.pem has 1023 bits, too few for TLS; have a certificate issued for one of 2048 bits or more"},
 		{"expired", pair(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = day(2020), day(2021) }), tlsstore.Expired,
 			"the certificate in DIR/shadowingcert.pem expired on 2021-02-03 04:05 UTC; put a renewed one there"},
 

@@ -2,6 +2,7 @@ package tlsstore
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"fmt"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // check finds what is wrong with a pair that could be read. certs has at
 // least one element.
 func check(f *found, certs []*x509.Certificate, key crypto.Signer, host string) []Finding {
-	findings := checkMatch(f, certs, key)
+	findings := append(checkMatch(f, certs, key), checkSize(f.key, key)...)
 	findings = append(findings, checkTime(f.cert, certs[0], time.Now())...)
 	if host != "" {
 		findings = append(findings, checkName(f.cert, certs[0], host)...)
@@ -38,6 +39,22 @@ func checkMatch(f *found, certs []*x509.Certificate, key crypto.Signer) []Findin
 		Code:     Mismatch,
 		Sentence: fmt.Sprintf("the key in %s doesn't belong to the certificate in %s", f.key, f.cert),
 		Remedy:   "put the key there that the certificate was requested with",
+	}}
+}
+
+// minRSA is the size in bits below which crypto/tls can't use an RSA key: it
+// reads it without complaint and then fails every handshake.
+const minRSA = 1024
+
+func checkSize(path string, key crypto.Signer) []Finding {
+	k, ok := key.(*rsa.PrivateKey)
+	if !ok || k.N.BitLen() >= minRSA {
+		return nil
+	}
+	return []Finding{{
+		Code:     WeakKey,
+		Sentence: fmt.Sprintf("the RSA key in %s has %d bits, too few for TLS", path, k.N.BitLen()),
+		Remedy:   "have a certificate issued for one of 2048 bits or more",
 	}}
 }
 

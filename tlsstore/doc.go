@@ -41,7 +41,8 @@
 //
 // # What is checked
 //
-// The certificate belongs to the key and is valid now. That it names the host
-// is a warning only, since browsers decide that, and the documentation of the
-// feature allows a certificate that has the name in its Common Name alone.
+// The certificate belongs to the key and is valid now, and the key is long
+// enough for TLS. That it names the host is a warning only, since browsers
+// decide that, and the documentation of the feature allows a certificate that
+// has the name in its Common Name alone.
 package tlsstore

@@ -33,6 +33,7 @@ const (
 	BadOwner     Code = "bad_owner"     // a file or directory belongs to the wrong user
 	BadMode      Code = "bad_mode"      // a file or directory is open to others
 	Mismatch     Code = "mismatch"      // key and certificate don't belong together
+	WeakKey      Code = "weak_key"      // the key is too short for TLS
 	Expired      Code = "expired"       // the certificate's time is over
 	NotYetValid  Code = "not_yet_valid" // the certificate's time has not begun
 	NameMismatch Code = "name_mismatch" // warning: the certificate doesn't name the host
