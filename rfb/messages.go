@@ -70,7 +70,7 @@ const framebufferUpdateRequestLen = 10
 
 // AppendBinary appends the message to b. The error is always nil.
 func (m FramebufferUpdateRequest) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, byte(ClientFramebufferUpdateRequest), flag(m.Incremental))
+	b = append(b, byte(ClientFramebufferUpdateRequest), boolByte(m.Incremental))
 	return m.Rect.append(b), nil
 }
 

@@ -33,7 +33,7 @@ var pinned = PixelFormat{
 // AppendBinary appends the 16 bytes of f to b, its padding zero. The error is
 // always nil.
 func (f PixelFormat) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, f.BitsPerPixel, f.Depth, flag(f.BigEndian), flag(f.TrueColor))
+	b = append(b, f.BitsPerPixel, f.Depth, boolByte(f.BigEndian), boolByte(f.TrueColor))
 	b = binary.BigEndian.AppendUint16(b, f.RedMax)
 	b = binary.BigEndian.AppendUint16(b, f.GreenMax)
 	b = binary.BigEndian.AppendUint16(b, f.BlueMax)
@@ -81,7 +81,7 @@ func (f PixelFormat) tightSize() int {
 	return f.size()
 }
 
-func flag(b bool) byte {
+func boolByte(b bool) byte {
 	if b {
 		return 1
 	}
