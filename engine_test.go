@@ -3,17 +3,14 @@ package shadow_test
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"nhooyr.io/websocket"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
@@ -251,83 +248,5 @@ func (h *host) until(t *testing.T, kind shadow.EventType) shadow.Event {
 		case <-deadline:
 			require.FailNow(t, "no event", "%s", kind)
 		}
-	}
-}
-
-// viewer is a WebSocket client that has finished the RFB handshake.
-type viewer struct {
-	t    *testing.T
-	ws   *websocket.Conn
-	conn net.Conn
-}
-
-func dial(t *testing.T, url string, header http.Header) (*websocket.Conn, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPHeader: header})
-	return ws, err
-}
-
-func view(t *testing.T, url string) *viewer {
-	t.Helper()
-	ws, err := dial(t, url, nil)
-	require.NoError(t, err)
-	v := &viewer{t: t, ws: ws, conn: websocket.NetConn(t.Context(), ws, websocket.MessageBinary)}
-	t.Cleanup(func() { ws.CloseNow() })
-	v.expect([]byte("RFB 003.008\n"))
-	v.send([]byte("RFB 003.008\n"))
-	v.expect([]byte{1, 1})
-	v.send([]byte{1})
-	v.expect([]byte{0, 0, 0, 0})
-	v.send([]byte{1})
-	head := v.read(24)
-	v.read(int(binary.BigEndian.Uint32(head[20:])))
-	return v
-}
-
-func (v *viewer) send(p []byte) {
-	v.t.Helper()
-	_, err := v.conn.Write(p)
-	require.NoError(v.t, err)
-}
-
-func (v *viewer) read(n int) []byte {
-	v.t.Helper()
-	require.NoError(v.t, v.conn.SetReadDeadline(time.Now().Add(patience)))
-	p := make([]byte, n)
-	_, err := io.ReadFull(v.conn, p)
-	require.NoError(v.t, err)
-	return p
-}
-
-func (v *viewer) expect(p []byte) {
-	v.t.Helper()
-	require.Equal(v.t, p, v.read(len(p)))
-}
-
-// update asks for the picture and gets it.
-func (v *viewer) update() {
-	v.t.Helper()
-	v.send([]byte{3, 0, 0, 0, 0, 0, 0, 2, 0, 1})
-	v.expect([]byte{0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0, 1, 2, 3, 0, 4, 5, 6, 0})
-}
-
-// closed reads until the server closes, and requires that code and reason.
-func (v *viewer) closed(code int, reason string) {
-	v.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	for {
-		_, _, err := v.ws.Read(ctx)
-		if err == nil {
-			continue
-		}
-		var ce websocket.CloseError
-		if errors.As(err, &ce) {
-			assert.Equal(v.t, code, int(ce.Code))
-			assert.Equal(v.t, reason, ce.Reason)
-			return
-		}
-		require.NoError(v.t, err, "closed without a code, want %d", code)
 	}
 }
