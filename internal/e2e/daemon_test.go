@@ -30,7 +30,7 @@ import (
 const patience = 20 * time.Second
 
 // eventually waits for a condition, within patience.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !ok() {
@@ -41,7 +41,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // A daemon is a running shadowd and the sessions that it knows.
 type daemon struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	done   chan struct{}
 	config string
@@ -67,7 +67,7 @@ type options struct {
 // portBase hands out port ranges that don't overlap.
 var portBase = 6700 + os.Getpid()%300*40
 
-func startDaemon(t *testing.T, o options, desktops ...*testhost.Desktop) *daemon {
+func startDaemon(t testing.TB, o options, desktops ...*testhost.Desktop) *daemon {
 	t.Helper()
 	if o.ports == 0 {
 		o.ports = 6
@@ -234,7 +234,7 @@ func childrenOf(pid int) (pids []int) {
 
 // A request is a POST /v1/shadows that waits for the user.
 type request struct {
-	t     *testing.T
+	t     testing.TB
 	done  chan struct{}
 	grant *shadow.Grant
 	err   error

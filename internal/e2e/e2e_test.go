@@ -231,7 +231,7 @@ func TestX11vncRunsAsTheUserAndListensNowhere(t *testing.T) {
 	tables, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pids[0]))
 	require.NoError(t, err)
 	require.NotEmpty(t, tables)
-	for _, inode := range listenersInodes(t) {
+	for _, inode := range listenerInodes(t) {
 		for _, fd := range tables {
 			target, _ := os.Readlink(fd)
 			assert.NotEqual(t, "socket:["+inode+"]", target, "x11vnc listens")

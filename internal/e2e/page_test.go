@@ -25,12 +25,14 @@ const pageHTML = `<!doctype html><meta charset="utf-8"><title>viewer</title>
 <style>body{margin:0}#screen{width:1024px;height:768px}</style><div id="screen"></div>
 <script type="module">
 import RFB from "/novnc/core/rfb.js";
-const state = window.state = {connected: false, closed: false, code: 0, reason: "", error: ""};
-const ws = new WebSocket(decodeURIComponent(location.hash.slice(1)));
-ws.addEventListener("close", e => { state.closed = true; state.code = e.code; state.reason = e.reason; });
-const rfb = window.rfb = new RFB(document.getElementById("screen"), ws);
-rfb.addEventListener("connect", () => { state.connected = true; rfb.focus(); });
-rfb.addEventListener("securityfailure", e => { state.error = e.detail.reason || "" + e.detail.status; });
+const state = window.state = {connected: false, closed: false, code: 0, reason: ""};
+window.connect = url => {
+	const ws = new WebSocket(url);
+	ws.addEventListener("close", e => { state.closed = true; state.code = e.code; state.reason = e.reason; });
+	const rfb = window.rfb = new RFB(document.getElementById("screen"), ws);
+	rfb.addEventListener("connect", () => { state.connected = true; rfb.focus(); });
+};
+if (location.hash !== "#none") connect(location.hash.slice(1));
 </script>`
 
 // servePage serves the page and noVNC on loopback.
@@ -68,7 +70,6 @@ type pageState struct {
 	Closed    bool   `json:"closed"`
 	Code      int    `json:"code"`
 	Reason    string `json:"reason"`
-	Error     string `json:"error"`
 }
 
 // open shows url in a new tab.

@@ -40,8 +40,14 @@ func readClose(t *testing.T, c io.Reader) (code int, data []byte) {
 	}
 }
 
-// listenersInodes are the socket inodes that listen for TCP on this host.
-func listenersInodes(t *testing.T) (inodes []string) {
+// listeners are the local addresses that listen for TCP on this host, as the
+// kernel writes them.
+func listeners(t testing.TB) []string { t.Helper(); return listenerFields(t, 1) }
+
+// listenerInodes are those sockets' inodes.
+func listenerInodes(t testing.TB) []string { t.Helper(); return listenerFields(t, 9) }
+
+func listenerFields(t testing.TB, column int) (values []string) {
 	t.Helper()
 	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
 		data, err := os.ReadFile(file)
@@ -51,9 +57,9 @@ func listenersInodes(t *testing.T) (inodes []string) {
 		require.NoError(t, err)
 		for _, line := range strings.Split(string(data), "\n")[1:] {
 			if fields := strings.Fields(line); len(fields) > 9 && fields[3] == "0A" {
-				inodes = append(inodes, fields[9])
+				values = append(values, fields[column])
 			}
 		}
 	}
-	return inodes
+	return values
 }

@@ -18,14 +18,14 @@ import (
 )
 
 // desktop starts a session with a window manager and something to see in it.
-func desktop(t *testing.T) *testhost.Desktop {
+func desktop(t testing.TB) *testhost.Desktop {
 	t.Helper()
 	d := testhost.Require(t, testhost.Options{WindowManager: true})
 	require.NoError(t, d.SetRoot(t.Context(), "#336699"))
 	return d
 }
 
-func userName(t *testing.T, uid uint32) string {
+func userName(t testing.TB, uid uint32) string {
 	t.Helper()
 	u, err := user.LookupId(strconv.Itoa(int(uid)))
 	require.NoError(t, err)
@@ -33,7 +33,7 @@ func userName(t *testing.T, uid uint32) string {
 }
 
 // question waits for the dialog in the session.
-func question(t *testing.T, d *testhost.Desktop) testhost.Window {
+func question(t testing.TB, d *testhost.Desktop) testhost.Window {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -44,14 +44,14 @@ func question(t *testing.T, d *testhost.Desktop) testhost.Window {
 
 // press sends keys to the dialog until it is gone: for its first half second
 // it takes no input.
-func press(t *testing.T, d *testhost.Desktop, keys ...string) {
+func press(t testing.TB, d *testhost.Desktop, keys ...string) {
 	t.Helper()
 	question(t, d)
 	act(t, d, func(ctx context.Context) error { return d.Key(ctx, keys...) })
 }
 
 // act repeats what a user does until the dialog is gone.
-func act(t *testing.T, d *testhost.Desktop, do func(context.Context) error) {
+func act(t testing.TB, d *testhost.Desktop, do func(context.Context) error) {
 	t.Helper()
 	eventually(t, "the question is answered", func() bool {
 		if err := do(t.Context()); err != nil {
@@ -64,7 +64,7 @@ func act(t *testing.T, d *testhost.Desktop, do func(context.Context) error) {
 }
 
 // yes answers as a user does: to the right, where Yes is, and Enter.
-func yes(t *testing.T, d *testhost.Desktop) { t.Helper(); press(t, d, "Right", "Return") }
+func yes(t testing.TB, d *testhost.Desktop) { t.Helper(); press(t, d, "Right", "Return") }
 
 // grantWithYes asks for a session and lets its user say Yes.
 func (d *daemon) grantWithYes(session, admin string, desktop *testhost.Desktop) *grantedShadow {
@@ -116,7 +116,7 @@ func (p *tab) compare(d *testhost.Desktop, tolerance, few int) {
 	require.Fail(p.t, "the canvas does not show the session", "%d pixels differ (E2E_PICTURES names a directory for both pictures)", differences(screen, canvas, tolerance))
 }
 
-func save(t *testing.T, file string, img image.Image) {
+func save(t testing.TB, file string, img image.Image) {
 	t.Helper()
 	var b bytes.Buffer
 	require.NoError(t, png.Encode(&b, img))
