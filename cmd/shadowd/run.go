@@ -16,6 +16,7 @@ import (
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/tlsstore"
 )
 
 // The exit statuses of shadowd.
@@ -170,7 +171,9 @@ func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Write
 // announce says that shadowd is ready, and what an operator should know.
 func announce(logger zerolog.Logger, cfg *config.Config) {
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	if !cfg.ShadowingUseSSL {
+	if cfg.ShadowingUseSSL {
+		announceCertificate(logger, cfg)
+	} else {
 		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
 	}
 	if cfg.Consent.Prompter == "allow" {
@@ -178,6 +181,19 @@ func announce(logger zerolog.Logger, cfg *config.Config) {
 	}
 	logger.Info().Str("version", version()).Str("socket", cfg.Control.Socket).
 		Int("first", cfg.Ports.First).Int("last", cfg.Ports.Last).Msg("ready")
+}
+
+// announceCertificate says at the start what a request for wss would meet.
+func announceCertificate(logger zerolog.Logger, cfg *config.Config) {
+	store := tlsstore.Store{Dir: cfg.TLS.Dir}
+	pair, err := store.Load(cfg.Viewer.Host)
+	if err != nil {
+		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")
+		return
+	}
+	for _, finding := range pair.Findings {
+		logger.Warn().Str("certificate", pair.CertFile).Msg(finding.String())
+	}
 }
 
 // loggers are the log and the audit, which is the log unless a file is named.
