@@ -1,0 +1,340 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+)
+
+// do sends a request as it is and returns the answer and its body.
+func do(t *testing.T, c Client, method, path, contentType, body string) (*http.Response, string) {
+	t.Helper()
+	transport := &http.Transport{DialContext: c.dial, DisableKeepAlives: true}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://shadowd"+path, strings.NewReader(body))
+	require.NoError(t, err)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	resp, err := transport.RoundTrip(req)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp, string(data)
+}
+
+// requireProblem asserts that an answer is a problem document, and returns it.
+func requireProblem(t *testing.T, resp *http.Response, body string) Problem {
+	t.Helper()
+	require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"), body)
+	var p Problem
+	dec := json.NewDecoder(strings.NewReader(body))
+	dec.DisallowUnknownFields()
+	require.NoError(t, dec.Decode(&p))
+	require.Equal(t, resp.StatusCode, p.Status)
+	require.NotEmpty(t, p.Type)
+	require.NotEmpty(t, p.Title)
+	return p
+}
+
+func grant() *shadow.Grant {
+	return &shadow.Grant{
+		ID: "ab12", Session: "42", Admin: `CORP\alice`, URL: "ws://vda1.corp:6001/websockify?token=t0", Scheme: "ws",
+		Host: "vda1.corp", Port: 6001, Token: "t0", Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+	}
+}
+
+func TestShadow(t *testing.T) {
+	asked := make(chan shadow.Request, 1)
+	e := &fakeEngine{shadow: func(_ context.Context, r shadow.Request) (*shadow.Grant, error) {
+		asked <- r
+		return grant(), nil
+	}}
+	client, _ := serve(t, e, Options{})
+	want := shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}
+
+	got, err := client.Shadow(t.Context(), want)
+	require.NoError(t, err)
+	assert.Equal(t, grant(), got)
+	assert.Equal(t, want, receive(t, asked))
+
+	resp, body := do(t, client, "POST", "/v1/shadows", "application/json; charset=utf-8", `{"session":"42","admin":"é"}`)
+	assert.Equal(t, http.StatusCreated, resp.StatusCode)
+	assert.Equal(t, "/v1/shadows/ab12", resp.Header.Get("Location"))
+	assert.Equal(t, "no-store", resp.Header.Get("Cache-Control"), "the answer has the token")
+	assert.JSONEq(t, `{"id":"ab12","session":"42","admin":"CORP\\alice","url":"ws://vda1.corp:6001/websockify?token=t0",
+		"scheme":"ws","host":"vda1.corp","port":6001,"token":"t0","expires":"2026-01-02T03:04:05Z"}`, body)
+	assert.Equal(t, shadow.Request{Session: "42", Admin: "é"}, receive(t, asked))
+}
+
+// Every reason has its status, and the client gets it as an error.
+func TestRefusals(t *testing.T) {
+	status := map[shadow.Reason]int{
+		shadow.Disabled: 403, shadow.Denied: 403, shadow.TimedOut: 403, shadow.Closed: 403, shadow.Locked: 403,
+		shadow.PromptBusy: 409, shadow.NoSession: 409, shadow.NoUser: 409, shadow.Wayland: 409, shadow.SessionEnded: 409,
+		shadow.Superseded: 409, shadow.StoppedByUser: 409, shadow.StoppedByAdmin: 409,
+	}
+	var reason shadow.Reason
+	e := &fakeEngine{shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
+		return nil, &shadow.Refusal{Reason: reason, Detail: "more of it", Err: errors.New("cause")}
+	}}
+	client, _ := serve(t, e, Options{})
+	for _, reason = range shadow.Reasons() {
+		want, ok := status[reason]
+		if !ok {
+			want = http.StatusServiceUnavailable
+		}
+		resp, body := do(t, client, "POST", "/v1/shadows", "application/json", `{"session":"42","admin":"a"}`)
+		assert.Equal(t, want, resp.StatusCode, reason)
+		p := requireProblem(t, resp, body)
+		assert.Equal(t, Problem{
+			Type: "tag:vda.internal,2026:shadow/refused/" + string(reason), Title: reason.Sentence(), Status: want,
+			Detail: "more of it", Reason: reason,
+		}, p)
+
+		_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
+		var problem *Problem
+		require.ErrorAs(t, err, &problem)
+		assert.Equal(t, p, *problem)
+		assert.Equal(t, "refused ("+string(reason)+"): "+reason.Sentence()+": more of it", err.Error())
+	}
+}
+
+func TestEngineError(t *testing.T) {
+	e := &fakeEngine{
+		shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) { return nil, errors.New("odd") },
+		err:    errors.New("no bus"),
+	}
+	client, _ := serve(t, e, Options{})
+	_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
+	require.EqualError(t, err, "Internal Server Error: odd")
+	_, err = client.Sessions(t.Context())
+	require.EqualError(t, err, "Internal Server Error: no bus")
+}
+
+func TestBadRequests(t *testing.T) {
+	e := &fakeEngine{shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
+		panic("a bad request went through")
+	}}
+	client, _ := serve(t, e, Options{})
+	long := strings.Repeat("x", 257)
+	for _, test := range []struct {
+		name, body string
+		status     int
+		want       string
+	}{
+		{"empty", "", 400, "isn't valid JSON"},
+		{"not JSON", "session=42", 400, "isn't valid JSON"},
+		{"cut off", `{"session":"42","admin":"a"`, 400, "isn't valid JSON"},
+		{"not an object", `["42"]`, 400, "isn't a JSON object"},
+		{"null", `null`, 400, "isn't a JSON object"},
+		{"two", `{"session":"42","admin":"a"}{}`, 400, "isn't valid JSON"},
+		{"no session", `{"admin":"a"}`, 400, `"session" is missing or empty`},
+		{"no admin", `{"session":"42"}`, 400, `"admin" is missing or empty`},
+		{"blank admin", `{"session":"42","admin":" "}`, 400, `"admin" is missing or empty`},
+		{"unknown", `{"session":"42","admin":"a","viewonly":"no"}`, 400, `"viewonly" is unknown`},
+		{"case", `{"Session":"42","admin":"a"}`, 400, `"Session" is unknown`},
+		{"twice", `{"session":"42","admin":"a","admin":"b"}`, 400, `"admin" is there twice`},
+		{"number", `{"session":42,"admin":"a"}`, 400, `"session" isn't a string`},
+		{"object", `{"session":{"id":"42"},"admin":"a"}`, 400, `"session" isn't a string`},
+		{"client null", `{"session":"42","admin":"a","client":null}`, 400, `"client" isn't a string`},
+		{"long", `{"session":"42","admin":"` + long + `"}`, 400, `"admin" has 257 bytes; 256 are allowed`},
+		{"long client", `{"session":"42","admin":"a","client":"` + long + `"}`, 400, `"client" has 257 bytes`},
+		{"control", `{"session":"42","admin":"a\u001bb"}`, 400, `"admin" has a control character at byte 1`},
+		{"C1 control", `{"session":"42","admin":"\u009b"}`, 400, `"admin" has a control character at byte 0`},
+		{"not UTF-8", "{\"session\":\"42\",\"admin\":\"\xff\"}", 400, "isn't UTF-8"},
+		{"big", `{"session":"42","admin":"` + strings.Repeat(" ", maxBody) + `"}`, 413, "more than 65536 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			resp, body := do(t, client, "POST", "/v1/shadows", "application/json", test.body)
+			p := requireProblem(t, resp, body)
+			assert.Equal(t, test.status, p.Status)
+			assert.Contains(t, p.Detail, test.want)
+		})
+	}
+	t.Run("a form", func(t *testing.T) {
+		resp, body := do(t, client, "POST", "/v1/shadows", "application/x-www-form-urlencoded", `{"session":"42","admin":"a"}`)
+		assert.Equal(t, 415, requireProblem(t, resp, body).Status)
+	})
+}
+
+func TestPathsAndMethods(t *testing.T) {
+	client, _ := serve(t, &fakeEngine{}, Options{})
+	for _, test := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/", 404, ""},
+		{"GET", "/v2/shadows", 404, ""},
+		{"GET", "/v1/shadows/a/b", 404, ""},
+		{"PUT", "/v1/shadows", 405, "GET, POST"},
+		{"POST", "/v1/shadows/ab12", 405, "DELETE, GET"},
+		{"DELETE", "/v1/events", 405, "GET"},
+		{"POST", "/healthz", 405, "GET"},
+		{"OPTIONS", "/metrics", 405, "GET"},
+	} {
+		resp, body := do(t, client, test.method, test.path, "", "")
+		p := requireProblem(t, resp, body)
+		assert.Equal(t, test.status, p.Status, "%s %s", test.method, test.path)
+		assert.Equal(t, test.allow, resp.Header.Get("Allow"), "%s %s", test.method, test.path)
+	}
+	resp, body := do(t, client, "GET", "/healthz", "", "")
+	assert.Equal(t, 200, resp.StatusCode)
+	assert.Equal(t, "ok\n", body)
+	resp, body = do(t, client, "HEAD", "/v1/shadows", "", "")
+	assert.Equal(t, 200, resp.StatusCode)
+	assert.Empty(t, body)
+}
+
+func TestListGetStop(t *testing.T) {
+	e := &fakeEngine{}
+	client, _ := serve(t, e, Options{})
+
+	list, err := client.List(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	_, body := do(t, client, "GET", "/v1/shadows", "", "")
+	assert.JSONEq(t, `{"shadows":[]}`, body)
+
+	one := shadow.Status{ID: "ab/12", Session: "42", User: "user1", Admin: "a", State: shadow.Viewing, Port: 6001, Since: time.Unix(1, 0).UTC()}
+	e.mu.Lock()
+	e.list = []shadow.Status{one}
+	e.mu.Unlock()
+	list, err = client.List(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []shadow.Status{one}, list)
+	got, err := client.Get(t.Context(), "ab/12")
+	require.NoError(t, err)
+	assert.Equal(t, one, *got)
+
+	require.NoError(t, client.Stop(t.Context(), "ab/12"))
+	assert.Equal(t, map[string]shadow.Reason{"ab/12": shadow.StoppedByAdmin}, e.stopped)
+
+	var problem *Problem
+	require.ErrorAs(t, client.Stop(t.Context(), "cd34"), &problem)
+	assert.Equal(t, 404, problem.Status)
+	_, err = client.Get(t.Context(), "cd34")
+	require.ErrorAs(t, err, &problem)
+	assert.Equal(t, 404, problem.Status)
+	assert.Contains(t, problem.Detail, `"cd34"`)
+}
+
+func TestSessions(t *testing.T) {
+	ok := shadow.Session{ID: "42", User: "user1", UID: 1000, Display: ":1", Type: "x11", State: "active"}
+	locked := ok
+	locked.ID, locked.Locked = "43", true
+	client, _ := serve(t, &fakeEngine{sessions: []*shadow.Session{&ok, &locked}}, Options{})
+
+	list, err := client.Sessions(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []Session{{Session: ok, Shadowable: true}, {Session: locked, Reason: shadow.Locked}}, list)
+
+	_, body := do(t, client, "GET", "/v1/sessions", "", "")
+	assert.JSONEq(t, `{"sessions":[
+		{"id":"42","user":"user1","uid":1000,"display":":1","type":"x11","state":"active","locked":false,"shadowable":true},
+		{"id":"43","user":"user1","uid":1000,"display":":1","type":"x11","state":"active","locked":true,"shadowable":false,"reason":"locked"}]}`, body)
+}
+
+// A client that goes away takes its question back.
+func TestClientLeaves(t *testing.T) {
+	asked, cancelled := make(chan struct{}), make(chan error, 1)
+	e := &fakeEngine{shadow: func(ctx context.Context, _ shadow.Request) (*shadow.Grant, error) {
+		close(asked)
+		<-ctx.Done()
+		cancelled <- ctx.Err()
+		return nil, &shadow.Refusal{Reason: shadow.StoppedByAdmin}
+	}}
+	client, _ := serve(t, e, Options{})
+	ctx, leave := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	go func() {
+		_, err := client.Shadow(ctx, shadow.Request{Session: "42", Admin: "a"})
+		result <- err
+	}()
+	receive(t, asked)
+	leave()
+	require.ErrorIs(t, receive(t, cancelled), context.Canceled)
+	require.ErrorIs(t, receive(t, result), context.Canceled)
+}
+
+// The end of the server takes back what is waited for, ends the event streams,
+// and tells those who can still be told.
+func TestServeEnds(t *testing.T) {
+	asked := make(chan struct{})
+	e := &fakeEngine{shadow: func(ctx context.Context, _ shadow.Request) (*shadow.Grant, error) {
+		close(asked)
+		<-ctx.Done()
+		return nil, &shadow.Refusal{Reason: shadow.Shutdown}
+	}}
+	client, stop := serve(t, e, Options{})
+	result := make(chan error, 1)
+	go func() {
+		_, err := client.Shadow(context.Background(), shadow.Request{Session: "42", Admin: "a"})
+		result <- err
+	}()
+	events, err := client.Events(t.Context())
+	require.NoError(t, err)
+	defer events.Close()
+	receive(t, asked)
+
+	stop()
+	var problem *Problem
+	require.ErrorAs(t, receive(t, result), &problem)
+	assert.Equal(t, shadow.Shutdown, problem.Reason)
+	_, err = events.Next()
+	require.ErrorIs(t, err, ErrUnreachable)
+	_, err = client.List(t.Context())
+	require.ErrorIs(t, err, ErrUnreachable)
+	assert.NoFileExists(t, client.Socket)
+}
+
+// A header that doesn't come must not hold a connection for long.
+func TestSlowHeader(t *testing.T) {
+	client, _ := serve(t, &fakeEngine{}, Options{})
+	conn, err := net.Dial("unix", client.Socket)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n")
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(headerTimeout+patience)))
+	data, err := io.ReadAll(conn)
+	require.NoError(t, err, "the server should have closed the connection")
+	assert.NotContains(t, string(data), "200 OK")
+}
+
+func FuzzParseRequest(f *testing.F) {
+	f.Add([]byte(`{"session":"42","admin":"CORP\\alice","client":"10.0.0.7"}`))
+	f.Add([]byte(`{"session":"42","admin":"a","admin":"b"}`))
+	f.Add([]byte(`{"session":"\ud800","admin":"\u0000"}`))
+	f.Add([]byte(`{"a":[{}],"session":{}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := parseRequest(body)
+		if err != nil {
+			require.NotContains(t, err.Error(), "\n")
+			return
+		}
+		for _, s := range []string{r.Session, r.Admin, r.Client} {
+			require.NoError(t, checkName(s))
+		}
+		require.NotEmpty(t, r.Session)
+		require.NotEmpty(t, r.Admin)
+		again, err := json.Marshal(r)
+		require.NoError(t, err)
+		back, err := parseRequest(bytes.TrimSpace(again))
+		require.NoError(t, err)
+		require.Equal(t, r, back)
+	})
+}

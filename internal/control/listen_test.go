@@ -1,0 +1,305 @@
+package control
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestListenMakesDirectoryAndSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a", "b", "control.sock")
+	ln, err := Listen(path, "")
+	require.NoError(t, err)
+	defer ln.Close()
+
+	dir, err := os.Stat(filepath.Dir(path))
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o755), dir.Mode().Perm())
+	socket, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), socket.Mode().Perm())
+	assert.Equal(t, path, ln.Addr().String())
+
+	require.NoError(t, ln.Close())
+	require.NoError(t, ln.Close(), "again is fine")
+	assert.NoFileExists(t, path)
+	_, err = ln.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+func TestListenGroup(t *testing.T) {
+	group := testGroup(t)
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ln, err := Listen(path, group.Name)
+	require.NoError(t, err)
+	defer ln.Close()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o660), info.Mode().Perm())
+	assert.Equal(t, group.Gid, strconv.Itoa(int(info.Sys().(*syscall.Stat_t).Gid)))
+
+	_, err = Listen(filepath.Join(t.TempDir(), "control.sock"), "no-such-group")
+	require.ErrorContains(t, err, `group "no-such-group"; create the group or change control.group`)
+}
+
+// testGroup is a group that the one who runs the test may give files to.
+func testGroup(t *testing.T) *user.Group {
+	t.Helper()
+	gid := strconv.Itoa(os.Getgid())
+	if os.Getuid() == 0 {
+		g, err := user.LookupGroup("users")
+		require.NoError(t, err)
+		gid = g.Gid
+	}
+	g, err := user.LookupGroupId(gid)
+	require.NoError(t, err)
+	return g
+}
+
+func TestListenRefuses(t *testing.T) {
+	t.Run("another daemon answers", func(t *testing.T) {
+		client, _ := serve(t, &fakeEngine{}, Options{})
+		_, err := Listen(client.Socket, "")
+		require.ErrorContains(t, err, "another daemon answers on "+client.Socket)
+		_, err = client.List(t.Context())
+		require.NoError(t, err, "it isn't disturbed")
+	})
+	t.Run("a file is in the way", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "control.sock")
+		require.NoError(t, os.WriteFile(path, []byte("precious"), 0o600))
+		_, err := Listen(path, "")
+		require.ErrorContains(t, err, "it isn't a socket")
+		assert.FileExists(t, path)
+	})
+	t.Run("relative", func(t *testing.T) {
+		_, err := Listen("control.sock", "")
+		require.ErrorContains(t, err, "must be absolute")
+	})
+	t.Run("too long", func(t *testing.T) {
+		_, err := Listen("/"+strings.Repeat("x", 107), "")
+		require.ErrorContains(t, err, "at most 107 bytes")
+	})
+}
+
+func TestListenReplacesStaleSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	require.NoError(t, err)
+	dead.SetUnlinkOnClose(false)
+	require.NoError(t, dead.Close())
+	require.FileExists(t, path)
+
+	ln, err := Listen(path, "")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+}
+
+// A socket that has replaced ours isn't removed with ours.
+func TestCloseLeavesAnothersSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ours, err := Listen(path, "")
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(path))
+	other, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer other.Close()
+	require.NoError(t, ours.Close())
+	assert.FileExists(t, path)
+}
+
+// More connections than fit wait for one to end.
+func TestConnectionsAreBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ln, err := Listen(path, "")
+	require.NoError(t, err)
+	defer ln.Close()
+	ln.slots = make(chan struct{}, 1)
+	for range 2 {
+		c, err := net.Dial("unix", path)
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	first, err := ln.Accept()
+	require.NoError(t, err)
+	require.Len(t, ln.slots, 1)
+	second := make(chan error, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			_ = c.Close()
+		}
+		second <- err
+	}()
+	require.NoError(t, first.Close())
+	require.ErrorIs(t, first.Close(), net.ErrClosed, "closing twice makes room once")
+	require.NoError(t, receive(t, second))
+	require.Empty(t, ln.slots)
+}
+
+// Without room a connection isn't accepted; waiting for room ends with the
+// listener.
+func TestCloseWhileFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	ln, err := Listen(path, "")
+	require.NoError(t, err)
+	ln.slots = make(chan struct{}) // full
+	c, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	defer c.Close()
+	closing := time.AfterFunc(100*time.Millisecond, func() { _ = ln.Close() })
+	defer closing.Stop()
+	_, err = ln.Accept()
+	require.ErrorIs(t, err, net.ErrClosed)
+}
+
+// Who connects is decided by who the process is, not by what the file allows.
+func TestPeers(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Log("without root only the daemon's own user can be tried")
+		client, _ := serve(t, &fakeEngine{}, Options{})
+		_, err := client.List(t.Context())
+		require.NoError(t, err)
+		return
+	}
+	const uid, gid = 65534, 65534
+	for _, test := range []struct {
+		name     string
+		cred     syscall.Credential
+		group    bool
+		admitted bool
+	}{
+		{"root", syscall.Credential{}, false, true},
+		{"a user", syscall.Credential{Uid: uid, Gid: gid}, false, false},
+		{"a user, with a group", syscall.Credential{Uid: uid, Gid: gid}, true, false},
+		{"the primary group", syscall.Credential{Uid: uid, Gid: 100}, true, true},
+		{"a supplementary group", syscall.Credential{Uid: uid, Gid: gid, Groups: []uint32{1, 100, 2}}, true, true},
+		{"the group, but none is configured", syscall.Credential{Uid: uid, Gid: 100}, false, false},
+		{"in many groups", syscall.Credential{Uid: uid, Gid: gid, Groups: append(numbers(1000, 2000), 100)}, true, true},
+		{"root's group is not root", syscall.Credential{Uid: uid, Gid: 0}, false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir, err := os.MkdirTemp("", "control") // t.TempDir's parent is closed to others
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = os.RemoveAll(dir) })
+			require.NoError(t, os.Chmod(dir, 0o755))
+			path := filepath.Join(dir, "control.sock")
+			group := ""
+			if test.group {
+				group = "users"
+			}
+			ln, err := Listen(path, group)
+			require.NoError(t, err)
+			require.Equal(t, test.group, ln.group && ln.gid == 100, "the group users is 100 on Debian")
+			require.NoError(t, os.Chmod(path, 0o666)) // so that the file's mode stops nobody
+			serveOn(t, ln, NewHandler(&fakeEngine{}, Options{}))
+
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = []string{peerVariable + "=" + path}
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &test.cred}
+			cmd.Dir = "/"
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			want := "<nil>\n"
+			if !test.admitted {
+				want = fmt.Sprintf("Forbidden: uid %d may not use this socket: be root or in the group that control.group names\n", test.cred.Uid)
+			}
+			assert.Equal(t, want, string(out))
+		})
+	}
+}
+
+func numbers(from, to uint32) []uint32 {
+	var all []uint32
+	for n := from; n < to; n++ {
+		all = append(all, n)
+	}
+	return all
+}
+
+// A listener that doesn't say who is there serves nobody.
+func TestOtherListener(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plain.sock")
+	ln, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	serveOn(t, ln, NewHandler(&fakeEngine{}, Options{}))
+	_, err = Client{Socket: path}.List(t.Context())
+	var problem *Problem
+	require.ErrorAs(t, err, &problem)
+	assert.Equal(t, 403, problem.Status)
+}
+
+func TestClientErrors(t *testing.T) {
+	t.Run("no socket", func(t *testing.T) {
+		_, err := Client{Socket: filepath.Join(t.TempDir(), "none")}.List(t.Context())
+		require.ErrorIs(t, err, ErrUnreachable)
+		require.ErrorContains(t, err, "is shadowd running?")
+	})
+	t.Run("nobody listens", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "s")
+		ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+		require.NoError(t, err)
+		ln.SetUnlinkOnClose(false)
+		require.NoError(t, ln.Close())
+		_, err = Client{Socket: path}.Sessions(t.Context())
+		require.ErrorIs(t, err, ErrUnreachable)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+	t.Run("not allowed", func(t *testing.T) {
+		err := Client{}.unreachable(t.Context(), &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
+		require.ErrorIs(t, err, ErrUnreachable)
+		require.ErrorContains(t, err, "be root or in the group")
+	})
+	for name, answer := range map[string]string{
+		"goes away":       "",
+		"half an answer":  "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+		"another program": "HTTP/1.1 500 Oops\r\nContent-Length: 3\r\n\r\nouch",
+		"not JSON":        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nouch",
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := answering(t, answer)
+			_, err := client.List(t.Context())
+			require.Error(t, err)
+			assert.Equal(t, name == "goes away" || name == "half an answer", isUnreachable(err), "%v", err)
+		})
+	}
+	t.Run("no event stream", func(t *testing.T) {
+		_, err := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").Events(t.Context())
+		require.ErrorContains(t, err, "isn't an event stream")
+	})
+}
+
+func isUnreachable(err error) bool { return strings.Contains(err.Error(), ErrUnreachable.Error()) }
+
+// answering is a client of a server that gives one answer.
+func answering(t *testing.T, answer string) Client {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(patience))
+		_, _ = c.Read(make([]byte, 4096))
+		_, _ = io.WriteString(c, answer)
+	}()
+	t.Cleanup(func() { _ = ln.Close(); <-done })
+	return Client{Socket: path}
+}
