@@ -35,8 +35,10 @@ func startX11vnc(t testing.TB, d *testhost.Desktop) (net.Conn, *child.Process) {
 	conn, err := net.FileConn(ours)
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
+	// -speeds: else x11vnc stops for two seconds, once it has sent some 100 KB,
+	// to see how soon its viewer asks for more.
 	cmd := exec.Command(path, "-inetd", "-norc", "-nopw", "-nosel", "-nolookup", "-nonap", "-wait", "5", "-defer", "5",
-		"-ncache", "0", "-timeout", "15", "-o", "/dev/null")
+		"-ncache", "0", "-speeds", "lan", "-timeout", "15", "-o", "/dev/null")
 	cmd.Stdin, cmd.Stdout = theirs, theirs
 	p, err := d.SpawnCmd(cmd)
 	require.NoError(t, err)
