@@ -22,16 +22,17 @@ type Problem struct {
 	Reason shadow.Reason `json:"reason,omitempty"` // of a refusal
 }
 
-// Error is the problem in words.
+// Error is the problem in the daemon's words.
 func (p *Problem) Error() string {
-	s := p.Title
-	if p.Reason != "" {
-		s = fmt.Sprintf("refused (%s): %s", p.Reason, p.Reason.Sentence())
+	switch {
+	case p.Reason != "" && p.Detail != "":
+		return fmt.Sprintf("refused (%s): %s: %s", p.Reason, p.Reason.Sentence(), p.Detail)
+	case p.Reason != "":
+		return fmt.Sprintf("refused (%s): %s", p.Reason, p.Reason.Sentence())
+	case p.Detail != "":
+		return p.Detail
 	}
-	if p.Detail != "" {
-		s += ": " + p.Detail
-	}
-	return s
+	return p.Title
 }
 
 // statusProblem is a problem that is no refusal.

@@ -1,0 +1,95 @@
+package account
+
+import (
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestLookup(t *testing.T) {
+	want, err := user.Lookup("nobody")
+	require.NoError(t, err)
+	a, err := Lookup(t.Context(), "nobody")
+	require.NoError(t, err)
+	assert.Equal(t, "nobody", a.Name)
+	assert.Equal(t, want.Uid, strconv.Itoa(int(a.UID)))
+	assert.Equal(t, want.Gid, strconv.Itoa(int(a.GID)))
+	assert.Equal(t, want.HomeDir, a.Home)
+
+	b, err := LookupID(t.Context(), a.UID)
+	require.NoError(t, err)
+	assert.Equal(t, a, b)
+
+	g, err := GroupID(t.Context(), "root")
+	require.NoError(t, err)
+	assert.Zero(t, g)
+}
+
+func TestUnknown(t *testing.T) {
+	for _, name := range []string{"no-such-account", "", "0", "-u", "a\nb"} {
+		_, err := Lookup(t.Context(), name)
+		require.ErrorIs(t, err, ErrUnknown, "%q: a number is no name, an option neither", name)
+		_, err = GroupID(t.Context(), name)
+		require.ErrorIs(t, err, ErrUnknown, "%q", name)
+	}
+	_, err := LookupID(t.Context(), 4000000000)
+	require.ErrorIs(t, err, ErrUnknown)
+}
+
+// names is a program that knows what a domain's name service would.
+func names(t *testing.T, script string) database {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "getent")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+script), 0o700))
+	return database{path}
+}
+
+func TestNameServices(t *testing.T) {
+	d := names(t, `
+case "$*" in
+'passwd -- CORP\alice') printf '%s\n' 'CORP\alice:*:70001:70000:Alice:/home/CORP/alice:/bin/bash' ;;
+'initgroups -- CORP\alice') printf '%s\n' 'CORP\alice           70000 70002 70003' ;;
+'passwd -- CORP\space bar') printf '%s\n' 'CORP\space 12:*:70009:70000::/:/bin/sh' ;;
+'initgroups -- CORP\space 12') printf '%s\n' 'CORP\space 12' ;;
+'passwd -- short') echo short:x:1 ;;
+'passwd -- negative') echo negative:x:-1:1::/:/bin/sh ;;
+'passwd -- none') echo none:x:4294967295:1::/:/bin/sh ;;
+'passwd -- broken') exit 1 ;;
+'passwd -- flood') head -c 2000000 /dev/zero ;;
+'group -- CORP\shadow admins') printf '%s\n' 'CORP\shadow admins:*:70100:' ;;
+*) exit 2 ;;
+esac
+`)
+	a, err := d.user(t.Context(), `CORP\alice`)
+	require.NoError(t, err)
+	assert.Equal(t, &Account{Name: `CORP\alice`, UID: 70001, GID: 70000, Groups: []uint32{70000, 70002, 70003}, Home: "/home/CORP/alice"}, a)
+
+	a, err = d.user(t.Context(), `CORP\space bar`)
+	require.NoError(t, err)
+	assert.Empty(t, a.Groups, "a number in the name isn't a group")
+
+	gid, err := d.group(t.Context(), `CORP\shadow admins`)
+	require.NoError(t, err)
+	assert.Equal(t, uint32(70100), gid)
+
+	for key, want := range map[string]string{
+		"short":    "has 3 fields instead of 7",
+		"negative": `"-1" isn't a user or group id`,
+		"none":     `"4294967295" isn't a user or group id`, // to the kernel it means "leave it as it is"
+		"broken":   "exit status 1",
+		"flood":    "asking the name services",
+	} {
+		_, err := d.user(t.Context(), key)
+		require.ErrorContains(t, err, want, key)
+		require.NotErrorIs(t, err, ErrUnknown, key)
+	}
+	_, err = d.user(t.Context(), "nobody-there")
+	require.ErrorIs(t, err, ErrUnknown)
+	_, err = d.group(t.Context(), "nobody-there")
+	require.ErrorIs(t, err, ErrUnknown)
+}
