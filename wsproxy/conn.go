@@ -131,7 +131,8 @@ func (c *conn) receiveMessage(binary bool, message io.Reader) error {
 		c.finish(ending{code: StatusUnsupportedData, reason: "text messages are not supported", err: errText})
 	}
 	for size := int64(0); ; {
-		n, err := message.Read(c.in.room())
+		room := c.in.room()
+		n, err := message.Read(room[:min(len(room), c.ws.ready())])
 		size += int64(n)
 		if size > c.maxMessage {
 			c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})

@@ -143,8 +143,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "nothing is served here", http.StatusForbidden)
 		return
 	}
+	// Two contexts of the session's own: a relay may work on for a moment when
+	// the viewer isn't present any more.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
-	s := &session{h: h, cancel: cancel}
+	present, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	s := &session{h: h, cancel: cancel, leave: leave}
 	if !h.add(s) {
 		http.Error(w, "going away", http.StatusServiceUnavailable)
 		return
@@ -160,7 +164,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			cancel(cause)
 		}
 	})()
-	s.run(ctx)
+	s.run(ctx, present)
 }
 
 // ServeConn joins two connections as ServeHTTP does, without WebSocket: viewer

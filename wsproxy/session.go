@@ -22,6 +22,7 @@ const (
 type session struct {
 	h       *Handler
 	cancel  context.CancelCauseFunc // of the session's context
+	leave   context.CancelCauseFunc // of the context in which the viewer is there
 	request *http.Request
 	viewer  *conn
 	start   time.Time
@@ -41,10 +42,11 @@ func (s *session) upgrade(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// viewerEnds ends the session's context once the viewer's end is decided. A
+// viewerEnds ends the session's contexts once the viewer's end is decided. A
 // relay may finish passing on what a viewer that left had sent before.
 func (s *session) viewerEnds(e ending) {
 	cause := cmp.Or[error](e.err, &CloseError{e.code, e.reason})
+	s.leave(cause)
 	if e.byViewer {
 		time.AfterFunc(closeTimeout, func() { s.cancel(cause) })
 	} else {
@@ -53,15 +55,15 @@ func (s *session) viewerEnds(e ending) {
 }
 
 // run serves the upgraded viewer. All of the session has ended when it returns.
-func (s *session) run(ctx context.Context) {
+func (s *session) run(ctx, present context.Context) {
 	defer s.close()
 	defer whenDone(ctx, func() { s.viewer.finish(endingOf(context.Cause(ctx))) })()
-	s.viewer.finish(s.serve(ctx))
+	s.viewer.finish(s.serve(ctx, present))
 }
 
 // serve admits the viewer, dials and relays, and returns how that ended.
-func (s *session) serve(ctx context.Context) ending {
-	within, cancel := context.WithTimeout(ctx, cmp.Or(s.h.HandshakeTimeout, defaultHandshakeTimeout))
+func (s *session) serve(ctx, present context.Context) ending {
+	within, cancel := context.WithTimeout(present, cmp.Or(s.h.HandshakeTimeout, defaultHandshakeTimeout))
 	defer cancel()
 	r := s.request.WithContext(within)
 	if err := s.admit(r); err != nil {

@@ -16,7 +16,10 @@ import (
 )
 
 // messages is what the library does for a session once it is upgraded.
-type messages struct{ ws *websocket.Conn }
+type messages struct {
+	ws *websocket.Conn
+	br *bufio.Reader // that the library reads from
+}
 
 // upgrade performs the handshake. If that fails, the response is written.
 func upgrade(w http.ResponseWriter, r *http.Request, patience time.Duration) (*wire, *messages, error) {
@@ -34,7 +37,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, patience time.Duration) (*w
 		return nil, nil, err
 	}
 	ws.SetReadLimit(-1) // conn counts for itself
-	return c.wire, &messages{ws}, nil
+	return c.wire, &messages{ws, c.br}, nil
 }
 
 // next waits for a message. Its reader gives the payload as it comes.
@@ -43,6 +46,14 @@ func (m *messages) next() (binary bool, payload io.Reader, err error) {
 	// mid-read. So none ever does: the wire's deadlines end a read.
 	typ, payload, err := m.ws.Reader(context.Background())
 	return typ == websocket.MessageBinary, payload, err
+}
+
+// ready waits until something can be read and returns how much that is, at
+// least 1. The library fills the whole buffer that it is given if the frame is
+// long enough, so a read of more waits for bytes that may be long in coming.
+func (m *messages) ready() int {
+	_, _ = m.br.Peek(1) // the error comes again with the read
+	return max(1, m.br.Buffered())
 }
 
 // closeOf is the viewer's close frame, if that is what err is about.
@@ -63,11 +74,11 @@ type capture struct {
 	http.ResponseWriter
 	patience time.Duration
 	wire     *wire
+	br       *bufio.Reader
 }
 
-// Hijack implements http.Hijacker. The library gets buffers of its own: the
-// reader is small, since a long read goes round it, and the writer is large
-// enough for any control frame, so that each is one Write.
+// Hijack implements http.Hijacker. The library gets buffers of this package's
+// making: the writer holds any control frame, so that each is one Write.
 func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -75,7 +86,8 @@ func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.wire = newWire(nc, bytes.Clone(early), c.patience)
-	return c.wire, bufio.NewReadWriter(bufio.NewReaderSize(c.wire, 4<<10), bufio.NewWriterSize(c.wire, 256)), nil
+	c.br = bufio.NewReaderSize(c.wire, 16<<10)
+	return c.wire, bufio.NewReadWriter(c.br, bufio.NewWriterSize(c.wire, 256)), nil
 }
 
 // canHijack asks before the library writes the 101.

@@ -37,7 +37,7 @@ type wire struct {
 	clock     sync.Mutex
 	user      time.Time // write deadline of data, by SetWriteDeadline
 	last      time.Time // write deadline of everything, once the end has begun
-	stallsAt  time.Time // when the write in progress has made no progress for too long
+	until     time.Time // write deadline of the write in progress, of send's own
 	userFrame bool      // the write in progress is bound by user
 }
 
@@ -135,24 +135,26 @@ func (w *wire) send(b []byte, user bool) (n int, err error) {
 	if w.dead != nil {
 		return 0, w.dead
 	}
-	early := 0 // expiries before their time: a deadline that was moved meanwhile, or a TLS connection that has expired for good
+	stalls := time.Now().Add(w.patience)
+	early := 0 // expiries before their time
 	for n < len(b) {
-		w.begin(user)
+		until := w.begin(user)
 		m, err := w.Conn.Write(b[n:])
 		n += m
+		now := time.Now()
 		switch {
 		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			w.dead = err
 			return n, err
-		case w.expired():
+		case w.expired(now):
 			return n, os.ErrDeadlineExceeded
 		case m > 0:
-			early = 0
-		case w.stalled(), early == maxEarly:
+			stalls, early = now.Add(w.patience), 0
+		case !now.Before(stalls), early == maxEarly:
 			w.dead = errStalled
 			return n, errStalled
-		default:
+		case now.Before(until): // a deadline was moved meanwhile, or this is a TLS connection that has expired for good
 			early++
 		}
 	}
@@ -162,19 +164,24 @@ func (w *wire) send(b []byte, user bool) (n int, err error) {
 // maxEarly bounds the retries of a write that expires before its time.
 const maxEarly = 16
 
-// begin arms the deadline for one write.
-func (w *wire) begin(user bool) {
+// begin arms the deadline for one write, after which send looks for progress:
+// a write that expires says how much of it was taken, and nothing else does.
+func (w *wire) begin(user bool) (until time.Time) {
 	w.clock.Lock()
 	defer w.clock.Unlock()
 	w.userFrame = user
-	w.stallsAt = time.Now().Add(w.patience)
+	w.until = time.Now().Add(w.patience / 4)
+	if _, secure := w.Conn.(interface{ NetConn() net.Conn }); secure {
+		w.until = time.Now().Add(w.patience)
+	}
 	w.arm()
+	return w.until
 }
 
 // arm sets the Conn's write deadline to the first of those that count. It is
 // called with clock held.
 func (w *wire) arm() {
-	t := w.stallsAt
+	t := w.until
 	if w.userFrame && !w.user.IsZero() && w.user.Before(t) {
 		t = w.user
 	}
@@ -185,18 +192,10 @@ func (w *wire) arm() {
 }
 
 // expired reports whether the user's or the last deadline is over.
-func (w *wire) expired() bool {
+func (w *wire) expired(now time.Time) bool {
 	w.clock.Lock()
 	defer w.clock.Unlock()
-	now := time.Now()
 	return w.userFrame && !w.user.IsZero() && !now.Before(w.user) || !w.last.IsZero() && !now.Before(w.last)
-}
-
-// stalled reports whether the write in progress has used up its time.
-func (w *wire) stalled() bool {
-	w.clock.Lock()
-	defer w.clock.Unlock()
-	return !time.Now().Before(w.stallsAt)
 }
 
 // setUserDeadline is net.Conn's SetWriteDeadline, for data only.

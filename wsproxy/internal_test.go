@@ -1,0 +1,175 @@
+package wsproxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestCheckOrigin(t *testing.T) {
+	for _, tc := range []struct {
+		origin   string
+		patterns []string
+		ok       bool
+	}{
+		{"", nil, true},
+		{"http://vda1.corp:6001", nil, true},
+		{"https://VDA1.corp:6001", nil, true}, // the scheme doesn't count, as in the library
+		{"http://vda1.corp", nil, false},
+		{"http://vda1.corp:6002", nil, false},
+		{"http://vda1.corp:6001.evil.example", nil, false},
+		{"http://evil.example/vda1.corp:6001", nil, false},
+		{"http://vda1.corp:6001@evil.example", nil, false},
+		{"null", nil, false},
+		{"null", []string{"*"}, false},
+		{"file://", []string{"*"}, false},
+		{"://", []string{"*"}, false},
+		{"https://console.corp", []string{"console.corp"}, true},
+		{"https://Console.Corp", []string{"console.CORP"}, true},
+		{"https://console.corp:8443", []string{"console.corp"}, false},
+		{"https://console.corp:8443", []string{"console.corp:*"}, true},
+		{"https://a.b.corp", []string{"x", "*.corp"}, true},
+		{"https://corp", []string{"*.corp"}, false},
+		{"https://console.corp", []string{"https://console.corp"}, true},
+		{"http://console.corp", []string{"https://console.corp"}, false},
+		{"http://[::1]:8080", []string{"[::1]:8080"}, true},
+		{"https://console.corp", []string{"["}, false},
+	} {
+		r := httptest.NewRequest("GET", "http://vda1.corp:6001/websockify", nil)
+		if tc.origin != "" {
+			r.Header.Set("Origin", tc.origin)
+		}
+		err := checkOrigin(r, tc.patterns)
+		assert.Equal(t, tc.ok, err == nil, "origin %q with %q: %v", tc.origin, tc.patterns, err)
+	}
+}
+
+func FuzzAppendHeader(f *testing.F) {
+	for _, n := range []int{0, 1, 125, 126, 127, 65535, 65536, 1 << 40} {
+		f.Add(n)
+	}
+	f.Fuzz(func(t *testing.T, n int) {
+		if n < 0 {
+			t.Skip("no length")
+		}
+		b := appendHeader([]byte("x"), finBinary, n)
+		require.Equal(t, []byte{'x', finBinary}, b[:2])
+		// RFC 6455 §5.2: the shortest of three forms.
+		switch b = b[2:]; {
+		case n <= 125:
+			assert.Equal(t, []byte{byte(n)}, b)
+		case n <= 65535:
+			assert.Equal(t, byte(126), b[0])
+			assert.Equal(t, uint16(n), binary.BigEndian.Uint16(b[1:]))
+			assert.Len(t, b, 3)
+		default:
+			assert.Equal(t, byte(127), b[0])
+			assert.Equal(t, uint64(n), binary.BigEndian.Uint64(b[1:]))
+			assert.Len(t, b, maxHeader-1)
+		}
+	})
+}
+
+func FuzzCloseFrame(f *testing.F) {
+	f.Add(1000, "")
+	f.Add(4001, strings.Repeat("ä", 62))
+	f.Add(1002, strings.Repeat("x", 122)+"\U0001f600")
+	f.Add(1002, "\xff\xfe")
+	f.Add(1005, "nothing is sent")
+	f.Fuzz(func(t *testing.T, code int, reason string) {
+		b := closeFrame(code, reason)
+		require.LessOrEqual(t, len(b), 2+125)
+		require.Equal(t, byte(finClose), b[0])
+		require.Len(t, b[2:], int(b[1]))
+		if code == StatusNoStatus {
+			assert.Empty(t, b[2:])
+			return
+		}
+		assert.Equal(t, uint16(code), binary.BigEndian.Uint16(b[2:]))
+		got := string(b[4:])
+		assert.True(t, utf8.ValidString(got))
+		if utf8.ValidString(reason) {
+			assert.True(t, strings.HasPrefix(reason, got))
+			assert.True(t, len(got) == len(reason) || len(got) > maxReason-utf8.UTFMax, "cut too short")
+		}
+	})
+}
+
+// What the library writes must neither block nor reach the wire, except the newest pong.
+func TestWireTakesTheLibrarysFrames(t *testing.T) {
+	near, far := net.Pipe() // unbuffered: a write that got through would block
+	defer near.Close()
+	defer far.Close()
+	w := newWire(near, nil, time.Second)
+	for _, frame := range []string{"\x8a\x01a", "\x88\x00", "\x8a\x01b", "\x89\x00"} {
+		n, err := w.Write([]byte(frame))
+		require.NoError(t, err)
+		require.Equal(t, len(frame), n)
+	}
+	assert.Equal(t, "\x8a\x01b", string(<-w.pongs))
+	assert.Empty(t, w.pongs)
+
+	require.NoError(t, w.Close())
+	_, err := w.Read(make([]byte, 1))
+	assert.Error(t, err, "Close ends reading")
+	go func() { _, _ = far.Read(make([]byte, 1)) }()
+	_, err = near.Write([]byte("x"))
+	assert.NoError(t, err, "but closes nothing")
+}
+
+func TestInboxWrapsRound(t *testing.T) {
+	in := newInbox()
+	var sent, got []byte
+	p := make([]byte, 5000)
+	for i := range 100 {
+		room := in.room()
+		n := copy(room, bytes.Repeat([]byte{byte(i)}, 1+i*73%7000))
+		sent = append(sent, room[:n]...)
+		in.add(n)
+		for in.n > inboxSize-7000 {
+			m, err := in.read(p)
+			require.NoError(t, err)
+			got = append(got, p[:m]...)
+		}
+	}
+	in.finish(io.EOF)
+	for {
+		m, err := in.read(p)
+		got = append(got, p[:m]...)
+		if err != nil {
+			assert.Equal(t, io.EOF, err)
+			break
+		}
+	}
+	assert.True(t, bytes.Equal(sent, got))
+}
+
+func TestInboxStopsTheWriter(t *testing.T) {
+	in := newInbox()
+	for in.n < inboxSize {
+		in.add(len(in.room()))
+	}
+	room := make(chan int)
+	go func() { room <- len(in.room()) }()
+	require.Eventually(t, func() bool { blocked, _ := in.blocked(); return blocked }, 10*time.Second, time.Millisecond)
+	_, err := in.read(make([]byte, 10))
+	require.NoError(t, err)
+	assert.Equal(t, 10, <-room)
+	in.add(10)
+
+	go func() { room <- len(in.room()) }()
+	in.drop(errors.New("over"))
+	assert.Equal(t, inboxSize, <-room, "a dropped inbox has room for anything")
+	_, err = in.read(make([]byte, 10))
+	assert.EqualError(t, err, "over")
+}

@@ -1,0 +1,297 @@
+package wsproxy_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/wsproxy"
+)
+
+func TestPingIsAnswered(t *testing.T) {
+	for _, interval := range []time.Duration{-1, 0} { // with neither does a ping of ours come first
+		r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: interval})
+		c := r.dialRaw()
+		c.frame(fin|opPing, []byte("payload"))
+		first, payload := c.next()
+		assert.Equal(t, byte(fin|opPong), first)
+		assert.Equal(t, "payload", string(payload))
+	}
+}
+
+func TestViewerThatNeverPongs(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: time.Millisecond, PongTimeout: 50 * time.Millisecond})
+	c := r.dialRaw()
+	first, _ := c.next()
+	assert.Equal(t, byte(fin|opPing), first)
+	c.wantClose(wsproxy.StatusStalled, "no ping answered for 50ms")
+	record := r.record()
+	assert.Equal(t, wsproxy.StatusStalled, record.Code)
+	assert.ErrorContains(t, record.Err, "ping")
+	assert.False(t, record.ByViewer)
+}
+
+// The second ping is sent only if the first counts as answered.
+func TestSignsOfLife(t *testing.T) {
+	pings := func(t *testing.T, c *raw, answer func()) {
+		for range 5 {
+			first, _ := c.next()
+			require.Equal(t, byte(fin|opPing), first)
+			answer()
+		}
+	}
+	handler := func(relay wsproxy.Relay) *wsproxy.Handler {
+		return &wsproxy.Handler{Dial: pipeDial, Relay: relay, PingInterval: time.Millisecond, PongTimeout: 200 * time.Millisecond, MaxMessage: 8 << 20}
+	}
+	silent := relayFunc(func(_ context.Context, viewer, _ net.Conn) error {
+		_, err := io.Copy(io.Discard, viewer)
+		return err
+	})
+	t.Run("pong", func(t *testing.T) {
+		c := newRig(t, handler(silent)).dialRaw()
+		pings(t, c, func() { c.frame(fin|opPong, nil) })
+	})
+	t.Run("data", func(t *testing.T) {
+		c := newRig(t, handler(silent)).dialRaw()
+		pings(t, c, func() { c.frame(fin|opBinary, []byte("busy")) })
+	})
+	t.Run("silence while nothing is read", func(t *testing.T) {
+		c := newRig(t, handler(relayFunc(func(ctx context.Context, viewer, _ net.Conn) error {
+			<-ctx.Done() // a target that takes nothing
+			return ctx.Err()
+		}))).dialRaw()
+		c.frame(fin|opBinary, make([]byte, 40<<10))
+		pings(t, c, func() {})
+		c.reset()
+	})
+}
+
+// narrow gives a server's connections small send buffers.
+func narrow(s *httptest.Server) {
+	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
+			c = secure.NetConn()
+		}
+		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
+		return ctx
+	}
+}
+
+// A flood is a Relay that writes until the viewer takes no more, says so, and
+// goes on writing.
+type flood struct {
+	full chan int   // bytes written until then
+	end  chan error // of the write after that
+}
+
+func newFlood() *flood { return &flood{make(chan int, 1), make(chan error, 1)} }
+
+func (f *flood) Run(_ context.Context, viewer, _ net.Conn) error {
+	p, sent := make([]byte, 1<<20), 0
+	for {
+		_ = viewer.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := viewer.Write(p)
+		sent += n
+		if err != nil {
+			break
+		}
+	}
+	_ = viewer.SetWriteDeadline(time.Time{})
+	f.full <- sent
+	var err error
+	for err == nil {
+		_, err = viewer.Write(p)
+	}
+	f.end <- err
+	return err
+}
+
+func TestStalledViewer(t *testing.T) {
+	for name, change := range map[string]func(*httptest.Server){
+		"ws":  narrow,
+		"wss": func(s *httptest.Server) { s.TLS = noTickets(); narrow(s) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			end := make(chan error, 1)
+			r := newRig(t, &wsproxy.Handler{Dial: pipeDial, WriteTimeout: 300 * time.Millisecond, Relay: relayFunc(func(_ context.Context, viewer, _ net.Conn) error {
+				_, err := io.Copy(viewer, zeros{})
+				end <- err
+				return err
+			})}, change)
+			r.dialRaw()
+			assert.Error(t, receive(t, end))
+			record := r.record()
+			assert.Equal(t, wsproxy.StatusStalled, record.Code)
+			assert.Equal(t, "no data taken for 300ms", record.Reason)
+			assert.False(t, record.ByViewer)
+			assert.Error(t, record.Err)
+			assert.GreaterOrEqual(t, record.Duration, 300*time.Millisecond, "it was given its time")
+		})
+	}
+}
+
+func TestSlowViewerIsNotStalled(t *testing.T) {
+	f := newFlood()
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: 500 * time.Millisecond}, narrow)
+	r.readBuffer = 8 << 10
+	c := r.dialRaw()
+	receive(t, f.full)
+	// Less than a frame in each write timeout, for several of them.
+	end := time.Now().Add(2 * time.Second)
+	b := make([]byte, 2<<10)
+	for time.Now().Before(end) {
+		_, err := c.conn.Read(b)
+		require.NoError(t, err)
+		pause(t, 50*time.Millisecond)
+	}
+	assert.Empty(t, r.records)
+	c.reset()
+	assert.Equal(t, wsproxy.StatusAbnormalClosure, r.record().Code)
+}
+
+// pause makes a slow viewer.
+func pause(t *testing.T, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	receive(t, timer.C)
+}
+
+func TestNothingIsQueuedForAStalledViewer(t *testing.T) {
+	dial, targets := dialTo(t)
+	r := newRig(t, &wsproxy.Handler{Dial: dial, WriteTimeout: time.Second}, narrow)
+	c := r.dialRaw()
+	target := receive(t, targets)
+	before := heap()
+	_, err := io.CopyN(target, zeros{}, 256<<20)
+	assert.Error(t, err, "the target was never stopped")
+	assert.Less(t, heap()-before, int64(1<<20))
+	record := r.record()
+	assert.Equal(t, wsproxy.StatusStalled, record.Code)
+	assert.Less(t, record.Sent, int64(32<<20))
+	_ = c
+}
+
+func TestNothingIsQueuedForAStalledTarget(t *testing.T) {
+	dial, targets := dialTo(t)
+	r := newRig(t, &wsproxy.Handler{Dial: dial, MaxMessage: 1 << 30})
+	c := r.dialRaw()
+	target := receive(t, targets)
+	_ = target.SetReadBuffer(4 << 10)
+	before := heap()
+	p := frame(fin|opBinary, make([]byte, 1<<20))
+	var err error
+	for range 256 {
+		_ = c.conn.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+		if _, err = c.conn.Write(p); err != nil {
+			break
+		}
+	}
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "the viewer was never stopped")
+	assert.Less(t, heap()-before, int64(1<<20))
+	c.reset()
+	target.Close()
+	r.record()
+}
+
+// zeros never ends.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// heap is the memory in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// superseding is a server whose sessions the test can end.
+func superseding() (change func(*httptest.Server), end func()) {
+	base, cancel := context.WithCancelCause(context.Background())
+	return func(s *httptest.Server) {
+			narrow(s)
+			s.Config.BaseContext = func(net.Listener) context.Context { return base }
+		}, func() {
+			cancel(&wsproxy.CloseError{Code: wsproxy.StatusSuperseded, Reason: "superseded"})
+		}
+}
+
+func TestEndWhileTheViewerReadsNothing(t *testing.T) {
+	f := newFlood()
+	change, end := superseding()
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: patience}, change)
+	r.dialRaw()
+	receive(t, f.full)
+	within(t, patience/2, "the end of a blocked write", func() {
+		end()
+		assert.Error(t, receive(t, f.end))
+		record := r.record()
+		assert.Equal(t, wsproxy.StatusSuperseded, record.Code)
+		assert.Equal(t, "superseded", record.Reason)
+		assert.NoError(t, record.Err)
+	})
+}
+
+func TestEndWhileTheViewerIsSlow(t *testing.T) {
+	f := newFlood()
+	change, end := superseding()
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: patience}, change)
+	c := r.dialRaw()
+	receive(t, f.full)
+	end()
+	c.wantClose(wsproxy.StatusSuperseded, "superseded") // behind whole frames
+	assert.Equal(t, wsproxy.StatusSuperseded, r.record().Code)
+}
+
+func TestEndWhileTheTargetIsSilent(t *testing.T) {
+	dial, targets := dialTo(t)
+	change, end := superseding()
+	r := newRig(t, &wsproxy.Handler{Dial: dial}, change)
+	c := r.dialRaw()
+	target := receive(t, targets)
+	end()
+	c.wantClose(wsproxy.StatusSuperseded, "superseded")
+	_, err := target.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err)
+	assert.Equal(t, wsproxy.StatusSuperseded, r.record().Code)
+}
+
+func TestEndWithoutAnAnswer(t *testing.T) {
+	change, end := superseding()
+	running := make(chan struct{})
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: relayFunc(func(ctx context.Context, _, _ net.Conn) error {
+		close(running)
+		<-ctx.Done()
+		return errPlain
+	})}, change)
+	c := r.dialRaw()
+	receive(t, running)
+	end()
+	within(t, patience/2, "a viewer without manners", func() {
+		c.wantEcho(wsproxy.StatusSuperseded, "superseded")
+		assert.Equal(t, wsproxy.StatusSuperseded, r.record().Code)
+	})
+}
+
+func TestRelayThatReadsNothingLearnsOfTheEnd(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: relayFunc(func(ctx context.Context, viewer, _ net.Conn) error {
+		<-ctx.Done()
+		return errPlain
+	})})
+	c := r.dialRaw()
+	c.closeWith(1000, "bye")
+	c.wantEcho(1000, "bye")
+	record := r.record()
+	assert.Equal(t, 1000, record.Code)
+	assert.True(t, record.ByViewer)
+	assert.NoError(t, record.Err)
+}
