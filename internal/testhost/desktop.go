@@ -164,9 +164,17 @@ func readDisplay(ctx context.Context, answer *os.File) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(line))
 }
 
-// startWindowManager starts openbox and waits until it says that it manages.
+// readyProperty is set on the root window by openbox's startup command.
+const readyProperty = "_TESTHOST_READY"
+
+// startWindowManager starts openbox and waits until it manages windows. That it
+// says so (_NET_SUPPORTING_WM_CHECK) is not enough: a window that is mapped
+// between then and the end of openbox's start is never shown.
 func (d *Desktop) startWindowManager(ctx context.Context) error {
-	p, err := d.Spawn("openbox", "--sm-disable")
+	if _, err := tool("xprop"); err != nil {
+		return err
+	}
+	p, err := d.Spawn("openbox", "--sm-disable", "--startup", "xprop -root -format "+readyProperty+" 8s -set "+readyProperty+" yes")
 	if err != nil {
 		return err
 	}
@@ -176,8 +184,8 @@ func (d *Desktop) startWindowManager(ctx context.Context) error {
 			return false, fmt.Errorf("testhost: openbox ended: exit code %d", p.ExitCode())
 		default:
 		}
-		out, err := d.Run(ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
-		return err == nil && strings.Contains(string(out), "window id"), nil
+		out, err := d.Run(ctx, "xprop", "-root", readyProperty)
+		return err == nil && strings.Contains(string(out), "yes"), nil
 	})
 }
 

@@ -107,6 +107,20 @@ func TestWindowsAreFoundWhereTheyAre(t *testing.T) {
 	require.NoError(t, d.WaitNoWindow(ctx, "clock one"))
 }
 
+// A window manager that isn't ready yet loses a window now and then.
+func TestWindowManagerIsReady(t *testing.T) {
+	for range 6 {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		d := testhost.Require(t, testhost.Options{WindowManager: true})
+		_, err := d.Spawn("xclock")
+		require.NoError(t, err)
+		_, err = d.FindWindow(ctx, "xclock")
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+		cancel()
+	}
+}
+
 func TestFindWindowStopsWaiting(t *testing.T) {
 	d := testhost.Require(t, testhost.Options{})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

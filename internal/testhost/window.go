@@ -45,7 +45,7 @@ func (d *Desktop) WaitNoWindow(ctx context.Context, name string) error {
 // Windows lists the windows that can be seen now and whose WM_CLASS instance is
 // name.
 func (d *Desktop) Windows(ctx context.Context, name string) ([]Window, error) {
-	out, err := d.Run(ctx, "xwininfo", "-root", "-tree")
+	out, err := d.windowTree(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +67,18 @@ func (d *Desktop) Windows(ctx context.Context, name string) ([]Window, error) {
 		}
 	}
 	return ws, nil
+}
+
+// windowTree is the output of xwininfo -tree, which fails if a window goes away
+// while it looks.
+func (d *Desktop) windowTree(ctx context.Context) (out []byte, err error) {
+	for range 20 {
+		out, err = d.Run(ctx, "xwininfo", "-root", "-tree")
+		if err == nil || !strings.Contains(err.Error(), "Bad Window") {
+			break
+		}
+	}
+	return out, err
 }
 
 // treeLine is a line of xwininfo -tree: the id, the title, and the WM_CLASS.
