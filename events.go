@@ -54,7 +54,7 @@ func (b *broadcaster) write(e Event) {
 	if e.Type == EventEnded && e.Viewer != "" {
 		line = line.Float64("seconds", e.Duration).Int64("sent", e.Sent).Int64("received", e.Received).Int64("dropped", e.Dropped)
 	}
-	line.Msg("")
+	line.Msg("shadow " + string(e.Type))
 }
 
 func (b *broadcaster) subscribe(ctx context.Context) <-chan Event {
