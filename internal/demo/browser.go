@@ -73,7 +73,7 @@ func place(ctx context.Context, half string, x, y int) (px, py float64, err erro
 
 // same waits until a half's canvas shows what is on the user's screen.
 func (p *player) same(ctx context.Context, half string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 10*time.Second, errors.New("its picture is not the session's"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("its picture is not the session's"))
 	defer cancel()
 	return until(ctx, half, func() (bool, error) {
 		data, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("`+half+` canvas").toDataURL("image/png")`))

@@ -20,6 +20,10 @@ import (
 	"vda.internal/shadow/internal/testhost"
 )
 
+// hostName is what the user is told that this machine is called, and what is in
+// the URL that is granted. The page puts its own host there.
+const hostName = "vda1.corp.example"
+
 // session is the desktop's name in the control API.
 const session = "demo"
 
@@ -97,7 +101,7 @@ func configuration(d *testhost.Desktop, page *net.TCPAddr, socket string) ([]byt
 	}
 	return toml.Marshal(table{
 		"ports":  table{"listen": listen},
-		"viewer": table{"host": "localhost", "origins": origins},
+		"viewer": table{"host": hostName, "origins": origins},
 		"sessions": table{
 			"resolver": "static",
 			"static":   []table{{"id": session, "display": d.Display, "user": owner.Username, "xauthority": d.Xauthority}},

@@ -18,10 +18,13 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"vda.internal/shadow/internal/child"
 	"vda.internal/shadow/internal/testhost"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestOnce plays the whole demo with the real shadowd and a real browser.
 func TestOnce(t *testing.T) {

@@ -43,6 +43,8 @@ func startDesktop(ctx context.Context) (*testhost.Desktop, error) {
 }
 
 func furnish(ctx context.Context, d *testhost.Desktop) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
 	text := filepath.Join(d.Home, "welcome")
 	if err := os.WriteFile(text, []byte(welcome), 0o644); err != nil {
 		return err
