@@ -301,6 +301,35 @@ func TestServeEnds(t *testing.T) {
 	assert.NoFileExists(t, client.Socket)
 }
 
+// The time limit is for the body, not for the user.
+func TestBodyTimeout(t *testing.T) {
+	e := &fakeEngine{}
+	h := NewHandler(e, Options{})
+	h.bodyTimeout = 50 * time.Millisecond
+	e.shadow = func(ctx context.Context, _ shadow.Request) (*shadow.Grant, error) {
+		select {
+		case <-ctx.Done():
+			return nil, errors.New("cut off")
+		case <-time.After(5 * h.bodyTimeout):
+			return grant(), nil
+		}
+	}
+	client, _ := serveHandler(t, h)
+	_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
+	require.NoError(t, err)
+
+	conn, err := net.Dial("unix", client.Socket)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err = io.WriteString(conn, "POST /v1/shadows HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{")
+	require.NoError(t, err)
+	data, err := io.ReadAll(conn)
+	require.NoError(t, err, "the server should have closed the connection")
+	assert.Contains(t, string(data), "HTTP/1.1 400")
+	assert.Contains(t, string(data), "the body could not be read")
+}
+
 // A header that doesn't come must not hold a connection for long.
 func TestSlowHeader(t *testing.T) {
 	t.Parallel() // it takes as long as the limit

@@ -22,7 +22,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 	events := h.engine.Subscribe(r.Context())
 	rc := http.NewResponseController(w)
 	send := func(b []byte) bool {
-		_ = rc.SetWriteDeadline(time.Now().Add(writeTimeout))
+		_ = rc.SetWriteDeadline(time.Now().Add(h.writeTimeout))
 		_, err := w.Write(b)
 		return err == nil && rc.Flush() == nil
 	}

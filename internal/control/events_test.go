@@ -62,6 +62,23 @@ func TestEventsClose(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// A reader that takes nothing is let go.
+func TestEventsStalled(t *testing.T) {
+	e := &fakeEngine{}
+	h := NewHandler(e, Options{})
+	h.writeTimeout = 20 * time.Millisecond
+	client, _ := serveHandler(t, h)
+	events, err := client.Events(t.Context())
+	require.NoError(t, err)
+	defer events.Close()
+	long := event(shadow.EventRefused, shadow.Denied)
+	long.Detail = strings.Repeat("x", 32<<10)
+	require.Eventually(t, func() bool {
+		e.sendIfRoom(long)
+		return e.subscribers() == 1 // the metrics
+	}, patience, time.Millisecond)
+}
+
 // What goes over the wire, byte by byte, the heartbeat included.
 func TestEventWire(t *testing.T) {
 	e := &fakeEngine{}

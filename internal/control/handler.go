@@ -43,16 +43,20 @@ type Options struct {
 // A Handler answers the API's requests. It doesn't ask who is there: that is
 // [Serve]'s part.
 type Handler struct {
-	engine    Engine
-	mux       *http.ServeMux
-	metrics   *metrics
-	errorLog  *log.Logger
-	heartbeat time.Duration
+	engine   Engine
+	mux      *http.ServeMux
+	metrics  *metrics
+	errorLog *log.Logger
+
+	bodyTimeout, writeTimeout, heartbeat time.Duration // the constants, but in tests
 }
 
 // NewHandler returns the API of e, which must not be nil.
 func NewHandler(e Engine, o Options) *Handler {
-	h := &Handler{engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, heartbeat: heartbeat}
+	h := &Handler{
+		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog,
+		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
+	}
 	if h.errorLog == nil {
 		h.errorLog = log.New(io.Discard, "", 0)
 	}
@@ -98,16 +102,14 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
+	// The limit is for the body: net/http lifts it at the body's end, and then
+	// reads on only to notice that the client has gone.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.bodyTimeout))
 	req, problem := readRequest(w, r)
 	if problem != nil {
 		writeProblem(w, problem)
 		return
 	}
-	// From here on the connection is read only to notice that the client has
-	// gone, which may be a long and silent wait.
-	_ = rc.SetReadDeadline(time.Time{})
 	grant, err := h.engine.Shadow(r.Context(), req)
 	if err != nil {
 		writeProblem(w, problemOf(err))

@@ -120,6 +120,18 @@ func (f *fakeEngine) send(e shadow.Event) {
 	}
 }
 
+// sendIfRoom doesn't wait for those who have fallen behind.
+func (f *fakeEngine) sendIfRoom(e shadow.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for sub := range f.subs {
+		select {
+		case sub <- e:
+		default:
+		}
+	}
+}
+
 func (f *fakeEngine) subscribers() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
