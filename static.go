@@ -58,7 +58,7 @@ func (s StaticSession) session(ctx context.Context) (*Session, error) {
 
 // noSession is the refusal for an id that a resolver doesn't know.
 func noSession(id string) *Refusal {
-	return &Refusal{Reason: NoSession, Detail: fmt.Sprintf("no session %q on this host", id)}
+	return &Refusal{Reason: NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
 }
 
 // setUser fills in who s.User is. An account that this host doesn't know is a

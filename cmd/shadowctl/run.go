@@ -109,7 +109,7 @@ a refusal.`,
 		Example: `  shadowctl sessions
   shadowctl shadow 42 --admin 'CORP\alice'
   shadowctl list
-  shadowctl stop 5f2c81d0`,
+  shadowctl stop g6ctj2wr`,
 		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
