@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"time"
@@ -175,6 +176,9 @@ func announce(logger zerolog.Logger, cfg *config.Config) {
 		announceCertificate(logger, cfg)
 	} else {
 		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
+	}
+	if _, err := netip.ParseAddr(cfg.Viewer.Host); err == nil {
+		logger.Warn().Str("host", cfg.Viewer.Host).Msg("viewer.host is an address: administrators are meant to be given a name, and few certificates name an address")
 	}
 	if cfg.Consent.Prompter == "allow" {
 		logger.Warn().Msg(`prompter = "allow": sessions are shown without asking their users`)

@@ -38,11 +38,11 @@ func (c *Config) keys() []key {
 
 		{"viewer.host", "FQDN in the URL; \"\" is the system's", text{&c.Viewer.Host, checkHost}},
 		{"viewer.token", "required | optional (for a client that can't carry one: the first connection on the port wins)", choice{&c.Viewer.Token, []string{"required", "optional"}}},
-		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, time.Second, 10 * time.Minute}},
+		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"viewer.origins", "web origins besides the request's own host: patterns such as \"director.corp\" or \"*.corp:8443\"", list{&c.Viewer.Origins, checkOrigins}},
 
 		{"consent.prompter", "x11 | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "exec", "deny", "allow"}}},
-		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, time.Second, 10 * time.Minute}},
+		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
 
 		{"source.kind", "x11vnc | dial", choice{&c.Source.Kind, []string{"x11vnc", "dial"}}},
@@ -94,7 +94,7 @@ func checkHost(s string) error {
 		return nil
 	}
 	if _, err := netip.ParseAddr(s); err == nil {
-		return fmt.Errorf("%q is an address; viewers are given a host name", s)
+		return nil // shadowd warns: certificates and pages want a name
 	}
 	if len(s) > 253 || !hostPattern.MatchString(s) {
 		return fmt.Errorf(`%q isn't a host name; allowed is one such as "vda1.corp.example", and ""`, s)
@@ -104,8 +104,12 @@ func checkHost(s string) error {
 
 func checkOrigins(patterns []string) error {
 	for _, p := range patterns {
-		if p == "" || strings.ContainsAny(p, "/ ") {
-			return fmt.Errorf(`%q isn't a pattern for HOST or HOST:PORT (without "https://" and path)`, p)
+		scheme, host, ok := strings.Cut(p, "://")
+		if !ok {
+			host = p
+		}
+		if host == "" || strings.ContainsAny(host, "/ ") || ok && scheme != "https" && scheme != "http" {
+			return fmt.Errorf(`%q isn't a pattern for HOST, HOST:PORT or https://HOST:PORT (without a path)`, p)
 		}
 		if _, err := path.Match(p, ""); err != nil {
 			return fmt.Errorf("%q isn't a pattern: a bracket or backslash is left open", p)

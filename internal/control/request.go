@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"unicode"
@@ -20,9 +19,6 @@ const maxName = 256
 
 // readRequest reads the body of POST /v1/shadows.
 func readRequest(w http.ResponseWriter, r *http.Request) (shadow.Request, *Problem) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return shadow.Request{}, statusProblem(http.StatusUnsupportedMediaType, "the body must be JSON: send it with Content-Type: application/json")
-	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return shadow.Request{}, statusProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)

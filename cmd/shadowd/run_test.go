@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/config"
+)
+
+// call runs shadowd with a configuration and returns what it said.
+func call(t *testing.T, file string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shadowing.toml")
+	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+	var out, errs bytes.Buffer
+	code = run(t.Context(), append([]string{"--config", path}, args...), &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestCheckNamesEveryMistake(t *testing.T) {
+	code, _, stderr := call(t, "ShadowingUseSSL = 3\n\n[ports]\nfrist = 1\n", "--check")
+	assert.Equal(t, 1, code)
+	assert.Contains(t, stderr, ":1: ShadowingUseSSL: 3 isn't allowed")
+	assert.Contains(t, stderr, ":4: ports.frist")
+
+	code, stdout, _ := call(t, "ShadowingUseSSL = 0x00000001\n[viewer]\norigins = [\"https://director.corp\", \"*.corp:8443\"]\n", "--check")
+	assert.Zero(t, code)
+	assert.Contains(t, stdout, "fine")
+}
+
+func TestPrintConfigLoadsBack(t *testing.T) {
+	code, stdout, _ := call(t, "[ports]\nfirst = 6010\n", "--print-config")
+	require.Zero(t, code)
+	path := filepath.Join(t.TempDir(), "printed.toml")
+	require.NoError(t, os.WriteFile(path, []byte(stdout), 0o600))
+	cfg, err := config.Load(path)
+	require.NoError(t, err)
+	assert.Equal(t, 6010, cfg.Ports.First)
+}
+
+func TestUsage(t *testing.T) {
+	for _, args := range [][]string{{"--bogus"}, {"extra"}, {"--log-format", "xml"}} {
+		code, _, stderr := call(t, "", args...)
+		assert.Equal(t, 2, code, args)
+		assert.Contains(t, stderr, "--help", args)
+	}
+	var out, errs bytes.Buffer
+	assert.Equal(t, 1, run(t.Context(), []string{"--config", "/nonexistent.toml"}, &out, &errs))
+	assert.Contains(t, errs.String(), "/nonexistent.toml")
+	out.Reset()
+	assert.Zero(t, run(t.Context(), []string{"--help"}, &out, &errs))
+	assert.Contains(t, out.String(), "--print-config")
+}
+
+// The audit goes to its own file where one is named.
+func TestAuditFile(t *testing.T) {
+	cfg := config.Default()
+	cfg.Log.Audit = filepath.Join(t.TempDir(), "audit.log")
+	cfg.Log.Level = "error"
+	var log bytes.Buffer
+	logger, audit, closeAudit, err := loggers(cfg, &log)
+	require.NoError(t, err)
+	audit.Info().Msg("step")
+	logger.Info().Msg("quiet")
+	closeAudit()
+	data, err := os.ReadFile(cfg.Log.Audit)
+	require.NoError(t, err)
+	assert.Contains(t, string(data), "step")
+	assert.Empty(t, log.String())
+
+	cfg.Log.Audit = filepath.Join(t.TempDir(), "missing", "audit.log")
+	_, _, _, err = loggers(cfg, &log)
+	assert.ErrorContains(t, err, "audit")
+}
