@@ -407,7 +407,7 @@ func FuzzClientFilter(f *testing.F) {
 		}
 		want := whole(t, in)
 		require.NoError(t, checkViewOnly(want.out, 640, 480))
-		var parts []int
+		parts := []int{0}
 		for left := len(in); left > 0; left -= parts[len(parts)-1] {
 			parts = append(parts, min(left, 1+int(cut)))
 		}

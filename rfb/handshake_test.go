@@ -229,16 +229,20 @@ func TestConnectIsPatientAndNotMore(t *testing.T) {
 }
 
 func TestConnectStopsWithItsContext(t *testing.T) {
-	why := errors.New("why")
-	conn, server := pipe(t)
-	ctx, cancel := context.WithCancelCause(t.Context())
-	done := background(func() error { _, err := Connect(ctx, conn); return err })
-	server.gets([]byte("RFB 003.008\n"))
-	cancel(why)
-	assert.Equal(t, why, result(t, done))
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("why")
+		conn, server := pipe(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		done := background(func() error { _, err := Connect(ctx, conn); return err })
+		server.gets([]byte("RFB 003.008\n"))
+		begin := time.Now()
+		cancel(why)
+		assert.Equal(t, why, <-done)
+		assert.Zero(t, time.Since(begin))
 
-	_, err := Connect(ctx, conn)
-	assert.Equal(t, why, err)
+		_, err := Connect(ctx, conn)
+		assert.Equal(t, why, err)
+	})
 }
 
 func TestRefuse(t *testing.T) {
