@@ -57,8 +57,8 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 	if err != nil {
 		return failed(err)
 	}
-	left := time.Duration(q.Millis) * time.Millisecond
-	ctx, cancel := context.WithTimeout(context.Background(), left+childGrace)
+	lapse := time.Now().Add(time.Duration(q.Millis) * time.Millisecond)
+	ctx, cancel := context.WithDeadline(context.Background(), lapse.Add(childGrace))
 	defer cancel()
 	x, err := xconn.Dial(display, xauthority, connectTime)
 	if err != nil {
@@ -77,7 +77,7 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 				done <- result{err: fmt.Errorf("panic: %v", p)}
 			}
 		}()
-		a, err := dialog.Ask(ctx, x, dialog.Question{Admin: q.Admin, Host: q.Host, Replaces: q.Replaces, Left: left}, shown)
+		a, err := dialog.Ask(ctx, x, dialog.Question{Admin: q.Admin, Host: q.Host, Replaces: q.Replaces, Left: time.Until(lapse)}, shown)
 		done <- result{a, err}
 	}()
 	select {

@@ -23,7 +23,7 @@ type Question struct {
 }
 
 const (
-	tickTime  = 200 * time.Millisecond // between steps of the countdown
+	tickTime  = 100 * time.Millisecond // between steps of the countdown
 	raiseTime = 500 * time.Millisecond // at least, between two attempts to get above another window
 )
 
@@ -75,8 +75,9 @@ type prompt struct {
 	exposed  bool          // it was drawn for the first time
 	focused  bool          // it has the keyboard
 	previous xproto.Window // that had the keyboard before
-	covered  bool
-	raised   time.Time
+	shownAt  time.Time     // when the user could see it, for the looks of the buttons
+	covered  bool          // by another window
+	raised   time.Time     // last
 }
 
 // run handles events until there is an answer.
@@ -124,7 +125,8 @@ func receive(x *xconn.Conn, to chan<- xgb.Event) {
 
 // state is what the picture is to show now.
 func (d *prompt) state() state {
-	return state{left: time.Until(d.lapse), focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
+	ready := d.controls.drawn && time.Since(d.shownAt) >= guardTime*time.Millisecond
+	return state{left: time.Until(d.lapse), ready: ready, focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
 }
 
 const (
@@ -162,6 +164,7 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	case xproto.PropertyNotifyEvent:
 		if e.Atom == d.atoms[shownMark] && !c.drawn {
 			c.begin(uint32(e.Time), d.buttons)
+			d.shownAt = time.Now()
 			d.shown()
 		}
 	case xproto.FocusInEvent:

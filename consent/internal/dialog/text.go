@@ -63,6 +63,26 @@ func breakLines(spans []span, width, most int) []line {
 	return lines
 }
 
+// balanceLines is breakLines with lines of about the same length: as narrow as
+// it gets without another line.
+func balanceLines(spans []span, width, most int) []line {
+	lines := breakLines(spans, width, most)
+	if len(lines) < 2 || len(lines) == most {
+		return lines // one line, or perhaps a cut one
+	}
+	// The narrowest width that still does is between low, which doesn't, and width.
+	low := width / 2
+	for width-low > 1 {
+		middle := (low + width) / 2
+		if narrow := breakLines(spans, middle, most); len(narrow) == len(lines) {
+			lines, width = narrow, middle
+		} else {
+			low = middle
+		}
+	}
+	return lines
+}
+
 // trim is glyphs as a line without the spaces at its end.
 func trim(glyphs []glyph) line {
 	for len(glyphs) > 0 && glyphs[len(glyphs)-1].r == ' ' {

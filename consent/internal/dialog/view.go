@@ -37,6 +37,7 @@ var (
 
 	black = &ink{C: color.RGBA{0x1b, 0x1f, 0x24, 0xff}}
 	grey  = &ink{C: color.RGBA{0x4f, 0x59, 0x64, 0xff}}
+	pale  = &ink{C: color.RGBA{0x8d, 0x96, 0xa0, 0xff}}
 	brown = &ink{C: color.RGBA{0x5a, 0x42, 0x00, 0xff}}
 	white = &ink{C: color.RGBA{0xff, 0xff, 0xff, 0xff}}
 )
@@ -59,6 +60,7 @@ const (
 // A state is what changes in the picture while it is shown.
 type state struct {
 	left  time.Duration // until the question lapses
+	ready bool          // input counts; the buttons look dead before
 	focus button
 	hover button // the pointer is over it
 	down  button // it is being pressed
@@ -89,11 +91,13 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	left := v.px(margin + iconSize + iconGap)
 	width := v.px(viewWidth) - left - v.px(margin)
 	inset := v.px(12) // of the note about who is watching now
-	head := breakLines([]span{{q.Admin, titleBold, black}, {asks, title, black}}, width, 5)
-	text := breakLines([]span{{explains(q.Host), v.body, grey}}, width, 6)
+	head := balanceLines([]span{{q.Admin, titleBold, black}, {asks, title, black}}, width, 5)
+	before, after := explains()
+	text := balanceLines([]span{{before, v.body, grey}, {q.Host, v.body, black}, {after, v.body, grey}}, width, 4)
+	text = append(text, balanceLines([]span{{without, v.body, grey}}, width, 2)...)
 	var warn []line
 	if q.Replaces != "" {
-		warn = breakLines([]span{{q.Replaces, v.strong, brown}, {replaces, v.body, brown}}, width-2*inset, 5)
+		warn = balanceLines([]span{{q.Replaces, v.strong, brown}, {replaces, v.body, brown}}, width-2*inset, 5)
 	}
 
 	headLine, textLine := v.px(27), v.px(21)
@@ -167,7 +171,7 @@ func (v *view) update(s state) []image.Rectangle {
 		v.drawNote(s.left)
 		dirty = append(dirty, v.note)
 	}
-	if old == nil || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
+	if old == nil || old.ready != s.ready || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
 		dirty = append(dirty, v.drawButton(v.deny, denies, denyButton, s), v.drawButton(v.allow, allows, allowButton, s))
 	}
 	return dirty
@@ -214,12 +218,16 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 	halo := r.Inset(-v.px(ringGap) - v.px(ringWidth))
 	draw.Draw(v.img, halo, image.NewUniform(shade), image.Point{}, draw.Src)
 	radius := float64(6)
-	if s.focus == b {
+	switch {
+	case !s.ready:
+		text = pale
+	case s.focus == b:
 		edge, inside, text, st = accent, accent, white, v.strong
 		hot, low = accentHot, accentLow
 		outlined(v.img, halo, float32(v.px(radius+ringGap+ringWidth)), v.px(ringWidth), ring, shade)
 	}
 	switch {
+	case !s.ready:
 	case s.down == b && s.hover == b:
 		edge, inside = low, low
 	case s.hover == b && s.down == noButton:

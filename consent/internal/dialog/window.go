@@ -36,7 +36,7 @@ var atomNames = [...]string{
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG",
 	"_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
-	shownMark,
+	"_NET_WM_DESKTOP", shownMark,
 }
 
 // shownMark is a property of the window that is written to learn the server's
@@ -83,6 +83,9 @@ func (w *window) hasManager() bool {
 	id := check(w.screen.Root)
 	return id != 0 && check(id) == id
 }
+
+// allDesktops is a _NET_WM_DESKTOP: the window is on every virtual desktop.
+const allDesktops = 0xffffffff
 
 const eventMask = xproto.EventMaskExposure | xproto.EventMaskStructureNotify | xproto.EventMaskVisibilityChange |
 	xproto.EventMaskPropertyChange | xproto.EventMaskFocusChange |
@@ -151,6 +154,7 @@ func (w *window) setProperties(title string, at image.Point) {
 	w.setAtoms("WM_PROTOCOLS", "WM_DELETE_WINDOW", "_NET_WM_PING")
 	w.setAtoms("_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG")
 	w.setAtoms("_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION")
+	w.set32(w.atoms["_NET_WM_DESKTOP"], xproto.AtomCardinal, allDesktops)
 
 	const (
 		inputHint, urgencyHint                            = 1, 256               // WM_HINTS

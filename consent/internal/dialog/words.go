@@ -4,15 +4,13 @@ package dialog
 const (
 	asks     = " wants to view your screen"                                // behind the administrator's name
 	replaces = " is watching now and will be disconnected if you say Yes." // behind the name of who watches
+	without  = "They cannot use your mouse or keyboard."
 	denies   = "No"
 	allows   = "Yes"
 )
 
-// explains says what a Yes means on a host.
-func explains(host string) string {
-	return "They will see everything on your screen on " + host + ", as long as they are connected. " +
-		"They cannot use your mouse or keyboard."
-}
+// explains says what a Yes means, around the name of this host.
+func explains() (before, after string) { return "They will see everything that you see on ", "." }
 
 // lapses says what silence means, before and behind the number of seconds.
 func lapses() (before, after string) { return "No answer in ", " s counts as No" }
