@@ -235,6 +235,7 @@ func TestConnectStopsWithItsContext(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := background(func() error { _, err := Connect(ctx, conn); return err })
 		server.gets([]byte("RFB 003.008\n"))
+		synctest.Wait() // until it waits for the answer
 		begin := time.Now()
 		cancel(why)
 		assert.Equal(t, why, <-done)

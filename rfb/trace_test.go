@@ -20,7 +20,7 @@ import (
 	"vda.internal/shadow/internal/testhost"
 )
 
-// update of the traces: go test ./rfb -run Live -update
+// updateTraces is set by: go test ./rfb -run Live -update
 var updateTraces = flag.Bool("update", false, "write what the live servers send to testdata/traces")
 
 // traces is where captured streams are: SERVER-VERSION/SCENARIO.json says what

@@ -1,0 +1,105 @@
+package rfb
+
+import "fmt"
+
+// tileAt is a place in a Hextile rectangle: 16 x 16 pixels a tile, less at the
+// right and lower edge, row by row.
+type tileAt struct {
+	x, y    int // of the tile, from the rectangle's corner
+	subrect int // bytes of one of its subrectangles
+}
+
+// The bits of a tile's mask (RFC 6143 §7.7.4).
+const (
+	tileRaw        = 1
+	tileBackground = 2
+	tileForeground = 4
+	tileSubrects   = 8
+	tileColored    = 16
+	tileBits       = 31
+)
+
+// rawTile is the length of the current tile's pixels.
+func (w *walker) rawTile() int {
+	return min(16, int(w.rect.Width)-w.tile.x) * min(16, int(w.rect.Height)-w.tile.y) * w.pixel
+}
+
+// nextTile goes on to the next tile, or to the next rectangle.
+func (w *walker) nextTile() {
+	if w.tile.x += 16; w.tile.x >= int(w.rect.Width) {
+		w.tile.x = 0
+		if w.tile.y += 16; w.tile.y >= int(w.rect.Height) {
+			w.nextRect()
+			return
+		}
+	}
+	w.expect(inTile, 1)
+}
+
+// tileMask begins a tile.
+func (w *walker) tileMask(mask byte) error {
+	if mask&^tileBits != 0 {
+		return fmt.Errorf("%w: Hextile mask %#x", ErrMalformed, mask)
+	}
+	if mask&tileRaw != 0 {
+		w.skip = uint64(w.rawTile())
+		w.nextTile()
+		return nil
+	}
+	colors, subrect := tileHead(mask, w.pixel)
+	if mask&tileSubrects != 0 {
+		w.tile.subrect = subrect
+		w.expect(inSubrects, colors+1)
+		return nil
+	}
+	w.skip = uint64(colors)
+	w.nextTile()
+	return nil
+}
+
+// tileHead is the length of the colours that a mask announces, and of a
+// subrectangle.
+func tileHead(mask byte, pixel int) (colors, subrect int) {
+	if mask&tileBackground != 0 {
+		colors += pixel
+	}
+	if mask&tileForeground != 0 {
+		colors += pixel
+	}
+	subrect = 2
+	if mask&tileColored != 0 {
+		subrect += pixel
+	}
+	return colors, subrect
+}
+
+// tiles passes over the tiles that lie in p as a whole, which is nearly all of
+// them, and returns their length. What is cut off or wrong is left to read.
+func (w *walker) tiles(p []byte) int {
+	i := 0
+	for i < len(p) && w.state == inTile {
+		mask := p[i]
+		n := 1
+		switch {
+		case mask&^tileBits != 0:
+			return i
+		case mask&tileRaw != 0:
+			n += w.rawTile()
+		default:
+			colors, subrect := tileHead(mask, w.pixel)
+			n += colors
+			if mask&tileSubrects != 0 {
+				if i+n >= len(p) {
+					return i
+				}
+				n += 1 + int(p[i+n])*subrect
+			}
+		}
+		if i+n > len(p) {
+			return i
+		}
+		i += n
+		w.nextTile()
+	}
+	return i
+}
