@@ -139,7 +139,8 @@ func x11vncArgs(s *Session) []string {
 	}
 	return append(args, "-inetd", "-viewonly", "-norc", "-nopw", "-safer", "-nocmds", "-noultraext", "-nosel",
 		"-noxrecord", "-nolookup", "-nonap", "-ncache", "0", "-nowireframe", "-noscrollcopyrect",
-		"-nowirecopyrect", "-nodpms", "-timeout", "15")
+		"-nowirecopyrect", "-nodpms", "-timeout", "15",
+		"-speeds", "lan", "-wait", "10", "-defer", "10")
 }
 
 // Open starts x11vnc on s. Whether it could reach the session is seen when its
