@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"flag"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -26,16 +28,60 @@ type issued struct {
 	key  crypto.Signer
 }
 
-// issue makes a certificate for vda1.corp, valid now, unless change says
-// otherwise. A nil issuer makes it sign itself.
-func issue(t *testing.T, issuer *issued, key crypto.Signer, change func(*x509.Certificate)) *issued {
-	t.Helper()
-	if key == nil {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		require.NoError(t, err)
-		key = k
+// root is an authority that this process trusts as if it were the machine's.
+var root *issued
+
+// rootFiles are its certificate and key in PEM, for the script that uses openssl.
+var rootFiles struct{ cert, key string }
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := setUp(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tlsstore:", err)
+		code = 1
 	}
-	template := &x509.Certificate{
+	os.Exit(code)
+}
+
+func setUp(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "tlsstore")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return 1, err
+	}
+	template := hostTemplate()
+	toAuthority("Test Root")(template)
+	if root, err = sign(template, nil, key); err != nil {
+		return 1, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return 1, err
+	}
+	rootFiles.cert, rootFiles.key = filepath.Join(dir, "root.pem"), filepath.Join(dir, "root.key")
+	if err := os.WriteFile(rootFiles.cert, root.pem(), 0o600); err != nil {
+		return 1, err
+	}
+	if err := os.WriteFile(rootFiles.key, block("PRIVATE KEY", der), 0o600); err != nil {
+		return 1, err
+	}
+	// crypto/x509 reads these once, when roots are asked for first.
+	for name, value := range map[string]string{"SSL_CERT_FILE": rootFiles.cert, "SSL_CERT_DIR": dir} {
+		if err := os.Setenv(name, value); err != nil {
+			return 1, err
+		}
+	}
+	return m.Run(), nil
+}
+
+// hostTemplate is of a certificate for vda1.corp that is valid now.
+func hostTemplate() *x509.Certificate {
+	return &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
 		Subject:      pkix.Name{CommonName: "vda1.corp"},
 		DNSNames:     []string{"vda1.corp"},
@@ -43,31 +89,59 @@ func issue(t *testing.T, issuer *issued, key crypto.Signer, change func(*x509.Ce
 		NotAfter:     time.Now().Add(24 * time.Hour),
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if change != nil {
-		change(template)
-	}
+}
+
+// sign makes a certificate. A nil issuer makes it sign itself.
+func sign(template *x509.Certificate, issuer *issued, key crypto.Signer) (*issued, error) {
 	parent, signer := template, key
 	if issuer != nil {
 		parent, signer = issuer.cert, issuer.key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return &issued{cert, key}
+	return &issued{cert, key}, err
 }
 
-// authority makes a certificate that may issue others.
-func authority(t *testing.T, issuer *issued, name string) *issued {
+// issue makes a certificate for vda1.corp, valid now, unless change says
+// otherwise. A nil issuer is root, a nil key a new one.
+func issue(t testing.TB, issuer *issued, key crypto.Signer, change func(*x509.Certificate)) *issued {
 	t.Helper()
-	return issue(t, issuer, nil, func(c *x509.Certificate) {
+	if issuer == nil {
+		issuer = root
+	}
+	if key == nil {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		require.NoError(t, err)
+		key = k
+	}
+	template := hostTemplate()
+	if change != nil {
+		change(template)
+	}
+	i, err := sign(template, issuer, key)
+	require.NoError(t, err)
+	return i
+}
+
+// toAuthority changes a template to one that may issue others.
+func toAuthority(name string) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
 		c.Subject.CommonName = name
 		c.DNSNames = nil
 		c.IsCA = true
 		c.BasicConstraintsValid = true
 		c.KeyUsage = x509.KeyUsageCertSign
 		c.ExtKeyUsage = nil
-	})
+	}
+}
+
+// authority makes a certificate that may issue others. A nil issuer is root.
+func authority(t testing.TB, issuer *issued, name string) *issued {
+	t.Helper()
+	return issue(t, issuer, nil, toAuthority(name))
 }
 
 func block(kind string, der []byte) []byte {

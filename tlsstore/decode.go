@@ -19,11 +19,11 @@ import (
 type contents struct {
 	certs []*x509.Certificate // in the file's order
 	keys  int                 // how many private keys there were
-	key   crypto.Signer       // the last of them
+	key   crypto.Signer       // the last of them; nil if none was wanted
 	kinds []string            // other PEM blocks, by their type
 }
 
-// others names the blocks that were of no use, for a message.
+// others names what was of no use, for a message.
 func (c *contents) others() string {
 	names := c.kinds
 	if len(c.certs) > 0 {
@@ -38,13 +38,26 @@ func (c *contents) others() string {
 	return ", only " + strings.Join(names, ", ")
 }
 
-// decode takes a file apart.
-func (f *found) decode(file *file) (*contents, error) {
-	begin := []byte("-----BEGIN ")
-	if !bytes.Contains(file.data, begin) {
-		return nil, f.refuseBinary(file)
-	}
+// decode takes a file apart, whatever its name promises. A key that isn't
+// wanted is counted but not decrypted.
+func (f *found) decode(file *file, wantKey bool) (*contents, error) {
 	c := &contents{}
+	var err error
+	if bytes.Contains(file.data, begin) {
+		err = f.decodePEM(c, file, wantKey)
+	} else {
+		err = f.decodeDER(c, file, wantKey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin is how a PEM block starts.
+var begin = []byte("-----BEGIN ")
+
+func (f *found) decodePEM(c *contents, file *file, wantKey bool) error {
 	rest := bytes.TrimPrefix(file.data, []byte("\ufeff")) // an editor's mark would hide the first block
 	blocks := 0
 	for {
@@ -53,41 +66,37 @@ func (f *found) decode(file *file) (*contents, error) {
 			break
 		}
 		blocks++
-		if err := f.add(c, file, block); err != nil {
-			return nil, err
+		if err := f.add(c, file, block, wantKey); err != nil {
+			return err
 		}
 	}
 	// pem.Decode skips what it can't read, which could be a certificate that
 	// browsers need.
 	if n := bytes.Count(file.data, begin); n != blocks {
-		return nil, refuse(BadFormat, nil, fmt.Sprintf("%s is damaged: %d of its %d PEM blocks can't be read", file.path, n-blocks, n),
+		return refuse(BadFormat, nil, fmt.Sprintf("%s is damaged: %d of its %d PEM blocks can't be read", file.path, n-blocks, n),
 			"copy it there again")
 	}
-	return c, nil
+	return nil
 }
 
 // add decodes one PEM block (RFC 7468) into c.
-func (f *found) add(c *contents, file *file, block *pem.Block) error {
+func (f *found) add(c *contents, file *file, block *pem.Block, wantKey bool) error {
 	switch kind := block.Type; {
 	case kind == "CERTIFICATE" || kind == "X509 CERTIFICATE":
 		cert, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return refuse(BadFormat, err, fmt.Sprintf("certificate number %d in %s is damaged: %v", len(c.certs)+1, file.path, err), "copy it there again")
+			return refuse(BadFormat, err, fmt.Sprintf("certificate number %d in %s can't be used: %v", len(c.certs)+1, file.path, err),
+				"copy it there again, or have one issued for an RSA or ECDSA key")
 		}
 		c.certs = append(c.certs, cert)
-	case kind == "ENCRYPTED PRIVATE KEY" || strings.HasSuffix(kind, "PRIVATE KEY") && strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
-		return refuse(Encrypted, nil, "the private key in "+file.path+" is encrypted",
-			"decrypt it with: "+f.convert(file, keyPrefix, "openssl pkey -in %s -out %s"))
 	case kind == "OPENSSH PRIVATE KEY":
 		return refuse(BadFormat, nil, file.path+" holds a key in OpenSSH's own format",
 			"convert it with: ssh-keygen -p -m PKCS8 -N '' -f "+quote(file.path))
 	case strings.HasSuffix(kind, "PRIVATE KEY"):
-		key, err := parseKey(block.Bytes)
-		if err != nil {
-			return refuse(BadFormat, err, fmt.Sprintf("the private key in %s can't be used: %v", file.path, err), "put the certificate's key there, RSA or ECDSA, in PEM")
-		}
 		c.keys++
-		c.key = key
+		if wantKey {
+			return f.addKey(c, file, block)
+		}
 	case kind == "TRUSTED CERTIFICATE":
 		return refuse(BadFormat, nil, file.path+" holds a certificate in OpenSSL's own TRUSTED format",
 			"convert it with: "+f.convert(file, certPrefix, "openssl x509 -in %s -out %s"))
@@ -103,6 +112,62 @@ func (f *found) add(c *contents, file *file, block *pem.Block) error {
 	return nil
 }
 
+// addKey decodes a private key in PEM.
+func (f *found) addKey(c *contents, file *file, block *pem.Block) error {
+	var err error
+	switch {
+	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+		return refuse(BadFormat, nil, "the private key in "+file.path+" is encrypted in PEM's own old and weak way",
+			"convert it with: "+f.convert(file, keyPrefix, "openssl pkcs8 -topk8 -v2 aes256 -in %s -out %s"))
+	case block.Type == "ENCRYPTED PRIVATE KEY":
+		c.key, err = f.decrypt(file, block.Bytes, "-in")
+		return err
+	}
+	if c.key, err = parseKey(block.Bytes); err != nil {
+		return badKey(file, err)
+	}
+	return nil
+}
+
+func badKey(file *file, err error) error {
+	return refuse(BadFormat, err, fmt.Sprintf("the private key in %s can't be used: %v", file.path, err),
+		"put the certificate's key there, RSA or ECDSA")
+}
+
+// decodeDER takes a file apart that isn't PEM.
+func (f *found) decodeDER(c *contents, file *file, wantKey bool) error {
+	data := file.data
+	if len(bytes.TrimSpace(data)) == 0 {
+		return refuse(BadFormat, nil, file.path+" is empty", "put the "+file.what+" there")
+	}
+	switch formatOf(data) {
+	case derCertificates:
+		c.certs, _ = x509.ParseCertificates(data)
+		return nil
+	case derKey:
+		c.keys = 1
+		c.key, _ = parseKey(data)
+		return nil
+	case derEncryptedKey:
+		c.keys = 1
+		if !wantKey {
+			return nil
+		}
+		var err error
+		c.key, err = f.decrypt(file, data, "-inform DER -in")
+		return err
+	case derPKCS12:
+		return f.decodePKCS12(c, file)
+	case derPKCS7:
+		return refuse(BadFormat, nil, file.path+" is PKCS #7",
+			"convert it with: "+f.convert(file, certPrefix, "openssl pkcs7 -inform DER -print_certs -in %s -out %s"))
+	case berIndefinite:
+		return refuse(BadFormat, nil, file.path+" is in BER with indefinite lengths, as some programs write PKCS #12",
+			"take it apart with: "+f.takeApart(file))
+	}
+	return refuse(BadFormat, nil, file.path+" is neither PEM nor anything else that is known here", "put the "+file.what+" there, in PEM")
+}
+
 // parseKey reads a private key in any of the three unencrypted encodings.
 func parseKey(der []byte) (crypto.Signer, error) {
 	key, err := x509.ParsePKCS8PrivateKey(der)
@@ -115,6 +180,11 @@ func parseKey(der []byte) (crypto.Signer, error) {
 		}
 		return nil, err
 	}
+	return asSigner(key)
+}
+
+// asSigner is key, if TLS can use its kind.
+func asSigner(key any) (crypto.Signer, error) {
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		return k, nil
@@ -126,34 +196,14 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return nil, errors.New("it can't sign")
 }
 
-// refuseBinary says what a file that isn't PEM is, and how to convert it.
-func (f *found) refuseBinary(file *file) error {
-	data := file.data
-	is := func(what string) string { return file.path + " is " + what + ", not PEM" }
-	switch {
-	case len(bytes.TrimSpace(data)) == 0:
-		return refuse(BadFormat, nil, file.path+" is empty", "put the "+file.what+" there, in PEM")
-	case isCertificate(data):
-		return refuse(BadFormat, nil, is("a certificate in DER"),
-			"convert it with: "+f.convert(file, certPrefix, "openssl x509 -inform DER -in %s -out %s"))
-	case isKey(data):
-		return refuse(BadFormat, nil, is("a private key in DER"),
-			"convert it with: "+f.convert(file, keyPrefix, "openssl pkey -inform DER -in %s -out %s"))
-	case isPKCS12(data):
-		key := f.convert(file, keyPrefix, "openssl pkcs12 -nodes -nocerts -in %s -out %s")
-		cert := f.convert(file, certPrefix, "openssl pkcs12 -nokeys -in %s -out %s")
-		if file.path == f.pem(keyPrefix) {
-			key, cert = cert, key // the one that replaces the file comes last
-		}
-		return refuse(BadFormat, nil, is("PKCS #12"), "take it apart with: "+key+" && "+cert)
-	case isPKCS7(data):
-		return refuse(BadFormat, nil, is("PKCS #7"),
-			"convert it with: "+f.convert(file, certPrefix, "openssl pkcs7 -inform DER -print_certs -in %s -out %s"))
-	case isEncryptedKey(data):
-		return refuse(Encrypted, nil, is("an encrypted private key in DER"),
-			"decrypt it with: "+f.convert(file, keyPrefix, "openssl pkcs8 -inform DER -in %s -out %s"))
+// takeApart is the commands that make the preferred files of PKCS #12.
+func (f *found) takeApart(file *file) string {
+	key := f.convert(file, keyPrefix, "openssl pkcs12 -nodes -nocerts -in %s -out %s")
+	cert := f.convert(file, certPrefix, "openssl pkcs12 -nokeys -in %s -out %s")
+	if file.path == f.pem(keyPrefix) {
+		key, cert = cert, key // the one that replaces the file comes last
 	}
-	return refuse(BadFormat, nil, file.path+" is neither PEM nor anything else that is known here", "put the "+file.what+" there, in PEM")
+	return key + " && " + cert
 }
 
 // convert completes an openssl command that turns file into the one that is
@@ -176,14 +226,38 @@ func (f *found) convert(file *file, prefix, command string) string {
 	return s
 }
 
-func isCertificate(der []byte) bool {
-	_, err := x509.ParseCertificates(der)
-	return err == nil
-}
+// A format is what a file that isn't PEM holds.
+type format uint8
 
-func isKey(der []byte) bool {
-	_, err := parseKey(der)
-	return err == nil
+const (
+	unknownFormat format = iota
+	derCertificates
+	derKey
+	derEncryptedKey
+	derPKCS12
+	derPKCS7
+	berIndefinite
+)
+
+// formatOf tells a format by the content.
+func formatOf(data []byte) format {
+	if certs, err := x509.ParseCertificates(data); err == nil && len(certs) > 0 {
+		return derCertificates
+	}
+	if _, err := parseKey(data); err == nil {
+		return derKey
+	}
+	switch {
+	case isPKCS12(data):
+		return derPKCS12
+	case isPKCS7(data):
+		return derPKCS7
+	case isEncryptedKey(data):
+		return derEncryptedKey
+	case bytes.HasPrefix(data, []byte{0x30, 0x80}): // X.690 section 8.1.3.6
+		return berIndefinite
+	}
+	return unknownFormat
 }
 
 // isPKCS12 recognises a PFX (RFC 7292 section 4).

@@ -21,7 +21,7 @@ const (
 // A file is what was read, and who had access to it at that time.
 type file struct {
 	path string // as it was asked for
-	what string // "certificate" or "key"
+	what string // "certificate", "key" or "passphrase"
 	data []byte
 	stat unix.Stat_t
 }
@@ -75,7 +75,7 @@ func (me identity) open(path, what string) (*file, error) {
 		return nil, me.unreadable(path, what, err)
 	}
 	if len(r.data) > maxFile {
-		return nil, refuse(Unreadable, nil, fmt.Sprintf("the %s %s is larger than 1 MiB", what, path), "put a "+what+" in PEM there")
+		return nil, refuse(Unreadable, nil, fmt.Sprintf("the %s %s is larger than 1 MiB", what, path), "put the "+what+" there")
 	}
 	return r, nil
 }
@@ -148,7 +148,7 @@ func (me identity) checkDir(path string, st *unix.Stat_t, sticky bool) error {
 // checkOwner checks that others can't change the file.
 func (me identity) checkOwner(f *file) error {
 	fix := "chown root:root " + quote(f.path) + " && chmod 644 " + quote(f.path)
-	if f.what == "key" {
+	if f.what != "certificate" {
 		fix = me.keyFix(f.path)
 	}
 	if !me.trusts(f.stat.Uid) {
@@ -161,10 +161,10 @@ func (me identity) checkOwner(f *file) error {
 	return nil
 }
 
-// checkKey checks that others can't read the key in f, which checkOwner has
-// passed: 0600 at most; a key of root's may be 0640 if the group is root's or
-// one of mine.
-func (me identity) checkKey(f *file) error {
+// checkSecret checks that others can't read the key or passphrase in f, which
+// checkOwner has passed: 0600 at most; one of root's may be 0640 if the group
+// is root's or one of mine.
+func (me identity) checkSecret(f *file) error {
 	mode := f.stat.Mode & 0o7777
 	allowed := uint32(0o600)
 	group := f.stat.Gid == 0 || slices.Contains(me.groups, f.stat.Gid)
@@ -182,7 +182,11 @@ func (me identity) checkKey(f *file) error {
 	if f.stat.Uid != me.uid {
 		fix = me.keyFix(f.path)
 	}
-	return refuse(BadMode, nil, fmt.Sprintf("%s can use the private key in %s (mode %04o)", who, f.path, mode), "run: "+fix)
+	what := "private key"
+	if f.what == "passphrase" {
+		what = f.what
+	}
+	return refuse(BadMode, nil, fmt.Sprintf("%s can use the %s in %s (mode %04o)", who, what, f.path, mode), "run: "+fix)
 }
 
 // keyFix is the command that makes a key root's, readable by me alone.
@@ -205,10 +209,10 @@ func (me identity) orMe() string {
 }
 
 func (me identity) unreadable(path, what string, err error) error {
-	remedy := "put the " + what + " there, in PEM"
+	remedy := "put the " + what + " there"
 	if errors.Is(err, fs.ErrPermission) {
 		remedy = "run: " + me.keyFix(path)
-		if what != "key" {
+		if what == "certificate" {
 			remedy = "run: chmod 644 " + quote(path)
 		}
 	}

@@ -31,6 +31,8 @@ type found struct {
 	cert     string // path of the certificate
 	key      string // path of the key; the certificate's if there is no file for the key
 	findings []Finding
+
+	credentials string // directory of the service's credentials; empty: none
 }
 
 // find looks for the certificate and the key in dir.
@@ -52,7 +54,7 @@ func find(dir string) (*found, error) {
 	f.cert = f.pick(entries, certPrefix, "certificate")
 	if f.cert == "" {
 		return nil, refuse(NoCert, nil, fmt.Sprintf("there is no %s* in %s", certPrefix, dir),
-			fmt.Sprintf("put the host's certificate there as %s, in PEM", filepath.Join(dir, "shadowingcert.pem")))
+			fmt.Sprintf("put the host's certificate there as %s", filepath.Join(dir, "shadowingcert.pem")))
 	}
 	f.key = f.pick(entries, keyPrefix, "key")
 	if f.key == "" {
@@ -108,17 +110,17 @@ func (f *found) read() ([]*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := f.decode(file)
+	c, err := f.decode(file, f.key == f.cert)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(c.certs) == 0 {
 		return nil, nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no certificate%s", f.cert, c.others()),
-			"put the host's certificate there, in PEM")
+			"put the host's certificate there")
 	}
 	certs := c.certs
 	if c.keys > 0 {
-		if err := me.checkKey(file); err != nil {
+		if err := me.checkSecret(file); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -126,10 +128,10 @@ func (f *found) read() ([]*x509.Certificate, crypto.Signer, error) {
 		if file, err = me.open(f.key, "key"); err != nil {
 			return nil, nil, err
 		}
-		if err := me.checkKey(file); err != nil {
+		if err := me.checkSecret(file); err != nil {
 			return nil, nil, err
 		}
-		if c, err = f.decode(file); err != nil {
+		if c, err = f.decode(file, true); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -140,10 +142,10 @@ func (f *found) read() ([]*x509.Certificate, crypto.Signer, error) {
 		return certs, c.key, nil
 	case f.key == f.cert:
 		return nil, nil, refuse(NoKey, nil, fmt.Sprintf("there is no %s* in %s, and no private key in %s", keyPrefix, f.dir, f.cert),
-			fmt.Sprintf("put the certificate's private key there as %s, in PEM, with mode 600", f.pem(keyPrefix)))
+			fmt.Sprintf("put the certificate's private key there as %s, with mode 600", f.pem(keyPrefix)))
 	}
 	return nil, nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no private key%s", f.key, c.others()),
-		"put the certificate's private key there, in PEM")
+		"put the certificate's private key there")
 }
 
 // pem is the path that a converted file should have.

@@ -22,23 +22,41 @@ func (s Severity) String() string {
 // A Code names a kind of [Finding], for programs.
 type Code string
 
-// The codes.
+// The codes of what is always an error.
 const (
-	NoDir        Code = "no_dir"        // the directory is missing or can't be read
-	NoCert       Code = "no_cert"       // no shadowingcert.*
-	NoKey        Code = "no_key"        // no shadowingkey.*, and no key beside the certificate
-	Unreadable   Code = "unreadable"    // a file can't be read, or isn't one
-	BadFormat    Code = "bad_format"    // a file is broken, or in a format that isn't read
-	Encrypted    Code = "encrypted"     // the key is encrypted
-	BadOwner     Code = "bad_owner"     // a file or directory belongs to the wrong user
-	BadMode      Code = "bad_mode"      // a file or directory is open to others
-	Mismatch     Code = "mismatch"      // key and certificate don't belong together
-	WeakKey      Code = "weak_key"      // the key is too short for TLS
-	Expired      Code = "expired"       // the certificate's time is over
-	NotYetValid  Code = "not_yet_valid" // the certificate's time has not begun
-	NameMismatch Code = "name_mismatch" // warning: the certificate doesn't name the host
-	CNOnly       Code = "cn_only"       // warning: the name is in the Common Name alone
-	Several      Code = "several"       // warning: more than one file could be meant
+	NoDir         Code = "no_dir"          // the directory is missing or can't be read
+	NoCert        Code = "no_cert"         // no shadowingcert.*
+	NoKey         Code = "no_key"          // no shadowingkey.*, and no key beside the certificate
+	Unreadable    Code = "unreadable"      // a file can't be read, or isn't one
+	BadFormat     Code = "bad_format"      // a file is broken, or in a format that isn't read
+	Encrypted     Code = "encrypted"       // there is no passphrase for an encrypted file
+	BadPassphrase Code = "bad_passphrase"  // the passphrase doesn't open the file
+	BadOwner      Code = "bad_owner"       // a file or directory belongs to the wrong user
+	BadMode       Code = "bad_mode"        // a file or directory is open to others
+	Mismatch      Code = "mismatch"        // key and certificate don't belong together
+	NotYetValid   Code = "not_yet_valid"   // the certificate's time has not begun
+	WeakSignature Code = "weak_signature"  // a certificate is signed with less than SHA-256
+	NotForServers Code = "not_for_servers" // the certificate is for other uses than a server's
+)
+
+// The codes of what is an error or a warning.
+const (
+	WeakKey Code = "weak_key" // a key is too short, or on a curve that browsers lack; an error if no handshake can use it
+	Expired Code = "expired"  // a certificate's time is over; an error if it is the host's own, not an authority's
+)
+
+// The codes of warnings. All but Several and Unrelated mean that browsers will
+// refuse the certificate, and are errors to a Store that is Strict.
+const (
+	NameMismatch    Code = "name_mismatch"    // the certificate doesn't name the host
+	CNOnly          Code = "cn_only"          // the name is in the Common Name alone
+	SelfSigned      Code = "self_signed"      // the certificate is its own authority's
+	IncompleteChain Code = "incomplete_chain" // an authority's certificate is missing
+	NotAuthority    Code = "not_authority"    // a certificate in the chain may not issue others
+	BadUsage        Code = "bad_usage"        // the certificate's key may not sign
+	LongLife        Code = "long_life"        // the certificate is valid for too long a time
+	Several         Code = "several"          // more than one file could be meant
+	Unrelated       Code = "unrelated"        // a certificate in the file is of no use
 )
 
 // A Finding is something that is wrong, or odd, with the store.

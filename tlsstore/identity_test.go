@@ -42,7 +42,7 @@ func TestOwnerRules(t *testing.T) {
 			f := &file{path: "K", what: "key", stat: unix.Stat_t{Uid: tc.uid, Gid: tc.gid, Mode: unix.S_IFREG | tc.mode}}
 			err := tc.me.checkOwner(f)
 			if err == nil {
-				err = tc.me.checkKey(f)
+				err = tc.me.checkSecret(f)
 			}
 			if tc.want == "" {
 				assert.NoError(t, err)
@@ -72,7 +72,7 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		where := &found{dir: "/d", cert: "/d/shadowingcert.pem", key: "/d/shadowingkey.pem"}
 		for _, what := range []string{where.cert, where.key} {
-			c, err := where.decode(&file{path: what, what: "key", data: data})
+			c, err := where.decode(&file{path: what, what: "key", data: data}, true)
 			if err != nil {
 				assert.Nil(t, c)
 				assert.NotContains(t, err.Error(), "\n")
