@@ -184,25 +184,37 @@ func checkUsage(what string, leaf *x509.Certificate) []Finding {
 
 // checkName warns of a certificate that browsers will not accept for host.
 func checkName(what string, leaf *x509.Certificate, host string) []Finding {
-	err := leaf.VerifyHostname(host)
-	if err == nil {
-		return nil
+	f := Finding{
+		Severity: Warning,
+		Code:     NameMismatch,
+		Remedy:   "browsers will refuse it: have one issued with the subject alternative name " + host,
+	}
+	if leaf.VerifyHostname(host) == nil {
+		strict := *leaf
+		strict.DNSNames = slices.DeleteFunc(slices.Clone(leaf.DNSNames), isTooWide)
+		if strict.VerifyHostname(host) == nil {
+			return nil
+		}
+		f.Sentence = fmt.Sprintf("%s is for %s, a wildcard that takes in a whole top-level domain", what, strings.Join(leaf.DNSNames, ", "))
+		return []Finding{f}
 	}
 	names := slices.Clone(leaf.DNSNames)
 	for _, ip := range leaf.IPAddresses {
 		names = append(names, ip.String())
 	}
-	f := Finding{
-		Severity: Warning,
-		Code:     NameMismatch,
-		Sentence: fmt.Sprintf("%s is for %s, not for %s", what, strings.Join(names, ", "), host),
-		Remedy:   "browsers will refuse it: have one issued with the subject alternative name " + host,
-	}
+	f.Sentence = fmt.Sprintf("%s is for %s, not for %s", what, strings.Join(names, ", "), host)
 	if len(names) == 0 {
 		f.Code = CNOnly
 		f.Sentence = fmt.Sprintf("%s has no subject alternative name, only the common name %q", what, leaf.Subject.CommonName)
 	}
 	return []Finding{f}
+}
+
+// isTooWide reports whether name is a wildcard directly below the top, as
+// *.corp, which Go accepts and browsers don't.
+func isTooWide(name string) bool {
+	rest, ok := strings.CutPrefix(name, "*.")
+	return ok && !strings.Contains(rest, ".")
 }
 
 // nameOf is how messages call a certificate.

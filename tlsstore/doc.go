@@ -1,5 +1,5 @@
-// Package tlsstore finds, reads and checks the certificate and key that
-// viewers' wss connections use.
+// Package tlsstore finds, reads, checks and reloads the certificate and key
+// that viewers' wss connections use.
 //
 // They are two files in one directory, by default /etc/xdl/shadowingssl:
 // shadowingcert.* and shadowingkey.*. What they hold is told from their
@@ -13,22 +13,48 @@
 //	ln = tls.NewListener(ln, config)
 //
 // The files are read at every call, so that a renewed certificate counts from
-// the next viewer on, and one that can't be used is noticed at once.
+// the next viewer on, and one that can't be used is noticed at once. A config
+// that is in use follows the files too, within a second, but keeps the pair it
+// has when the new one is bad; [Store.OnReload] tells of both.
 //
 // # What is accepted
 //
-// PEM: the certificate that belongs to the key first, then the intermediate
-// ones; the root isn't needed. The key is unencrypted PKCS #8 (PRIVATE KEY),
-// PKCS #1 (RSA PRIVATE KEY) or SEC 1 (EC PRIVATE KEY). Without a
-// shadowingkey.* the key may be in the certificate's file. Everything else is
-// refused with a sentence that says what was found and how to convert it.
+// Certificates in PEM or DER, in any order: the one that belongs to the key is
+// put first, then those of the authorities; roots and doubles are left out, and
+// so is what doesn't belong to the chain, with a warning. Of two for the same
+// key the one that is valid longest is taken.
+//
+// The key in PEM or DER: PKCS #8, PKCS #1 or SEC 1, with RSA, ECDSA or Ed25519;
+// or PKCS #8 encrypted with PBES2 (AES or 3DES in CBC mode; PBKDF2 with SHA-1
+// or SHA-256, or scrypt). Without a shadowingkey.* the key is taken from the
+// certificate's file.
+//
+// PKCS #12 with key and chain, for either file, as openssl makes it by default
+// or with -legacy. Without a passphrase the empty one is tried first.
+//
+// Everything else is refused with a sentence that says what was found and how
+// to convert it: PEM's own old encryption, PKCS #7, OpenSSH's keys and OpenSSL's
+// TRUSTED CERTIFICATE.
+//
+// # The passphrase
+//
+// It is the first of these that is there, without the end of its line:
+//
+//   - the systemd credential shadowingpassphrase, that is the file of this name
+//     in the directory that $CREDENTIALS_DIRECTORY names, which the unit gets
+//     with LoadCredential=shadowingpassphrase:/some/file
+//     (or LoadCredentialEncrypted=);
+//   - the file shadowingpassphrase beside the key, for which the key's rules of
+//     owner and mode hold.
+//
+// There is no way to pass it as an argument or in a variable.
 //
 // # Which of several files
 //
 // The suffixes .pem .crt .cer .key .der .pfx .p12 are preferred in this order,
-// in any case, then all others by name. Copies that editors and package
-// managers leave (~ .bak .old .orig .save .swp .tmp .rpmsave .rpmnew .rpmorig
-// .dpkg-*) don't count.
+// in any case, then all others by name; a warning names those left aside.
+// Copies that editors and package managers leave (~ .bak .old .orig .save .swp
+// .tmp .rpmsave .rpmnew .rpmorig .dpkg-*) don't count.
 //
 // # Who may own the files
 //
@@ -41,8 +67,20 @@
 //
 // # What is checked
 //
-// The certificate belongs to the key and is valid now, and the key is long
-// enough for TLS. That it names the host is a warning only, since browsers
-// decide that, and the documentation of the feature allows a certificate that
-// has the name in its Common Name alone.
+// Errors, with which no viewer can be served: the key belongs to no
+// certificate, the certificate has expired or isn't valid yet, it or one of the
+// authorities' is signed with less than SHA-256, it isn't for servers, or its
+// key is too short or of a kind that TLS can't use.
+//
+// Warnings, since browsers decide that, or some of them, or the
+// administrator's own: the certificate doesn't name the host, or only in its
+// Common Name, which the documentation of the feature allows; it has signed
+// itself; an authority's certificate is missing, has expired or isn't an
+// authority's; its key is RSA with less than 2048 bits, on P-521 or Ed25519; it
+// doesn't let its key sign; it is valid for more than 825 days. To a
+// [Store] that is Strict these are errors. Whether an authority that isn't in
+// the file is a root is looked up among those that this machine trusts.
+//
+// What a Chromium does with each is in testdata/certs/findings.txt of this
+// module.
 package tlsstore

@@ -169,9 +169,9 @@ func checkKDF(kdf pkix.AlgorithmIdentifier) error {
 	return fmt.Errorf("key derivation %v", kdf.Algorithm)
 }
 
-// maxRounds bounds how often a passphrase is hashed, which takes seconds. A
+// maxRounds bounds how often a passphrase is hashed, which then takes seconds. A
 // million is already much.
-const maxRounds = 5_000_000
+const maxRounds = 2_000_000
 
 // isCostly reports whether der asks for more rounds than maxRounds, at any
 // depth that isn't encrypted. In all structures that have such a count it is

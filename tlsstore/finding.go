@@ -34,15 +34,15 @@ const (
 	BadOwner      Code = "bad_owner"       // a file or directory belongs to the wrong user
 	BadMode       Code = "bad_mode"        // a file or directory is open to others
 	Mismatch      Code = "mismatch"        // key and certificate don't belong together
-	NotYetValid   Code = "not_yet_valid"   // the certificate's time has not begun
 	WeakSignature Code = "weak_signature"  // a certificate is signed with less than SHA-256
 	NotForServers Code = "not_for_servers" // the certificate is for other uses than a server's
 )
 
 // The codes of what is an error or a warning.
 const (
-	WeakKey Code = "weak_key" // a key is too short, or on a curve that browsers lack; an error if no handshake can use it
-	Expired Code = "expired"  // a certificate's time is over; an error if it is the host's own, not an authority's
+	WeakKey     Code = "weak_key"      // a key is too short, or on a curve that browsers lack; an error if no handshake can use it
+	Expired     Code = "expired"       // a certificate's time is over; an error if it is the host's own, not an authority's
+	NotYetValid Code = "not_yet_valid" // a certificate's time has not begun; likewise
 )
 
 // The codes of warnings. All but Several and Unrelated mean that browsers will

@@ -59,33 +59,6 @@ func TestOwnerRules(t *testing.T) {
 		"tlsstore: the certificate C belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root C && chmod 644 C")
 }
 
-// FuzzDecode: whatever is in the files, decode says what it is or refuses it
-// in one line.
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte("-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"))
-	f.Add([]byte("-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n-----BEGIN X"))
-	f.Add([]byte("-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMAA=\n-----END RSA PRIVATE KEY-----\n"))
-	f.Add([]byte("\x30\x0f\x02\x01\x03\x30\x0a\x06\x08\x2a\x86\x48\x86\xf7\x0d\x01\x07"))
-	f.Add([]byte("\x30\x0b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02"))
-	f.Add([]byte("\x30\x80"))
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		where := &found{dir: "/d", cert: "/d/shadowingcert.pem", key: "/d/shadowingkey.pem"}
-		for _, what := range []string{where.cert, where.key} {
-			c, err := where.decode(&file{path: what, what: "key", data: data}, true)
-			if err != nil {
-				assert.Nil(t, c)
-				assert.NotContains(t, err.Error(), "\n")
-				continue
-			}
-			assert.Equal(t, c.keys > 0, c.key != nil)
-			for _, kind := range c.kinds {
-				assert.NotEqual(t, "CERTIFICATE", kind)
-			}
-		}
-	})
-}
-
 // The rules hold for real files. Root gives them away; anybody else looks at
 // its own with another's eyes.
 func TestStrangersFiles(t *testing.T) {

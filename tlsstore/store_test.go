@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/youmark/pkcs8"
 
 	"vda.internal/shadow/tlsstore"
 )
@@ -72,6 +73,10 @@ func TestHandshake(t *testing.T) {
 	assert.Equal(t, "http/1.1", state.NegotiatedProtocol)
 	assert.Equal(t, uint16(tls.VersionTLS13), state.Version)
 	assert.Len(t, state.PeerCertificates, 2)
+	for _, id := range config.CipherSuites {
+		assert.NotContains(t, tls.CipherSuiteName(id), "CBC")
+		assert.Contains(t, tls.CipherSuiteName(id), "_ECDHE_")
+	}
 
 	old := client()
 	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
@@ -80,6 +85,9 @@ func TestHandshake(t *testing.T) {
 	old.MaxVersion = tls.VersionTLS12
 	_, err = handshake(t, config, old)
 	require.NoError(t, err, "TLS 1.2")
+	old.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA}
+	_, err = handshake(t, config, old)
+	require.Error(t, err, "CBC")
 	h2 := client()
 	h2.NextProtos = []string{"h2"}
 	_, err = handshake(t, config, h2)
@@ -99,6 +107,48 @@ func TestReadsAtEveryCall(t *testing.T) {
 	d.write("shadowingcert.pem", 0o644)
 	_, err := store.TLSConfig("vda1.corp")
 	assert.ErrorContains(t, err, "is empty")
+}
+
+// What isn't about browsers is no error to a strict store.
+func TestStrictWarnings(t *testing.T) {
+	good := issue(t, nil, nil, nil)
+	d := newDir(t)
+	d.write("shadowingcert.pem", 0o644, good.pem(), issue(t, nil, nil, nil).pem())
+	d.write("shadowingcert.crt", 0o644)
+	d.write("shadowingkey.pem", 0o600, good.keyPEM(t))
+	pair, err := (&tlsstore.Store{Dir: d.path, Strict: true}).Load("vda1.corp")
+	require.NoError(t, err)
+	var codes []tlsstore.Code
+	for _, f := range pair.Findings {
+		assert.Equal(t, tlsstore.Warning, f.Severity)
+		codes = append(codes, f.Code)
+	}
+	assert.ElementsMatch(t, []tlsstore.Code{tlsstore.Several, tlsstore.Unrelated}, codes)
+}
+
+// The credential that systemd hands to the service is the passphrase, whatever
+// lies beside the key.
+func TestCredential(t *testing.T) {
+	good := issue(t, nil, nil, nil)
+	sealed, err := pkcs8.MarshalPrivateKey(good.key, []byte("from systemd "), nil)
+	require.NoError(t, err)
+	d, credentials := newDir(t), newDir(t)
+	d.write("shadowingcert.pem", 0o644, good.pem())
+	d.write("shadowingkey.pem", 0o600, block("ENCRYPTED PRIVATE KEY", sealed))
+	d.write("shadowingpassphrase", 0o600, []byte("another"))
+	t.Setenv("CREDENTIALS_DIRECTORY", credentials.path)
+	store := tlsstore.Store{Dir: d.path}
+	_, err = store.Load("")
+	requireRefusal(t, err, d, tlsstore.BadPassphrase,
+		"the passphrase in DIR/shadowingpassphrase doesn't open the private key in DIR/shadowingkey.pem; write the right one there, in a single line")
+
+	path := credentials.write("shadowingpassphrase", 0o400, []byte("from systemd \n"))
+	_, err = store.Load("")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(path, 0o444))
+	_, err = store.Load("")
+	requireRefusal(t, err, credentials, tlsstore.BadMode,
+		"others can use the passphrase in DIR/shadowingpassphrase (mode 0444); run: chmod 600 DIR/shadowingpassphrase")
 }
 
 func TestKeyTypes(t *testing.T) {
@@ -225,7 +275,10 @@ func TestNames(t *testing.T) {
 	}{
 		{"exact", named("", "a.corp", "vda1.corp"), "vda1.corp", "", ""},
 		{"case", named("", "VDA1.corp"), "vda1.CORP", "", ""},
-		{"wildcard", named("", "*.corp"), "vda1.corp", "", ""},
+		{"wildcard", named("", "*.site.corp"), "vda1.site.corp", "", ""},
+		{"wildcard beside the name", named("", "*.corp", "vda1.corp"), "vda1.corp", "", ""},
+		{"wildcard of the top", named("", "*.corp"), "vda1.corp", tlsstore.NameMismatch,
+			"the certificate in DIR/shadowingcert.pem is for *.corp, a wildcard that takes in a whole top-level domain; browsers will refuse it: have one issued with the subject alternative name vda1.corp"},
 		{"no host", named("", "a.corp"), "", "", ""},
 		{"wildcard too high", named("", "*.corp"), "vda1.site.corp", tlsstore.NameMismatch,
 			"the certificate in DIR/shadowingcert.pem is for *.corp, not for vda1.site.corp; browsers will refuse it: have one issued with the subject alternative name vda1.site.corp"},
@@ -245,10 +298,14 @@ func TestNames(t *testing.T) {
 			require.NoError(t, err)
 			_, err = store.TLSConfig(tc.host)
 			require.NoError(t, err)
+			strict := tlsstore.Store{Dir: d.path, Strict: true}
+			_, err = strict.TLSConfig(tc.host)
 			if tc.code == "" {
 				require.Empty(t, pair.Findings)
+				require.NoError(t, err)
 				return
 			}
+			requireRefusal(t, err, d, tc.code, tc.want)
 			require.Len(t, pair.Findings, 1)
 			f := pair.Findings[0]
 			assert.Equal(t, tlsstore.Warning, f.Severity)
