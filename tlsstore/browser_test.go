@@ -2,8 +2,11 @@ package tlsstore_test
 
 import (
 	"context"
+	"crypto/sha1"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -17,7 +20,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-	"nhooyr.io/websocket"
 )
 
 // A browser is a page in a Chromium that trusts root.
@@ -80,9 +82,7 @@ func serve(t *testing.T, config *tls.Config) (url string, stop func()) {
 				_, _ = io.WriteString(w, "<p>the page")
 				return
 			}
-			if c, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true}); err == nil {
-				_ = c.Close(websocket.StatusNormalClosure, "")
-			}
+			upgrade(w, r)
 		}),
 		ErrorLog:          log.New(io.Discard, "", 0),
 		ReadHeaderTimeout: 10 * time.Second,
@@ -95,6 +95,19 @@ func serve(t *testing.T, config *tls.Config) (url string, stop func()) {
 		_ = server.Close()
 		<-served
 	}
+}
+
+// upgrade opens a WebSocket (RFC 6455 section 4.2.2) and ends it.
+func upgrade(w http.ResponseWriter, r *http.Request) {
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		base64.StdEncoding.EncodeToString(sum[:]))
+	_ = rw.Flush()
 }
 
 // visit connects the page to a server with config by wss and says what came of it.
