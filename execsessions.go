@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +34,8 @@ import (
 type ExecSessions struct {
 	Command []string      // program, by its absolute path, and arguments; empty refuses
 	Timeout time.Duration // for the program; 0: 5 s
+
+	interval time.Duration // of WaitEnd, in tests; 0: endInterval
 }
 
 const (
@@ -69,7 +72,9 @@ func (e *ExecSessions) Sessions(ctx context.Context) ([]*Session, error) {
 		s, err := l.session(ctx)
 		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
 			l.User = ""
-			s, err = l.session(ctx)
+			if s, err = l.session(ctx); err == nil {
+				s.refusal = r
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -77,6 +82,31 @@ func (e *ExecSessions) Sessions(ctx context.Context) ([]*Session, error) {
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// endInterval is how often the program is asked whether a session is there
+// still.
+const endInterval = 10 * time.Second
+
+// WaitEnd implements [SessionWaiter]: it runs the program every 10 s, and a
+// session has ended when it isn't listed any more, or as closing.
+func (e *ExecSessions) WaitEnd(ctx context.Context, id string) error {
+	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
+	defer tick.Stop()
+	for {
+		lines, err := e.read(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(lines, func(l execLine) bool { return l.ID == id && l.State != "closing" }) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // read runs the program.

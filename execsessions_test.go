@@ -47,7 +47,7 @@ func TestExecSessions(t *testing.T) {
 	require.NoError(t, err)
 	reasons := map[string]Reason{}
 	for _, s := range list {
-		reasons[s.ID] = s.Refusal()
+		reasons[s.ID] = reasonOf(s)
 	}
 	assert.Equal(t, map[string]Reason{"42": "", "43": NoUser, "44": NoUser, "45": NoUser, "46": Locked, "47": Wayland}, reasons)
 }
@@ -113,6 +113,33 @@ func TestExecSessionsEnvironment(t *testing.T) {
 	t.Setenv("DISPLAY", ":99")
 	_, err := program(`[ -z "$DISPLAY" ] && [ "$PWD" = / ] || exit 9; echo '{"id": "1"}'`).Session(t.Context(), "1")
 	require.NoError(t, err)
+}
+
+func TestExecSessionsWaitEnd(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sessions")
+	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
+	for name, end := range map[string]func(){
+		"not listed any more": func() { write(`{"id": "43"}`) },
+		"closing":             func() { write(`{"id": "42", "state": "closing"}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			write(`{"id": "42"}`)
+			sessions := program(`cat "` + file + `"`)
+			sessions.interval = 10 * time.Millisecond
+			done := make(chan error, 1)
+			go func() { done <- sessions.WaitEnd(t.Context(), "42") }()
+			select {
+			case err := <-done:
+				require.Fail(t, "it didn't wait", "%v", err)
+			case <-time.After(100 * time.Millisecond):
+			}
+			end()
+			require.NoError(t, <-done)
+		})
+	}
+	t.Run("an error is no end", func(t *testing.T) {
+		require.ErrorContains(t, program(`exit 3`).WaitEnd(t.Context(), "42"), "exit status 3")
+	})
 }
 
 func FuzzParseExec(f *testing.F) {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +49,7 @@ type life struct {
 
 	claimed atomic.Bool // the token was used
 	watch   watch
+	guards  sync.WaitGroup // what guard has started; ends with ctx
 }
 
 // An ending is why a life's context ended.
@@ -124,6 +126,7 @@ func (l *life) ask() (*Grant, error) {
 	if !l.m.admit(l, session) {
 		return nil, &Refusal{Reason: PromptBusy}
 	}
+	l.guard()
 	if err := l.prepare(); err != nil {
 		return nil, err
 	}
@@ -159,11 +162,8 @@ func (l *life) find() (*Session, error) {
 		}
 		return nil, l.refuse(NoSession, err)
 	}
-	if reason := session.Refusal(); reason != "" {
-		return nil, &Refusal{Reason: reason}
-	}
-	if !strings.HasPrefix(session.Display, ":") {
-		return nil, &Refusal{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", session.Display)}
+	if r := session.Refusal(); r != nil {
+		return nil, r
 	}
 	return session, nil
 }
@@ -182,7 +182,9 @@ func (l *life) prepare() error {
 	}
 	if settings.ShadowingUseSSL {
 		if l.tls, err = l.m.cfg.Certificates.TLSConfig(l.host); err != nil {
-			return l.refuse(TLSConfig, err)
+			r := asRefusal(l.refuse(TLSConfig, err))
+			r.Detail = strings.TrimPrefix(r.Detail, "tlsstore: ") // the rest is sentences for people
+			return r
 		}
 	}
 	if err := l.m.cfg.Source.Check(l.ctx); err != nil {

@@ -24,15 +24,17 @@ type Logind struct {
 	Address string        // D-Bus address; empty: the system bus
 	Timeout time.Duration // for one call; 0: 5 s
 
-	root string // where the host's files are, in tests; empty: "/"
+	root     string        // where the host's files are, in tests; empty: "/"
+	interval time.Duration // of looking at a session's state, in tests; 0: stateInterval
 }
 
 // What is asked of logind: org.freedesktop.login1(5).
 const (
 	loginName       = "org.freedesktop.login1"
 	loginPath       = dbus.ObjectPath("/org/freedesktop/login1")
-	loginList       = "org.freedesktop.login1.Manager.ListSessions"
+	loginManager    = "org.freedesktop.login1.Manager"
 	loginSession    = "org.freedesktop.login1.Session"
+	propertyGet     = "org.freedesktop.DBus.Properties.Get"
 	propertiesGet   = "org.freedesktop.DBus.Properties.GetAll"
 	errNoSession    = "org.freedesktop.login1.NoSuchSession"
 	errNoObject     = "org.freedesktop.DBus.Error.UnknownObject"
@@ -51,33 +53,22 @@ func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
 	if len(list) == 0 {
 		return nil, noSession(id)
 	}
-	if list[0].refusal != nil {
-		return nil, list[0].refusal
+	if r := list[0].refusal; r != nil {
+		return nil, r
 	}
-	return list[0].session, nil
+	return list[0], nil
 }
 
 // Sessions lists all, text consoles and greeters included.
 func (l *Logind) Sessions(ctx context.Context) ([]*Session, error) {
-	found, err := l.look(ctx, func(string) bool { return true })
+	list, err := l.look(ctx, func(string) bool { return true })
 	if err != nil {
 		return nil, err
-	}
-	list := make([]*Session, len(found))
-	for i, f := range found {
-		list[i] = f.session
 	}
 	slices.SortFunc(list, func(a, b *Session) int {
 		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
-}
-
-// A listedSession is a session, and why it can't be shadowed if the session
-// itself doesn't say so.
-type listedSession struct {
-	session *Session
-	refusal *Refusal
 }
 
 // listed is one element of what ListSessions returns.
@@ -90,17 +81,17 @@ type listed struct {
 }
 
 // look asks logind about the sessions with the wanted ids.
-func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]listedSession, error) {
+func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.Timeout, logindTimeout))
 	defer cancel()
 	conn, err := l.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("shadow: logind can't be asked: the D-Bus system bus isn't there: %w", because(ctx, err))
+		return nil, err
 	}
 	defer conn.Close()
 
 	var all []listed
-	if err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginList, 0).Store(&all); err != nil {
+	if err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginManager+".ListSessions", 0).Store(&all); err != nil {
 		if isDBusError(err, errNoService) {
 			return nil, fmt.Errorf("shadow: logind isn't on this host; choose another sessions.resolver: %w", err)
 		}
@@ -109,7 +100,7 @@ func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]liste
 	if len(all) > maxLogindResult {
 		return nil, fmt.Errorf("shadow: logind lists %d sessions; at most %d are looked at", len(all), maxLogindResult)
 	}
-	var found []listedSession
+	var found []*Session
 	var host *xsession.Host
 	for _, s := range all {
 		if !wanted(s.ID) {
@@ -144,16 +135,16 @@ func (l *Logind) dial(ctx context.Context) (*dbus.Conn, error) {
 		open = func() (*dbus.Conn, error) { return dbus.Dial(l.Address, dbus.WithContext(ctx)) }
 	}
 	conn, err := open()
+	if err == nil {
+		if err = conn.Auth(nil); err == nil {
+			err = conn.Hello()
+		}
+		if err != nil {
+			_ = conn.Close()
+		}
+	}
 	if err != nil {
-		return nil, err
-	}
-	if err := conn.Auth(nil); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	if err := conn.Hello(); err != nil {
-		_ = conn.Close()
-		return nil, err
+		return nil, fmt.Errorf("shadow: logind can't be asked: the D-Bus system bus isn't there: %w", because(ctx, err))
 	}
 	return conn, nil
 }
@@ -190,7 +181,7 @@ func (p properties) uid() (uint32, bool) {
 
 // session makes a Session of what logind says, the account database and the
 // host's processes.
-func (p properties) session(ctx context.Context, id string, host *xsession.Host) (listedSession, error) {
+func (p properties) session(ctx context.Context, id string, host *xsession.Host) (*Session, error) {
 	s := &Session{
 		ID:     id,
 		Type:   p.text("Type"),
@@ -200,17 +191,19 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 	}
 	uid, ok := p.uid()
 	if !ok {
-		return listedSession{}, fmt.Errorf("shadow: logind doesn't say whose session %q is", id)
+		return nil, fmt.Errorf("shadow: logind doesn't say whose session %q is", id)
 	}
 	a, err := account.LookupID(ctx, uid)
 	switch {
 	case errors.Is(err, account.ErrUnknown):
 		detail := fmt.Sprintf("uid %d of session %q is unknown to this host", uid, id)
-		return listedSession{s, &Refusal{Reason: NoUser, Detail: detail, Err: err}}, nil
+		s.refusal = &Refusal{Reason: NoUser, Detail: detail, Err: err}
+		return s, nil
 	case err != nil:
-		return listedSession{}, fmt.Errorf("shadow: session %q: %w", id, err)
+		return nil, fmt.Errorf("shadow: session %q: %w", id, err)
 	case uid == 0:
-		return listedSession{s, rootRefusal(id)}, nil
+		s.refusal = rootRefusal(id)
+		return s, nil
 	}
 	s.User, s.UID, s.GID, s.Groups = cmp.Or(p.text("Name"), a.Name), uid, a.GID, a.Groups
 	leader, _ := p["Leader"].Value().(uint32)
@@ -224,10 +217,84 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 	if s.Display != "" && (s.Type == "unspecified" || s.Type == "tty" && !p.flag("Remote")) {
 		s.Type = "x11"
 	}
-	return listedSession{session: s}, nil
+	return s, nil
 }
 
 // rootRefusal is for sessions of root that no operator has written down.
 func rootRefusal(id string) *Refusal {
 	return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("session %q is root's, and nothing that shows a session runs as root", id)}
+}
+
+// stateInterval is how often a session's state is looked at while its end is
+// waited for: logind announces that a session is gone, but not that it is
+// closing, and a closing one stays for as long as any of its processes does.
+const stateInterval = 5 * time.Second
+
+// WaitEnd implements [SessionWaiter]: a session has ended when logind has
+// removed it, or when it is closing.
+func (l *Logind) WaitEnd(ctx context.Context, id string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	slow := time.AfterFunc(cmp.Or(l.Timeout, logindTimeout), func() { cancel(context.DeadlineExceeded) })
+	conn, err := l.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	slow.Stop()
+	signals := make(chan *dbus.Signal, 64) // conn closes it when it ends
+	conn.Signal(signals)
+	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(loginName), dbus.WithMatchObjectPath(loginPath),
+		dbus.WithMatchInterface(loginManager), dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, id))
+	if err != nil {
+		return fmt.Errorf("shadow: logind doesn't tell about session %q: %w", id, because(ctx, err))
+	}
+	tick := time.NewTicker(cmp.Or(l.interval, stateInterval))
+	defer tick.Stop()
+	for {
+		// Looked at after the subscription, so that no end can slip between.
+		if over, err := l.over(ctx, conn, id); over || err != nil {
+			return err
+		}
+		select {
+		case s, open := <-signals:
+			if !open {
+				return fmt.Errorf("shadow: the D-Bus system bus has ended the connection: %w", because(ctx, dbus.ErrClosed))
+			}
+			if isRemoval(s, id) {
+				return nil
+			}
+		case <-tick.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// isRemoval reports whether s says that the session has gone.
+func isRemoval(s *dbus.Signal, id string) bool {
+	if s.Name != loginManager+".SessionRemoved" || len(s.Body) == 0 {
+		return false
+	}
+	gone, _ := s.Body[0].(string)
+	return gone == id
+}
+
+// over reports whether a session is gone or closing.
+func (l *Logind) over(ctx context.Context, conn *dbus.Conn, id string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.Timeout, logindTimeout))
+	defer cancel()
+	var path dbus.ObjectPath
+	var state dbus.Variant
+	err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginManager+".GetSession", 0, id).Store(&path)
+	if err == nil {
+		err = conn.Object(loginName, path).CallWithContext(ctx, propertyGet, 0, loginSession, "State").Store(&state)
+	}
+	switch {
+	case isDBusError(err, errNoSession, errNoObject):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("shadow: logind doesn't say whether session %q is there: %w", id, because(ctx, err))
+	}
+	return state.Value() == "closing", nil
 }

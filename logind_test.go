@@ -3,11 +3,13 @@ package shadow
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -84,6 +86,28 @@ func (l *loginService) ListSessions() ([]listed, *dbus.Error) {
 	return sessions, nil
 }
 
+// GetSession is what logind answers.
+func (l *loginService) GetSession(id string) (dbus.ObjectPath, *dbus.Error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sessions {
+		if s.ID == id {
+			return s.Path, nil
+		}
+	}
+	return "", dbus.NewError(errNoSession, nil)
+}
+
+// remove ends a session as logind does, and says so.
+func (l *loginService) remove(t *testing.T, id string) {
+	t.Helper()
+	l.mu.Lock()
+	l.sessions = slices.DeleteFunc(l.sessions, func(s listed) bool { return s.ID == id })
+	l.mu.Unlock()
+	require.NoError(t, l.conn.Export(nil, path(id), "org.freedesktop.DBus.Properties"))
+	require.NoError(t, l.conn.Emit(loginPath, loginManager+".SessionRemoved", id, path(id)))
+}
+
 // A loginObject stands in for a session object.
 type loginObject struct {
 	properties properties
@@ -96,6 +120,14 @@ func (s loginObject) GetAll(string) (map[string]dbus.Variant, *dbus.Error) {
 		return nil, dbus.NewError(s.gone, nil)
 	}
 	return s.properties, nil
+}
+
+// Get is what logind answers.
+func (s loginObject) Get(_, name string) (dbus.Variant, *dbus.Error) {
+	if s.gone != "" {
+		return dbus.Variant{}, dbus.NewError(s.gone, nil)
+	}
+	return s.properties[name], nil
 }
 
 // path is a session's object path, escaped as systemd does it (sd_bus_path_encode).
@@ -232,7 +264,7 @@ func TestLogind(t *testing.T) {
 		reasons := map[string]Reason{}
 		for _, s := range list {
 			ids = append(ids, s.ID)
-			reasons[s.ID] = s.Refusal()
+			reasons[s.ID] = reasonOf(s)
 		}
 		assert.Equal(t, []string{"2", "10", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "d1", "d2"}, ids)
 		assert.Equal(t, map[string]Reason{
@@ -301,4 +333,98 @@ func TestLogindMuteBus(t *testing.T) {
 	t.Cleanup(func() { _ = ln.Close() })
 	_, err = (&Logind{Address: "unix:path=" + socket, Timeout: 100 * time.Millisecond}).Sessions(t.Context())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestLogindWaitEnd(t *testing.T) {
+	uid := someUser(t)
+	address := startBus(t)
+	logind := startLogind(t, address)
+	logind.add(t, "1", uid, nil)
+	wait := func(t *testing.T, l *Logind, id string) (context.CancelCauseFunc, <-chan error) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		t.Cleanup(func() { cancel(nil) })
+		done := make(chan error, 1)
+		go func() { done <- l.WaitEnd(ctx, id) }()
+		return cancel, done
+	}
+	// A subscription can't be seen from outside, so the end may come before it:
+	// that the session is gone is seen then all the same.
+	waiting := func(t *testing.T, done <-chan error) {
+		t.Helper()
+		select {
+		case err := <-done:
+			require.Fail(t, "it didn't wait", "%v", err)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	end := func(t *testing.T, done <-chan error) error {
+		t.Helper()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "it waits for ever")
+			return nil
+		}
+	}
+	slow := &Logind{Address: address, interval: time.Hour} // only signals count
+
+	t.Run("removed", func(t *testing.T) {
+		logind.add(t, "2", uid, nil)
+		_, done := wait(t, slow, "2")
+		waiting(t, done)
+		logind.remove(t, "1") // another one's end is not ours
+		waiting(t, done)
+		logind.remove(t, "2")
+		require.NoError(t, end(t, done))
+	})
+	t.Run("not there", func(t *testing.T) {
+		_, done := wait(t, slow, "2")
+		require.NoError(t, end(t, done))
+	})
+	t.Run("closing", func(t *testing.T) {
+		logind.add(t, "3", uid, nil)
+		_, done := wait(t, &Logind{Address: address, interval: 10 * time.Millisecond}, "3")
+		waiting(t, done)
+		logind.export(t, "3", loginObject{properties: properties{"State": dbus.MakeVariant("closing")}})
+		require.NoError(t, end(t, done))
+	})
+	t.Run("given up", func(t *testing.T) {
+		logind.add(t, "4", uid, nil)
+		cancel, done := wait(t, slow, "4")
+		waiting(t, done)
+		why := errors.New("enough")
+		cancel(why)
+		require.ErrorIs(t, end(t, done), why)
+	})
+	t.Run("an error is no end", func(t *testing.T) {
+		logind.add(t, "5", uid, nil)
+		logind.export(t, "5", loginObject{gone: "org.freedesktop.DBus.Error.AccessDenied"})
+		_, done := wait(t, slow, "5")
+		require.ErrorContains(t, end(t, done), `whether session "5" is there`)
+	})
+	t.Run("no bus", func(t *testing.T) {
+		_, done := wait(t, &Logind{Address: "unix:path=" + t.TempDir() + "/bus"}, "5")
+		require.ErrorContains(t, end(t, done), "the D-Bus system bus isn't there")
+	})
+	t.Run("the bus goes away", func(t *testing.T) {
+		socket := filepath.Join(t.TempDir(), "bus")
+		ln, err := net.Listen("unix", socket)
+		require.NoError(t, err)
+		_, done := wait(t, &Logind{Address: "unix:path=" + socket, Timeout: time.Minute}, "5")
+		c, err := ln.Accept()
+		require.NoError(t, err)
+		waiting(t, done)
+		require.NoError(t, c.Close())
+		require.NoError(t, ln.Close())
+		require.Error(t, end(t, done))
+	})
+	t.Run("a bus that says nothing", func(t *testing.T) {
+		socket := filepath.Join(t.TempDir(), "bus")
+		ln, err := net.Listen("unix", socket)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = ln.Close() })
+		_, done := wait(t, &Logind{Address: "unix:path=" + socket, Timeout: 50 * time.Millisecond}, "5")
+		require.ErrorIs(t, end(t, done), context.DeadlineExceeded)
+	})
 }

@@ -29,8 +29,9 @@ type Config struct {
 	// Certificates is asked when ShadowingUseSSL is on; nil means
 	// /etc/xdl/shadowingssl.
 	Certificates Certificates
-	// Settings is called at every request; nil means the documented defaults
-	// (shadowing on, SSL off). An error refuses the request.
+	// Settings is called at every request, and every second while anybody is
+	// asked or watches; nil means the documented defaults (shadowing on, SSL
+	// off). An error refuses the request; five in a row end what is going on.
 	Settings func(context.Context) (Settings, error)
 
 	Host           string        // this host's FQDN, for URLs; empty: the system's
@@ -70,6 +71,11 @@ var ErrNotFound = errors.New("shadow: no such shadow")
 // left alone. Whatever a shadow started (port, source, goroutines) has ended
 // when its end is announced.
 //
+// From prompting on two things end a shadow in whatever state it is: its
+// session's end (session_ended), if Config.Sessions is a [SessionWaiter], and
+// shadowing being switched off (disabled): while anybody is asked or watches,
+// the settings are read again every second.
+//
 // A Manager is safe for concurrent use.
 type Manager struct {
 	cfg    Config
@@ -82,6 +88,8 @@ type Manager struct {
 	down     bool
 	lives    map[string]*life // by id, from requested until ended
 	sessions map[string]*seat // by session id; a seat with nobody in it is removed
+
+	patrolling bool // patrol runs
 }
 
 // A seat is a session's admission: who is being asked about, and who watches.
@@ -150,6 +158,7 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	refusal := asRefusal(err)
 	m.forget(l)
 	l.end(&ending{reason: refusal.Reason})
+	l.guards.Wait()
 	l.emit(Event{Type: EventRefused, Reason: refusal.Reason, Detail: refusal.Detail})
 	close(l.done)
 	return nil, refusal
@@ -182,6 +191,11 @@ func (m *Manager) admit(l *life, s *Session) bool {
 	}
 	place.asking = l
 	l.session = s
+	if !m.patrolling {
+		m.patrolling = true
+		m.wg.Add(1)
+		go m.patrol()
+	}
 	return true
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -412,10 +413,9 @@ func TestShutdownTakesQuestionsBackAndRefusesNewOnes(t *testing.T) {
 }
 
 func TestSwitchedOffWhileTheUserIsAsked(t *testing.T) {
-	var calls int
+	var calls atomic.Int32
 	h := start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) {
-		calls++
-		return shadow.Settings{EnableSessionShadowing: calls < 3}, nil
+		return shadow.Settings{EnableSessionShadowing: calls.Add(1) < 3}, nil
 	}})
 	h.refused(t, shadow.Disabled)
 	opened, _ := h.source.counts()

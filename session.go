@@ -2,6 +2,8 @@ package shadow
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,25 +20,33 @@ type Session struct {
 	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "lock-screen"; empty counts as "user"
 	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"
 	Locked     bool     `json:"locked"`               // logind's LockedHint
+
+	refusal *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 
-// Refusal says why s can't be shadowed, or "" if it can: wayland (any type
+// Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
 // but x11), no_user (no user, or a greeter), session_ended (closing), locked,
-// display_unreachable (no display known).
-func (s *Session) Refusal() Reason {
+// display_unreachable (no display of this host is known).
+func (s *Session) Refusal() *Refusal {
 	switch {
+	case s.refusal != nil:
+		return s.refusal
 	case s.Type != "" && s.Type != "x11":
-		return Wayland
-	case s.User == "" || s.Class == "greeter" || s.Class == "lock-screen":
-		return NoUser
+		return &Refusal{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
+	case s.Class == "greeter" || s.Class == "lock-screen":
+		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("it is a %s", s.Class)}
+	case s.User == "":
+		return &Refusal{Reason: NoUser}
 	case s.State == "closing":
-		return SessionEnded
+		return &Refusal{Reason: SessionEnded, Detail: "its user has logged out"}
 	case s.Locked:
-		return Locked
+		return &Refusal{Reason: Locked}
 	case s.Display == "":
-		return DisplayUnreachable
+		return &Refusal{Reason: DisplayUnreachable, Detail: "no X display is known for it"}
+	case !strings.HasPrefix(s.Display, ":"):
+		return &Refusal{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", s.Display)}
 	}
-	return ""
+	return nil
 }
 
 // A Resolver knows the sessions of this host. It is called at every request
@@ -46,6 +56,15 @@ type Resolver interface {
 	Session(ctx context.Context, id string) (*Session, error)
 	// Sessions lists all, those that can't be shadowed included.
 	Sessions(ctx context.Context) ([]*Session, error)
+}
+
+// A SessionWaiter is a [Resolver] that notices the end of a session. With one,
+// a shadow ends with its session (session_ended) even if the X server stays.
+type SessionWaiter interface {
+	// WaitEnd returns nil when the session has ended, at once if it isn't
+	// there. Otherwise it returns soon after ctx has ended, with its cause, or
+	// with the reason why the session can't be waited for.
+	WaitEnd(ctx context.Context, id string) error
 }
 
 // A Request is an administrator's wish to see a session.

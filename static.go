@@ -39,7 +39,7 @@ func (l StaticSessions) Sessions(ctx context.Context) ([]*Session, error) {
 	for _, s := range l {
 		found, err := s.session(ctx)
 		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
-			found = &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11"}
+			found = &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", refusal: r}
 		} else if err != nil {
 			return nil, err
 		}

@@ -18,6 +18,14 @@ func requireRefusal(t *testing.T, err error, reason Reason) *Refusal {
 	return r
 }
 
+// reasonOf is why s can't be shadowed, or "".
+func reasonOf(s *Session) Reason {
+	if r := s.Refusal(); r != nil {
+		return r.Reason
+	}
+	return ""
+}
+
 func TestStaticSessions(t *testing.T) {
 	sessions := StaticSessions{
 		{ID: "42", Display: ":1", User: "nobody", Xauthority: "/run/cookie"},
@@ -35,13 +43,13 @@ func TestStaticSessions(t *testing.T) {
 		assert.Equal(t, "nobody", s.User)
 		assert.Equal(t, nobody.Uid, strconv.Itoa(int(s.UID)))
 		assert.Equal(t, nobody.Gid, strconv.Itoa(int(s.GID)))
-		assert.Empty(t, s.Refusal())
+		assert.Nil(t, s.Refusal())
 	})
 	t.Run("root, since it is written down", func(t *testing.T) {
 		s, err := sessions.Session(t.Context(), "root")
 		require.NoError(t, err)
 		assert.Zero(t, s.UID)
-		assert.Empty(t, s.Refusal())
+		assert.Nil(t, s.Refusal())
 	})
 	t.Run("unknown id", func(t *testing.T) {
 		_, err := sessions.Session(t.Context(), "43")
@@ -56,7 +64,8 @@ func TestStaticSessions(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, list, 3)
 		assert.Equal(t, "42", list[0].ID)
-		assert.Equal(t, NoUser, list[2].Refusal(), "nobody must take uid 0 for the unknown account's")
+		assert.Equal(t, NoUser, reasonOf(list[2]), "nobody must take uid 0 for the unknown account's")
+		assert.Contains(t, list[2].Refusal().Detail, `"no-such-account"`)
 	})
 	t.Run("none", func(t *testing.T) {
 		list, err := StaticSessions(nil).Sessions(t.Context())

@@ -53,6 +53,7 @@ func (l *life) run(deadline time.Time) {
 		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the viewer's connection did not end in time")
 	}
 	<-served
+	l.guards.Wait()
 	l.release()
 	l.m.forget(l)
 	l.farewell()

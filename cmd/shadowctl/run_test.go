@@ -280,17 +280,19 @@ func TestTables(t *testing.T) {
 	e.sessions = []*shadow.Session{
 		{ID: "42", User: "user1", Display: ":1", Type: "x11", State: "active"},
 		{ID: "c1", User: "gdm", Type: "wayland", Class: "greeter", State: "online"},
+		{ID: "c2", User: "user2", Display: ":2", Locked: true},
 	}
 	assert.Equal(t, strings.Join([]string{
 		`SESSION   USER    DISPLAY   TYPE      STATE    CAN BE SHADOWED`,
 		`42        user1   :1        x11       active   yes`,
-		`c1        gdm     -         wayland   online   no (wayland): the session isn't an X11 session`,
+		`c1        gdm     -         wayland   online   no (wayland): the session isn't an X11 session: its type is "wayland"`,
+		`c2        user2   :2        -         -        no (locked): the session is locked, so its user can't be asked`,
 		``,
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "sessions").stdout)
 
 	var parsed struct{ Sessions []control.Session }
 	require.NoError(t, json.Unmarshal([]byte(shadowctl(t.Context(), "--socket", socket, "sessions", "--json").stdout), &parsed))
-	require.Len(t, parsed.Sessions, 2)
+	require.Len(t, parsed.Sessions, 3)
 	assert.Equal(t, shadow.Wayland, parsed.Sessions[1].Reason)
 }
 

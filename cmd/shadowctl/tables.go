@@ -73,7 +73,11 @@ func shadowable(s control.Session) string {
 	if s.Shadowable {
 		return "yes"
 	}
-	return fmt.Sprintf("no (%s): %s", s.Reason, s.Reason.Sentence())
+	why := fmt.Sprintf("no (%s): %s", s.Reason, s.Reason.Sentence())
+	if s.Detail != "" {
+		why += ": " + s.Detail
+	}
+	return why
 }
 
 func (a *app) eventsCommand() *cobra.Command {

@@ -5,7 +5,7 @@
 //	GET    /v1/shadows       {"shadows": […]}
 //	GET    /v1/shadows/{id}  one of them
 //	DELETE /v1/shadows/{id}  ends it; 204
-//	GET    /v1/sessions      {"sessions": […]}, each with "shadowable" and, if false, "reason"
+//	GET    /v1/sessions      {"sessions": […]}, each with "shadowable" and, if false, "reason" and "detail"
 //	GET    /v1/events        the audit as server-sent events, from now on
 //	GET    /metrics          Prometheus
 //	GET    /healthz          "ok"

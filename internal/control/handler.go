@@ -160,8 +160,11 @@ func (h *Handler) sessions(w http.ResponseWriter, r *http.Request) {
 	}
 	list := make([]Session, 0, len(found))
 	for _, s := range found {
-		reason := s.Refusal()
-		list = append(list, Session{Session: *s, Shadowable: reason == "", Reason: reason})
+		one := Session{Session: *s, Shadowable: true}
+		if r := s.Refusal(); r != nil {
+			one.Shadowable, one.Reason, one.Detail = false, r.Reason, r.Detail
+		}
+		list = append(list, one)
 	}
 	writeJSON(w, http.StatusOK, sessionList{list})
 }
@@ -176,6 +179,7 @@ type Session struct {
 	shadow.Session
 	Shadowable bool          `json:"shadowable"`
 	Reason     shadow.Reason `json:"reason,omitempty"` // why it isn't shadowable
+	Detail     string        `json:"detail,omitempty"` // more than the reason's sentence says
 }
 
 type (

@@ -1,0 +1,104 @@
+package shadow
+
+import (
+	"fmt"
+	"time"
+)
+
+const (
+	// settingsInterval is how often the settings are read while anybody is
+	// asked or watches.
+	settingsInterval = time.Second
+	// settingsPatience is how many times in a row they may be unreadable before
+	// that counts as switched off: a file that is just being saved, or a
+	// registry that is slow for once, ends nothing.
+	settingsPatience = 5
+	// sessionRetry is how long it takes to wait for a session's end anew when
+	// the waiting itself has failed.
+	sessionRetry = 5 * time.Second
+)
+
+// patrol reads the settings while there is anybody whom they concern, and
+// ends all shadows when shadowing is switched off. ShadowingUseSSL concerns
+// new requests only. It ends when nobody is asked or watches, and admit starts
+// it again.
+func (m *Manager) patrol() {
+	defer m.wg.Done()
+	tick := time.NewTicker(settingsInterval)
+	defer tick.Stop()
+	unreadable := 0
+	for {
+		select {
+		case <-tick.C:
+		case <-m.base.Done():
+			return
+		}
+		if m.endPatrol() {
+			return
+		}
+		settings, err := m.cfg.Settings(m.base)
+		switch {
+		case err != nil:
+			if unreadable++; unreadable >= settingsPatience {
+				m.endAll(&ending{Disabled, fmt.Sprintf("the settings can't be read: %v", err)})
+			}
+			continue
+		case !settings.EnableSessionShadowing:
+			m.endAll(&ending{Disabled, "EnableSessionShadowing is 0"})
+		}
+		unreadable = 0
+	}
+}
+
+// endPatrol reports whether there is nothing left to patrol for.
+func (m *Manager) endPatrol() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.patrolling = len(m.sessions) > 0
+	return !m.patrolling
+}
+
+// endAll ends every shadow of a session.
+func (m *Manager) endAll(why *ending) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, place := range m.sessions {
+		for _, l := range []*life{place.asking, place.watching} {
+			if l != nil {
+				l.end(why)
+			}
+		}
+	}
+}
+
+// guard lets l end with its session. What it starts is joined by l's owner.
+func (l *life) guard() {
+	if w, ok := l.m.cfg.Sessions.(SessionWaiter); ok {
+		l.guards.Go(func() { l.watchSession(w) })
+	}
+}
+
+// watchSession ends l when its session has ended.
+func (l *life) watchSession(w SessionWaiter) {
+	told := false
+	for {
+		err := w.WaitEnd(l.ctx, l.session.ID)
+		if l.ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			l.end(&ending{reason: SessionEnded})
+			return
+		}
+		if !told {
+			told = true
+			l.m.cfg.Logger.Warn().Err(err).Str("id", l.id).Str("session", l.session.ID).
+				Msg("the session's end can't be waited for; trying again")
+		}
+		select {
+		case <-time.After(sessionRetry):
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}

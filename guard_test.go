@@ -1,0 +1,147 @@
+package shadow_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
+)
+
+// A switchboard is settings that a test changes.
+type switchboard struct {
+	mu       sync.Mutex
+	settings shadow.Settings
+	err      error
+	read     int
+}
+
+func (s *switchboard) Settings(context.Context) (shadow.Settings, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read++
+	return s.settings, s.err
+}
+
+func (s *switchboard) set(on bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settings.EnableSessionShadowing, s.err = on, err
+}
+
+func (s *switchboard) reads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.read
+}
+
+func TestSwitchedOffWhileSomebodyWatches(t *testing.T) {
+	s := &switchboard{}
+	s.set(true, nil)
+	h := start(t, shadow.Config{Settings: s.Settings})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	waiting := h.granted(t, "s2", "bob") // whose viewer isn't there yet
+	s.set(false, nil)
+	v.closed(1008, "disabled")
+	for range 2 {
+		e := h.until(t, shadow.EventEnded)
+		assert.Equal(t, shadow.Disabled, e.Reason)
+		assert.Equal(t, "EnableSessionShadowing is 0", e.Detail)
+	}
+	_, err := dial(t, waiting.URL, nil)
+	require.Error(t, err)
+}
+
+// Settings that can't be read for a moment end nothing; a request they refuse.
+func TestUnreadableSettingsWhileSomebodyWatches(t *testing.T) {
+	s := &switchboard{}
+	s.set(true, nil)
+	h := start(t, shadow.Config{Settings: s.Settings})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	s.set(false, errors.New("half a file"))
+	before := s.reads()
+	require.Eventually(t, func() bool { return s.reads() > before }, patience, 10*time.Millisecond)
+	v.update()
+	h.refused(t, shadow.Disabled)
+	v.closed(1008, "disabled")
+	assert.Contains(t, h.until(t, shadow.EventEnded).Detail, "half a file")
+	assert.GreaterOrEqual(t, s.reads()-before, 5)
+}
+
+// Nobody reads the settings for nothing.
+func TestSettingsAreLeftAloneWhenNobodyWatches(t *testing.T) {
+	s := &switchboard{}
+	s.set(true, nil)
+	h := start(t, shadow.Config{Settings: s.Settings})
+	g := h.granted(t, "s1", "alice")
+	before := s.reads()
+	require.Eventually(t, func() bool { return s.reads() > before }, patience, 10*time.Millisecond)
+	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	require.Eventually(t, func() bool { return !h.Patrolling() }, patience, 10*time.Millisecond)
+	// And they are read again for the next one.
+	h.granted(t, "s1", "alice")
+	before = s.reads()
+	require.Eventually(t, func() bool { return s.reads() > before }, patience, 10*time.Millisecond)
+}
+
+// A mortal is a resolver whose sessions end when the test says so.
+type mortal struct {
+	oneSession
+	ends map[string]chan error // by session
+}
+
+func newMortal() mortal {
+	return mortal{ends: map[string]chan error{"s1": make(chan error), "s2": make(chan error)}}
+}
+
+func (m mortal) WaitEnd(ctx context.Context, id string) error {
+	select {
+	case err := <-m.ends[id]:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func TestSessionEndsWhileSomebodyWatches(t *testing.T) {
+	sessions := newMortal()
+	h := start(t, shadow.Config{Sessions: sessions})
+	a, b := view(t, h.granted(t, "s1", "alice").URL), view(t, h.granted(t, "s2", "bob").URL)
+	a.update()
+	sessions.ends["s1"] <- nil
+	a.closed(1001, "session_ended")
+	e := h.until(t, shadow.EventEnded)
+	assert.Equal(t, shadow.SessionEnded, e.Reason)
+	assert.Equal(t, "s1", e.Session)
+	b.update() // the other one goes on
+}
+
+func TestSessionEndsWhileItsUserIsAsked(t *testing.T) {
+	sessions := newMortal()
+	asked := make(chan struct{})
+	h := start(t, shadow.Config{Sessions: sessions, Prompter: consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+		close(asked)
+		<-ctx.Done()
+		return consent.Granted, nil
+	})})
+	go func() { <-asked; sessions.ends["s1"] <- nil }()
+	h.refused(t, shadow.SessionEnded)
+}
+
+// A resolver that can't wait ends nothing.
+func TestWaitingForTheEndFails(t *testing.T) {
+	sessions := newMortal()
+	h := start(t, shadow.Config{Sessions: sessions})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	sessions.ends["s1"] <- errors.New("no bus")
+	v.update()
+	assert.Len(t, h.List(), 1)
+}
