@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -71,6 +72,16 @@ func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 	p.resembles(session)
 	x0, y0, err := session.Pointer(ctx)
 	require.NoError(t, err)
+	copied := exec.Command("xsel", "--input", "--clipboard", "--nodetach")
+	copied.Stdin = strings.NewReader("copied by the user")
+	_, err = session.SpawnCmd(copied)
+	require.NoError(t, err)
+	clipboard := func() string {
+		out, err := session.Run(ctx, "xsel", "--output", "--clipboard")
+		require.NoError(t, err)
+		return string(out)
+	}
+	eventually(t, "the user's clipboard is there", func() bool { return clipboard() == "copied by the user" })
 	log, err := session.WatchInput(ctx)
 	require.NoError(t, err)
 	defer log.Close()
@@ -92,6 +103,11 @@ func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 	x, y, err := session.Pointer(ctx)
 	require.NoError(t, err)
 	assert.Equal(t, [2]int{x0, y0}, [2]int{x, y}, "the pointer has moved")
+
+	assert.Equal(t, "copied by the user", clipboard(), "the viewer's paste arrived")
+	leaked, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("state.clipboard"))
+	require.NoError(t, err)
+	assert.Empty(t, leaked, "the user's clipboard reached the viewer")
 
 	p.close()
 	e := d.event(shadow.EventEnded, g.ID)

@@ -25,11 +25,12 @@ const pageHTML = `<!doctype html><meta charset="utf-8"><title>viewer</title>
 <style>body{margin:0}#screen{width:1024px;height:768px}</style><div id="screen"></div>
 <script type="module">
 import RFB from "/novnc/core/rfb.js";
-const state = window.state = {connected: false, closed: false, code: 0, reason: ""};
+const state = window.state = {connected: false, closed: false, code: 0, reason: "", clipboard: ""};
 window.connect = url => {
 	const ws = new WebSocket(url);
 	ws.addEventListener("close", e => { state.closed = true; state.code = e.code; state.reason = e.reason; });
 	const rfb = window.rfb = new RFB(document.getElementById("screen"), ws);
+	rfb.addEventListener("clipboard", e => { state.clipboard = e.detail.text; });
 	rfb.addEventListener("connect", () => { state.connected = true; rfb.focus(); });
 };
 if (location.hash !== "#none") connect(location.hash.slice(1));
