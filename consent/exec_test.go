@@ -1,0 +1,102 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// self is a request of a session that belongs to whoever runs the test.
+func self() Request {
+	return Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+}
+
+func sh(script string) []string { return []string{"/bin/sh", "-c", script} }
+
+func TestFixed(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	d, err := Deny{}.Ask(ctx, self())
+	require.NoError(t, err)
+	assert.Equal(t, Denied, d)
+	d, err = Allow{}.Ask(ctx, self())
+	require.NoError(t, err)
+	assert.Equal(t, Granted, d)
+	cancel()
+	d, err = Allow{}.Ask(ctx, self())
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, Denied, d)
+}
+
+func TestExecStatus(t *testing.T) {
+	for script, want := range map[string]Decision{"exit 0": Granted, "exit 1": Denied, "exit 2": Closed, "exit 4": Locked, "exit 5": TimedOut} {
+		d, err := Exec{Command: sh(script)}.Ask(t.Context(), self())
+		require.NoError(t, err, script)
+		assert.Equal(t, want, d, script)
+	}
+	for script, says := range map[string]string{"exit 3": "exit status 3", "echo oh dear >&2; exit 255": "oh dear", "kill -9 $$": "killed"} {
+		d, err := Exec{Command: sh(script)}.Ask(t.Context(), self())
+		assert.ErrorContains(t, err, says, script)
+		assert.Equal(t, Denied, d, script)
+	}
+	for _, command := range [][]string{nil, {"/nonexistent/dialog"}} {
+		d, err := Exec{Command: command}.Ask(t.Context(), self())
+		assert.Error(t, err)
+		assert.Equal(t, Denied, d)
+	}
+}
+
+func TestExecEnvironment(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "env")
+	r := self()
+	r.Admin, r.Replaces, r.Xauthority, r.Timeout = "CORP\\alice\n$(reboot)", `CORP\bob`, "/run/cookie", 9500*time.Millisecond
+	_, err := Exec{Command: sh("env > " + out)}.Ask(t.Context(), r)
+	require.NoError(t, err)
+	b, err := os.ReadFile(out)
+	require.NoError(t, err)
+	env := map[string]string{}
+	for l := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "=")
+		env[name] = value
+	}
+	delete(env, "PWD") // the shell's own
+	delete(env, "_")
+	assert.Equal(t, map[string]string{
+		"DISPLAY": ":99", "XAUTHORITY": "/run/cookie", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8",
+		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`,
+		"CONSENT_SESSION": "42", "CONSENT_TIMEOUT": "10",
+		"CONSENT_QUESTION": `CORP\alice $(reboot) wants to view your screen on vda1.corp.example. They will see everything on it, but cannot use your mouse or keyboard.` +
+			` CORP\bob is watching now and will be disconnected if you say Yes.`,
+	}, env)
+}
+
+func TestExecDeadline(t *testing.T) {
+	// It heeds no signal, grants when it gets one, and leaves a child behind.
+	out := filepath.Join(t.TempDir(), "pid")
+	script := "trap 'exit 0' TERM; sleep 1000 & echo $! > " + out + "; wait"
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	d, err := Exec{Command: sh(script)}.Ask(ctx, self())
+	require.NoError(t, err)
+	assert.Equal(t, TimedOut, d, "exit 0 after the end is no Yes")
+	requireGone(t, readPID(t, out))
+
+	r := self()
+	r.Timeout = 100 * time.Millisecond
+	d, err = Exec{Command: sh("sleep 1000")}.Ask(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, TimedOut, d, "without a deadline the request's timeout is one")
+
+	why := errors.New("the administrator gave up")
+	ctx2, cancel2 := context.WithCancelCause(t.Context())
+	cancel2(why)
+	d, err = Exec{Command: sh("exit 0")}.Ask(ctx2, self())
+	assert.ErrorIs(t, err, why)
+	assert.Equal(t, Denied, d)
+}

@@ -1,0 +1,137 @@
+package consent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/BurntSushi/xgb/xproto"
+
+	"vda.internal/shadow/consent/internal/xconn"
+)
+
+// hostileArg makes this test program another X client, which does what no
+// well-behaved one does. It is a process of its own because xgb's connections
+// can't be ended.
+const hostileArg = "__hostile-client"
+
+// A client is such an X client.
+type client struct {
+	x      *xconn.Conn
+	screen xproto.ScreenInfo
+}
+
+// hostileClient does one thing to the display of the environment. Its arguments are
+// numbers.
+func hostileClient(what string, args []string) error {
+	x, err := xconn.Dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), 5*time.Second)
+	if err != nil {
+		return err
+	}
+	c := client{x, xproto.Setup(x.Conn).Roots[0]}
+	var n []int
+	for _, a := range args {
+		i, err := strconv.Atoi(a)
+		if err != nil {
+			return err
+		}
+		n = append(n, i)
+	}
+	switch what {
+	case "cover":
+		return c.cover()
+	case "send":
+		return c.send(xproto.Window(n[0]), n[1:3], n[3], n[4], n[5])
+	case "destroy":
+		return xproto.DestroyWindowChecked(x.Conn, xproto.Window(n[0])).Check()
+	case "ping":
+		return c.ping(xproto.Window(n[0]))
+	}
+	return errors.New("what?")
+}
+
+// cover lays a window over the whole screen and keeps it there.
+func (c client) cover() error {
+	id, err := xproto.NewWindowId(c.x.Conn)
+	if err != nil {
+		return err
+	}
+	xproto.CreateWindow(c.x.Conn, c.screen.RootDepth, id, c.screen.Root, 0, 0, c.screen.WidthInPixels, c.screen.HeightInPixels, 0,
+		xproto.WindowClassInputOutput, c.screen.RootVisual, xproto.CwBackPixel|xproto.CwOverrideRedirect, []uint32{0x00aa00, 1})
+	name := "cover\x00cover\x00"
+	xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, id, xproto.AtomWmClass, xproto.AtomString, 8, uint32(len(name)), []byte(name))
+	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
+		return err
+	}
+	<-c.x.Gone()
+	return nil
+}
+
+// send sends a window input events of some kinds, for the same key or button at
+// a place. They carry the server's time, so that only the mark of SendEvent
+// tells them from real ones.
+func (c client) send(to xproto.Window, kinds []int, detail, x, y int) error {
+	at, err := c.now()
+	if err != nil {
+		return err
+	}
+	for _, kind := range kinds {
+		e := xproto.KeyPressEvent{Detail: xproto.Keycode(detail), Time: at, Root: c.screen.Root, Event: to, EventX: int16(x), EventY: int16(y), SameScreen: true}
+		event := e.Bytes()
+		event[0] = byte(kind) // the four kinds of input have the same form
+		if err := xproto.SendEventChecked(c.x.Conn, false, to, xproto.EventMaskNoEvent, string(event)).Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// now is the server's time, as a change to a property tells it.
+func (c client) now() (xproto.Timestamp, error) {
+	id, err := xproto.NewWindowId(c.x.Conn)
+	if err != nil {
+		return 0, err
+	}
+	xproto.CreateWindow(c.x.Conn, 0, id, c.screen.Root, 0, 0, 1, 1, 0, xproto.WindowClassInputOnly, 0, xproto.CwEventMask, []uint32{xproto.EventMaskPropertyChange})
+	xproto.ChangeProperty(c.x.Conn, xproto.PropModeAppend, id, xproto.AtomWmName, xproto.AtomString, 8, 0, nil)
+	for {
+		ev, xerr := c.x.WaitForEvent()
+		if xerr != nil {
+			return 0, fmt.Errorf("%v", xerr)
+		}
+		if p, ok := ev.(xproto.PropertyNotifyEvent); ok {
+			return p.Time, nil
+		}
+	}
+}
+
+// ping asks a window whether its program lives, as a window manager does, and
+// returns when the answer is there.
+func (c client) ping(w xproto.Window) error {
+	var atoms [2]xproto.Atom
+	for i, name := range []string{"WM_PROTOCOLS", "_NET_WM_PING"} {
+		r, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
+		if err != nil {
+			return err
+		}
+		atoms[i] = r.Atom
+	}
+	xproto.ChangeWindowAttributes(c.x.Conn, c.screen.Root, xproto.CwEventMask, []uint32{xproto.EventMaskSubstructureNotify})
+	const mark = 4711
+	m := xproto.ClientMessageEvent{Format: 32, Window: w, Type: atoms[0],
+		Data: xproto.ClientMessageDataUnionData32New([]uint32{uint32(atoms[1]), mark, uint32(w), 0, 0})}
+	if err := xproto.SendEventChecked(c.x.Conn, false, w, xproto.EventMaskNoEvent, string(m.Bytes())).Check(); err != nil {
+		return err
+	}
+	for {
+		ev, xerr := c.x.WaitForEvent()
+		if xerr != nil {
+			return fmt.Errorf("%v", xerr)
+		}
+		if e, ok := ev.(xproto.ClientMessageEvent); ok && e.Window == c.screen.Root && e.Type == atoms[0] && e.Data.Data32[1] == mark {
+			return nil
+		}
+	}
+}

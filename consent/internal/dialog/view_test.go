@@ -1,0 +1,214 @@
+package dialog
+
+import (
+	"image"
+	"image/color"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/BurntSushi/xgb/xproto"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func testLibrary(t testing.TB) *library {
+	lib, err := newLibrary()
+	require.NoError(t, err)
+	return lib
+}
+
+// hostile are names that try to break the layout. They come cut to 64 runes.
+var hostile = []string{
+	"x", `CORP\alice`, strings.Repeat("W", 64), strings.Repeat("i ", 32), strings.Repeat("﷽", 64),
+	strings.Repeat("张", 64), strings.Repeat("\U0010ffff", 64), strings.Repeat("a\u0301\u0301", 21), strings.Repeat("⸻", 64),
+}
+
+func TestLinesFit(t *testing.T) {
+	lib := testLibrary(t)
+	st := lib.style(lib.regular, 14)
+	for _, name := range hostile {
+		for _, width := range []int{20, 100, 404} {
+			for i, l := range breakLines([]span{{name, st, black}, {asks, st, black}}, width, 5) {
+				assert.LessOrEqual(t, l.width.Ceil(), max(width, 2*14+1), "%q in %d, line %d", name, width, i)
+				assert.Less(t, i, 5)
+			}
+		}
+	}
+}
+
+// text is what lines say.
+func text(lines []line) []string {
+	var all []string
+	for _, l := range lines {
+		var b strings.Builder
+		for _, g := range l.glyphs {
+			b.WriteRune(g.r)
+		}
+		all = append(all, b.String())
+	}
+	return all
+}
+
+func TestBreakLines(t *testing.T) {
+	lib := testLibrary(t)
+	st := lib.style(lib.regular, 10)
+	set := func(s string, width, most int) []string { return text(breakLines([]span{{s, st, black}}, width, most)) }
+	assert.Equal(t, []string{"one two"}, set("one two", 200, 3))
+	assert.Equal(t, []string{"one", "two", "three"}, set("one two three", 27, 3))
+	assert.Equal(t, []string{"one", "two…"}, set("one two three four", 27, 2))
+	assert.Empty(t, set("", 100, 3))
+	assert.Empty(t, strings.Trim(strings.Join(set(strings.Repeat("m", 40), 50, 100), ""), "m"), "a long word loses nothing")
+	assert.Equal(t, 40, len(strings.Join(set(strings.Repeat("m", 40), 50, 100), "")))
+}
+
+func TestBalanceLines(t *testing.T) {
+	lib := testLibrary(t)
+	st := lib.style(lib.regular, 10)
+	s := []span{{"the last word of this would stand alone otherwise", st, black}}
+	width := breakLines(s, 10000, 1)[0].width.Ceil() - 1
+	require.Equal(t, []string{"the last word of this would stand alone", "otherwise"}, text(breakLines(s, width, 3)))
+	assert.Equal(t, []string{"the last word of this would", "stand alone otherwise"}, text(balanceLines(s, width, 3)))
+}
+
+func TestLayoutHoldsHostileNames(t *testing.T) {
+	lib := testLibrary(t)
+	for _, name := range hostile {
+		for _, scale := range []float64{0.5, 1, 1.25, 3} {
+			v := layout(Question{Admin: name, Host: name, Replaces: name, Left: 20 * time.Second}, lib, scale, true)
+			inside := v.img.Rect
+			for _, r := range []image.Rectangle{v.deny, v.allow, v.bar, v.note} {
+				assert.True(t, r.In(inside) && !r.Empty(), "%v in %v", r, inside)
+			}
+			assert.False(t, v.deny.Overlaps(v.allow) || v.note.Overlaps(v.deny))
+			assert.Equal(t, int(viewWidth*scale), inside.Dx())
+			assert.Less(t, inside.Dy(), int(620*scale), "%q", name)
+			assert.Equal(t, denyButton, v.at(v.deny.Min.X, v.deny.Min.Y))
+			assert.Equal(t, allowButton, v.at(v.allow.Max.X-1, v.allow.Max.Y-1))
+			assert.Equal(t, noButton, v.at(v.allow.Max.X, v.allow.Min.Y))
+			assert.Equal(t, noButton, v.at(-1, -1))
+		}
+	}
+}
+
+// Only what update names as changed may change, or the screen would show the old.
+func TestUpdateNamesWhatChanges(t *testing.T) {
+	v := layout(Question{Admin: "a", Host: "h", Left: 20 * time.Second}, testLibrary(t), 1, false)
+	states := []state{
+		{left: 20 * time.Second, focus: denyButton},
+		{left: 19800 * time.Millisecond, focus: denyButton},
+		{left: 19800 * time.Millisecond, focus: denyButton, ready: true},
+		{left: 19800 * time.Millisecond, focus: denyButton, hover: allowButton, ready: true},
+		{left: 18 * time.Second, focus: allowButton, hover: allowButton, down: allowButton, ready: true},
+		{left: 5001 * time.Millisecond, focus: allowButton, ready: true},
+		{left: 5 * time.Second, focus: allowButton, ready: true},
+		{left: 0, focus: denyButton, ready: true},
+		{left: -time.Second, focus: denyButton, ready: true},
+	}
+	v.update(states[0])
+	for i, s := range states[1:] {
+		before := image.NewRGBA(v.img.Rect)
+		copy(before.Pix, v.img.Pix)
+		dirty := v.update(s)
+		changed := false
+		for y := range v.img.Rect.Dy() {
+			for x := range v.img.Rect.Dx() {
+				if v.img.RGBAAt(x, y) == before.RGBAAt(x, y) {
+					continue
+				}
+				changed = true
+				in := false
+				for _, r := range dirty {
+					in = in || image.Pt(x, y).In(r)
+				}
+				require.True(t, in, "state %d changes %d,%d outside of %v", i+1, x, y, dirty)
+			}
+		}
+		assert.Equal(t, i+1 != len(states)-1, changed, "state %d", i+1)
+	}
+	assert.Empty(t, v.update(states[len(states)-1]), "the same again")
+}
+
+func TestSeconds(t *testing.T) {
+	for left, want := range map[time.Duration]int{
+		20 * time.Second: 20, 19001 * time.Millisecond: 20, time.Millisecond: 1, 0: 0, -time.Second: 0,
+	} {
+		assert.Equal(t, want, seconds(left), left)
+	}
+}
+
+func TestEncode(t *testing.T) {
+	img := image.NewRGBA(image.Rect(0, 0, 3, 2))
+	img.SetRGBA(1, 1, color.RGBA{0xff, 0x80, 0x01, 0xff})
+	img.SetRGBA(2, 1, color.RGBA{0xff, 0xff, 0xff, 0xff})
+	r := image.Rect(1, 1, 3, 2)
+	deep := func(depth byte, red, green, blue uint32, size int, big bool) format {
+		order := byte(xproto.ImageOrderLSBFirst)
+		if big {
+			order = xproto.ImageOrderMSBFirst
+		}
+		setup := &xproto.SetupInfo{ImageByteOrder: order, PixmapFormats: []xproto.Format{
+			{Depth: 1, BitsPerPixel: 1, ScanlinePad: 32}, {Depth: depth, BitsPerPixel: byte(8 * size), ScanlinePad: 32}}}
+		screen := &xproto.ScreenInfo{RootDepth: depth, RootVisual: 33, AllowedDepths: []xproto.DepthInfo{{Depth: depth, Visuals: []xproto.VisualInfo{
+			{VisualId: 32, Class: xproto.VisualClassTrueColor, RedMask: 1, GreenMask: 2, BlueMask: 4},
+			{VisualId: 33, Class: xproto.VisualClassTrueColor, RedMask: red, GreenMask: green, BlueMask: blue}}}}}
+		f, err := formatOf(setup, screen)
+		require.NoError(t, err)
+		return f
+	}
+	for name, c := range map[string]struct {
+		f    format
+		want []byte
+	}{
+		"24 in 32":         {deep(24, 0xff0000, 0xff00, 0xff, 4, false), []byte{0x01, 0x80, 0xff, 0, 0xff, 0xff, 0xff, 0}},
+		"24 in 32, big":    {deep(24, 0xff0000, 0xff00, 0xff, 4, true), []byte{0, 0xff, 0x80, 0x01, 0, 0xff, 0xff, 0xff}},
+		"24 in 32, BGR":    {deep(24, 0xff, 0xff00, 0xff0000, 4, false), []byte{0xff, 0x80, 0x01, 0, 0xff, 0xff, 0xff, 0}},
+		"24 in 24, padded": {deep(24, 0xff0000, 0xff00, 0xff, 3, false), []byte{0x01, 0x80, 0xff, 0xff, 0xff, 0xff, 0, 0}},
+		"32, with alpha":   {deep(32, 0xff0000, 0xff00, 0xff, 4, false), []byte{0x01, 0x80, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
+		"30":               {deep(30, 0x3ff00000, 0xffc00, 0x3ff, 4, true), []byte{0x3f, 0xf8, 0x08, 0x04, 0x3f, 0xff, 0xff, 0xff}},
+		"16":               {deep(16, 0xf800, 0x7e0, 0x1f, 2, false), []byte{0x00, 0xfc, 0xff, 0xff}},
+		"15, big":          {deep(15, 0x7c00, 0x3e0, 0x1f, 2, true), []byte{0x7e, 0x00, 0x7f, 0xff}},
+	} {
+		assert.Equal(t, c.want, c.f.encode(img, r), name)
+	}
+	_, err := formatOf(&xproto.SetupInfo{}, &xproto.ScreenInfo{RootDepth: 8, RootVisual: 33})
+	assert.ErrorContains(t, err, "depth 8")
+}
+
+func TestStripsFitARequest(t *testing.T) {
+	f := format{depth: 24, size: 4, pad: 4}
+	for _, r := range []image.Rectangle{image.Rect(0, 0, 520, 260), image.Rect(7, 9, 1567, 800), image.Rect(0, 0, 1, 1), image.Rect(0, 0, 65529, 3)} {
+		y := r.Min.Y
+		for _, s := range f.strips(r, 262140) {
+			assert.LessOrEqual(t, putHeader+len(f.encode(image.NewRGBA(s), s)), 262140)
+			assert.Equal(t, image.Rect(r.Min.X, y, r.Max.X, s.Max.Y), s)
+			y = s.Max.Y
+		}
+		assert.Equal(t, r.Max.Y, y)
+	}
+	assert.Nil(t, f.strips(image.Rect(0, 0, 65530, 1), 262140), "not even a row fits")
+}
+
+func TestScaleOf(t *testing.T) {
+	for resources, want := range map[string]float64{
+		"": 1, "Xft.dpi:\t96\n": 1, "Xft.dpi:\t192\n": 2, "Xft.antialias: 1\nXft.dpi: 144": 1.5, "Xft.dpi: 40": 1, "Xft.dpi: 9999": 3,
+		"Xft.dpi: much\n": 1, "Xft.dpi: -5": 1, "Xft.dpi: NaN": 1, "*Xft.dpi: 192": 1,
+	} {
+		assert.Equal(t, want, scaleOf(resources), resources)
+	}
+}
+
+func TestChooseMonitor(t *testing.T) {
+	left, right, all := image.Rect(0, 0, 100, 100), image.Rect(100, 0, 300, 200), image.Rect(0, 0, 300, 200)
+	both := []image.Rectangle{left, right}
+	assert.Equal(t, left, choose(both, image.Pt(99, 99), all))
+	assert.Equal(t, right, choose(both, image.Pt(100, 0), all))
+	assert.Equal(t, left, choose(both, image.Pt(50, 150), all), "on none of them")
+	assert.Equal(t, all, choose(nil, image.Pt(0, 0), all))
+	assert.Equal(t, image.Pt(150, 75), centre(image.Pt(100, 50), right))
+	assert.Equal(t, image.Pt(100, 0), centre(image.Pt(1000, 500), right), "too large")
+}
+
+func TestLatin1(t *testing.T) {
+	assert.Equal(t, "Zo\xeb ?", latin1("Zoë 张"))
+}

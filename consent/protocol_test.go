@@ -1,0 +1,111 @@
+package consent
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// hear is the decision about a child that says s, in pieces of n bytes.
+func hear(s string, n int) (Decision, error) {
+	t := newTranscript()
+	for len(s) > 0 {
+		cut := min(n, len(s))
+		if _, err := t.Write([]byte(s[:cut])); err != nil {
+			break
+		}
+		s = s[cut:]
+	}
+	return t.decision()
+}
+
+func TestTranscript(t *testing.T) {
+	for s, want := range map[string]Decision{"shown\nyes\n": Granted, "shown\nno\n": Denied, "shown\nclosed\n": Closed, "closed\n": Closed} {
+		d, err := hear(s, len(s))
+		require.NoError(t, err, s)
+		assert.Equal(t, want, d, s)
+	}
+	for s, want := range map[string]error{"gone\n": ErrGone, "shown\ngone\n": ErrGone, "display no X server\n": ErrDisplay, "": errNoAnswer, "shown\n": errNoAnswer, "shown\nyes": errNoAnswer, "sho": errNoAnswer} {
+		d, err := hear(s, max(1, len(s)))
+		assert.ErrorIs(t, err, want, s)
+		assert.Equal(t, Denied, d, s)
+	}
+	for _, s := range []string{
+		"yes\n", "no\n", "shown\nshown\n", "shown\nyes\n\n", "shown\nyes\nno\n", "shown\nno\nyes\n", "shown\nYES\n", "shown\nyes \n", "shown \nyes\n",
+		" shown\nyes\n", "shown\r\nyes\r\n", "\n", "hello\n", "shown\nyes\x00\n", "display\n", "shown\nyes\nx", strings.Repeat("x", maxAnswer), "failed " + strings.Repeat("x", maxAnswer) + "\n",
+	} {
+		d, err := hear(s, len(s))
+		assert.ErrorContains(t, err, "broke the protocol", "%q", s)
+		assert.Equal(t, Denied, d)
+	}
+	_, err := hear("failed out of\tpaper \x1b[31m\n", 5)
+	assert.EqualError(t, err, "consent: the prompt failed: out of paper [31m")
+	_, err = hear("display refused: "+strings.Repeat("x", 400)+"\n", 100)
+	assert.ErrorIs(t, err, ErrDisplay)
+}
+
+func FuzzTranscript(f *testing.F) {
+	for _, s := range []string{"shown\nyes\n", "shown\nno\n", "closed\n", "gone\n", "display x\n", "failed x\n", "yes\n", "shown\nyes\nyes\n", strings.Repeat("x", 600)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := hear(s, max(1, len(s)))
+		for _, n := range []int{1, 7} {
+			cut, cutErr := hear(s, n)
+			assert.Equal(t, d, cut)
+			assert.Equal(t, err, cutErr)
+		}
+		assert.Equal(t, s == "shown\nyes\n", d == Granted, "only one text grants")
+		if err != nil {
+			assert.Equal(t, Denied, d)
+		}
+	})
+}
+
+func TestQuestion(t *testing.T) {
+	r := Request{Admin: "CORP\\alice\n{\"}\u202e", Host: "vda1", Replaces: "", Display: ":1"}
+	line, err := encodeQuestion(r, 20*time.Second)
+	require.NoError(t, err)
+	assert.Equal(t, 1, bytes.Count(line, []byte("\n")))
+	q, err := readQuestion(bytes.NewReader(line))
+	require.NoError(t, err)
+	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000}, q)
+
+	line, err = encodeQuestion(Request{Admin: "\u200b", Host: ""}, time.Second)
+	require.NoError(t, err)
+	q, err = readQuestion(bytes.NewReader(line))
+	require.NoError(t, err)
+	assert.Equal(t, "An administrator", q.Admin)
+	assert.Equal(t, "this computer", q.Host)
+
+	// The longest there can be is still within the bound.
+	line, err = encodeQuestion(Request{Admin: strings.Repeat("\U0001f600", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100)}, time.Hour)
+	require.NoError(t, err)
+	_, err = readQuestion(bytes.NewReader(line))
+	assert.NoError(t, err)
+
+	for _, s := range []string{
+		"", "{}", "{}\n", "null\n", `{"admin":"a","timeout_ms":1}`, `{"admin":"a","timeout_ms":0}` + "\n", `{"admin":"","timeout_ms":5}` + "\n",
+		`{"admin":"a","timeout_ms":5,"colour":"red"}` + "\n", `{"admin":"a","timeout_ms":5}{}` + "\n", `{"admin":"a","timeout_ms":5}` + "\n\n",
+		`{"admin":"` + strings.Repeat("a", maxQuestion) + `","timeout_ms":5}` + "\n",
+	} {
+		_, err := readQuestion(strings.NewReader(s))
+		assert.Error(t, err, "%.60q", s)
+	}
+}
+
+func FuzzReadQuestion(f *testing.F) {
+	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000}` + "\n")
+	f.Add("{}\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		q, err := readQuestion(strings.NewReader(s))
+		if err == nil {
+			assert.NotEmpty(t, q.Admin)
+			assert.Positive(t, q.Millis)
+		}
+	})
+}

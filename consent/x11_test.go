@@ -1,0 +1,476 @@
+package consent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+// A desk is a desktop with a question on it.
+type desk struct {
+	*testhost.Desktop
+	t      *testing.T
+	ctx    context.Context
+	win    testhost.Window
+	answer chan func() (Decision, error)
+}
+
+// request is a question for a desktop's user.
+func request(d *testhost.Desktop) Request {
+	return Request{
+		Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "1", Display: d.Display, Xauthority: d.Xauthority,
+		UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
+	}
+}
+
+// put puts a question to the user of a fresh desktop and returns when its window is
+// there. before, if any, is done to the desktop first.
+func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(*Request)) *desk {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (Decision, error), 1)}
+	if before != nil {
+		before(d)
+	}
+	r := request(d.Desktop)
+	r.Timeout = 60 * time.Second // never the reason, unless it is said
+	for _, c := range change {
+		c(&r)
+	}
+	go func() {
+		got, err := X11{}.Ask(context.Background(), r)
+		d.answer <- func() (Decision, error) { return got, err }
+	}()
+	var err error
+	d.win, err = d.FindWindow(ctx, "consent")
+	require.NoError(t, err)
+	return d
+}
+
+// ready waits until the focus can be seen on No: from then on input counts.
+func (d *desk) ready() *desk {
+	d.t.Helper()
+	// Left of the word, inside of the button: see the layout in internal/dialog.
+	x, y := d.deny()
+	eventually(d.t, func() bool {
+		img, err := d.Screenshot(d.ctx)
+		if err != nil {
+			return false
+		}
+		c := img.RGBAAt(x-30, y)
+		return c.B > 0x80 && c.R < 0x40
+	}, "the buttons never came alive")
+	return d
+}
+
+// deny and allow are the middles of the buttons.
+func (d *desk) deny() (x, y int) { return d.win.X + 346, d.win.Y + d.win.Height - 32 }
+
+func (d *desk) allow() (x, y int) { return d.win.X + 450, d.win.Y + d.win.Height - 32 }
+
+func (d *desk) click(at func() (x, y int)) {
+	d.t.Helper()
+	x, y := at()
+	require.NoError(d.t, d.Click(d.ctx, x, y))
+}
+
+func (d *desk) key(keys ...string) {
+	d.t.Helper()
+	require.NoError(d.t, d.Key(d.ctx, keys...))
+}
+
+func (d *desk) run(name string, args ...string) string {
+	d.t.Helper()
+	out, err := d.Run(d.ctx, name, args...)
+	require.NoError(d.t, err)
+	return string(out)
+}
+
+// result waits for the answer.
+func (d *desk) result() (Decision, error) {
+	d.t.Helper()
+	select {
+	case a := <-d.answer:
+		return a()
+	case <-d.ctx.Done():
+		require.FailNow(d.t, "no answer")
+		panic("unreachable")
+	}
+}
+
+// expect waits for an answer without an error, after which the window is gone.
+func (d *desk) expect(want Decision) {
+	d.t.Helper()
+	got, err := d.result()
+	require.NoError(d.t, err)
+	assert.Equal(d.t, want, got)
+	assert.NoError(d.t, d.WaitNoWindow(d.ctx, "consent"))
+}
+
+// unanswered says that there is no answer so far.
+func (d *desk) unanswered() {
+	d.t.Helper()
+	select {
+	case a := <-d.answer:
+		got, err := a()
+		require.Fail(d.t, fmt.Sprintf("answered: %v %v", got, err))
+	default:
+	}
+}
+
+// pid is the child's process id, as the window tells it.
+func (d *desk) pid() int {
+	d.t.Helper()
+	out := d.run("xprop", "-notype", "-id", strconv.Itoa(int(d.win.ID)), "_NET_WM_PID")
+	_, number, _ := strings.Cut(strings.TrimSpace(out), "= ")
+	pid, err := strconv.Atoi(number)
+	require.NoError(d.t, err, out)
+	return pid
+}
+
+var (
+	managed = testhost.Options{WindowManager: true}
+	bare    = testhost.Options{}
+)
+
+// both runs a test with and without a window manager.
+func both(t *testing.T, f func(t *testing.T, o testhost.Options)) {
+	t.Run("managed", func(t *testing.T) { f(t, managed) })
+	t.Run("bare", func(t *testing.T) { f(t, bare) })
+}
+
+func TestAnswers(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(d *desk)
+		want Decision
+	}{
+		"mouse on Yes":       {func(d *desk) { d.click(d.allow) }, Granted},
+		"mouse on No":        {func(d *desk) { d.click(d.deny) }, Denied},
+		"Tab, Enter":         {func(d *desk) { d.key("Tab", "Return") }, Granted},
+		"Right, Space":       {func(d *desk) { d.key("Right", "space") }, Granted},
+		"Tab, keypad":        {func(d *desk) { d.key("Tab", "KP_Enter") }, Granted},
+		"Enter":              {func(d *desk) { d.key("Return") }, Denied},
+		"Tab, Tab, Enter":    {func(d *desk) { d.key("Tab", "Tab", "Return") }, Denied},
+		"Right, Left, Space": {func(d *desk) { d.key("Right", "Left", "space") }, Denied},
+		"Tab, Esc":           {func(d *desk) { d.key("Tab", "Escape") }, Denied},
+		// A letter that granted would show in the first, one that refused in the second.
+		"letters, Esc":        {func(d *desk) { d.key("y", "Y", "j", "o", "ctrl+y", "Escape") }, Denied},
+		"letters, Tab, Enter": {func(d *desk) { d.key("n", "N", "q", "ctrl+c", "alt+n", "ctrl+Return", "Tab", "Return") }, Granted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, nil).ready()
+				c.do(d)
+				d.expect(c.want)
+			})
+		})
+	}
+}
+
+func TestMouseMustStayOnTheButton(t *testing.T) {
+	d := put(t, bare, nil).ready()
+	x, y := d.deny()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mousedown", "1")
+	x, y = d.allow()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mouseup", "1")
+	d.key("Escape") // comes after the mouse
+	d.expect(Denied)
+}
+
+// hostile makes another client do something to the window.
+func (d *desk) hostile(what string, args ...int) {
+	d.t.Helper()
+	all := []string{hostileArg, what, strconv.Itoa(int(d.win.ID))}
+	for _, n := range args {
+		all = append(all, strconv.Itoa(n))
+	}
+	d.run("/proc/self/exe", all...)
+}
+
+// send makes another client send the window a press and a release: keys or
+// mouse button 1, at a place on the screen.
+func (d *desk) send(press, release, detail int, at func() (x, y int)) {
+	d.t.Helper()
+	x, y := at()
+	d.hostile("send", press, release, detail, x-d.win.X, y-d.win.Y)
+}
+
+func TestInputOfAnotherClientIsIgnored(t *testing.T) {
+	const (
+		keyPress, keyRelease, buttonPress, buttonRelease = 2, 3, 4, 5
+		escape, tab, enter                               = 9, 23, 36 // keycodes of Xvfb's keyboard
+	)
+	t.Run("Yes", func(t *testing.T) {
+		both(t, func(t *testing.T, o testhost.Options) {
+			d := put(t, o, nil).ready()
+			d.send(keyPress, keyRelease, tab, d.allow)
+			d.send(keyPress, keyRelease, enter, d.allow)
+			d.send(buttonPress, buttonRelease, 1, d.allow)
+			d.key("Escape")
+			d.expect(Denied)
+		})
+	})
+	t.Run("No", func(t *testing.T) {
+		d := put(t, bare, nil).ready()
+		d.send(keyPress, keyRelease, escape, d.deny)
+		d.send(buttonPress, buttonRelease, 1, d.deny)
+		d.key("Tab", "Return")
+		d.expect(Granted)
+	})
+}
+
+func TestEarlyInputIsIgnored(t *testing.T) {
+	both(t, func(t *testing.T, o testhost.Options) {
+		for range 5 {
+			start := time.Now()
+			d := put(t, o, nil)
+			x, y := d.deny()
+			require.NoError(t, d.Click(d.ctx, x, y))
+			d.key("Escape", "Return")
+			if time.Since(start) >= 500*time.Millisecond { // some of it may have counted
+				_, _ = d.result()
+				continue
+			}
+			d.ready().key("Tab", "Return")
+			d.expect(Granted)
+			return
+		}
+		t.Error("this machine is too slow to press a key within half a second")
+	})
+}
+
+func TestAButtonThatWasDownIsIgnored(t *testing.T) {
+	d := put(t, bare, func(d *desk) {
+		d.run("xdotool", "mousemove", "512", "384", "mousedown", "1")
+	}).ready()
+	x, y := d.allow()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mouseup", "1")
+	d.unanswered()
+	d.click(d.allow)
+	d.expect(Granted)
+}
+
+func TestClosed(t *testing.T) {
+	t.Run("by the window manager", func(t *testing.T) {
+		d := put(t, managed, nil)
+		// What a taskbar's Close does: openbox sends WM_DELETE_WINDOW.
+		d.key("alt+F4")
+		d.expect(Closed)
+	})
+	t.Run("destroyed", func(t *testing.T) {
+		d := put(t, bare, nil)
+		d.hostile("destroy")
+		d.expect(Closed)
+	})
+	t.Run("connection killed", func(t *testing.T) {
+		d := put(t, managed, nil)
+		d.run("xkill", "-id", strconv.Itoa(int(d.win.ID)))
+		d.expect(Closed)
+	})
+}
+
+func TestSilence(t *testing.T) {
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil, func(r *Request) { r.Timeout = 2 * time.Second })
+		pid := d.pid()
+		d.expect(TimedOut)
+		requireGone(t, pid)
+	})
+}
+
+func TestGivenUpWhileShown(t *testing.T) {
+	host := testhost.Require(t, bare)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := X11{}.Ask(ctx, request(host))
+		done <- err
+	}()
+	_, err := host.FindWindow(t.Context(), "consent")
+	require.NoError(t, err)
+	cancel()
+	assert.ErrorIs(t, <-done, context.Canceled)
+	assert.NoError(t, host.WaitNoWindow(t.Context(), "consent"))
+}
+
+func TestServerGone(t *testing.T) {
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil)
+		pid := d.pid()
+		d.Kill()
+		got, err := d.result()
+		assert.ErrorIs(t, err, ErrGone)
+		assert.Equal(t, Denied, got)
+		requireGone(t, pid)
+	})
+}
+
+func TestChildKilled(t *testing.T) {
+	d := put(t, bare, nil)
+	pid := d.pid()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	got, err := d.result()
+	assert.ErrorContains(t, err, "without an answer (signal: killed)")
+	assert.Equal(t, Denied, got)
+	requireGone(t, pid)
+}
+
+// A child that is stopped can't even see that time is up.
+func TestChildFrozen(t *testing.T) {
+	d := put(t, bare, nil, func(r *Request) { r.Timeout = 2 * time.Second })
+	pid := d.pid()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	d.expect(TimedOut)
+	requireGone(t, pid)
+}
+
+func TestChildIsTheUsers(t *testing.T) {
+	d := put(t, bare, nil)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.pid()))
+	require.NoError(t, err)
+	uid := strconv.Itoa(int(d.Identity.UID))
+	assert.Contains(t, string(status), "\nUid:\t"+uid+"\t"+uid+"\t"+uid+"\t"+uid+"\n")
+	if os.Getuid() == 0 {
+		assert.NotEqual(t, "0", uid, "the test means little as root's child")
+	}
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", d.pid()))
+	require.NoError(t, err)
+	assert.Equal(t, "DISPLAY="+d.Display+"\x00XAUTHORITY="+d.Xauthority+"\x00", string(env))
+	d.ready().key("Escape")
+	d.expect(Denied)
+}
+
+func TestDisplayUnreachable(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
+	right := request(d)
+	wrong := filepath.Join(t.TempDir(), "cookie")
+	require.NoError(t, os.WriteFile(wrong, []byte("\xff\xff\x00\x00\x00\x00\x00\x12MIT-MAGIC-COOKIE-1\x00\x100123456789abcdef"), 0o644))
+	for name, change := range map[string]func(r *Request){
+		"no server":       func(r *Request) { r.Display = ":64321" },
+		"no display name": func(r *Request) { r.Display = "nonsense" },
+		"another host's":  func(r *Request) { r.Display = "host:1" },
+		"wrong cookie":    func(r *Request) { r.Xauthority = wrong },
+		"no such file":    func(r *Request) { r.Xauthority = "/nonexistent/Xauthority" },
+		"no cookie":       func(r *Request) { r.Xauthority = "" },
+	} {
+		r := right
+		change(&r)
+		got, err := X11{}.Ask(t.Context(), r)
+		assert.ErrorIs(t, err, ErrDisplay, name)
+		assert.Equal(t, Denied, got, name)
+	}
+}
+
+func TestTwoAtOnce(t *testing.T) {
+	a, b := put(t, managed, nil), put(t, bare, nil)
+	a.ready().click(a.allow)
+	a.expect(Granted)
+	b.unanswered()
+	b.ready().click(b.deny)
+	b.expect(Denied)
+}
+
+func TestWindowProperties(t *testing.T) {
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil, func(r *Request) { r.Admin = "CORP\\Zoë\u202e 张伟" })
+		props := d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)))
+		for _, want := range []string{
+			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
+			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_SKIP_TASKBAR", "WM_DELETE_WINDOW, _NET_WM_PING",
+			fmt.Sprintf("program specified minimum size: %d by %d", d.win.Width, d.win.Height),
+			fmt.Sprintf("program specified maximum size: %d by %d", d.win.Width, d.win.Height),
+			"The urgency hint bit is set", "WM_CLIENT_MACHINE(STRING)", "_NET_WM_DESKTOP(CARDINAL) = 4294967295",
+		} {
+			assert.Contains(t, props, want)
+		}
+		d.hostile("ping")
+		x, y := d.win.Center()
+		assert.InDelta(t, 512, x, 1)
+		assert.InDelta(t, 384, y, 1)
+		d.ready().key("Escape")
+		d.expect(Denied)
+	})
+}
+
+// The window comes to the monitor that the pointer is on.
+func TestMonitorOfThePointer(t *testing.T) {
+	d := put(t, bare, func(d *desk) {
+		d.run("xrandr", "--setmonitor", "left", "400/100x768/200+0+0", "screen")
+		d.run("xrandr", "--setmonitor", "right", "624/150x768/200+400+0", "none")
+		require.NoError(t, d.Move(d.ctx, 900, 700))
+	})
+	x, y := d.win.Center()
+	assert.InDelta(t, 400+312, x, 1)
+	assert.InDelta(t, 384, y, 1)
+	d.ready().key("Escape")
+	d.expect(Denied)
+}
+
+func TestScaledByDPI(t *testing.T) {
+	d := put(t, testhost.Options{Width: 1600, Height: 1200}, func(d *desk) {
+		d.run("sh", "-c", "echo 'Xft.dpi: 192' | xrdb -merge")
+	})
+	assert.Equal(t, 1040, d.win.Width)
+	eventually(t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, "no answer, although Esc was pressed until it had to count")
+	d.expect(Denied)
+}
+
+func TestDepths(t *testing.T) {
+	for _, depth := range []int{15, 16, 24, 30} {
+		t.Run(strconv.Itoa(depth), func(t *testing.T) {
+			d := put(t, testhost.Options{Width: 640, Height: 480, Depth: depth}, nil)
+			img, err := d.Screenshot(d.ctx)
+			require.NoError(t, err)
+			c := img.RGBAAt(d.win.X+5, d.win.Y+5)
+			assert.Equal(t, []uint8{0xff, 0xff, 0xff}, []uint8{c.R, c.G, c.B}, "the paper is white")
+			d.ready() // the focus is blue
+			d.click(d.allow)
+			d.expect(Granted)
+		})
+	}
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Depth: 8})
+	_, err := X11{}.Ask(t.Context(), request(d))
+	assert.ErrorContains(t, err, "colours can't be used")
+}
+
+// Without a window manager a window that is laid over the question is not the
+// last word.
+func TestRaisedWhenCovered(t *testing.T) {
+	d := put(t, bare, nil).ready()
+	_, err := d.Spawn("/proc/self/exe", hostileArg, "cover")
+	require.NoError(t, err)
+	_, err = d.FindWindow(d.ctx, "cover")
+	require.NoError(t, err)
+	d.ready() // it can be seen again
+	d.click(d.allow)
+	d.expect(Granted)
+}
+
+// The keyboard goes back to who had it.
+func TestFocusReturns(t *testing.T) {
+	var before string
+	d := put(t, bare, func(d *desk) {
+		_, err := d.Spawn("xmessage", "-geometry", "200x100+0+0", "hello")
+		require.NoError(t, err)
+		w, err := d.FindWindow(d.ctx, "xmessage")
+		require.NoError(t, err)
+		before = strconv.Itoa(int(w.ID))
+		d.run("xdotool", "windowfocus", before)
+	}).ready()
+	assert.Equal(t, strconv.Itoa(int(d.win.ID)), strings.TrimSpace(d.run("xdotool", "getwindowfocus", "-f")))
+	d.key("Escape")
+	d.expect(Denied)
+	assert.Equal(t, before, strings.TrimSpace(d.run("xdotool", "getwindowfocus", "-f")))
+}
