@@ -51,10 +51,16 @@ func arrange(certs []*x509.Certificate, key crypto.Signer, now time.Time) *chain
 		ch.certs = append(ch.certs, next)
 		c = next
 	}
-	// An authority that was certified twice may be there with its root as well.
-	ch.rest = slices.DeleteFunc(todo, func(c *x509.Certificate) bool {
-		return isSelfSigned(c) && slices.ContainsFunc(ch.certs, func(d *x509.Certificate) bool { return isIssuer(c, d) || samePublicKey(c, d) })
-	})
+	// An authority may be there as a root and, for browsers that don't know it,
+	// with a certificate by another one as well.
+	for _, c := range todo {
+		if isSelfSigned(c) && slices.ContainsFunc(ch.certs, func(d *x509.Certificate) bool { return samePublicKey(c, d) }) {
+			ch.root = c
+			take(c)
+			break
+		}
+	}
+	ch.rest = todo
 	return ch
 }
 
@@ -118,20 +124,26 @@ func samePublicKey(a, b *x509.Certificate) bool {
 	return bytes.Equal(a.RawSubjectPublicKeyInfo, b.RawSubjectPublicKeyInfo)
 }
 
-// isTrusted reports whether this machine's authorities vouch for c, whatever
-// its time and use are.
-func isTrusted(c *x509.Certificate) bool {
+// isTrusted reports whether this machine's authorities vouch for a certificate
+// of the chain, whatever its time and use are. Weak signatures, which are a
+// finding of their own, are passed over.
+func (ch *chain) isTrusted() bool {
 	roots, err := x509.SystemCertPool()
 	if err != nil {
 		return false
 	}
-	_, err = c.Verify(x509.VerifyOptions{
-		Roots:       roots,
-		CurrentTime: c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2),
-		KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	return slices.ContainsFunc(ch.certs, func(c *x509.Certificate) bool {
+		if isWeak(c.SignatureAlgorithm) && !isSelfSigned(c) {
+			return true
+		}
+		_, err := c.Verify(x509.VerifyOptions{
+			Roots:       roots,
+			CurrentTime: c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2),
+			KeyUsages:   []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+		})
+		var unknown x509.UnknownAuthorityError
+		return !errors.As(err, &unknown)
 	})
-	var unknown x509.UnknownAuthorityError
-	return !errors.As(err, &unknown)
 }
 
 // mayIssue reports whether c is an authority's certificate (RFC 5280 sections
@@ -159,13 +171,12 @@ func (f *found) checkChain(ch *chain) []Finding {
 			findings = append(findings, Finding{
 				Severity: Warning, Code: NotAuthority,
 				Sentence: fmt.Sprintf("the certificate of %s in %s has issued another, but isn't marked as an authority's", nameOf(c), f.cert),
-				Remedy:   "browsers will refuse it: have it issued again with the basic constraint CA",
+				Remedy:   "browsers will refuse it: have it issued again with the basic constraint CA and the key usage keyCertSign",
 			})
 		}
 	}
 	top := ch.certs[len(ch.certs)-1]
-	// Nothing vouches for a weak signature, which is a finding of its own.
-	if ch.root != nil || isTrusted(top) || isWeak(top.SignatureAlgorithm) && !isSelfSigned(top) {
+	if ch.root != nil || ch.isTrusted() {
 		return findings
 	}
 	if isSelfSigned(top) {

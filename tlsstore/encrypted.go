@@ -29,8 +29,6 @@ func (f *found) decrypt(file *file, der []byte, in string) (crypto.Signer, error
 	case path == "":
 		return nil, f.needsPassphrase(file, "the private key",
 			"decrypt it with: "+f.convert(file, keyPrefix, "openssl pkey "+in+" %s -out %s"))
-	case len(passphrase) == 0: // pkcs8 would take the key for an open one
-		return nil, badPassphrase(file, "the private key", path, nil)
 	}
 	key, err := pkcs8.ParsePKCS8PrivateKey(der, passphrase)
 	if err != nil {

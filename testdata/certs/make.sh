@@ -136,6 +136,8 @@ sealed encrypted-without-passphrase; rm "$dir/shadowingpassphrase"
 sealed encrypted-wrong-passphrase; secret Secret
 sealed encrypted-empty-passphrase; secret ''
 sealed encrypted-open-passphrase; chmod 644 "$dir/shadowingpassphrase"
+new encrypted-beside-open-key; put shadowingkey.pem key
+openssl pkcs8 -topk8 -in key -passout pass:secret | cat - good >"$dir/shadowingcert.pem"
 new encrypted-old-pem; put shadowingcert.pem goodrsa; secret secret
 openssl rsa -traditional -aes256 -passout pass:secret -in rsakey -out "$dir/shadowingkey.pem" 2>/dev/null
 
