@@ -210,12 +210,20 @@ func (c *conn) writeFailed(err error) {
 		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no ping answered for %v", c.pongTimeout), err: errNoPong})
 		return
 	}
+	if !c.endsSoon() {
+		c.finish(c.lost(err))
+	}
+}
+
+// endsSoon waits a moment for somebody else to decide the end.
+func (c *conn) endsSoon() bool {
 	t := time.NewTimer(closeTimeout / 2)
 	defer t.Stop()
 	select {
 	case <-c.ending:
+		return true
 	case <-t.C:
-		c.finish(c.lost(err))
+		return false
 	}
 }
 
@@ -224,8 +232,8 @@ func (c *conn) writeFailed(err error) {
 func (c *conn) goodbye() {
 	e := c.ended()
 	polite := e.code != StatusAbnormalClosure && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
-	if polite && !e.byViewer {
-		<-c.received // until the viewer's close frame, or the last deadline
+	if polite {
+		<-c.received // the viewer's close frame, or the last deadline
 		if errors.Is(e.err, errMalformed) {
 			c.wire.linger(c.wire.last)
 		}

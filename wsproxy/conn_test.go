@@ -102,6 +102,26 @@ func TestWriteDeadlineInMidFrame(t *testing.T) {
 	assert.True(t, bytes.Equal(sent, got))
 }
 
+func TestCloseEndsABlockedWrite(t *testing.T) {
+	h, viewers := lend()
+	r := newRig(t, h, narrow)
+	c := r.dialRaw()
+	viewer := receive(t, viewers)
+	end := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(viewer, zeros{})
+		end <- err
+	}()
+	_, err := c.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, viewer.Conn.Close()) // the relay hasn't returned
+	assert.ErrorIs(t, receive(t, end), net.ErrClosed)
+	assert.ErrorIs(t, viewer.Conn.Close(), net.ErrClosed)
+	viewer.Close()
+	c.wantClose(1000, "") // behind whole frames
+	r.record()
+}
+
 func TestReadDeadlineExpiresAndIsMoved(t *testing.T) {
 	h, viewers := lend()
 	c := newRig(t, h).dialRaw()
@@ -230,6 +250,7 @@ func TestBytesArriveUnchangedBothWays(t *testing.T) {
 }
 
 func TestManySessionsAtOnce(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}})
 	const sessions = 20
 	done := make(chan error, sessions)

@@ -100,7 +100,33 @@ func TestViewerLeavesWithBytesUnderWay(t *testing.T) {
 	}
 }
 
+// A target that talks to a viewer that has left still gets what that had sent,
+// even what waits in a socket's buffer: closing with unread input discards it.
+func TestViewerLeavesATargetThatTalks(t *testing.T) {
+	dial, targets := dialTo(t)
+	r := newRig(t, &wsproxy.Handler{Dial: dial})
+	c := r.dialRaw()
+	target := receive(t, targets)
+	const total = 400_000
+	go func() {
+		_, _ = c.Write(make([]byte, total))
+		_, _ = c.writeFrame(fin|opClose, nil)
+	}()
+	code, _ := c.untilClose()
+	assert.Equal(t, wsproxy.StatusNoStatus, code)
+	for range 20 {
+		_, err := target.Write([]byte("still there?"))
+		require.NoError(t, err)
+	}
+	n, err := io.Copy(io.Discard, target)
+	require.NoError(t, err)
+	assert.EqualValues(t, total, n)
+	target.Close()
+	r.record()
+}
+
 func TestViewerLeavesATargetThatHangs(t *testing.T) {
+	t.Parallel()
 	dial, targets := dialTo(t)
 	r := newRig(t, &wsproxy.Handler{Dial: dial})
 	c := r.dialRaw()

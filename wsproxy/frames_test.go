@@ -161,6 +161,18 @@ func TestForbiddenFrames(t *testing.T) {
 	}
 }
 
+// The close frame is not lost by what the viewer goes on sending.
+func TestMalformedWithMoreBehind(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}})
+	c := r.dialRaw()
+	c.write([]byte{fin | opBinary, 5})
+	c.write(make([]byte, 4<<20))
+	code, _ := c.untilClose()
+	assert.Equal(t, wsproxy.StatusProtocolError, code)
+	c.conn.Close()
+	assert.Equal(t, wsproxy.StatusProtocolError, r.record().Code)
+}
+
 func TestLargestMessage(t *testing.T) {
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}})
 	c := r.dialRaw()

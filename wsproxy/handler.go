@@ -159,11 +159,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("no WebSocket handshake")
 		return
 	}
-	defer whenDone(r.Context(), func() {
-		if cause := context.Cause(r.Context()); endsSession(cause) {
-			cancel(cause)
-		}
-	})()
+	defer whenDone(r.Context(), func() { s.requestEnds(context.Cause(r.Context())) })()
 	s.run(ctx, present)
 }
 

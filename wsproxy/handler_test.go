@@ -327,6 +327,7 @@ func TestShutdownGivesUp(t *testing.T) {
 type key struct{}
 
 func TestContextOfTheRequest(t *testing.T) {
+	t.Parallel()
 	base, cancel := context.WithCancelCause(context.WithValue(context.Background(), key{}, "base"))
 	defer cancel(nil)
 	seen := make(chan any, 1)

@@ -41,6 +41,7 @@ func TestViewerThatNeverPongs(t *testing.T) {
 
 // The second ping is sent only if the first counts as answered.
 func TestSignsOfLife(t *testing.T) {
+	t.Parallel()
 	pings := func(t *testing.T, c *raw, answer func()) {
 		for range 5 {
 			first, _ := c.next()
@@ -115,6 +116,7 @@ func (f *flood) Run(_ context.Context, viewer, _ net.Conn) error {
 }
 
 func TestStalledViewer(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*httptest.Server){
 		"ws":  narrow,
 		"wss": func(s *httptest.Server) { s.TLS = noTickets(); narrow(s) },
@@ -139,6 +141,7 @@ func TestStalledViewer(t *testing.T) {
 }
 
 func TestSlowViewerIsNotStalled(t *testing.T) {
+	t.Parallel()
 	f := newFlood()
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: 500 * time.Millisecond}, narrow)
 	r.readBuffer = 8 << 10
@@ -226,6 +229,7 @@ func superseding() (change func(*httptest.Server), end func()) {
 }
 
 func TestEndWhileTheViewerReadsNothing(t *testing.T) {
+	t.Parallel()
 	f := newFlood()
 	change, end := superseding()
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: patience}, change)
@@ -266,6 +270,7 @@ func TestEndWhileTheTargetIsSilent(t *testing.T) {
 }
 
 func TestEndWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
 	change, end := superseding()
 	running := make(chan struct{})
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: relayFunc(func(ctx context.Context, _, _ net.Conn) error {
@@ -283,6 +288,7 @@ func TestEndWithoutAnAnswer(t *testing.T) {
 }
 
 func TestRelayThatReadsNothingLearnsOfTheEnd(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: relayFunc(func(ctx context.Context, viewer, _ net.Conn) error {
 		<-ctx.Done()
 		return errPlain

@@ -167,8 +167,9 @@ type raw struct {
 	r    *bufio.Reader
 	resp *http.Response
 
-	wmu  sync.Mutex
-	rest []byte // of the frame that is being read
+	wmu     sync.Mutex
+	goodbye bool   // a close frame was sent; nothing may follow
+	rest    []byte // of the frame that is being read
 }
 
 // dialRaw opens a session with these additional header lines.
@@ -371,6 +372,10 @@ func (c *raw) Write(p []byte) (int, error) { return c.writeFrame(fin|opBinary, p
 func (c *raw) writeFrame(first byte, p []byte) (int, error) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if c.goodbye {
+		return len(p), nil
+	}
+	c.goodbye = first == fin|opClose
 	if _, err := c.conn.Write(frame(first, p)); err != nil {
 		return 0, err
 	}

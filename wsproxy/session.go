@@ -54,6 +54,20 @@ func (s *session) viewerEnds(e ending) {
 	}
 }
 
+// requestEnds ends the session if the end of the request's context is meant
+// for it. A viewer that was lost just before its connection was hijacked has
+// that effect too, and is for receive to find.
+func (s *session) requestEnds(cause error) {
+	var closing *CloseError
+	switch {
+	case errors.As(cause, &closing):
+		s.cancel(cause)
+	case errors.Is(cause, context.DeadlineExceeded): // a limit for requests
+	case !s.viewer.endsSoon():
+		s.cancel(cause)
+	}
+}
+
 // run serves the upgraded viewer. All of the session has ended when it returns.
 func (s *session) run(ctx, present context.Context) {
 	defer s.close()
@@ -187,13 +201,6 @@ func endingOf(cause error) ending {
 		e.err = nil // somebody's will
 	}
 	return e
-}
-
-// endsSession reports whether a session ends when its request's context has
-// ended for that cause.
-func endsSession(cause error) bool {
-	var closing *CloseError
-	return errors.As(cause, &closing) || !errors.Is(cause, context.DeadlineExceeded)
 }
 
 // whenDone calls f in its own goroutine when ctx ends. The returned function
