@@ -8,14 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
-	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/program"
 	"vda.internal/shadow/internal/xsession"
 )
 
@@ -38,12 +35,7 @@ type ExecSessions struct {
 	interval time.Duration // of WaitEnd, in tests; 0: endInterval
 }
 
-const (
-	execTimeout  = 5 * time.Second
-	maxExecOut   = 1 << 20 // bytes of output
-	maxExecErr   = 1 << 10 // bytes of complaints that are repeated
-	maxSessionID = 256     // bytes of an id
-)
+const maxSessionID = 256 // bytes of an id
 
 // Session finds one session. If its user isn't an account of this host, or is
 // root, the error is a *Refusal with NoUser.
@@ -115,60 +107,15 @@ func (e *ExecSessions) read(ctx context.Context) ([]execLine, error) {
 		return nil, errors.New("shadow: ExecSessions.Command doesn't begin with an absolute path")
 	}
 	name := e.Command[0]
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(e.Timeout, execTimeout))
-	defer cancel()
-	stdout, stderr := &head{max: maxExecOut}, &head{max: maxExecErr, dropRest: true}
-	cmd := exec.Command(name, e.Command[1:]...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	cmd.WaitDelay = time.Second // for output that something it left behind holds open
-	self, err := self()
+	out, err := program.Output(ctx, program.Command{Path: name, Args: e.Command[1:], Timeout: e.Timeout})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("shadow: sessions: %w", err)
 	}
-	p, err := child.Start(cmd, self)
-	if err != nil {
-		return nil, fmt.Errorf("shadow: session program: %w", err)
-	}
-	select {
-	case <-p.Done():
-	case <-ctx.Done():
-		p.Stop(0, time.Second)
-		return nil, fmt.Errorf("shadow: session program %s was stopped: %w", name, context.Cause(ctx))
-	}
-	switch err := p.Err(); {
-	case stdout.over:
-		return nil, fmt.Errorf("shadow: session program %s printed more than %d bytes", name, maxExecOut)
-	case err != nil:
-		return nil, fmt.Errorf("shadow: session program %s: %w%s", name, err, complaint(stderr.buf.Bytes()))
-	}
-	lines, err := parseExec(stdout.buf.Bytes())
+	lines, err := parseExec(out)
 	if err != nil {
 		return nil, fmt.Errorf("shadow: session program %s: %w", name, err)
 	}
 	return lines, nil
-}
-
-// self is who this process runs as.
-func self() (child.Identity, error) {
-	id := child.Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
-	groups, err := os.Getgroups()
-	if err != nil {
-		return id, fmt.Errorf("shadow: own groups: %w", err)
-	}
-	for _, g := range groups {
-		id.Groups = append(id.Groups, uint32(g))
-	}
-	return id, nil
-}
-
-// complaint is what a program had to say, as a part of an error.
-func complaint(stderr []byte) string {
-	s := strings.TrimSpace(strings.ToValidUTF8(string(stderr), "?"))
-	if s == "" {
-		return ""
-	}
-	return fmt.Sprintf(": %q", s)
 }
 
 // An execLine is one line of the program's output.
@@ -242,25 +189,4 @@ func parseExecLine(text []byte) (execLine, error) {
 		return l, fmt.Errorf(`"xauthority" is %q, not an absolute path`, l.Xauthority)
 	}
 	return l, nil
-}
-
-// head keeps the beginning of what is written to it. What doesn't fit is
-// dropped or, if that would be half an answer, an error to the writer.
-type head struct {
-	buf      bytes.Buffer
-	max      int
-	dropRest bool
-	over     bool
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	room := min(h.max-h.buf.Len(), len(p))
-	h.buf.Write(p[:room])
-	if room < len(p) {
-		h.over = true
-		if !h.dropRest {
-			return room, io.ErrShortWrite
-		}
-	}
-	return len(p), nil
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// program is a resolver whose program is this shell script.
-func program(script string) *ExecSessions {
+// shell is a resolver whose program is this shell script.
+func shell(script string) *ExecSessions {
 	return &ExecSessions{Command: []string{"/bin/sh", "-c", script, "sessions"}}
 }
 
 func TestExecSessions(t *testing.T) {
-	sessions := program(`
+	sessions := shell(`
 		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie"}'
 		echo
 		echo '{"id": "43", "user": "no-such-account", "display": ":2"}'
@@ -65,9 +65,9 @@ func TestExecSessionsErrors(t *testing.T) {
 		{"too much", `exec head -c 2000000 /dev/zero`, "printed more than 1048576 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := program(test.script).Sessions(t.Context())
+			_, err := shell(test.script).Sessions(t.Context())
 			require.ErrorContains(t, err, test.want)
-			_, err = program(test.script).Session(t.Context(), "1")
+			_, err = shell(test.script).Session(t.Context(), "1")
 			require.ErrorContains(t, err, test.want, "one session isn't had from half an answer")
 		})
 	}
@@ -84,7 +84,7 @@ func TestExecSessionsErrors(t *testing.T) {
 // A program that hangs, and what it started, is ended.
 func TestExecSessionsTimeout(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
-	sessions := program(`echo $$ > "` + pids + `"; sleep 600 & echo $! >> "` + pids + `"; wait`)
+	sessions := shell(`echo $$ > "` + pids + `"; sleep 600 & echo $! >> "` + pids + `"; wait`)
 	sessions.Timeout = 300 * time.Millisecond
 	_, err := sessions.Sessions(t.Context())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -111,7 +111,7 @@ func ended(pid int) bool {
 
 func TestExecSessionsEnvironment(t *testing.T) {
 	t.Setenv("DISPLAY", ":99")
-	_, err := program(`[ -z "$DISPLAY" ] && [ "$PWD" = / ] || exit 9; echo '{"id": "1"}'`).Session(t.Context(), "1")
+	_, err := shell(`[ -z "$DISPLAY" ] && [ "$PWD" = / ] || exit 9; echo '{"id": "1"}'`).Session(t.Context(), "1")
 	require.NoError(t, err)
 }
 
@@ -124,7 +124,7 @@ func TestExecSessionsWaitEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			write(`{"id": "42"}`)
-			sessions := program(`cat "` + file + `"`)
+			sessions := shell(`cat "` + file + `"`)
 			sessions.interval = 10 * time.Millisecond
 			done := make(chan error, 1)
 			go func() { done <- sessions.WaitEnd(t.Context(), "42") }()
@@ -138,7 +138,7 @@ func TestExecSessionsWaitEnd(t *testing.T) {
 		})
 	}
 	t.Run("an error is no end", func(t *testing.T) {
-		require.ErrorContains(t, program(`exit 3`).WaitEnd(t.Context(), "42"), "exit status 3")
+		require.ErrorContains(t, shell(`exit 3`).WaitEnd(t.Context(), "42"), "exit status 3")
 	})
 }
 
