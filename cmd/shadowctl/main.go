@@ -1,5 +1,5 @@
 // Shadowctl is the administrator's command line for shadowd. See
-// "shadowctl --help".
+// "shadowctl --help". Under the name ctxreg it is "shadowctl ctxreg".
 package main
 
 import (
@@ -11,7 +11,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 
@@ -26,6 +27,7 @@ const (
 
 // An app is one run of shadowctl.
 type app struct {
+	name    string // as which messages come
 	client  control.Client
 	json    bool
 	started bool // the command line was right
@@ -33,10 +35,15 @@ type app struct {
 	stderr  io.Writer
 }
 
-// run is shadowctl. It returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr}
+// run is shadowctl under the name that it was started with, which may be
+// ctxreg. It returns the exit status.
+func run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+	a := &app{name: "shadowctl", stdout: stdout, stderr: stderr}
 	cmd := a.command()
+	if filepath.Base(name) == ctxregName {
+		a.name = ctxregName
+		args = append([]string{ctxregName}, args...)
+	}
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -45,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitDone
 	}
 	if !a.started {
-		fmt.Fprintf(stderr, "shadowctl: %v\nTry 'shadowctl --help'.\n", err)
+		fmt.Fprintf(stderr, "%s: %v\nTry '%[1]s --help'.\n", a.name, err)
 		return exitUsage
 	}
 	return a.explain(ctx, err)
@@ -54,7 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // explain says what went wrong, and returns the exit status for it.
 func (a *app) explain(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
-		fmt.Fprintln(a.stderr, "shadowctl: interrupted")
+		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.name)
 		return exitFailed
 	}
 	if reason, detail, ok := refusal(err); ok {
@@ -67,11 +74,24 @@ func (a *app) explain(ctx context.Context, err error) int {
 		fmt.Fprintf(a.stderr, "shadowctl: %s\n", clean(err.Error()))
 		return exitRefused
 	}
-	fmt.Fprintf(a.stderr, "shadowctl: %s\n", clean(strings.TrimPrefix(err.Error(), "control: ")))
+	fmt.Fprintf(a.stderr, "%s: %s\n", a.name, withoutPackage(err))
 	if errors.Is(err, control.ErrUnreachable) {
 		return exitUnreachable
 	}
 	return exitFailed
+}
+
+// withoutPackage is an error's words, without the package that they begin with.
+func withoutPackage(err error) string {
+	s := err.Error()
+	for _, name := range []string{"control: ", "config: ", "ctxreg: "} {
+		s = strings.TrimPrefix(s, name)
+	}
+	lines := strings.Split(s, "\n") // a broken file has an error a line
+	for i := range lines {
+		lines[i] = clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // refusal takes the reason out of an error that has one.
@@ -122,7 +142,8 @@ a refusal.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.client.Socket, "socket", control.DefaultSocket, "the daemon's control `socket`")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand())
+	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(),
+		a.ctxregCommand())
 	root.Long += `
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused (the reason is on

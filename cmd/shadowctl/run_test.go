@@ -109,7 +109,7 @@ type result struct {
 
 func shadowctl(ctx context.Context, args ...string) result {
 	var stdout, stderr bytes.Buffer
-	status := run(ctx, args, &stdout, &stderr)
+	status := run(ctx, "shadowctl", args, &stdout, &stderr)
 	return result{status, stdout.String(), stderr.String()}
 }
 
@@ -222,7 +222,7 @@ func TestInterruptWhileWaiting(t *testing.T) {
 	done := make(chan int, 1)
 	go func() {
 		var stdout bytes.Buffer
-		done <- run(ctx, []string{"--socket", socket, "shadow", "42", "--admin", "a", "--wait-viewer"}, &stdout, stderr)
+		done <- run(ctx, "shadowctl", []string{"--socket", socket, "shadow", "42", "--admin", "a", "--wait-viewer"}, &stdout, stderr)
 	}()
 	receive(t, stderr.seen)
 	interrupt()
@@ -325,7 +325,9 @@ func TestEvents(t *testing.T) {
 			stdout := &watched{want: "viewer_left", seen: make(chan struct{})}
 			var stderr bytes.Buffer
 			done := make(chan int, 1)
-			go func() { done <- run(ctx, append(test.args, "--socket", socket, "events"), stdout, &stderr) }()
+			go func() {
+				done <- run(ctx, "shadowctl", append(test.args, "--socket", socket, "events"), stdout, &stderr)
+			}()
 			// The metrics read the events, too.
 			require.Eventually(t, func() bool {
 				e.mu.Lock()

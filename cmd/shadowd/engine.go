@@ -24,7 +24,7 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 		Prompter:       prompter(cfg, logger),
 		Source:         source,
 		Ports:          &portpool.Pool{Host: cfg.Ports.Listen, First: cfg.Ports.First, Last: cfg.Ports.Last},
-		Certificates:   &tlsstore.Store{Dir: cfg.TLS.Dir},
+		Certificates:   certificates(cfg, logger),
 		Settings:       config.SettingsFrom(path),
 		Host:           cfg.Viewer.Host,
 		PromptTimeout:  cfg.Consent.Timeout,
@@ -34,6 +34,19 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 		Logger:         logger,
 		Audit:          audit,
 	})
+}
+
+// certificates is the store. A changed pair that can't be used is told once;
+// the one in use stays for viewers who were granted it, and new requests are
+// refused.
+func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
+	return &tlsstore.Store{Dir: cfg.TLS.Dir, Strict: cfg.TLS.Strict, OnReload: func(pair *tlsstore.Pair, err error) {
+		if err != nil {
+			logger.Error().Err(err).Msg("the changed certificate can't be used; the one before stays in use")
+			return
+		}
+		logger.Info().Str("certificate", pair.CertFile).Msg("the changed certificate is in use")
+	}}
 }
 
 func sessions(cfg *config.Config) shadow.Resolver {

@@ -17,7 +17,6 @@ import (
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/control"
-	"vda.internal/shadow/tlsstore"
 )
 
 // The exit statuses of shadowd.
@@ -152,7 +151,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Write
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- control.Serve(serving, ln, handler) }()
-	announce(logger, cfg)
+	announce(ctx, logger, cfg, path)
 
 	select {
 	case <-ctx.Done():
@@ -170,12 +169,19 @@ func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Write
 }
 
 // announce says that shadowd is ready, and what an operator should know.
-func announce(logger zerolog.Logger, cfg *config.Config) {
+func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, path string) {
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	if cfg.ShadowingUseSSL {
+	settings, err := config.SettingsFrom(path)(ctx)
+	switch {
+	case err != nil:
+		logger.Error().Err(err).Msg("the settings can't be read, and until this is mended every request is refused with disabled")
+	case settings.ShadowingUseSSL:
 		announceCertificate(logger, cfg)
-	} else {
+	default:
 		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
+	}
+	if err == nil && !settings.EnableSessionShadowing {
+		logger.Warn().Msg("EnableSessionShadowing is 0: every request is refused with disabled")
 	}
 	if _, err := netip.ParseAddr(cfg.Viewer.Host); err == nil {
 		logger.Warn().Str("host", cfg.Viewer.Host).Msg("viewer.host is an address: administrators are meant to be given a name, and few certificates name an address")
@@ -189,7 +195,7 @@ func announce(logger zerolog.Logger, cfg *config.Config) {
 
 // announceCertificate says at the start what a request for wss would meet.
 func announceCertificate(logger zerolog.Logger, cfg *config.Config) {
-	store := tlsstore.Store{Dir: cfg.TLS.Dir}
+	store := certificates(cfg, logger)
 	pair, err := store.Load(cfg.Viewer.Host)
 	if err != nil {
 		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/ctxreg"
 )
 
 // DefaultPath is the file that counts unless another one is named.
@@ -35,7 +36,8 @@ const maxFile = 64 << 10
 type Config struct {
 	EnableSessionShadowing bool
 	ShadowingUseSSL        bool
-	Settings               string // "file"
+	Settings               string // "file" or "ctxreg"
+	Ctxreg                 string // path of the VDA's program; "": ctxreg.DefaultPath
 
 	Ports    Ports
 	Viewer   Viewer
@@ -78,7 +80,8 @@ type Source struct {
 
 // TLS is where the certificate is.
 type TLS struct {
-	Dir string
+	Dir    string
+	Strict bool // as of tlsstore.Store
 }
 
 // Sessions is how sessions are found.
@@ -135,17 +138,28 @@ func Load(path string) (*Config, error) {
 	return parse(name, data)
 }
 
-// SettingsFrom returns a function that reads the VDA's two values from the
-// file at path, as [Load] does, each time it is called: for
-// shadow.Config.Settings. It is as strict about the rest of the file as Load,
-// so that a broken file refuses requests rather than counting in part.
+// SettingsFrom returns a function that reads the VDA's two values each time it
+// is called: for shadow.Config.Settings. They come from the file at path or, if
+// that says so, from the VDA's own program. It is as strict about the rest of
+// the file as Load, so that a broken file refuses requests rather than counting
+// in part.
 func SettingsFrom(path string) func(context.Context) (shadow.Settings, error) {
-	return func(context.Context) (shadow.Settings, error) {
+	return func(ctx context.Context) (shadow.Settings, error) {
 		c, err := Load(path)
 		if err != nil {
 			return shadow.Settings{}, err
 		}
-		return shadow.Settings{EnableSessionShadowing: c.EnableSessionShadowing, ShadowingUseSSL: c.ShadowingUseSSL}, nil
+		if c.Settings != "ctxreg" {
+			return shadow.Settings{EnableSessionShadowing: c.EnableSessionShadowing, ShadowingUseSSL: c.ShadowingUseSSL}, nil
+		}
+		values, err := ctxreg.Program{Path: c.Ctxreg}.Read(ctx)
+		if err != nil {
+			return shadow.Settings{}, err
+		}
+		return shadow.Settings{
+			EnableSessionShadowing: values[ctxreg.EnableSessionShadowing] == 1,
+			ShadowingUseSSL:        values[ctxreg.ShadowingUseSSL] == 1,
+		}, nil
 	}
 }
 

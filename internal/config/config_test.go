@@ -25,7 +25,8 @@ func write(t testing.TB, content string) string {
 const everything = `
 EnableSessionShadowing = 0x00000000
 ShadowingUseSSL = 0x00000001
-settings = "file"
+settings = "ctxreg"
+ctxreg = "/opt/ctxreg"
 
 [ports]
 listen = "::1"
@@ -50,6 +51,7 @@ dial = "unix:/run/vnc.sock"
 
 [tls]
 dir = "/etc/ssl/shadow"
+strict = true
 
 [sessions]
 resolver = "static"
@@ -82,7 +84,8 @@ func TestLoadEveryKey(t *testing.T) {
 	assert.Equal(t, &Config{
 		EnableSessionShadowing: false,
 		ShadowingUseSSL:        true,
-		Settings:               "file",
+		Settings:               "ctxreg",
+		Ctxreg:                 "/opt/ctxreg",
 		Ports:                  Ports{Listen: "::1", First: 7001, Last: 7001},
 		Viewer: Viewer{
 			Host: "vda1.corp.example", Token: "optional", ConnectTimeout: 90 * time.Second,
@@ -90,7 +93,7 @@ func TestLoadEveryKey(t *testing.T) {
 		},
 		Consent: Consent{Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}},
 		Source:  Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
-		TLS:     TLS{Dir: "/etc/ssl/shadow"},
+		TLS:     TLS{Dir: "/etc/ssl/shadow", Strict: true},
 		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []shadow.StaticSession{
 			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority"},
 			{ID: "43", Display: ":2.0", User: `CORP\user2`},
@@ -140,7 +143,7 @@ func TestNotAFile(t *testing.T) {
 // names line and key and says what is allowed.
 func TestMessages(t *testing.T) {
 	for _, test := range []struct{ name, content, want string }{
-		{"unknown key", "\nfoo = 1", `2: foo: unknown key; there are EnableSessionShadowing, ShadowingUseSSL, [consent], [control], [log], [ports], [sessions], settings, [source], [tls], [viewer]`},
+		{"unknown key", "\nfoo = 1", `2: foo: unknown key; there are EnableSessionShadowing, ShadowingUseSSL, [consent], [control], ctxreg, [log], [ports], [sessions], settings, [source], [tls], [viewer]`},
 		{"wrong case", "enablesessionshadowing = 0", `1: enablesessionshadowing: unknown key; did you mean EnableSessionShadowing?`},
 		{"wrong table", "[viewer]\n\ntimeout = \"5s\"", `3: viewer.timeout: unknown key; did you mean consent.timeout?`},
 		{"unknown in table", "[ports]\nfrist = 1", `2: ports.frist: unknown key; there are first, last, listen`},
@@ -152,7 +155,8 @@ func TestMessages(t *testing.T) {
 		{"flag", "EnableSessionShadowing = 2", `1: EnableSessionShadowing: 2 isn't allowed; allowed are 0 and 1`},
 		{"flag type", "ShadowingUseSSL = true", `1: ShadowingUseSSL: true isn't allowed; allowed are 0 and 1`},
 		{"flag text", `ShadowingUseSSL = "0x00000001"`, `1: ShadowingUseSSL: "0x00000001" isn't allowed; allowed are 0 and 1`},
-		{"settings", `settings = "ctxreg"`, `1: settings: "ctxreg" isn't available in this version; allowed: "file"`},
+		{"settings", `settings = "registry"`, `1: settings: "registry" isn't allowed; allowed: "file", "ctxreg"`},
+		{"strict", "[tls]\nstrict = 1", `2: tls.strict: 1 isn't allowed; allowed are true and false`},
 		{"settings type", `settings = 1`, `1: settings: 1 isn't allowed; allowed: "file"`},
 		{"port", "[ports]\nfirst = 0", `2: ports.first: 0 isn't allowed; allowed are the numbers 1 to 65535`},
 		{"port type", "[ports]\nlast = \"6099\"", `2: ports.last: "6099" isn't allowed; allowed are the numbers 1 to 65535`},

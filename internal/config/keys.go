@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/internal/xsession"
 )
 
@@ -30,7 +31,8 @@ func (c *Config) keys() []key {
 	return []key{
 		{"EnableSessionShadowing", "0 switches session shadowing off; 1 is the default", flag{&c.EnableSessionShadowing}},
 		{"ShadowingUseSSL", "1: viewers connect with wss and the certificate in tls.dir; 0: with ws", flag{&c.ShadowingUseSSL}},
-		{"settings", "where the two values above are read, at every request: file", settingsSource{choice{&c.Settings, []string{"file"}}}},
+		{"settings", "where the two values above are read, at every request: file | ctxreg (through the VDA's program; those above don't count then)", choice{&c.Settings, []string{"file", "ctxreg"}}},
+		{"ctxreg", "path of the VDA's program; \"\" is " + ctxreg.DefaultPath, text{&c.Ctxreg, checkFile}},
 
 		{"ports.listen", "address the viewers' ports are bound on; \"\" is every address, IPv4 and IPv6", text{&c.Ports.Listen, checkIP}},
 		{"ports.first", "the viewers' ports", number{&c.Ports.First, 1, 65535}},
@@ -50,6 +52,7 @@ func (c *Config) keys() []key {
 		{"source.dial", "\"tcp:HOST:PORT\" or \"unix:/PATH\" for kind = \"dial\"", text{&c.Source.Dial, checkDial}},
 
 		{"tls.dir", "where shadowingcert.* and shadowingkey.* are", text{&c.TLS.Dir, checkPath}},
+		{"tls.strict", "true: a certificate that browsers will refuse refuses requests, rather than being warned of", boolean{&c.TLS.Strict}},
 
 		{"sessions.resolver", "logind | static | exec", choice{&c.Sessions.Resolver, []string{"logind", "static", "exec"}}},
 		{"sessions.exec", "program and arguments for resolver = \"exec\"", list{&c.Sessions.Exec, checkCommand}},

@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -74,15 +73,19 @@ func (c choice) set(v any) error {
 
 func (c choice) toml() string { return quote(*c.dst) }
 
-// settingsSource knows a source that other versions have.
-type settingsSource struct{ choice }
+// boolean is true or false.
+type boolean struct{ dst *bool }
 
-func (s settingsSource) set(v any) error {
-	if v == "ctxreg" {
-		return errors.New(`"ctxreg" isn't available in this version; allowed: "file"`)
+func (b boolean) set(v any) error {
+	on, ok := v.(bool)
+	if !ok {
+		return fmt.Errorf("%s isn't allowed; allowed are true and false", show(v))
 	}
-	return s.choice.set(v)
+	*b.dst = on
+	return nil
 }
+
+func (b boolean) toml() string { return strconv.FormatBool(*b.dst) }
 
 type duration struct {
 	dst      *time.Duration

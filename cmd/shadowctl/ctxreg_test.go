@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/ctxreg"
+)
+
+const someKey = `HKLM\Software\Citrix\VirtualDesktopAgent`
+
+// registryFile makes a configuration file.
+func registryFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shadowing.toml")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+func TestCtxregWrites(t *testing.T) {
+	const before = "# keep me\nEnableSessionShadowing = 1 # and me\n\n[ports]\nfirst = 6002\n"
+	off := strings.Replace(before, "= 1", "= 0", 1)
+	ssl := strings.Replace(before, "# and me\n", "# and me\nShadowingUseSSL = 1\n", 1)
+	for _, test := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"as documented", []string{"update", "-k", someKey, "-v", "EnableSessionShadowing", "-d", "0x00000000"}, off},
+		{"not quoted in a shell", []string{"update", "-k", "HKLMSoftwareCitrixVirtualDesktopAgent", "-v", "EnableSessionShadowing", "-d", "0"}, off},
+		{"quotes that no shell took", []string{"update", "-k", `"` + someKey + `"`, "-v", `"EnableSessionShadowing"`, "-d", `"0x0"`}, off},
+		{"another case", []string{"update", "-k", strings.ToLower(someKey), "-v", "enablesessionshadowing", "-d", "0X00000000"}, off},
+		{"create", []string{"create", "-k", someKey, "-t", "REG_DWORD", "-v", "ShadowingUseSSL", "-d", "0x00000001"}, ssl},
+		{"create what is there", []string{"create", "-k", someKey, "-t", "reg_dword", "-v", "EnableSessionShadowing", "-d", "0x00000000", "--force"}, off},
+		{"update what isn't there", []string{"update", "-k", someKey, "-v", "ShadowingUseSSL", "-d", "1"}, ssl},
+		{"delete", []string{"delete", "-k", someKey, "-v", "EnableSessionShadowing"}, "# keep me\n\n[ports]\nfirst = 6002\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			file := registryFile(t, before)
+			r := shadowctl(t.Context(), append([]string{"ctxreg", "--config", file}, test.args...)...)
+			assert.Equal(t, result{}, r)
+			data, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(data))
+		})
+	}
+}
+
+func TestCtxregRefuses(t *testing.T) {
+	const content = "EnableSessionShadowing = 1\n"
+	for _, test := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"create -k KEY -v EnableSessionShadowing -d 0", exitFailed, "is there already, with 0x00000001: use update, or --force"},
+		{"delete -k KEY -v ShadowingUseSSL", exitFailed, "ShadowingUseSSL isn't there; its default, 0x00000000, counts"},
+		{"update -k KEY -v EnableSessionShadowing -d 2", exitUsage, `"2" isn't allowed; allowed are 0x00000000 and 0x00000001`},
+		{"update -k KEY -v MaxIdleTime -d 1", exitUsage, `there is no value "MaxIdleTime" here`},
+		{"update -k HKLM\\Software\\Citrix -v EnableSessionShadowing -d 1", exitUsage, `there is no key "HKLM\\Software\\Citrix" here`},
+		{"create -k KEY -t REG_SZ -v ShadowingUseSSL -d 1", exitUsage, "the type is REG_DWORD"},
+		{"update -v EnableSessionShadowing -d 1", exitUsage, "-k is missing: the registry key"},
+		{"update -k KEY -d 1", exitUsage, "-v is missing: the name of the value"},
+		{"update -k KEY -v EnableSessionShadowing", exitUsage, "-d is missing: the data of the value"},
+		{"read -k KEY -v EnableSessionShadowing -d 1", exitUsage, "unknown shorthand flag: 'd'"},
+		{"update -k KEY -v EnableSessionShadowing -d 1 more", exitUsage, `unexpected argument "more"`},
+		{"", exitUsage, "a command is missing"},
+		{"query", exitUsage, `unknown command "query"`},
+	} {
+		file := registryFile(t, content)
+		args := strings.Fields(strings.ReplaceAll(test.args, "KEY", someKey))
+		r := shadowctl(t.Context(), append([]string{"ctxreg", "--config", file}, args...)...)
+		assert.Equal(t, test.status, r.status, test.args)
+		assert.Contains(t, r.stderr, test.want, test.args)
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, content, string(data), test.args)
+	}
+}
+
+func TestCtxregReads(t *testing.T) {
+	file := registryFile(t, "EnableSessionShadowing = 0\n")
+	read := func(args ...string) result {
+		return shadowctl(t.Context(), append([]string{"ctxreg", "--config", file}, args...)...)
+	}
+	assert.Equal(t, result{0, "0x00000000\n", ""}, read("read", "-k", someKey, "-v", "EnableSessionShadowing"))
+	assert.Equal(t, result{0, "0x00000000\n", ""}, read("read", "-k", someKey, "-v", "ShadowingUseSSL"))
+	assert.Equal(t, result{0, `{"EnableSessionShadowing":0,"ShadowingUseSSL":0}` + "\n", ""}, read("dump", "--json"))
+	// What dump prints is understood where another program's is.
+	dump := read("dump")
+	require.Zero(t, dump.status)
+	values, err := ctxreg.ParseDump([]byte(dump.stdout))
+	require.NoError(t, err)
+	assert.Equal(t, ctxreg.Values{ctxreg.EnableSessionShadowing: 0, ctxreg.ShadowingUseSSL: 0}, values)
+}
+
+func TestCtxregLeavesABrokenFileAlone(t *testing.T) {
+	file := registryFile(t, "prots = 1\nEnableSessionShadowing = 9\n")
+	r := shadowctl(t.Context(), "ctxreg", "--config", file, "update", "-k", someKey, "-v", "EnableSessionShadowing", "-d", "0")
+	assert.Equal(t, exitFailed, r.status)
+	assert.Contains(t, r.stderr, "shadowctl: "+file+":1: prots: unknown key")
+	assert.Contains(t, r.stderr, "\n        "+file+":2: EnableSessionShadowing: 9 isn't allowed")
+}
+
+// Where the VDA's own registry counts, writing the file would change nothing.
+func TestCtxregBesideTheVDAs(t *testing.T) {
+	tool := filepath.Join(t.TempDir(), "ctxreg")
+	require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\necho EnableSessionShadowing 0x00000000; echo ShadowingUseSSL 0x00000001\n"), 0o700))
+	file := registryFile(t, "settings = \"ctxreg\"\nctxreg = \""+tool+"\"\n")
+	r := shadowctl(t.Context(), "ctxreg", "--config", file, "update", "-k", someKey, "-v", "EnableSessionShadowing", "-d", "0")
+	assert.Equal(t, exitFailed, r.status)
+	assert.Contains(t, r.stderr, "use the VDA's own program, "+tool)
+	r = shadowctl(t.Context(), "ctxreg", "--config", file, "read", "-k", someKey, "-v", "ShadowingUseSSL")
+	assert.Equal(t, result{0, "0x00000001\n", ""}, r)
+}
+
+// Under the name ctxreg the program is ctxreg.
+func TestCtxregByName(t *testing.T) {
+	dir := t.TempDir()
+	bin := filepath.Join(dir, "ctxreg")
+	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	file := filepath.Join(dir, "shadowing.toml")
+	out, err = exec.Command(bin, "update", "-k", someKey, "-v", "EnableSessionShadowing", "-d", "0x00000000", "--config", file).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	s, err := config.SettingsFrom(file)(t.Context())
+	require.NoError(t, err)
+	assert.False(t, s.EnableSessionShadowing)
+
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitUsage, run(t.Context(), bin, []string{"bogus"}, &stdout, &stderr))
+	assert.Equal(t, "ctxreg: unknown command \"bogus\" for \"shadowctl ctxreg\"\nTry 'ctxreg --help'.\n", stderr.String())
+}
