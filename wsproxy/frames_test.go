@@ -256,6 +256,7 @@ func FuzzViewer(f *testing.F) {
 	f.Add(frame(fin|opClose, []byte{3, 232}))
 	f.Add(frame(fin|opPing, []byte("ping")))
 	f.Add([]byte{fin | opBinary, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5})
+	f.Add(append(frame(fin|opBinary, []byte("dropped with what follows")), fin|opBinary, 5))
 	f.Add([]byte{fin | opBinary, 5, 1, 2, 3, 4, 5})
 	f.Fuzz(func(t *testing.T, input []byte) {
 		var got int64
@@ -270,8 +271,8 @@ func FuzzViewer(f *testing.F) {
 		_, err := io.Copy(io.Discard, c) // the frames that come are well-formed
 		require.NoError(t, ignoreEnd(err))
 		record := r.record()
-		assert.Equal(t, got, record.Received)
-		assert.LessOrEqual(t, got, int64(len(input)))
+		assert.LessOrEqual(t, got, record.Received)
+		assert.LessOrEqual(t, record.Received, int64(len(input)))
 		if !record.ByViewer {
 			assert.Contains(t, []int{wsproxy.StatusProtocolError, wsproxy.StatusUnsupportedData, wsproxy.StatusMessageTooBig}, record.Code)
 			assert.Error(t, record.Err)

@@ -52,8 +52,9 @@ type Handler struct {
 	PongTimeout time.Duration
 
 	// WriteTimeout is how long a viewer may take no data at all while some
-	// waits for it. Then the session ends with [StatusStalled]. 0 means 15 s.
-	// Over TLS a message of up to 64 KiB has to be taken whole in that time.
+	// waits for it. Then, or up to a quarter later, the session ends with
+	// [StatusStalled]. 0 means 15 s. Over TLS a message of up to 64 KiB has to
+	// be taken whole in that time.
 	WriteTimeout time.Duration
 
 	// HandshakeTimeout bounds Authorize (through its request's context) and
