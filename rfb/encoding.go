@@ -7,24 +7,91 @@ import "fmt"
 // the registry of the community's specification).
 type Encoding int32
 
-// The encodings that a view-only session may use.
+// The encodings of pixels. Those whose layout is public can be read with
+// [ParseRectangle].
 const (
-	EncodingRaw      Encoding = 0  // RFC 6143 §7.7.1
-	EncodingCopyRect Encoding = 1  // RFC 6143 §7.7.2
-	EncodingRRE      Encoding = 2  // RFC 6143 §7.7.3
-	EncodingCoRRE    Encoding = 4  // RRE with coordinates of one byte
-	EncodingHextile  Encoding = 5  // RFC 6143 §7.7.4
-	EncodingZlib     Encoding = 6  // Raw, deflated
-	EncodingTight    Encoding = 7  // TightVNC's
-	EncodingZRLE     Encoding = 16 // RFC 6143 §7.7.6
+	EncodingRaw       Encoding = 0  // RFC 6143 §7.7.1
+	EncodingCopyRect  Encoding = 1  // RFC 6143 §7.7.2
+	EncodingRRE       Encoding = 2  // RFC 6143 §7.7.3
+	EncodingCoRRE     Encoding = 4  // RRE with coordinates of one byte
+	EncodingHextile   Encoding = 5  // RFC 6143 §7.7.4
+	EncodingZlib      Encoding = 6  // Raw, deflated
+	EncodingTight     Encoding = 7  // TightVNC's
+	EncodingZlibHex   Encoding = 8  // Hextile, tiles deflated; KasmVNC uses the number for another
+	EncodingUltra     Encoding = 9  // UltraVNC: Raw, packed with LZO
+	EncodingUltra2    Encoding = 10 // UltraVNC
+	EncodingTRLE      Encoding = 15 // RFC 6143 §7.7.5
+	EncodingZRLE      Encoding = 16 // RFC 6143 §7.7.6
+	EncodingZYWRLE    Encoding = 17 // Hitachi's, ZRLE with wavelets; KasmVNC uses the number for video
+	EncodingXZ        Encoding = 18 // UltraVNC; layout not verified, as the others to 29
+	EncodingXZYW      Encoding = 19 // UltraVNC
+	EncodingVendor264 Encoding = 20 // H.264; layout unpublished
+	EncodingJPEG      Encoding = 21 // a bare JFIF stream
+	EncodingJRLE      Encoding = 22 // layout unpublished
+	EncodingZstd      Encoding = 25 // UltraVNC
+	EncodingTightZstd Encoding = 26 // UltraVNC
+	EncodingZstdHex   Encoding = 27 // UltraVNC
+	EncodingZstdRLE   Encoding = 28 // UltraVNC
+	EncodingZstdYWRLE Encoding = 29 // UltraVNC
+	EncodingH264      Encoding = 50 // community: Open H.264
+	EncodingTightPNG  Encoding = -260
+	EncodingVA264     Encoding = 0x48323634 // VA H.264; layout unpublished
 
-	EncodingDesktopSize Encoding = -223 // RFC 6143 §7.8.2
-	EncodingLastRect    Encoding = -224 // ends an update early
-	EncodingPointerPos  Encoding = -232 // where the pointer is
-	EncodingCursor      Encoding = -239 // RFC 6143 §7.8.1
-	EncodingXCursor     Encoding = -240 // a cursor of two colours
-	EncodingLEDState    Encoding = -261 // QEMU: the keyboard's lamps
-	EncodingDesktopName Encoding = -307 // a new desktop name
+	EncodingUltraCache         Encoding = -0x10000 // UltraVNC: 0xffff0000
+	EncodingUltraCacheEnable   Encoding = -0xffff
+	EncodingUltraXORZlib       Encoding = -0xfffe // layout unpublished, as the others to SolMonoZip
+	EncodingUltraXORMono       Encoding = -0xfffd
+	EncodingUltraXORMultiColor Encoding = -0xfffc
+	EncodingUltraSolidColor    Encoding = -0xfffb
+	EncodingUltraXOREnable     Encoding = -0xfffa
+	EncodingUltraCacheZip      Encoding = -0xfff9
+	EncodingUltraSolMonoZip    Encoding = -0xfff8
+	EncodingUltraZip           Encoding = -0xfff7 // 0xffff0009: many small rectangles at once
+)
+
+// The pseudo-encodings. Some have rectangles of their own, some only allow
+// messages.
+const (
+	EncodingDesktopSize         Encoding = -223        // RFC 6143 §7.8.2
+	EncodingLastRect            Encoding = -224        // ends an update early
+	EncodingPointerPos          Encoding = -232        // where the pointer is
+	EncodingCursor              Encoding = -239        // RFC 6143 §7.8.1
+	EncodingXCursor             Encoding = -240        // a cursor of two colours
+	EncodingQEMUPointer         Encoding = -257        // relative motion: changes PointerEvent
+	EncodingQEMUKey             Encoding = -258        // QEMU's key events
+	EncodingQEMUAudio           Encoding = -259        // sound
+	EncodingLEDState            Encoding = -261        // QEMU: the keyboard's lamps
+	EncodingGII                 Encoding = -305        // general input interface
+	EncodingPopa                Encoding = -306        // layout unpublished
+	EncodingDesktopName         Encoding = -307        // a new desktop name
+	EncodingExtendedDesktopSize Encoding = -308        // lets the viewer resize
+	EncodingXVP                 Encoding = -309        // lets the viewer shut down
+	EncodingOLIVECallControl    Encoding = -310        // layout unpublished
+	EncodingClientRedirect      Encoding = -311        // sends the viewer elsewhere
+	EncodingFence               Encoding = -312        // places in the stream
+	EncodingContinuousUpdates   Encoding = -313        // updates without requests
+	EncodingCursorWithAlpha     Encoding = -314        // a cursor with transparency
+	EncodingExtendedMouse       Encoding = -316        // changes PointerEvent's length
+	EncodingTightNoZlib         Encoding = -317        // allows Tight to leave out zlib
+	EncodingReplitAudio         Encoding = 0x52706c41  // replit/rfbproxy
+	EncodingVMwareCursor        Encoding = 0x574d5664  // VMware: a cursor
+	EncodingVMwareCursorState   Encoding = 0x574d5665  // VMware
+	EncodingVMwareCursorPos     Encoding = 0x574d5666  // VMware
+	EncodingVMwareKeyRepeat     Encoding = 0x574d5667  // VMware
+	EncodingVMwareLEDState      Encoding = 0x574d5668  // VMware
+	EncodingVMwareDisplayMode   Encoding = 0x574d5669  // VMware: changes the pixel format from the server's side
+	EncodingVMwareMachineState  Encoding = 0x574d566a  // VMware
+	EncodingExtendedClipboard   Encoding = -0x3f5e1a32 // 0xc0a1e5ce: makes CutText's length signed
+	EncodingPluginStreaming     Encoding = -0x3f5e1a31 // 0xc0a1e5cf: the stream becomes ciphertext
+	EncodingKeyboardLEDState    Encoding = -0x20000    // libvncserver: 0xfffe0000
+	EncodingSupportedMessages   Encoding = -0x1ffff    // libvncserver
+	EncodingSupportedEncodings  Encoding = -0x1fffe    // libvncserver
+	EncodingServerIdentity      Encoding = -0x1fffd    // libvncserver
+	EncodingServerState         Encoding = -0x8000     // UltraVNC: 0xffff8000
+	EncodingEnableKeepAlive     Encoding = -0x7fff     // UltraVNC
+	EncodingFTProtocolVersion   Encoding = -0x7ffe     // UltraVNC: file transfer
+	EncodingSession             Encoding = -0x7ffd     // UltraVNC
+	EncodingTextChat            Encoding = -0x7ffa     // UltraVNC: 0xffff8006
 )
 
 // The hints: ranges of pseudo-encodings that stand in SetEncodings only and
@@ -40,37 +107,6 @@ const (
 	EncodingSubsample16X   Encoding = -763 // last
 )
 
-// The other encodings that noVNC asks for. A view-only session has no use for
-// them, and most of them would widen what a viewer may send.
-const (
-	EncodingJPEG                Encoding = 21
-	EncodingH264                Encoding = 50
-	EncodingTightPNG            Encoding = -260
-	EncodingQEMUPointer         Encoding = -257 // relative motion: changes PointerEvent
-	EncodingQEMUKey             Encoding = -258 // QEMU's key events
-	EncodingQEMUAudio           Encoding = -259
-	EncodingExtendedDesktopSize Encoding = -308 // lets the viewer resize
-	EncodingXVP                 Encoding = -309 // lets the viewer shut down
-	EncodingFence               Encoding = -312
-	EncodingContinuousUpdates   Encoding = -313
-	EncodingExtendedMouse       Encoding = -316 // changes PointerEvent's length
-	EncodingExtendedClipboard   Encoding = -0x3f5e1a32
-	EncodingVMwareCursor        Encoding = 0x574d5664
-)
-
-var encodingNames = map[Encoding]string{
-	EncodingRaw: "Raw", EncodingCopyRect: "CopyRect", EncodingRRE: "RRE", EncodingCoRRE: "CoRRE",
-	EncodingHextile: "Hextile", EncodingZlib: "Zlib", EncodingTight: "Tight", EncodingZRLE: "ZRLE",
-	EncodingDesktopSize: "DesktopSize", EncodingLastRect: "LastRect", EncodingPointerPos: "PointerPos",
-	EncodingCursor: "Cursor", EncodingXCursor: "XCursor", EncodingLEDState: "LEDState",
-	EncodingDesktopName: "DesktopName", EncodingJPEG: "JPEG", EncodingH264: "H.264",
-	EncodingTightPNG: "TightPNG", EncodingQEMUPointer: "QEMUPointer", EncodingQEMUKey: "QEMUKey",
-	EncodingQEMUAudio: "QEMUAudio", EncodingExtendedDesktopSize: "ExtendedDesktopSize",
-	EncodingXVP: "xvp", EncodingFence: "Fence", EncodingContinuousUpdates: "ContinuousUpdates",
-	EncodingExtendedMouse: "ExtendedMouse", EncodingExtendedClipboard: "ExtendedClipboard",
-	EncodingVMwareCursor: "VMwareCursor",
-}
-
 // String names the encoding, or gives its number if it has no name here.
 func (e Encoding) String() string {
 	switch {
@@ -81,8 +117,15 @@ func (e Encoding) String() string {
 	case e.hint():
 		return fmt.Sprintf("Hint(%d)", int32(e))
 	}
-	if s, ok := encodingNames[e]; ok {
-		return s
+	for _, known := range encodings {
+		if known.number == e {
+			return known.name
+		}
+	}
+	for _, r := range encodingRanges {
+		if e >= r.first && e <= r.last {
+			return fmt.Sprintf("%s(%d)", r.name, int32(e))
+		}
 	}
 	return fmt.Sprintf("Encoding(%d)", int32(e))
 }

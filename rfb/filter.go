@@ -1,7 +1,6 @@
 package rfb
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -9,14 +8,16 @@ import (
 )
 
 // A clientFilter turns what a viewer sends into what a server may receive
-// under ViewOnly. It reads a stream of bytes, however that is cut, and writes
-// messages of its own into out; not one byte is copied across.
+// under a policy. It reads a stream of bytes, however that is cut, and writes
+// messages of its own into out; not one byte is copied across but the text of
+// a clipboard under Control.
 //
 // It knows no clock and no connection: its owner calls feed with what the
 // viewer sent and the time, sends out, empties it, and calls feed again at the
 // time that wake tells, or when there is more.
 type clientFilter struct {
 	agreed  *agreed
+	policy  Policy
 	ownName bool                    // the viewer is shown a name of our own
 	onDrop  func(ClientMessageType) // may be nil
 	out     []byte                  // what the server is to receive next
@@ -26,6 +27,7 @@ type clientFilter struct {
 	have   int                        // bytes of head
 	need   int                        // bytes of head until something can be decided
 	skip   int                        // bytes of the message to be passed over
+	text   bool                       // they are a text for the server
 	begun  time.Time                  // when its first byte came
 
 	messages, fulls, encodings, drops bucket
@@ -41,9 +43,9 @@ type clientFilter struct {
 // newClientFilter returns a filter whose out already holds the SetPixelFormat
 // that every session begins with. offset is how many bytes the viewer has sent
 // before.
-func newClientFilter(a *agreed, ownName bool, onDrop func(ClientMessageType), offset int64) *clientFilter {
+func newClientFilter(a *agreed, p Policy, ownName bool, onDrop func(ClientMessageType), offset int64) *clientFilter {
 	f := &clientFilter{
-		agreed: a, ownName: ownName, onDrop: onDrop, offset: offset,
+		agreed: a, policy: p, ownName: ownName, onDrop: onDrop, offset: offset,
 		messages:  bucket{rate: messageRate},
 		fulls:     bucket{rate: fullRate},
 		encodings: bucket{rate: encodingsRate},
@@ -100,6 +102,9 @@ func (f *clientFilter) wake(held bool) time.Time {
 	if f.owed {
 		earliest(f.encodings.next())
 	}
+	if t := f.agreed.fences.next(); !t.IsZero() {
+		earliest(t)
+	}
 	return at
 }
 
@@ -124,6 +129,9 @@ func (f *clientFilter) step(now time.Time, p []byte) (int, error) {
 		return n, f.decide(now)
 	}
 	n := min(f.skip, len(p))
+	if f.text {
+		f.out = append(f.out, p[:n]...)
+	}
 	f.skip -= n
 	if f.skip == 0 {
 		f.done()
@@ -132,7 +140,7 @@ func (f *clientFilter) step(now time.Time, p []byte) (int, error) {
 }
 
 // done is the end of a message.
-func (f *clientFilter) done() { f.have, f.need, f.skip = 0, 0, 0 }
+func (f *clientFilter) done() { f.have, f.need, f.skip, f.text = 0, 0, 0, false }
 
 // more asks for bytes of head, up to n in all. It reports false if they are
 // there already.
@@ -147,14 +155,14 @@ func (f *clientFilter) more(n int) bool {
 // decide looks at a message of which all bytes asked for have come.
 func (f *clientFilter) decide(now time.Time) error {
 	kind := f.kind()
-	r := clientRules[kind]
-	switch r.verdict {
+	v := f.verdict(kind)
+	switch v {
 	case unknown:
 		return fmt.Errorf("%w: %v has no known length", ErrMalformed, kind)
 	case forbidden:
 		return fmt.Errorf("%w: %v", ErrForbidden, kind)
 	}
-	if f.more(int(r.head)) {
+	if f.more(int(clientMessages[kind].head)) {
 		return nil
 	}
 	switch kind {
@@ -164,21 +172,59 @@ func (f *clientFilter) decide(now time.Time) error {
 		return f.setEncodings(now)
 	case ClientFramebufferUpdateRequest:
 		return f.request(now)
+	case ClientFence:
+		return f.fence(now)
 	}
 	n, err := f.length(kind)
 	if err != nil {
 		return err
 	}
-	return f.drop(now, kind, n-f.have)
+	switch {
+	case v == dropped:
+		return f.drop(now, kind, n-f.have)
+	case kind == ClientEnableContinuousUpdates:
+		return f.continuous(now)
+	}
+	return f.forward(now, kind, n)
+}
+
+// verdict is what becomes of a viewer's message.
+func (f *clientFilter) verdict(kind ClientMessageType) verdict {
+	v := f.policy.client(kind)
+	if v != agreedTo {
+		return v
+	}
+	// What the server hasn't confirmed yet goes nowhere; what the viewer was
+	// never told it may use is forbidden.
+	asked, confirmed := true, true
+	switch knows := f.agreed.knows; kind {
+	case ClientFence:
+		asked = knows(askedFences)
+	case ClientEnableContinuousUpdates:
+		asked, confirmed = knows(askedFences), knows(hasUpdates)
+	case ClientXVP:
+		asked, confirmed = knows(askedXVP), knows(hasXVP)
+	case ClientSetDesktopSize:
+		confirmed = knows(hasResize)
+	case ClientQEMU:
+		confirmed = knows(hasKeys) || knows(hasAudio)
+	}
+	switch {
+	case !asked:
+		return forbidden
+	case !confirmed:
+		return dropped
+	}
+	return passes
 }
 
 // length is the whole length of a message that is dropped, once its head is
 // there.
 func (f *clientFilter) length(kind ClientMessageType) (int, error) {
-	head := int(clientRules[kind].head)
+	head := int(clientMessages[kind].head)
 	switch kind {
 	case ClientCutText:
-		n := int64(int32(binary.BigEndian.Uint32(f.head[4:])))
+		n := int64(int32(be32(f.head[4:])))
 		if n < 0 { // extended clipboard: as many bytes, flags of four bytes first
 			if n = -n; n < 4 || n > math.MaxInt32 {
 				return 0, fmt.Errorf("%w: extended clipboard of %d bytes", ErrMalformed, n)
@@ -203,7 +249,7 @@ func (f *clientFilter) length(kind ClientMessageType) (int, error) {
 // qemuLength is the length of QEMU's messages: the second byte is a type of
 // its own, and audio has an operation after it.
 func (f *clientFilter) qemuLength() (int, error) {
-	op := binary.BigEndian.Uint16(f.head[2:])
+	op := be16(f.head[2:])
 	switch sub := f.head[1]; {
 	case sub == 0: // extended key
 		return 12, nil
@@ -249,7 +295,7 @@ func (f *clientFilter) setPixelFormat() error {
 // setEncodings notes what the viewer's list is reduced to; pay sends it. A
 // list that makes no difference isn't sent again.
 func (f *clientFilter) setEncodings(now time.Time) error {
-	n := int(binary.BigEndian.Uint16(f.head[2:]))
+	n := int(be16(f.head[2:]))
 	if n > maxEncodingsIn {
 		return fmt.Errorf("%w: SetEncodings with %d encodings", ErrLimit, n)
 	}
@@ -260,7 +306,7 @@ func (f *clientFilter) setEncodings(now time.Time) error {
 		return err
 	}
 	f.done()
-	f.next, f.nextSet = viewEncodings(f.next, f.wanted.Encodings, f.ownName)
+	f.next, f.nextSet = f.policy.encodings(f.next, f.wanted.Encodings, f.ownName)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
 	return nil
@@ -287,10 +333,110 @@ func (f *clientFilter) request(now time.Time) error {
 	return nil
 }
 
+// fence passes the answer to a fence on, and drops what else a viewer may send
+// as one. The answer is written from what the server sent, not from what the
+// viewer did.
+func (f *clientFilter) fence(now time.Time) error {
+	n := int(f.head[fenceLen-1])
+	if n > maxFence {
+		return fmt.Errorf("%w: fence of %d bytes, at most %d", ErrLimit, n, maxFence)
+	}
+	if f.more(fenceLen + n) {
+		return nil
+	}
+	flags := FenceFlags(be32(f.head[4:]))
+	if flags&FenceRequest != 0 {
+		return f.drop(now, ClientFence, 0)
+	}
+	w, ok := f.agreed.fences.answer(f.head[fenceLen:f.have])
+	if !ok { // or answered for already
+		return f.drop(now, ClientFence, 0)
+	}
+	f.answer(flags, &w)
+	f.done()
+	return nil
+}
+
+// answer writes the answer to a fence.
+func (f *clientFilter) answer(flags FenceFlags, w *waitingFence) {
+	m := Fence{Flags: flags & w.flags, Payload: w.payload()}
+	c := coder{b: f.out}
+	m.layout(&c)
+	f.out = c.b
+}
+
+// continuous asks for updates of a part of the framebuffer, or for no more.
+func (f *clientFilter) continuous(now time.Time) error {
+	var m EnableContinuousUpdates
+	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
+		return err
+	}
+	if m.Rect = m.Rect.clamp(f.agreed.framebuffer()); m.Enable && m.Rect.Empty() {
+		return f.drop(now, ClientEnableContinuousUpdates, 0)
+	}
+	f.out, _ = m.AppendBinary(f.out)
+	f.done()
+	return nil
+}
+
+// forward writes a message anew that Control passes, n bytes long.
+func (f *clientFilter) forward(now time.Time, kind ClientMessageType, n int) error {
+	if kind == ClientCutText {
+		if be32(f.head[4:]) > maxClientCutText { // the extended clipboard, which the server wasn't asked for
+			return f.drop(now, kind, n-f.have)
+		}
+		f.out = append(f.out, byte(kind), 0, 0, 0)
+		f.out = append(f.out, f.head[4:8]...)
+		f.text = true
+		if f.skip = n - f.have; f.skip == 0 {
+			f.done()
+		}
+		return nil
+	}
+	if kind == ClientQEMU {
+		needed := hasKeys
+		if f.head[1] == 1 {
+			needed = hasAudio
+		}
+		if !f.agreed.knows(needed) {
+			return f.drop(now, kind, n-f.have)
+		}
+	}
+	if f.more(n) {
+		return nil
+	}
+	m, _, err := ParseClientMessage(f.head[:f.have])
+	if err != nil {
+		return err
+	}
+	f.out, err = m.AppendBinary(f.out)
+	f.done()
+	return err
+}
+
+// late answers fences that the viewer should have answered: the server must
+// not wait for it any longer.
+func (f *clientFilter) late(now time.Time) {
+	for {
+		w, ok := f.agreed.fences.late(now)
+		if !ok {
+			return
+		}
+		f.answer(FenceBlockBefore|FenceBlockAfter, &w)
+	}
+}
+
 // pay sends what is owed, if it is time.
 func (f *clientFilter) pay(now time.Time) {
+	f.late(now)
 	if f.owed && f.encodings.take(now) {
 		f.agreed.allow(f.nextSet) // before the server can know
+		if slices.Contains(f.next, EncodingFence) {
+			f.agreed.learn(askedFences)
+		}
+		if slices.Contains(f.next, EncodingXVP) {
+			f.agreed.learn(askedXVP)
+		}
 		f.out, _ = SetEncodings{f.next}.AppendBinary(f.out)
 		f.sent = append(f.sent[:0], f.next...)
 		f.owed = false

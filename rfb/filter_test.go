@@ -26,7 +26,7 @@ type filtered struct {
 func filter(t testing.TB, in []byte, parts []int, width, height uint16) (r filtered) {
 	t.Helper()
 	now := epoch
-	f := newClientFilter(newAgreed(width, height), false, func(m ClientMessageType) { r.drops = append(r.drops, m) }, 0)
+	f := newClientFilter(newAgreed(width, height), ViewOnly, false, func(m ClientMessageType) { r.drops = append(r.drops, m) }, 0)
 	feed := func(p []byte) bool {
 		for {
 			n, err := f.feed(now, p)
@@ -190,16 +190,19 @@ func TestFilterRefuses(t *testing.T) {
 
 // Every number either has a rule that a test above knows, or ends the session.
 func TestFilterPassesThreeTypesOnly(t *testing.T) {
-	var passing, dropping []ClientMessageType
+	var passing, agreed, dropping []ClientMessageType
 	for m := range 256 {
-		switch clientRules[m].verdict {
+		switch ViewOnly.client(ClientMessageType(m)) {
 		case passes:
 			passing = append(passing, ClientMessageType(m))
+		case agreedTo:
+			agreed = append(agreed, ClientMessageType(m))
 		case dropped:
 			dropping = append(dropping, ClientMessageType(m))
 		}
 	}
 	assert.Equal(t, []ClientMessageType{0, 2, 3}, passing)
+	assert.Equal(t, []ClientMessageType{150, 248}, agreed)
 	assert.Equal(t, []ClientMessageType{4, 5, 6, 13, 251, 255}, dropping)
 }
 
@@ -218,23 +221,23 @@ func TestViewEncodings(t *testing.T) {
 	for e := EncodingFineQuality0; len(many) < 127; e++ {
 		many = append(many, e)
 	}
-	got, set := viewEncodings(nil, append(many, EncodingTight), false)
+	got, set := ViewOnly.encodings(nil, append(many, EncodingTight), false)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingTight, got[maxEncodingsOut-1], "hints don't push out pixels")
 	assert.Equal(t, encodingBit(EncodingTight), set)
 
-	got, _ = viewEncodings(nil, many, false)
+	got, _ = ViewOnly.encodings(nil, many, false)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingRaw, got[maxEncodingsOut-1])
 
-	got, set = viewEncodings(nil, []Encoding{EncodingZRLE, EncodingDesktopName}, true)
+	got, set = ViewOnly.encodings(nil, []Encoding{EncodingZRLE, EncodingDesktopName}, true)
 	assert.Equal(t, []Encoding{EncodingZRLE}, got, "a name of our own isn't replaced by the server's")
 	assert.Zero(t, set&encodingBit(EncodingDesktopName))
 }
 
 func TestFilterAllowsWhatItAskedFor(t *testing.T) {
 	a := newAgreed(640, 480)
-	f := newClientFilter(a, false, nil, 0)
+	f := newClientFilter(a, ViewOnly, false, nil, 0)
 	assert.True(t, a.allows(encodingBit(EncodingRaw)))
 	assert.False(t, a.allows(encodingBit(EncodingTight)))
 	for _, e := range []Encoding{EncodingTight, EncodingZRLE} {
@@ -248,7 +251,7 @@ func TestFilterAllowsWhatItAskedFor(t *testing.T) {
 
 func TestFilterDelaysFullRequestsAndLosesNone(t *testing.T) {
 	now := epoch
-	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
 	feed := func(m FramebufferUpdateRequest) []byte {
 		f.out = f.out[:0]
 		_, err := f.feed(now, wire(t, m))
@@ -279,7 +282,7 @@ func TestFilterDelaysFullRequestsAndLosesNone(t *testing.T) {
 }
 
 func TestFilterDelaysEncodingsAndSendsTheLatest(t *testing.T) {
-	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
 	list := func(n int) []byte { return wire(t, SetEncodings{[]Encoding{EncodingTight, Encoding(-512 + n)}}) }
 	f.out = nil
 	var want []byte
@@ -321,7 +324,7 @@ func TestFilterEndsAFloodOfInput(t *testing.T) {
 
 func TestFilterWantsMessagesFinished(t *testing.T) {
 	for _, in := range []string{"04", "02 00 0002 00000001", "06 000000 00000010 01"} {
-		f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+		f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
 		_, err := f.feed(epoch, unhex(t, in))
 		require.NoError(t, err)
 		at := f.wake(false)
@@ -370,16 +373,25 @@ func checkViewOnly(b []byte, width, height int) error {
 	for b = b[len(first):]; len(b) > 0; {
 		switch {
 		case b[0] == 2 && len(b) >= 4:
-			n := int(binary.BigEndian.Uint16(b[2:]))
+			n, twins := int(binary.BigEndian.Uint16(b[2:])), 0
 			if b[1] != 0 || n < 1 || n > 24 || len(b) < 4+4*n {
 				return fmt.Errorf("SetEncodings % x", b[:4])
 			}
 			for i := range n {
 				e := int32(binary.BigEndian.Uint32(b[4+4*i:]))
 				hint := e >= -32 && e <= -23 || e >= -256 && e <= -247 || e >= -512 && e <= -412 || e >= -768 && e <= -763
-				if !hint && !slices.Contains([]int32{0, 1, 2, 4, 5, 6, 7, 16, -223, -224, -232, -239, -240, -261, -307}, e) {
+				if !hint && !slices.Contains([]int32{0, 1, 2, 4, 5, 6, 7, 16, -223, -224, -232, -239, -240, -261, -307, -312, -313}, e) {
 					return fmt.Errorf("encoding %d", e)
 				}
+				switch e {
+				case -312:
+					twins++
+				case -313:
+					twins--
+				}
+			}
+			if twins != 0 {
+				return errors.New("one of Fence and ContinuousUpdates without the other")
 			}
 			b = b[4+4*n:]
 		case b[0] == 3 && len(b) >= 10:
@@ -420,7 +432,7 @@ func FuzzClientFilter(f *testing.F) {
 
 func BenchmarkClientFilter(b *testing.B) {
 	in := unhex(b, "03 01 0000 0000 0280 01e0")
-	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
 	now := epoch
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()

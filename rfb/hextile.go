@@ -17,12 +17,21 @@ const (
 	tileSubrects   = 8
 	tileColored    = 16
 	tileBits       = 31
+	tilePacked     = 32 | 64 // ZlibHex: deflated, as pixels or as the rest of a tile
 )
 
-// rawTile is the length of the current tile's pixels.
-func (w *walker) rawTile() int {
-	return min(16, int(w.rect.Width)-w.tile.x) * min(16, int(w.rect.Height)-w.tile.y) * w.pixel
+// tileSize is the size of the current tile, tilePixels its pixels, and rawTile
+// their length.
+func (w *walker) tileSize() (width, height int) {
+	return min(16, int(w.rect.Width)-w.tile.x), min(16, int(w.rect.Height)-w.tile.y)
 }
+
+func (w *walker) tilePixels() int {
+	width, height := w.tileSize()
+	return width * height
+}
+
+func (w *walker) rawTile() int { return w.tilePixels() * w.pixel }
 
 // nextTile goes on to the next tile, or to the next rectangle.
 func (w *walker) nextTile() {
@@ -33,11 +42,19 @@ func (w *walker) nextTile() {
 			return
 		}
 	}
-	w.expect(inTile, 1)
+	if w.enc == EncodingTRLE {
+		w.expect(inRuns, 1)
+	} else {
+		w.expect(inTile, 1)
+	}
 }
 
 // tileMask begins a tile.
 func (w *walker) tileMask(mask byte) error {
+	if w.enc == EncodingZlibHex && mask&tilePacked != 0 && mask&^(tileBits|tilePacked) == 0 {
+		w.expect(inPackedTile, 2)
+		return nil
+	}
 	if mask&^tileBits != 0 {
 		return fmt.Errorf("%w: Hextile mask %#x", ErrMalformed, mask)
 	}

@@ -29,6 +29,12 @@ const (
 	maxClientCutText = 256 << 10 // bytes of clipboard, skipped; TigerVNC's MaxCutText
 	maxScreens       = 16        // screens of a SetDesktopSize, skipped
 
+	maxFence  = 64              // bytes of a fence's payload, the community's own limit
+	maxFences = 128             // fences of a server that wait for an answer; the relay answers beyond half of them
+	fenceTime = 3 * time.Second // the viewer answering a fence; it is answered for then
+	maxH264   = 16 << 20        // bytes of an H.264 rectangle
+	maxJPEG   = 32 << 20        // bytes of a JPEG rectangle
+
 	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
 	maxEncodingsOut = 24  // encodings of ours
 

@@ -1,9 +1,13 @@
 package rfb
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math"
+import "fmt"
+
+// The lengths of messages that the filter deals with.
+const (
+	setPixelFormatLen           = 4 + pixelFormatLen
+	framebufferUpdateRequestLen = 10
+	enableContinuousUpdatesLen  = 10
+	fenceLen                    = 9 // without payload
 )
 
 // A SetPixelFormat asks the server for pixels in a format (RFC 6143 §7.5.1).
@@ -11,53 +15,34 @@ type SetPixelFormat struct {
 	Format PixelFormat
 }
 
-const setPixelFormatLen = 4 + pixelFormatLen
+// AppendBinary implements [Message].
+func (m SetPixelFormat) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
 
-// AppendBinary appends the message to b, its padding zero. The error is always
-// nil.
-func (m SetPixelFormat) AppendBinary(b []byte) ([]byte, error) {
-	return m.Format.AppendBinary(append(b, byte(ClientSetPixelFormat), 0, 0, 0))
-}
+// UnmarshalBinary implements [Message].
+func (m *SetPixelFormat) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
 
-// UnmarshalBinary reads the message from exactly its 20 bytes.
-func (m *SetPixelFormat) UnmarshalBinary(b []byte) error {
-	if len(b) != setPixelFormatLen || b[0] != byte(ClientSetPixelFormat) {
-		return fmt.Errorf("%w: no SetPixelFormat", ErrMalformed)
-	}
-	return m.Format.UnmarshalBinary(b[4:])
+func (m *SetPixelFormat) layout(c *coder) {
+	c.client(ClientSetPixelFormat)
+	c.pad(3)
+	c.pixelFormat(&m.Format)
 }
 
 // A SetEncodings lists the encodings that a viewer understands, the preferred
-// one first (RFC 6143 §7.5.2).
+// one first (RFC 6143 §7.5.2). Reading one reuses what Encodings can hold.
 type SetEncodings struct {
 	Encodings []Encoding // at most 65535
 }
 
-// AppendBinary appends the message to b, its padding zero. It fails if there
-// are more encodings than the message can hold.
-func (m SetEncodings) AppendBinary(b []byte) ([]byte, error) {
-	if len(m.Encodings) > math.MaxUint16 {
-		return b, fmt.Errorf("%w: %d encodings", ErrLimit, len(m.Encodings))
-	}
-	b = append(b, byte(ClientSetEncodings), 0)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.Encodings)))
-	for _, e := range m.Encodings {
-		b = binary.BigEndian.AppendUint32(b, uint32(e))
-	}
-	return b, nil
-}
+// AppendBinary implements [Message].
+func (m SetEncodings) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
 
-// UnmarshalBinary reads the message from exactly its bytes. It reuses what
-// m.Encodings can hold.
-func (m *SetEncodings) UnmarshalBinary(b []byte) error {
-	if len(b) < 4 || b[0] != byte(ClientSetEncodings) || len(b) != 4+4*int(binary.BigEndian.Uint16(b[2:])) {
-		return fmt.Errorf("%w: no SetEncodings", ErrMalformed)
-	}
-	m.Encodings = m.Encodings[:0]
-	for b = b[4:]; len(b) > 0; b = b[4:] {
-		m.Encodings = append(m.Encodings, Encoding(binary.BigEndian.Uint32(b)))
-	}
-	return nil
+// UnmarshalBinary implements [Message].
+func (m *SetEncodings) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
+
+func (m *SetEncodings) layout(c *coder) {
+	c.client(ClientSetEncodings)
+	c.pad(1)
+	list(c, &m.Encodings, c.len16(len(m.Encodings)), 4, c.encoding)
 }
 
 // A FramebufferUpdateRequest asks for a part of the screen (RFC 6143 §7.5.3).
@@ -66,22 +51,24 @@ type FramebufferUpdateRequest struct {
 	Rect        Rect
 }
 
-const framebufferUpdateRequestLen = 10
-
-// AppendBinary appends the message to b. The error is always nil.
-func (m FramebufferUpdateRequest) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, byte(ClientFramebufferUpdateRequest), boolByte(m.Incremental))
-	return m.Rect.append(b), nil
+func (m *FramebufferUpdateRequest) layout(c *coder) {
+	c.client(ClientFramebufferUpdateRequest)
+	c.flag(&m.Incremental)
+	c.rectangle(&m.Rect)
 }
 
-// UnmarshalBinary reads the message from exactly its 10 bytes.
+// AppendBinary implements [Message].
+func (m FramebufferUpdateRequest) AppendBinary(b []byte) ([]byte, error) {
+	c := coder{b: b}
+	m.layout(&c)
+	return c.appended(b)
+}
+
+// UnmarshalBinary implements [Message].
 func (m *FramebufferUpdateRequest) UnmarshalBinary(b []byte) error {
-	if len(b) != framebufferUpdateRequestLen || b[0] != byte(ClientFramebufferUpdateRequest) {
-		return fmt.Errorf("%w: no FramebufferUpdateRequest", ErrMalformed)
-	}
-	m.Incremental = b[1] != 0
-	m.Rect = parseRect(b[2:])
-	return nil
+	c := coder{b: b, read: true}
+	m.layout(&c)
+	return c.readAll()
 }
 
 // A Rect is a part of the framebuffer, in pixels from its upper left corner.
@@ -125,18 +112,4 @@ func (r Rect) union(q Rect) Rect {
 	return Rect{x, y, max(r.X+r.Width, q.X+q.Width) - x, max(r.Y+r.Height, q.Y+q.Height) - y}
 }
 
-func (r Rect) append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, r.X)
-	b = binary.BigEndian.AppendUint16(b, r.Y)
-	b = binary.BigEndian.AppendUint16(b, r.Width)
-	return binary.BigEndian.AppendUint16(b, r.Height)
-}
-
-func parseRect(b []byte) Rect {
-	return Rect{
-		X:      binary.BigEndian.Uint16(b),
-		Y:      binary.BigEndian.Uint16(b[2:]),
-		Width:  binary.BigEndian.Uint16(b[4:]),
-		Height: binary.BigEndian.Uint16(b[6:]),
-	}
-}
+func parseRect(b []byte) Rect { return Rect{be16(b), be16(b[2:]), be16(b[4:]), be16(b[6:])} }

@@ -4,11 +4,12 @@ import "fmt"
 
 // A ClientMessageType is the first byte of a message from viewer to server
 // (RFC 6143 §7.5 and the registry of the community's specification). Some
-// numbers mean different things to different servers; see [ViewOnly] for what
-// is done about each.
+// numbers mean different things to different servers, which is why a message
+// whose length isn't beyond doubt ends a session; see [ViewOnly].
 type ClientMessageType uint8
 
-// The types whose layout is public.
+// The types that are registered or seen. Those with a layout that is public
+// have a [Message], named after them.
 const (
 	ClientSetPixelFormat           ClientMessageType = 0   // RFC 6143 §7.5.1
 	ClientFixColourMapEntries      ClientMessageType = 1   // withdrawn before RFC 6143
@@ -22,92 +23,98 @@ const (
 	ClientSetServerInput           ClientMessageType = 9   // UltraVNC
 	ClientSetSW                    ClientMessageType = 10  // UltraVNC: single window; moves the pointer
 	ClientTextChat                 ClientMessageType = 11  // UltraVNC
+	ClientKeyFrameRequest          ClientMessageType = 12  // UltraVNC, obsolete; layout unpublished
 	ClientKeepAlive                ClientMessageType = 13  // UltraVNC
+	ClientUltra14                  ClientMessageType = 14  // reserved for UltraVNC
 	ClientPalmSetScaleFactor       ClientMessageType = 15  // PalmVNC
+	ClientUltra16                  ClientMessageType = 16  // reserved for UltraVNC
+	ClientUltra17                  ClientMessageType = 17  // reserved for UltraVNC
+	ClientUltra18                  ClientMessageType = 18  // reserved for UltraVNC
+	ClientUltra19                  ClientMessageType = 19  // reserved for UltraVNC
 	ClientRequestSession           ClientMessageType = 20  // UltraVNC
 	ClientSetSession               ClientMessageType = 21  // UltraVNC
 	ClientNotifyPluginStreaming    ClientMessageType = 80  // UltraVNC: the stream becomes ciphertext
-	ClientVMware                   ClientMessageType = 127 // VMware
+	ClientVMware                   ClientMessageType = 127 // VMware; layout unpublished
 	ClientCarConnectivity          ClientMessageType = 128 // MirrorLink
-	ClientTightFileList            ClientMessageType = 130 // TightVNC 1.3; up to 136
+	ClientTightFileList            ClientMessageType = 130 // TightVNC 1.3
+	ClientTightDownloadRequest     ClientMessageType = 131 // TightVNC 1.3
+	ClientTightUploadRequest       ClientMessageType = 132 // TightVNC 1.3
+	ClientTightUploadData          ClientMessageType = 133 // TightVNC 1.3
+	ClientTightDownloadCancel      ClientMessageType = 134 // TightVNC 1.3
+	ClientTightUploadFailed        ClientMessageType = 135 // TightVNC 1.3
 	ClientTightCreateDirectory     ClientMessageType = 136 // TightVNC 1.3
 	ClientEnableContinuousUpdates  ClientMessageType = 150 // TigerVNC
-	ClientVideoRectangleSelection  ClientMessageType = 151 // TightVNC
-	ClientKasmRequestStats         ClientMessageType = 178 // KasmVNC; up to 191
-	ClientKasmLast                 ClientMessageType = 191 // KasmVNC
-	ClientReplitAudio              ClientMessageType = 245 // Replit
+	ClientVideoRectangleSelection  ClientMessageType = 151 // TightVNC; layout unpublished
+	ClientKasmRequestStats         ClientMessageType = 178 // KasmVNC, as all to 191; they differ between its versions
+	ClientKasmFrameStats           ClientMessageType = 179 // KasmVNC
+	ClientKasmBinaryClipboard      ClientMessageType = 180 // KasmVNC
+	ClientKasmUpgradeToUDP         ClientMessageType = 181 // KasmVNC
+	ClientKasmSubscribeUnixRelay   ClientMessageType = 182 // KasmVNC
+	ClientKasmUnixRelay            ClientMessageType = 183 // KasmVNC
+	ClientKasmVideoEncoders        ClientMessageType = 184 // KasmVNC
+	ClientKasmKeepAlive            ClientMessageType = 185 // KasmVNC
+	ClientKasm186                  ClientMessageType = 186 // KasmVNC: ServerDisconnect
+	ClientKasm187                  ClientMessageType = 187 // KasmVNC: ForceGameMode
+	ClientKasmDirectMouse          ClientMessageType = 188 // KasmVNC: the pointer
+	ClientKasmLatency              ClientMessageType = 189 // KasmVNC
+	ClientKasm190                  ClientMessageType = 190 // KasmVNC: statistics
+	ClientKasm191                  ClientMessageType = 191 // KasmVNC: statistics
+	ClientReplitAudio              ClientMessageType = 245 // replit/rfbproxy
 	ClientFence                    ClientMessageType = 248 // TigerVNC
-	ClientOLIVECallControl         ClientMessageType = 249 // OLIVE
+	ClientOLIVECallControl         ClientMessageType = 249 // OLIVE; layout unpublished
 	ClientXVP                      ClientMessageType = 250 // shut down, reboot, reset
 	ClientSetDesktopSize           ClientMessageType = 251 // TigerVNC
-	ClientTight2                   ClientMessageType = 252 // TightVNC 2; others use the number too
+	ClientTight2                   ClientMessageType = 252 // TightVNC 2; UltraVNC and KasmVNC use the number for others
 	ClientGII                      ClientMessageType = 253 // general input interface
 	ClientVMware2                  ClientMessageType = 254 // VMware; UltraVNC's SetMonitor
 	ClientQEMU                     ClientMessageType = 255 // QEMU: extended keys, audio
 )
 
-var clientMessageNames = map[ClientMessageType]string{
-	ClientSetPixelFormat: "SetPixelFormat", ClientFixColourMapEntries: "FixColourMapEntries",
-	ClientSetEncodings: "SetEncodings", ClientFramebufferUpdateRequest: "FramebufferUpdateRequest",
-	ClientKeyEvent: "KeyEvent", ClientPointerEvent: "PointerEvent", ClientCutText: "ClientCutText",
-	ClientFileTransfer: "FileTransfer", ClientSetScale: "SetScale", ClientSetServerInput: "SetServerInput",
-	ClientSetSW: "SetSW", ClientTextChat: "TextChat", ClientKeepAlive: "KeepAlive",
-	ClientPalmSetScaleFactor: "PalmSetScaleFactor", ClientRequestSession: "RequestSession",
-	ClientSetSession: "SetSession", ClientNotifyPluginStreaming: "NotifyPluginStreaming",
-	ClientVMware: "VMware", ClientCarConnectivity: "CarConnectivity",
-	ClientTightFileList: "TightFileList", ClientTightCreateDirectory: "TightCreateDirectory",
-	ClientEnableContinuousUpdates: "EnableContinuousUpdates",
-	ClientVideoRectangleSelection: "VideoRectangleSelection", ClientKasmRequestStats: "KasmRequestStats",
-	ClientReplitAudio: "ReplitAudio", ClientFence: "ClientFence", ClientOLIVECallControl: "OLIVECallControl",
-	ClientXVP: "xvp", ClientSetDesktopSize: "SetDesktopSize", ClientTight2: "Tight2", ClientGII: "gii",
-	ClientVMware2: "VMware2", ClientQEMU: "QEMU",
-}
-
-// String names the type, or gives its number if it has no name here.
-func (t ClientMessageType) String() string {
-	if s, ok := clientMessageNames[t]; ok {
-		return s
-	}
-	return fmt.Sprintf("ClientMessageType(%d)", uint8(t))
-}
-
 // A ServerMessageType is the first byte of a message from server to viewer
 // (RFC 6143 §7.6 and the registry of the community's specification).
 type ServerMessageType uint8
 
-// The types whose layout is public.
+// The types that are registered or seen. Those with a layout that is public
+// have a [Message], named after them.
 const (
 	ServerFramebufferUpdate      ServerMessageType = 0   // RFC 6143 §7.6.1
 	ServerSetColorMapEntries     ServerMessageType = 1   // RFC 6143 §7.6.2; the community's spelling is Colour
 	ServerBell                   ServerMessageType = 2   // RFC 6143 §7.6.3
 	ServerCutText                ServerMessageType = 3   // RFC 6143 §7.6.4, and the extended clipboard
 	ServerResizeFrameBuffer      ServerMessageType = 4   // UltraVNC
+	ServerKeyFrameUpdate         ServerMessageType = 5   // UltraVNC, obsolete; layout unpublished
 	ServerFileTransfer           ServerMessageType = 7   // UltraVNC
 	ServerTextChat               ServerMessageType = 11  // UltraVNC
 	ServerKeepAlive              ServerMessageType = 13  // UltraVNC
 	ServerPalmResizeFrameBuffer  ServerMessageType = 15  // PalmVNC
-	ServerTightFileTransfer      ServerMessageType = 130 // TightVNC 1.3; up to 133
+	ServerVMware                 ServerMessageType = 127 // VMware; layout unpublished
+	ServerCarConnectivity        ServerMessageType = 128 // MirrorLink
+	ServerTightFileList          ServerMessageType = 130 // TightVNC 1.3
+	ServerTightDownloadData      ServerMessageType = 131 // TightVNC 1.3
+	ServerTightUploadCancel      ServerMessageType = 132 // TightVNC 1.3
+	ServerTightDownloadFailed    ServerMessageType = 133 // TightVNC 1.3
 	ServerEndOfContinuousUpdates ServerMessageType = 150 // TigerVNC
 	ServerState                  ServerMessageType = 173 // UltraVNC
 	ServerFence                  ServerMessageType = 248 // TigerVNC
+	ServerOLIVECallControl       ServerMessageType = 249 // OLIVE; layout unpublished
 	ServerXVP                    ServerMessageType = 250
-	ServerTight2                 ServerMessageType = 252 // TightVNC 2
+	ServerTight2                 ServerMessageType = 252 // TightVNC 2; layout differs between servers
 	ServerGII                    ServerMessageType = 253
+	ServerVMware2                ServerMessageType = 254 // VMware; layout unpublished
 	ServerQEMU                   ServerMessageType = 255 // QEMU: audio
 )
 
-var serverMessageNames = map[ServerMessageType]string{
-	ServerFramebufferUpdate: "FramebufferUpdate", ServerSetColorMapEntries: "SetColorMapEntries",
-	ServerBell: "Bell", ServerCutText: "ServerCutText", ServerResizeFrameBuffer: "ResizeFrameBuffer",
-	ServerFileTransfer: "FileTransfer", ServerTextChat: "TextChat", ServerKeepAlive: "KeepAlive",
-	ServerPalmResizeFrameBuffer: "PalmResizeFrameBuffer", ServerTightFileTransfer: "TightFileTransfer",
-	ServerEndOfContinuousUpdates: "EndOfContinuousUpdates", ServerState: "ServerState",
-	ServerFence: "ServerFence", ServerXVP: "xvp", ServerTight2: "Tight2", ServerGII: "gii", ServerQEMU: "QEMU",
+// String names the type, or gives its number if it has no name here.
+func (t ClientMessageType) String() string {
+	if s := clientMessages[t].name; s != "" {
+		return s
+	}
+	return fmt.Sprintf("ClientMessageType(%d)", uint8(t))
 }
 
 // String names the type, or gives its number if it has no name here.
 func (t ServerMessageType) String() string {
-	if s, ok := serverMessageNames[t]; ok {
+	if s := serverMessages[t].name; s != "" {
 		return s
 	}
 	return fmt.Sprintf("ServerMessageType(%d)", uint8(t))

@@ -1,9 +1,6 @@
 package rfb
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "fmt"
 
 // pixelFormatLen is the length of a PIXEL_FORMAT.
 const pixelFormatLen = 16
@@ -33,27 +30,17 @@ var pinned = PixelFormat{
 // AppendBinary appends the 16 bytes of f to b, its padding zero. The error is
 // always nil.
 func (f PixelFormat) AppendBinary(b []byte) ([]byte, error) {
-	b = append(b, f.BitsPerPixel, f.Depth, boolByte(f.BigEndian), boolByte(f.TrueColor))
-	b = binary.BigEndian.AppendUint16(b, f.RedMax)
-	b = binary.BigEndian.AppendUint16(b, f.GreenMax)
-	b = binary.BigEndian.AppendUint16(b, f.BlueMax)
-	return append(b, f.RedShift, f.GreenShift, f.BlueShift, 0, 0, 0), nil
+	c := coder{b: b}
+	c.pixelFormat(&f)
+	return c.b, nil
 }
 
 // UnmarshalBinary reads f from exactly 16 bytes. Flags are true if they aren't
 // zero (x11vnc sends 255), padding is ignored.
 func (f *PixelFormat) UnmarshalBinary(b []byte) error {
-	if len(b) != pixelFormatLen {
-		return fmt.Errorf("%w: PIXEL_FORMAT of %d bytes", ErrMalformed, len(b))
-	}
-	*f = PixelFormat{
-		BitsPerPixel: b[0], Depth: b[1], BigEndian: b[2] != 0, TrueColor: b[3] != 0,
-		RedMax:   binary.BigEndian.Uint16(b[4:]),
-		GreenMax: binary.BigEndian.Uint16(b[6:]),
-		BlueMax:  binary.BigEndian.Uint16(b[8:]),
-		RedShift: b[10], GreenShift: b[11], BlueShift: b[12],
-	}
-	return nil
+	c := coder{b: b, read: true}
+	c.pixelFormat(f)
+	return c.readAll()
 }
 
 // String is short and tells formats apart: "32/24 le 255,255,255 at 0,8,16".
@@ -69,6 +56,15 @@ func (f PixelFormat) String() string {
 		f.RedMax, f.GreenMax, f.BlueMax, f.RedShift, f.GreenShift, f.BlueShift)
 }
 
+// check returns an error that wraps ErrMalformed unless pixels have 8, 16 or
+// 32 bits.
+func (f PixelFormat) check() error {
+	if b := f.BitsPerPixel; b != 8 && b != 16 && b != 32 {
+		return fmt.Errorf("%w: %d bits a pixel", ErrMalformed, b)
+	}
+	return nil
+}
+
 // size is the length of a pixel in bytes.
 func (f PixelFormat) size() int { return int(f.BitsPerPixel) / 8 }
 
@@ -76,6 +72,19 @@ func (f PixelFormat) size() int { return int(f.BitsPerPixel) / 8 }
 // leaves out the byte that carries nothing.
 func (f PixelFormat) tightSize() int {
 	if f.TrueColor && f.BitsPerPixel == 32 && f.Depth == 24 && f.RedMax == 255 && f.GreenMax == 255 && f.BlueMax == 255 {
+		return 3
+	}
+	return f.size()
+}
+
+// runSize is the length of a CPIXEL in bytes: three where TRLE and ZRLE leave
+// out the byte that carries nothing (RFC 6143 §7.7.5).
+func (f PixelFormat) runSize() int {
+	if !f.TrueColor || f.BitsPerPixel != 32 || f.Depth > 24 {
+		return f.size()
+	}
+	used := uint64(f.RedMax)<<(f.RedShift&31) | uint64(f.GreenMax)<<(f.GreenShift&31) | uint64(f.BlueMax)<<(f.BlueShift&31)
+	if used < 1<<24 || used&0xff == 0 {
 		return 3
 	}
 	return f.size()

@@ -1,6 +1,9 @@
 package rfb
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A Policy says what a [Relay] lets pass. It holds for a whole session: no
 // message can change it.
@@ -10,161 +13,93 @@ type Policy uint8
 //
 // Towards the server go SetPixelFormat (always the same), SetEncodings
 // (reduced to what a viewer needs to see) and FramebufferUpdateRequest (cut to
-// the framebuffer), all written by the relay itself. Keys, pointer, clipboard,
-// resizing, keep-alives and audio are dropped. Everything else ends the
-// session: what is known and forbidden with [ErrForbidden], what has no known
-// length with [ErrMalformed].
+// the framebuffer), all written by the relay itself. If the viewer lists both
+// Fence and ContinuousUpdates, both are asked for, and once the server has
+// shown that it knows them EnableContinuousUpdates passes and answers to the
+// server's fences do; a viewer that doesn't answer one is answered for. Keys,
+// pointer, clipboard, resizing, keep-alives and audio are dropped. Everything
+// else ends the session: what is known and forbidden with [ErrForbidden], what
+// has no known length with [ErrMalformed].
 //
 // Towards the viewer go FramebufferUpdate and Bell, with encodings that were
-// asked for. The clipboard, colour maps and the like are dropped, everything
-// else ends the session.
+// asked for, and fences and the end of continuous updates if these were. The
+// clipboard, colour maps and the like are dropped, everything else ends the
+// session.
+//
+// docs/rfb.md has all of it in a table.
 const ViewOnly Policy = 0
+
+// Control lets a viewer take part: everything that can be framed beyond doubt
+// passes, towards either peer, what the relay adds being the same as under
+// [ViewOnly]. Besides what ViewOnly passes those are keys, pointer and plain
+// clipboard, and what a server has confirmed that it understands: extended
+// keys, sound, resizing, and power. The pixel format stays pinned; extensions
+// that change the length of other messages (extended clipboard, further mouse
+// buttons), file transfer and messages that differ between servers stay out.
+//
+// The daemon of this module never uses it.
+const Control Policy = 1
 
 // String is the policy's name.
 func (p Policy) String() string {
-	if p == ViewOnly {
+	switch p {
+	case ViewOnly:
 		return "ViewOnly"
+	case Control:
+		return "Control"
 	}
 	return fmt.Sprintf("Policy(%d)", uint8(p))
 }
 
-// A verdict is what becomes of a message. The zero verdict ends the session.
-type verdict uint8
-
-const (
-	unknown   verdict = iota // ends the session: its length isn't known
-	forbidden                // ends the session
-	dropped                  // is parsed to its end and goes nowhere
-	passes                   // is parsed, checked and, towards the server, written anew
-)
-
-// A rule is a verdict and how many bytes decide on a message's length (towards
-// the server) or come before the length is known (towards the viewer), its
-// type included.
-type rule struct {
-	verdict verdict
-	head    uint8
+// client is the policy's rule for a viewer's message.
+func (p Policy) client(t ClientMessageType) verdict {
+	if p == Control {
+		return clientMessages[t].control
+	}
+	return clientMessages[t].view
 }
 
-// clientRules are ViewOnly's rules for what a viewer sends.
-var clientRules = func() (t [256]rule) {
-	t[ClientSetPixelFormat] = rule{passes, setPixelFormatLen}
-	t[ClientSetEncodings] = rule{passes, 4}
-	t[ClientFramebufferUpdateRequest] = rule{passes, framebufferUpdateRequestLen}
-
-	t[ClientKeyEvent] = rule{dropped, 8}
-	t[ClientPointerEvent] = rule{dropped, 6} // never 7: the server can't confirm ExtendedMouse
-	t[ClientCutText] = rule{dropped, 8}
-	t[ClientKeepAlive] = rule{dropped, 1}
-	t[ClientSetDesktopSize] = rule{dropped, 8}
-	t[ClientQEMU] = rule{dropped, 4}
-
-	for _, m := range []ClientMessageType{
-		ClientFileTransfer, ClientSetScale, ClientSetServerInput, ClientSetSW, ClientTextChat,
-		ClientPalmSetScaleFactor, ClientRequestSession, ClientSetSession, ClientNotifyPluginStreaming,
-		ClientVMware, ClientCarConnectivity, ClientEnableContinuousUpdates, ClientVideoRectangleSelection,
-		ClientReplitAudio, ClientFence, ClientOLIVECallControl, ClientXVP, ClientTight2, ClientGII, ClientVMware2,
-	} {
-		t[m] = rule{verdict: forbidden}
+// server is the policy's rule for a server's message.
+func (p Policy) server(t ServerMessageType) verdict {
+	if p == Control {
+		return serverMessages[t].control
 	}
-	for m := ClientTightFileList; m <= ClientTightCreateDirectory; m++ {
-		t[m] = rule{verdict: forbidden}
-	}
-	for m := ClientKasmRequestStats; m <= ClientKasmLast; m++ {
-		t[m] = rule{verdict: forbidden}
-	}
-	return t
-}()
-
-// serverRules are ViewOnly's rules for what a server sends.
-var serverRules = func() (t [256]rule) {
-	t[ServerFramebufferUpdate] = rule{passes, 4}
-	t[ServerBell] = rule{passes, 1}
-
-	t[ServerSetColorMapEntries] = rule{dropped, 6}
-	t[ServerCutText] = rule{dropped, 8}
-	t[ServerKeepAlive] = rule{dropped, 1}
-	t[ServerState] = rule{dropped, 12}
-	t[ServerXVP] = rule{dropped, 4}
-	t[ServerQEMU] = rule{dropped, 4}
-
-	for _, m := range []ServerMessageType{
-		ServerResizeFrameBuffer, ServerFileTransfer, ServerTextChat, ServerPalmResizeFrameBuffer,
-		ServerTightFileTransfer, ServerEndOfContinuousUpdates, ServerFence, ServerTight2, ServerGII,
-	} {
-		t[m] = rule{verdict: forbidden}
-	}
-	return t
-}()
-
-// An encodingSet holds encodings that rectangles can have; see encodingBit.
-type encodingSet uint32
-
-// encodingBit is the set of e alone. It is empty for hints and for encodings
-// that this package can't find the end of.
-func encodingBit(e Encoding) encodingSet {
-	switch e {
-	case EncodingRaw:
-		return 1 << 0
-	case EncodingCopyRect:
-		return 1 << 1
-	case EncodingRRE:
-		return 1 << 2
-	case EncodingCoRRE:
-		return 1 << 3
-	case EncodingHextile:
-		return 1 << 4
-	case EncodingZlib:
-		return 1 << 5
-	case EncodingTight:
-		return 1 << 6
-	case EncodingZRLE:
-		return 1 << 7
-	case EncodingDesktopSize:
-		return 1 << 8
-	case EncodingLastRect:
-		return 1 << 9
-	case EncodingPointerPos:
-		return 1 << 10
-	case EncodingCursor:
-		return 1 << 11
-	case EncodingXCursor:
-		return 1 << 12
-	case EncodingLEDState:
-		return 1 << 13
-	case EncodingDesktopName:
-		return 1 << 14
-	}
-	return 0
+	return serverMessages[t].view
 }
 
-// pixels are the encodings that carry pixels; one of them must be asked for.
-var pixels = encodingBit(EncodingRaw) | encodingBit(EncodingRRE) | encodingBit(EncodingCoRRE) |
-	encodingBit(EncodingHextile) | encodingBit(EncodingZlib) | encodingBit(EncodingTight) | encodingBit(EncodingZRLE)
+// keeps reports whether a viewer may have an encoding, apart from Fence and
+// ContinuousUpdates.
+func (p Policy) keeps(e Encoding) bool {
+	asks := e.asks()
+	return asks == viewAsks || asks == controlAsks && p == Control
+}
 
-// viewEncodings appends to kept those of a viewer's encodings that a view-only
-// session may use, in the viewer's order, each once, at most maxEncodingsOut,
-// and Raw if nothing with pixels is among them. It returns them as a set too.
-// The DesktopName is left out if the viewer is shown a name of our own.
-func viewEncodings(kept, wanted []Encoding, ownName bool) ([]Encoding, encodingSet) {
+// encodings appends to kept those of a viewer's encodings that the policy lets
+// it have, in the viewer's order, each once, at most maxEncodingsOut, and Raw
+// if nothing with pixels is among them. Fence and ContinuousUpdates are kept
+// if both are there, or neither. The DesktopName is left out if the viewer is
+// shown a name of our own. The set has what rectangles may come of it.
+func (p Policy) encodings(kept, wanted []Encoding, ownName bool) ([]Encoding, encodingSet) {
 	var set encodingSet
 	kept = kept[:0]
-next:
+	twins := 0 // places that Fence and ContinuousUpdates will take
+	if slices.Contains(wanted, EncodingFence) && slices.Contains(wanted, EncodingContinuousUpdates) {
+		twins = 2
+	}
 	for _, e := range wanted {
 		bit := encodingBit(e)
-		if bit == 0 && !e.hint() || e == EncodingDesktopName && ownName {
+		twin := e.asks() == fencesAsk && twins > 0
+		if !twin && !p.keeps(e) || e == EncodingDesktopName && ownName || slices.Contains(kept, e) {
 			continue
 		}
-		for _, k := range kept {
-			if k == e {
-				continue next
-			}
+		room := maxEncodingsOut - len(kept) - twins
+		if set&pixels == 0 && bit&pixels == 0 {
+			room-- // for Raw
 		}
-		if len(kept) == maxEncodingsOut-1 && set&pixels == 0 && bit&pixels == 0 {
-			continue // leaves room for Raw
-		}
-		if len(kept) == maxEncodingsOut {
-			break
+		if twin {
+			twins--
+		} else if room <= 0 {
+			continue
 		}
 		kept = append(kept, e)
 		set |= bit

@@ -56,14 +56,14 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 			err = &PanicError{v, debug.Stack()}
 		}
 	}()
-	if r.Policy != ViewOnly {
+	if r.Policy != ViewOnly && r.Policy != Control {
 		return fmt.Errorf("rfb: %v is no policy", r.Policy)
 	}
 	s := &session{viewer: viewer, over: make(chan struct{})}
 	if err := s.greet(ctx, server, r.Name); err != nil {
 		return outcome(err)
 	}
-	s.filter = newClientFilter(s.agreed, r.Name != "", r.OnDrop, s.viewerRead)
+	s.filter = newClientFilter(s.agreed, r.Policy, r.Name != "", r.OnDrop, s.viewerRead)
 	return outcome(s.run(ctx))
 }
 
@@ -196,6 +196,7 @@ func (s *session) toServer(input <-chan []byte, read chan<- struct{}) error {
 		case held = <-from:
 			fresh = true
 		case <-timer.C:
+		case <-s.agreed.fences.more:
 		case <-s.over:
 			return nil
 		}
@@ -241,7 +242,7 @@ func (s *session) flush() error {
 // toViewer walks what the server sends and writes it to the viewer.
 func (s *session) toViewer() error {
 	buf := make([]byte, serverBuffer)
-	w := newWalker(s.agreed, pinned, s.server.read)
+	w := newWalker(s.agreed, pinned, s.filter.policy, s.server.read)
 	for {
 		n, readErr := s.server.Read(buf)
 		p, err := w.walk(buf[:n])

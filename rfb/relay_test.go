@@ -234,9 +234,9 @@ func TestRelayEndsWithAPanic(t *testing.T) {
 	assert.Contains(t, string(p.Stack), "drop")
 }
 
-func TestRelayHasOnePolicy(t *testing.T) {
-	x := run(t, &Relay{Policy: 1})
-	assert.ErrorContains(t, x.ends(t), "Policy(1) is no policy")
+func TestRelayHasTwoPolicies(t *testing.T) {
+	x := run(t, &Relay{Policy: 2})
+	assert.ErrorContains(t, x.ends(t), "Policy(2) is no policy")
 }
 
 func TestRelayRefusesAServerConnOfItsCallersMaking(t *testing.T) {

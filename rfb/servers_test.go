@@ -145,7 +145,7 @@ func newReader(t testing.TB, conn net.Conn, init ServerInit, format PixelFormat,
 	for _, e := range encodings {
 		a.allow(encodingBit(e))
 	}
-	return &reader{t: t, conn: conn, walker: newWalker(a, format, 0)}
+	return &reader{t: t, conn: conn, walker: newWalker(a, format, ViewOnly, 0)}
 }
 
 // update reads to the end of the next FramebufferUpdate, and of whatever was
@@ -163,9 +163,6 @@ func (r *reader) update() {
 		r.updates += updates
 	}
 }
-
-// between reports whether w stands between two messages.
-func (w *walker) between() bool { return w.state == atMessage && w.skip == 0 }
 
 // countUpdates walks p byte by byte and counts the FramebufferUpdates that end
 // in it.

@@ -7,6 +7,8 @@ import "fmt"
 const (
 	tightFill   = 0x8 // one pixel
 	tightJPEG   = 0x9 // length and a JPEG picture
+	tightPNG    = 0xa // TightPNG: length and a PNG picture
+	tightPlain  = 0xa // Tight, if TightNoZlib was asked for: pixels as they are, 0xe with a filter
 	tightBasic  = 0x7 // up to here: bit 2 says that a filter follows
 	tightFilter = 0x4
 )
@@ -22,21 +24,47 @@ const (
 const tightRaw = 12
 
 func (w *walker) tight(control byte) error {
-	switch c := control >> 4; {
+	c := control >> 4
+	png := w.enc == EncodingTightPNG
+	w.plain = c > tightBasic
+	switch {
 	case c == tightFill:
 		w.pass(uint64(w.tpixel))
-	case c == tightJPEG:
+	case c == tightJPEG, c == tightPNG && png:
 		w.pixels = w.area() * uint64(w.pixel)
 		w.expectTightLength()
-	case c <= tightBasic && c&tightFilter != 0:
+	case png, w.plain && (c&^tightFilter != tightPlain || !w.inspect):
+		return fmt.Errorf("%w: %v control byte %#x", ErrMalformed, w.enc, control)
+	case c&tightFilter != 0:
 		w.expect(inTightFilter, 1)
-	case c <= tightBasic:
-		w.tightData(w.area() * uint64(w.tpixel))
 	default:
-		return fmt.Errorf("%w: Tight control byte %#x", ErrMalformed, control)
+		w.tightData(w.area() * uint64(w.tpixel))
 	}
 	return nil
 }
+
+// fills passes over rectangles of one colour that lie in p as a whole, all but
+// the update's last, and returns their length: there can be very many.
+func (w *walker) fills(p []byte) int {
+	size := rectangleHeadLen + 1 + w.tpixel
+	if !w.agreed.allows(tightBit) {
+		return 0
+	}
+	width, height := w.agreed.framebuffer()
+	i := 0
+	for w.rects > 1 && len(p)-i >= size {
+		b := p[i : i+rectangleHeadLen+1]
+		r := parseRect(b)
+		if be32(b[8:]) != uint32(EncodingTight) || b[12]>>4 != tightFill || r.Empty() || !r.inside(width, height) {
+			break
+		}
+		i += size
+		w.rects--
+	}
+	return i
+}
+
+var tightBit = encodingBit(EncodingTight)
 
 func (w *walker) tightFilter(filter byte) error {
 	switch filter {
@@ -63,7 +91,7 @@ func (w *walker) tightPalette(colors int) {
 
 // tightData begins n bytes of data, compressed or not.
 func (w *walker) tightData(n uint64) {
-	if n < tightRaw {
+	if n < tightRaw || w.plain {
 		w.pass(n)
 		return
 	}

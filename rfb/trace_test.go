@@ -87,7 +87,7 @@ func (tr trace) walker() (*walker, *agreed) {
 	for _, e := range tr.Encodings {
 		a.allow(encodingBit(e))
 	}
-	return newWalker(a, tr.Format, 0), a
+	return newWalker(a, tr.Format, ViewOnly, 0), a
 }
 
 // seedTraces gives a fuzzer the beginnings of the traces in the pinned format.

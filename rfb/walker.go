@@ -1,63 +1,138 @@
 package rfb
 
 import (
-	"encoding/binary"
 	"fmt"
+	"time"
 )
 
 // A walker follows a server's stream from message to message, in the buffer it
-// was read into, and takes out what a viewer isn't to see under ViewOnly. It
+// was read into, and takes out what a viewer isn't to see under its policy. It
 // remembers only where it is: it decodes no pixel, copies no payload and
 // allocates nothing, whatever arrives and however it is cut.
 type walker struct {
-	agreed *agreed
-	pixel  int // bytes of a pixel
-	tpixel int // bytes of a pixel in Tight
-	offset int64
+	agreed  *agreed
+	policy  Policy
+	inspect bool // everything that can be framed passes, whatever the policy
+	pixel   int  // bytes of a pixel
+	tpixel  int  // bytes of a pixel in Tight
+	cpixel  int  // bytes of a pixel in TRLE
+	offset  int64
 
 	state state
-	need  int      // bytes that state reads
-	have  int      // bytes of them in head
-	head  [16]byte // what was cut off by the end of a buffer
-	skip  uint64   // bytes to pass over before state reads
-	hide  bool     // the current message isn't for the viewer
-	text  bool     // the bytes to pass over are a text for people
+	need  int                 // bytes that state reads
+	have  int                 // bytes of them in head
+	head  [12 + maxFence]byte // what was cut off by the end of a buffer
+	skip  uint64              // bytes to pass over before state reads
+	hide  bool                // the current message isn't for the viewer
+	text  bool                // the bytes to pass over are a text for people
 
 	rects  int  // rectangles left in the update, the current one included
 	rect   Rect // the current one
 	enc    Encoding
 	tile   tileAt
-	length uint32 // of Tight data, as far as it is read
-	shift  uint8  // bits of length
-	pixels uint64 // bytes of Tight data before compression
+	runs   runs       // of a TRLE tile
+	outer  format     // of pixels after a CursorWithAlpha, which has its own
+	length uint32     // of Tight data, as far as it is read
+	shift  uint8      // bits of length; in JPEG the marker of the segment
+	plain  bool       // Tight data isn't compressed, whatever its length
+	flags  FenceFlags // of the current fence
+	pixels uint64     // bytes of Tight data before compression
 }
 
 // A state is what the next bytes are.
 type state uint8
 
 const (
-	atMessage     state = iota // a message's type
-	inUpdate                   // FramebufferUpdate: padding, number of rectangles
-	inColorMap                 // SetColorMapEntries: padding, first, number
-	inCutText                  // ServerCutText: padding, length
-	inQEMU                     // QEMU: type, operation
-	inAudio                    // QEMU audio: length
-	atRect                     // a rectangle's header
-	inLength                   // Zlib, ZRLE: length
-	inRRE                      // RRE, CoRRE: number of subrectangles
-	inName                     // DesktopName: length
-	inTile                     // Hextile: a tile's mask
-	inSubrects                 // Hextile: colours, number of subrectangles
-	inTight                    // Tight: control byte
-	inTightFilter              // Tight: filter
-	inPalette                  // Tight: number of colours less one
-	inTightLength              // Tight: a byte of the length
+	atMessage      state = iota // a message's type
+	inUpdate                    // FramebufferUpdate: padding, number of rectangles
+	inColorMap                  // SetColorMapEntries: padding, first, number
+	inCutText                   // ServerCutText: padding, length
+	inQEMU                      // QEMU: type, operation
+	inAudio                     // QEMU audio: length
+	inFence                     // fence: flags, length
+	inFencePayload              // fence: payload
+	inXVP                       // xvp: version, code
+	inLong                      // a length of four bytes at the end of a head
+	inShort                     // a length of two bytes at the end of a head
+	inChat                      // TextChat: length or action
+	inFileData                  // TightDownloadData: lengths
+	inFileList                  // TightFileList: lengths
+	inGII                       // gii: type, length
+	atRect                      // a rectangle's header
+	inLength                    // Zlib, ZRLE: length
+	inRRE                       // RRE, CoRRE: number of subrectangles
+	inName                      // DesktopName: length
+	inTile                      // Hextile: a tile's mask
+	inSubrects                  // Hextile: colours, number of subrectangles
+	inTight                     // Tight: control byte
+	inTightFilter               // Tight: filter
+	inPalette                   // Tight: number of colours less one
+	inTightLength               // Tight: a byte of the length
+	inPackedTile                // ZlibHex: a tile's length
+	inRuns                      // TRLE: a tile's kind
+	inRunPixel                  // TRLE: a run's pixel
+	inRunIndex                  // TRLE: a run's index
+	inRunLength                 // TRLE: a byte of a run's length
+	inMarker                    // JPEG: a marker
+	inSegment                   // JPEG: a segment's length
+	inScan                      // JPEG: compressed data
+	inScanMarker                // JPEG: after FF in compressed data
+	inH264                      // H.264: length, flags
+	inScreens                   // ExtendedDesktopSize: number of screens
+	inAlpha                     // CursorWithAlpha: encoding
+	inVMwareCursor              // VMwareCursor: kind
+	inDisplayMode               // VMwareDisplayMode: pixel format
+	inCodecs                    // Replit audio: version, number
 )
+
+// A format is how many bytes pixels have.
+type format struct{ pixel, tpixel, cpixel int }
 
 // newWalker returns a walker at the start of a message. offset is how many
 // bytes the server has sent before.
-func newWalker(a *agreed, format PixelFormat, offset int64) *walker {
-	return &walker{agreed: a, pixel: format.size(), tpixel: format.tightSize(), offset: offset, need: 1}
+func newWalker(a *agreed, f PixelFormat, p Policy, offset int64) *walker {
+	w := &walker{agreed: a, policy: p, offset: offset, need: 1}
+	w.setFormat(f)
+	return w
+}
+
+// newInspector returns a walker that lets everything pass that can be framed.
+func newInspector(a *agreed, f PixelFormat) *walker {
+	a.allow(^encodingSet(0))
+	w := newWalker(a, f, Control, 0)
+	w.inspect = true
+	return w
+}
+
+func (w *walker) setFormat(f PixelFormat) {
+	w.pixel, w.tpixel, w.cpixel = f.size(), f.tightSize(), f.runSize()
+}
+
+// between reports whether w stands between two messages.
+func (w *walker) between() bool { return w.state == atMessage && w.skip == 0 }
+
+// verdict is what becomes of a server's message.
+func (w *walker) verdict(kind ServerMessageType) verdict {
+	if w.inspect {
+		if serverMessages[kind].head == 0 {
+			return unknown
+		}
+		return passes
+	}
+	v := w.policy.server(kind)
+	if v != agreedTo {
+		return v
+	}
+	switch {
+	case kind == ServerFence || kind == ServerEndOfContinuousUpdates:
+		if w.agreed.knows(askedFences) {
+			return passes
+		}
+		return forbidden
+	case kind == ServerXVP && w.agreed.knows(askedXVP), kind == ServerQEMU && w.agreed.knows(hasAudio):
+		return passes
+	}
+	return dropped
 }
 
 // walk follows p, the next bytes of the stream, and returns those of them that
@@ -83,11 +158,21 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			if hidden {
 				shown = i
 			}
-			if w.hide = serverRules[p[i]].verdict == dropped; w.hide && !hidden {
+			if w.hide = w.verdict(ServerMessageType(p[i])) == dropped; w.hide && !hidden {
 				kept += copy(p[kept:], p[shown:i])
 			}
-		case inTile:
+		case atRect:
 			if w.have == 0 {
+				i += w.fills(p[i:])
+			}
+		case inScan:
+			n, err := w.scan(p[i:])
+			if i += n; err != nil {
+				return nil, &ProtocolError{FromServer, w.offset + int64(i), err}
+			}
+			continue
+		case inTile:
+			if w.have == 0 && w.enc == EncodingHextile {
 				if i += w.tiles(p[i:]); w.state != inTile || i == len(p) {
 					continue
 				}
@@ -126,18 +211,27 @@ func (w *walker) read(b []byte) error {
 	case atMessage:
 		return w.message(ServerMessageType(b[0]))
 	case inUpdate:
-		w.rects = int(binary.BigEndian.Uint16(b[1:])) + 1
+		w.rects = int(be16(b[1:])) + 1
 		w.nextRect()
 	case inColorMap:
-		w.finish(6 * uint64(binary.BigEndian.Uint16(b[3:])))
+		w.finish(6 * uint64(be16(b[3:])))
 	case inCutText:
-		return w.cutText(int64(int32(binary.BigEndian.Uint32(b[3:]))))
+		return w.cutText(int64(int32(be32(b[3:]))))
 	case inQEMU:
-		return w.qemu(b[0], binary.BigEndian.Uint16(b[1:]))
+		return w.qemu(b[0], be16(b[1:]))
 	case inAudio:
-		return w.bounded("QEMU audio", uint64(binary.BigEndian.Uint32(b)), maxAudio, w.finish)
+		return w.bounded("QEMU audio", uint64(be32(b)), maxAudio, w.finish)
+	case inFence, inFencePayload:
+		return w.fence(b)
+	case inXVP:
+		if b[2] == 1 {
+			w.agreed.learn(hasXVP)
+		}
+		w.finish(0)
+	case inLong, inShort, inChat, inFileData, inFileList, inGII:
+		return w.extension(b)
 	case atRect:
-		return w.rectangle(parseRect(b), Encoding(binary.BigEndian.Uint32(b[8:])))
+		return w.rectangle(parseRect(b), Encoding(be32(b[8:])))
 	default:
 		return w.body(b)
 	}
@@ -163,26 +257,95 @@ func (w *walker) bounded(what string, n, limit uint64, then func(uint64)) error 
 }
 
 func (w *walker) message(kind ServerMessageType) error {
-	r := serverRules[kind]
-	switch r.verdict {
+	switch w.verdict(kind) {
 	case unknown:
 		return fmt.Errorf("%w: %v has no known length", ErrMalformed, kind)
 	case forbidden:
 		return fmt.Errorf("%w: %v", ErrForbidden, kind)
 	}
-	rest := int(r.head) - 1
-	switch kind {
-	case ServerFramebufferUpdate:
-		w.expect(inUpdate, rest)
-	case ServerSetColorMapEntries:
-		w.expect(inColorMap, rest)
-	case ServerCutText:
-		w.expect(inCutText, rest)
-	case ServerQEMU:
-		w.expect(inQEMU, rest)
-	default:
-		w.finish(uint64(rest))
+	rest := int(serverMessages[kind].head) - 1
+	if s := headStates[kind]; s != atMessage {
+		w.expect(s, rest)
+		return nil
 	}
+	if kind == ServerEndOfContinuousUpdates {
+		w.agreed.learn(hasUpdates)
+	}
+	w.finish(uint64(rest))
+	return nil
+}
+
+// headStates are what reads the heads of messages that aren't all head.
+var headStates = [256]state{
+	ServerFramebufferUpdate:   inUpdate,
+	ServerSetColorMapEntries:  inColorMap,
+	ServerCutText:             inCutText,
+	ServerFileTransfer:        inLong,
+	ServerTextChat:            inChat,
+	ServerCarConnectivity:     inShort,
+	ServerTightFileList:       inFileList,
+	ServerTightDownloadData:   inFileData,
+	ServerTightUploadCancel:   inShort,
+	ServerTightDownloadFailed: inShort,
+	ServerFence:               inFence,
+	ServerXVP:                 inXVP,
+	ServerGII:                 inGII,
+	ServerQEMU:                inQEMU,
+}
+
+// extension passes over a message that only a trace is to have.
+func (w *walker) extension(b []byte) error {
+	end := b[len(b)-2:]
+	switch w.state {
+	case inLong:
+		return w.bounded("FileTransfer", uint64(be32(b[len(b)-4:])), maxServerCutText, w.finish)
+	case inChat:
+		n := be32(b[len(b)-4:])
+		if n >= TextChatFinished {
+			n = 0
+		}
+		return w.bounded("TextChat", uint64(n), maxServerCutText, w.finish)
+	case inFileData:
+		n := uint64(be16(end))
+		if n == 0 && be16(b[1:]) == 0 {
+			n = 4
+		}
+		w.finish(n)
+	case inFileList:
+		w.finish(8*uint64(be16(b[1:])) + uint64(be16(end)))
+	case inGII:
+		n := be16(end)
+		if b[0]&0x80 == 0 {
+			n = n>>8 | n<<8
+		}
+		w.finish(uint64(n))
+	default:
+		w.finish(uint64(be16(end)))
+	}
+	return nil
+}
+
+// fence notes a fence that the viewer is to answer. Answers to fences of the
+// viewer's can't come: none is passed on.
+func (w *walker) fence(b []byte) error {
+	if w.state == inFence {
+		n := int(b[len(b)-1])
+		if n > maxFence {
+			return fmt.Errorf("%w: fence of %d bytes, at most %d", ErrLimit, n, maxFence)
+		}
+		if FenceFlags(be32(b[3:]))&FenceRequest == 0 && !w.inspect {
+			return fmt.Errorf("%w: answer to a fence that nobody sent", ErrMalformed)
+		}
+		if w.flags = FenceFlags(be32(b[3:])); n > 0 {
+			w.expect(inFencePayload, n)
+			return nil
+		}
+		b = nil
+	}
+	if !w.inspect && !w.agreed.fences.add(w.flags, b, time.Now()) {
+		return fmt.Errorf("%w: %d fences at once", ErrLimit, maxFences)
+	}
+	w.finish(0)
 	return nil
 }
 

@@ -9,8 +9,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// everything is every encoding that a rectangle may have.
-const everything = encodingSet(1<<15 - 1)
+// everything is every encoding that a view-only rectangle may have.
+var everything = setOf(EncodingRaw, EncodingCopyRect, EncodingRRE, EncodingCoRRE, EncodingHextile, EncodingZlib,
+	EncodingTight, EncodingZRLE, EncodingDesktopSize, EncodingLastRect, EncodingPointerPos, EncodingCursor,
+	EncodingXCursor, EncodingLEDState, EncodingDesktopName)
 
 // walked is what a walker made of a stream.
 type walked struct {
@@ -24,7 +26,7 @@ type walked struct {
 func walkParts(in []byte, parts []int, format PixelFormat, allowed encodingSet) (r walked) {
 	a := newAgreed(640, 480)
 	a.allow(allowed)
-	w := newWalker(a, format, 0)
+	w := newWalker(a, format, ViewOnly, 0)
 	in = bytes.Clone(in) // a walker works in place
 	for _, n := range parts {
 		p, err := w.walk(in[:n:n])
@@ -51,7 +53,7 @@ func update(rects ...[]byte) []byte {
 
 // rectOf is a rectangle's header and body.
 func rectOf(r Rect, e Encoding, body ...[]byte) []byte {
-	return join(r.append(nil), u32(uint32(e)), join(body...))
+	return join(u16(r.X, r.Y, r.Width, r.Height), u32(uint32(e)), join(body...))
 }
 
 // zeros are n bytes.
@@ -280,7 +282,7 @@ func TestWalkerAllocatesNothing(t *testing.T) {
 	in := join(update(all...), unhex(t, "03 000000 00000006 736563726574"))
 	a := newAgreed(640, 480)
 	a.allow(everything)
-	w := newWalker(a, pinned, 0)
+	w := newWalker(a, pinned, ViewOnly, 0)
 	p := make([]byte, 1000)
 	assert.Zero(t, testing.AllocsPerRun(10, func() {
 		for at := 0; at < len(in); {
@@ -340,7 +342,7 @@ func BenchmarkServerWalker(b *testing.B) {
 			in := update(rects...)
 			a := newAgreed(640, 480)
 			a.allow(everything)
-			w := newWalker(a, pinned, 0)
+			w := newWalker(a, pinned, ViewOnly, 0)
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -1,0 +1,194 @@
+package rfb
+
+// An encodingInfo is what this package knows of an encoding, and whether it is
+// asked for. The table below is all there is: the filter, the walker, the
+// dissector and the documentation read it.
+type encodingInfo struct {
+	number Encoding
+	name   string
+	new    func() RectangleBody // an empty body to read into; nil: it has no rectangles, or their layout isn't public
+	asks   asking
+	layout string // of a rectangle's body, for people
+	origin string // who defined it, for people
+}
+
+// asking is who may have an encoding.
+type asking uint8
+
+const (
+	never       asking = iota // is left out of SetEncodings
+	controlAsks               // Control keeps it
+	viewAsks                  // ViewOnly keeps it too
+	fencesAsk                 // kept with its twin: Fence and ContinuousUpdates, or neither
+)
+
+const (
+	pixelsLayout = "w·h·B"
+	lengthLayout = "U32 n + n"
+	noLayout     = "unpublished, or not verified"
+	noBody       = "0"
+	noRectangle  = "no rectangles"
+)
+
+// encodings are the encodings. B is the bytes of a pixel, T those of a pixel
+// in Tight, C those in TRLE.
+var encodings = []encodingInfo{
+	{EncodingRaw, "Raw", body[Raw], viewAsks, pixelsLayout, rfc},
+	{EncodingCopyRect, "CopyRect", body[CopyRect], viewAsks, "4", rfc},
+	{EncodingRRE, "RRE", body[RRE], viewAsks, "U32 n + B + n·(B + 8)", rfc},
+	{EncodingCoRRE, "CoRRE", body[RRE], viewAsks, "U32 n + B + n·(B + 4)", tiger},
+	{EncodingHextile, "Hextile", body[Hextile], viewAsks, "tiles of 16 x 16: U8 mask; raw tw·th·B, or colours and subrectangles", rfc},
+	{EncodingZlib, "Zlib", body[Packed], viewAsks, lengthLayout, tiger},
+	{EncodingTight, "Tight", body[Tight], viewAsks, "U8 control; fill T; JPEG U8..U24 n + n; basic: filter, palette, data", tight},
+	{EncodingZlibHex, "ZlibHex", body[Hextile], never, "as Hextile; packed tiles U16 n + n", tiger},
+	{EncodingUltra, "Ultra", body[Packed], never, lengthLayout, ultra},
+	{EncodingUltra2, "Ultra2", body[Packed], never, lengthLayout, ultra},
+	{EncodingTRLE, "TRLE", body[TRLE], never, "tiles of 16 x 16: U8 kind; raw, palette or runs of C", rfc},
+	{EncodingZRLE, "ZRLE", body[Packed], viewAsks, lengthLayout, rfc},
+	{EncodingZYWRLE, "ZYWRLE", body[Packed], never, lengthLayout, "Hitachi"},
+	{EncodingXZ, "XZ", nil, never, noLayout, ultra},
+	{EncodingXZYW, "XZYW", nil, never, noLayout, ultra},
+	{EncodingVendor264, "VendorH.264", nil, never, noLayout, "registered"},
+	{EncodingJPEG, "JPEG", body[JPEG], controlAsks, "JFIF markers up to FFD9", tiger},
+	{EncodingJRLE, "JRLE", nil, never, noLayout, "registered"},
+	{EncodingZstd, "Zstd", nil, never, noLayout, ultra},
+	{EncodingTightZstd, "TightZstd", nil, never, noLayout, ultra},
+	{EncodingZstdHex, "ZstdHex", nil, never, noLayout, ultra},
+	{EncodingZstdRLE, "ZstdRLE", nil, never, noLayout, ultra},
+	{EncodingZstdYWRLE, "ZstdYWRLE", nil, never, noLayout, ultra},
+	{EncodingH264, "H.264", body[H264], controlAsks, "U32 n + U32 flags + n", tiger},
+	{EncodingTightPNG, "TightPNG", body[Tight], controlAsks, "as Tight; PNG instead of basic", tight},
+	{EncodingVA264, "VAH.264", nil, never, noLayout, "registered"},
+
+	{EncodingDesktopSize, "DesktopSize", body[NoBody], viewAsks, noBody, rfc},
+	{EncodingLastRect, "LastRect", body[NoBody], viewAsks, noBody + "; ends the update", tight},
+	{EncodingPointerPos, "PointerPos", body[NoBody], viewAsks, noBody, tight},
+	{EncodingCursor, "Cursor", body[Cursor], viewAsks, "w·h·B + ⌈w/8⌉·h", rfc},
+	{EncodingXCursor, "XCursor", body[XCursor], viewAsks, "0 if empty, else 6 + 2·⌈w/8⌉·h", tiger},
+	{EncodingQEMUPointer, "QEMUPointer", body[NoBody], never, noBody, "QEMU"},
+	{EncodingQEMUKey, "QEMUKey", body[NoBody], controlAsks, noBody, "QEMU"},
+	{EncodingQEMUAudio, "QEMUAudio", body[NoBody], controlAsks, noBody, "QEMU"},
+	{EncodingLEDState, "LEDState", body[LEDState], viewAsks, "U8", "QEMU"},
+	{EncodingGII, "gii", nil, never, noRectangle, tiger},
+	{EncodingPopa, "popa", nil, never, noLayout, "registered"},
+	{EncodingDesktopName, "DesktopName", body[DesktopName], viewAsks, lengthLayout, tiger},
+	{EncodingExtendedDesktopSize, "ExtendedDesktopSize", body[ExtendedDesktopSize], controlAsks, "U8 n + 3 + 16·n; no resize if x = 1 and y ≠ 0", tiger},
+	{EncodingXVP, "xvp", nil, controlAsks, noRectangle, tiger},
+	{EncodingOLIVECallControl, "OLIVECallControl", nil, never, noLayout, "OLIVE"},
+	{EncodingClientRedirect, "ClientRedirect", nil, never, noLayout, "registered"},
+	{EncodingFence, "Fence", nil, fencesAsk, noRectangle, tiger},
+	{EncodingContinuousUpdates, "ContinuousUpdates", nil, fencesAsk, noRectangle, tiger},
+	{EncodingCursorWithAlpha, "CursorWithAlpha", body[CursorWithAlpha], controlAsks, "S32 encoding + its body at B = 4", tiger},
+	{EncodingExtendedMouse, "ExtendedMouse", body[NoBody], never, noBody + "; makes PointerEvent 7 bytes", tiger},
+	{EncodingTightNoZlib, "TightNoZlib", nil, never, noRectangle, tiger},
+	{EncodingReplitAudio, "ReplitAudio", body[ReplitCodecs], never, "U16 version + U16 n + 2·n", "Replit"},
+	{EncodingVMwareCursor, "VMwareCursor", body[VMwareCursor], controlAsks, "U8 kind + 1; 2·w·h·B or w·h·4", "VMware"},
+	{EncodingVMwareCursorState, "VMwareCursorState", body[VMwareState], never, "U16", "VMware"},
+	{EncodingVMwareCursorPos, "VMwareCursorPos", body[NoBody], never, noBody, "VMware"},
+	{EncodingVMwareKeyRepeat, "VMwareKeyRepeat", body[VMwareKeyRepeat], never, "10", "VMware"},
+	{EncodingVMwareLEDState, "VMwareLEDState", body[VMwareLEDState], controlAsks, "U32", "VMware"},
+	{EncodingVMwareDisplayMode, "VMwareDisplayMode", body[VMwareDisplayMode], never, "16: a new pixel format", "VMware"},
+	{EncodingVMwareMachineState, "VMwareMachineState", body[VMwareState], never, "U16", "VMware"},
+	{EncodingExtendedClipboard, "ExtendedClipboard", nil, never, noRectangle, tiger},
+	{EncodingPluginStreaming, "PluginStreaming", nil, never, noRectangle, ultra},
+	{EncodingKeyboardLEDState, "KeyboardLEDState", body[NoBody], never, noBody + "; the state is in x", "libvncserver"},
+	{EncodingSupportedMessages, "SupportedMessages", body[SupportedMessages], never, "w bytes", "libvncserver"},
+	{EncodingSupportedEncodings, "SupportedEncodings", body[SupportedEncodings], never, "w bytes", "libvncserver"},
+	{EncodingServerIdentity, "ServerIdentity", body[ServerIdentity], never, "w bytes", "libvncserver"},
+	{EncodingServerState, "ServerState", nil, never, noRectangle, ultra},
+	{EncodingEnableKeepAlive, "EnableKeepAlive", nil, never, noRectangle, ultra},
+	{EncodingFTProtocolVersion, "FTProtocolVersion", nil, never, noRectangle, ultra},
+	{EncodingSession, "Session", nil, never, noRectangle, ultra},
+	{EncodingTextChat, "TextChat", nil, never, noRectangle, ultra},
+	{EncodingUltraCache, "UltraCache", body[UltraCache], never, "2", ultra},
+	{EncodingUltraCacheEnable, "UltraCacheEnable", nil, never, noRectangle, ultra},
+	{EncodingUltraXORZlib, "UltraXORZlib", nil, never, noLayout, ultra},
+	{EncodingUltraXORMono, "UltraXORMono", nil, never, noLayout, ultra},
+	{EncodingUltraXORMultiColor, "UltraXORMultiColor", nil, never, noLayout, ultra},
+	{EncodingUltraSolidColor, "UltraSolidColor", nil, never, noLayout, ultra},
+	{EncodingUltraXOREnable, "UltraXOREnable", nil, never, noRectangle, ultra},
+	{EncodingUltraCacheZip, "UltraCacheZip", nil, never, noLayout, ultra},
+	{EncodingUltraSolMonoZip, "UltraSolMonoZip", nil, never, noLayout, ultra},
+	{EncodingUltraZip, "UltraZip", body[Packed], never, lengthLayout, ultra},
+}
+
+// encodingRanges are registered as ranges, without layouts.
+var encodingRanges = []struct {
+	first, last Encoding
+	name        string
+}{
+	{1000, 1002, "Apple"}, {1011, 1011, "Apple"}, {1100, 1105, "Apple"}, {1024, 1099, "RealVNC"},
+	{-22, -1, "TightOption"}, {-218, -33, "TightOption"}, {-222, -219, "LibVNCServer"}, {-225, -225, "OldPointerPos"},
+	{-238, -226, "TightOption"}, {-246, -241, "TightOption"}, {-272, -262, "QEMU"}, {-304, -273, "VMware"},
+	{-528, -523, "CarConnectivity"}, {0x574d5600, 0x574d56ff, "VMware"},
+	{-0x1fffc, -0x1ff01, "LibVNCServer"}, {-0x7ffc, -0x7ff8, "UltraVNC"},
+}
+
+// An encodingSet holds encodings that rectangles can have; see encodingBit.
+type encodingSet uint64
+
+// encodingBits give each encoding that has rectangles which this package can
+// find the end of a bit in encodingSets. The numbers that matter are found
+// without a search.
+var encodingBits = func() (t struct {
+	positive [64]encodingSet
+	negative [320]encodingSet // by the number's negative
+	others   map[Encoding]encodingSet
+}) {
+	t.others = make(map[Encoding]encodingSet)
+	bit := encodingSet(1)
+	for _, e := range encodings {
+		if e.new == nil {
+			continue
+		}
+		switch n := int(e.number); {
+		case n >= 0 && n < len(t.positive):
+			t.positive[n] = bit
+		case n < 0 && -n < len(t.negative):
+			t.negative[-n] = bit
+		default:
+			t.others[e.number] = bit
+		}
+		if bit <<= 1; bit == 0 {
+			panic("rfb: more encodings than bits")
+		}
+	}
+	return t
+}()
+
+// encodingBit is the set of e alone. It is empty for hints and for encodings
+// that this package can't find the end of.
+func encodingBit(e Encoding) encodingSet {
+	switch {
+	case e >= 0 && int(e) < len(encodingBits.positive):
+		return encodingBits.positive[e]
+	case e < 0 && -int(e) < len(encodingBits.negative):
+		return encodingBits.negative[-e]
+	}
+	return encodingBits.others[e]
+}
+
+// setOf is a set of encodings.
+func setOf(list ...Encoding) (set encodingSet) {
+	for _, e := range list {
+		set |= encodingBit(e)
+	}
+	return set
+}
+
+// pixels are the encodings that carry pixels; one of them must be asked for.
+var pixels = setOf(EncodingRaw, EncodingRRE, EncodingCoRRE, EncodingHextile, EncodingZlib, EncodingTight, EncodingZRLE,
+	EncodingTightPNG, EncodingJPEG)
+
+// asks tells who may ask for e, hints included.
+func (e Encoding) asks() asking {
+	if e.hint() {
+		return viewAsks
+	}
+	for _, known := range encodings {
+		if known.number == e {
+			return known.asks
+		}
+	}
+	return never
+}
