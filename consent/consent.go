@@ -1,4 +1,3 @@
-// Package consent asks the user of a desktop session whether an administrator may watch it.
 package consent
 
 import (

@@ -45,8 +45,8 @@
 //	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000}
 //
 // It answers on standard output in lines of at most 512 bytes. "shown" says
-// that the window is on the screen. Exactly one line follows, and then the child exits
-// with status 0:
+// that the window is on the screen. Exactly one line follows, and then the
+// child exits with status 0:
 //
 //	yes              the user said Yes; counts only after shown
 //	no               the user said No
