@@ -2,9 +2,66 @@ package rfb
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/subtle"
 	"fmt"
+	"io"
 	"net"
 )
+
+// A Server performs the server's half of handshakes. The zero Server shows a
+// desktop without a size, so Init must be set.
+type Server struct {
+	Init ServerInit // what viewers are told about the desktop
+
+	// Password makes viewers prove by VNC authentication that they know it, or
+	// its first eight bytes. Empty: no authentication.
+	Password string
+
+	Rand io.Reader // of challenges; nil: crypto/rand's
+}
+
+// A ViewerConn is a viewer's connection whose handshake is done; see
+// [Server.Accept].
+type ViewerConn struct {
+	net.Conn
+	Version ProtocolVersion // that is spoken: 3.3, 3.7 or 3.8
+	Shared  bool            // whether the viewer leaves other viewers alone
+
+	read int64 // bytes of the handshake that the viewer sent
+}
+
+// Accept performs the server's half of the handshake over viewer. It speaks
+// 3.8, 3.7 or 3.3, as the viewer does, and no other version: what libvncserver
+// makes of others is a way around an inspection.
+//
+// It gives the viewer 10 s in all and 5 s for each message, and stops when ctx
+// ends. The error is [context.Cause] of ctx, a [*ProtocolError], or a
+// [*ConnError]; a viewer with a wrong password gives [ErrSecurity]. Accept
+// never closes the connection.
+func (s *Server) Accept(ctx context.Context, viewer net.Conn) (*ViewerConn, error) {
+	c := &ViewerConn{Conn: viewer}
+	read, err := shake(ctx, viewer, FromViewer, func(ctx context.Context, h *handshake) (err error) {
+		if c.Version, err = h.greetViewer(ctx); err != nil {
+			return err
+		}
+		if err := h.secure(ctx, s, c.Version); err != nil {
+			return err
+		}
+		var shared [1]byte
+		if err := h.receive(ctx, "ClientInit", shared[:]); err != nil {
+			return err
+		}
+		c.Shared = shared[0] != 0
+		b, _ := s.Init.AppendBinary(nil)
+		return h.send(ctx, "ServerInit", b)
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.read = read
+	return c, nil
+}
 
 // Refuse tells a viewer why it can't have a session: it answers the viewer's
 // version with no security types and the reason, which noVNC and others show
@@ -19,33 +76,11 @@ func Refuse(ctx context.Context, viewer net.Conn, reason string) error {
 		}
 		b := []byte{byte(SecurityInvalid)}
 		if v == version33 {
-			b = []byte{0, 0, 0, byte(SecurityInvalid)}
+			b = u32bytes(uint32(SecurityInvalid))
 		}
 		return h.send(ctx, "failure reason", appendReason(b, reason))
 	})
 	return err
-}
-
-// admit performs the server's half of the handshake with a viewer: it offers
-// no authentication (who may connect was decided before) and shows init. It
-// returns how many bytes the viewer sent.
-func admit(ctx context.Context, viewer net.Conn, init ServerInit) (int64, error) {
-	return shake(ctx, viewer, FromViewer, func(ctx context.Context, h *handshake) error {
-		v, err := h.greetViewer(ctx)
-		if err != nil {
-			return err
-		}
-		if err := h.offerNone(ctx, v); err != nil {
-			return err
-		}
-		// Shared or not makes no difference: this viewer has a server of its
-		// own, or shares one and mustn't throw out others.
-		if err := h.receive(ctx, "ClientInit", make([]byte, 1)); err != nil {
-			return err
-		}
-		b, _ := init.AppendBinary(nil)
-		return h.send(ctx, "ServerInit", b)
-	})
 }
 
 // greetViewer exchanges versions. The three published versions are spoken;
@@ -64,28 +99,76 @@ func (h *handshake) greetViewer(ctx context.Context) (ProtocolVersion, error) {
 	return v, nil
 }
 
-// offerNone offers the security type None, makes sure that it is chosen, and
-// confirms it, each in the way of the version.
-func (h *handshake) offerNone(ctx context.Context, v ProtocolVersion) error {
-	if v == version33 {
-		return h.send(ctx, "security type", []byte{0, 0, 0, byte(SecurityNone)})
+// secure offers one security type, makes sure that it is chosen, performs it,
+// and confirms it, each in the way of the version.
+func (h *handshake) secure(ctx context.Context, s *Server, v ProtocolVersion) error {
+	t := SecurityNone
+	if s.Password != "" {
+		t = SecurityVNCAuth
 	}
-	if err := h.send(ctx, "security types", []byte{1, byte(SecurityNone)}); err != nil {
+	if err := h.offer(ctx, t, v); err != nil {
+		return err
+	}
+	if t == SecurityVNCAuth {
+		if err := h.challenge(ctx, s, v); err != nil {
+			return err
+		}
+	} else if v != version38 {
+		return nil
+	}
+	return h.send(ctx, "SecurityResult", u32bytes(resultOK))
+}
+
+// offer offers one security type; a viewer must not choose another.
+func (h *handshake) offer(ctx context.Context, t SecurityType, v ProtocolVersion) error {
+	if v == version33 {
+		return h.send(ctx, "security type", u32bytes(uint32(t)))
+	}
+	if err := h.send(ctx, "security types", []byte{1, byte(t)}); err != nil {
 		return err
 	}
 	var choice [1]byte
 	if err := h.receive(ctx, "security type", choice[:]); err != nil {
 		return err
 	}
-	if t := SecurityType(choice[0]); t != SecurityNone {
-		err := h.violation(fmt.Errorf("%w: viewer chose security type %v, which was not offered", ErrMalformed, t))
-		if v == version38 {
-			_ = h.send(ctx, "SecurityResult", appendReason([]byte{0, 0, 0, byte(resultFailed)}, "this security type was not offered"))
-		}
-		return err
-	}
-	if v == version37 {
+	if SecurityType(choice[0]) == t {
 		return nil
 	}
-	return h.send(ctx, "SecurityResult", []byte{0, 0, 0, byte(resultOK)})
+	err := h.violation(fmt.Errorf("%w: viewer chose security type %v, which was not offered", ErrMalformed, SecurityType(choice[0])))
+	h.fail(ctx, v, "this security type was not offered")
+	return err
+}
+
+// challenge has the viewer prove that it knows the password.
+func (h *handshake) challenge(ctx context.Context, s *Server, v ProtocolVersion) error {
+	var challenge, response [challengeLen]byte
+	random := s.Rand
+	if random == nil {
+		random = rand.Reader
+	}
+	if _, err := io.ReadFull(random, challenge[:]); err != nil {
+		return fmt.Errorf("rfb: making a challenge: %w", err)
+	}
+	if err := h.send(ctx, "challenge", challenge[:]); err != nil {
+		return err
+	}
+	if err := h.receive(ctx, "response", response[:]); err != nil {
+		return err
+	}
+	want := vncResponse(challenge, s.Password)
+	if subtle.ConstantTimeCompare(want[:], response[:]) == 1 {
+		return nil
+	}
+	err := h.violation(fmt.Errorf("%w: the viewer doesn't know the password", ErrSecurity))
+	h.fail(ctx, v, "wrong password")
+	return err
+}
+
+// fail sends a SecurityResult that ends the handshake.
+func (h *handshake) fail(ctx context.Context, v ProtocolVersion, reason string) {
+	b := u32bytes(resultFailed)
+	if v == version38 {
+		b = appendReason(b, reason)
+	}
+	_ = h.send(ctx, "SecurityResult", b)
 }

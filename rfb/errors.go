@@ -12,7 +12,7 @@ var (
 	ErrMalformed = errors.New("malformed RFB")              // unknown or impossible by the specification
 	ErrForbidden = errors.New("forbidden by the policy")    // well-formed, and not allowed here
 	ErrLimit     = errors.New("over a limit")               // too long, too big, too often or too slow
-	ErrSecurity  = errors.New("no usable security type")    // the server doesn't offer None
+	ErrSecurity  = errors.New("no usable security type")    // the server offers none, or the viewer has a wrong password
 	ErrRefused   = errors.New("the server refuses clients") // the server ended the handshake with a reason
 )
 

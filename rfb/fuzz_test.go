@@ -74,14 +74,14 @@ func FuzzHandshakes(f *testing.F) {
 			c, lost := errors.AsType[*ConnError](err)
 			require.True(t, broke && p.Direction == peer || lost && c.Direction == peer && c.Err == io.EOF, "%v", err)
 		}
-		if c, err := Connect(t.Context(), script{say: bytes.NewReader(b)}); err != nil {
+		if c, err := (&Client{Password: "secret", Username: "user"}).Connect(t.Context(), script{say: bytes.NewReader(b)}); err != nil {
 			check(err, FromServer)
 		} else {
 			assert.NoError(t, checkSize(c.Init.Width, c.Init.Height))
 			assert.LessOrEqual(t, len(c.Init.Name), maxName)
 			assert.LessOrEqual(t, int(c.read), len(b))
 		}
-		if _, err := admit(t.Context(), script{say: bytes.NewReader(b)}, shown); err != nil {
+		if _, err := (&Server{Init: shown}).Accept(t.Context(), script{say: bytes.NewReader(b)}); err != nil {
 			check(err, FromViewer)
 		}
 		if err := Refuse(t.Context(), script{say: bytes.NewReader(b)}, "no"); err != nil {

@@ -73,7 +73,7 @@ func (h *handshake) receive(ctx context.Context, what string, b []byte) error {
 func (h *handshake) receive32(ctx context.Context, what string) (uint32, error) {
 	var b [4]byte
 	err := h.receive(ctx, what, b[:])
-	return binary.BigEndian.Uint32(b[:]), err
+	return be32(b[:]), err
 }
 
 // send writes b.
@@ -114,6 +114,18 @@ func (h *handshake) receiveVersion(ctx context.Context) (ProtocolVersion, error)
 		return v, h.violation(err)
 	}
 	return v, nil
+}
+
+// u32bytes is a number as it goes over the wire.
+func u32bytes(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
+
+// A plainLogin is what VeNCrypt's Plain and Tight's Unix login send.
+type plainLogin struct{ user, password string }
+
+func (m plainLogin) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(m.user)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(m.password)))
+	return append(append(b, m.user...), m.password...)
 }
 
 // appendReason appends a text as U32 length and bytes.

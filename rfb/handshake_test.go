@@ -74,8 +74,10 @@ func (p *peer) getsRefusal(before []byte, words string) {
 // serve is a server's half of the handshake.
 func (p *peer) serve(init ServerInit) {
 	p.t.Helper()
-	p.gets([]byte("RFB 003.008\n"))
-	p.sends([]byte("RFB 003.008\n"), []byte{2, 2, 1})
+	p.gets([]byte("RFB 003.00"))
+	p.sends([]byte("RFB 003.008\n"))
+	p.gets([]byte("8\n"))
+	p.sends([]byte{2, 2, 1})
 	p.gets([]byte{1})
 	p.sends(u32(0))
 	p.gets([]byte{1})
@@ -147,12 +149,12 @@ func TestConnectFails(t *testing.T) {
 		text string
 	}{
 		{"not RFB", []byte("SSH-2.0-OpenSSH_9.2\r\n"), ErrMalformed, "ProtocolVersion"},
-		{"3.3", []byte("RFB 003.003\n"), ErrMalformed, "RFB 003.008 is needed"},
-		{"5.0", []byte("RFB 005.000\n"), ErrMalformed, "RFB 003.008 is needed"},
-		{"repeater", []byte("RFB 000.000\n"), ErrMalformed, "RFB 003.008 is needed"},
+		{"repeater", []byte("RFB 000.000\n"), ErrMalformed, "RFB 000.000 (a repeater"},
+		{"a question first", []byte("RFB 003.016\n"), ErrMalformed, "003.008 is needed"},
+		{"6.0", []byte("RFB 006.000\n"), ErrMalformed, "003.008 is needed"},
 		{"refused", join(version, []byte{0}, reason), ErrRefused, "refuses clients: too many u"},
 		{"refused at length", join(version, []byte{0}, u32(maxReason+1)), ErrLimit, "1025 bytes"},
-		{"password", join(version, []byte{2, 2, 19}), ErrSecurity, "offers VNC Authentication, VeNCrypt; let it allow None"},
+		{"password", join(version, []byte{2, 2, 18}), ErrSecurity, "offers VNC Authentication, TLS (encrypts the stream); let it allow None"},
 		{"result", join(version, security, u32(1), reason), ErrRefused, "too many u"},
 		{"no size", join(version, security, ok, zeros(24)), ErrLimit, "framebuffer of 0 x 0"},
 		{"large", join(version, security, ok, u16(16384, 16384), init[4:]), ErrLimit, "framebuffer of 16384 x 16384"},
@@ -162,7 +164,7 @@ func TestConnectFails(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			conn, server := pipe(t)
 			done := background(func() error { _, err := Connect(t.Context(), conn); return err })
-			server.gets([]byte("RFB 003.008\n"))
+			server.gets([]byte("RFB 003.00"))
 			go io.Copy(io.Discard, server)
 			go server.Write(tt.say)
 			err := result(t, done)
@@ -179,7 +181,8 @@ func TestConnectToAServerThatLeaves(t *testing.T) {
 	for _, say := range []string{"", "RFB 003.0", "RFB 003.008\n", "RFB 003.008\n\x01"} {
 		conn, server := pipe(t)
 		done := background(func() error { _, err := Connect(t.Context(), conn); return err })
-		server.gets([]byte("RFB 003.008\n"))
+		server.gets([]byte("RFB 003.00"))
+		go io.Copy(io.Discard, server)
 		server.sends([]byte(say))
 		server.Close()
 		err := result(t, done)
@@ -234,7 +237,7 @@ func TestConnectStopsWithItsContext(t *testing.T) {
 		conn, server := pipe(t)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		done := background(func() error { _, err := Connect(ctx, conn); return err })
-		server.gets([]byte("RFB 003.008\n"))
+		server.gets([]byte("RFB 003.00"))
 		synctest.Wait() // until it waits for the answer
 		begin := time.Now()
 		cancel(why)

@@ -112,8 +112,15 @@ func (s *session) greet(ctx context.Context, server net.Conn, name string) (err 
 	init.Name = cleanText(name, maxNameSent)
 	init.Format = pinned
 	s.agreed = newAgreed(init.Width, init.Height)
-	s.viewerRead, err = admit(ctx, s.viewer, init)
-	return err
+	// Who may connect was decided before. Shared or not makes no difference:
+	// this viewer has a server of its own, or shares one and mustn't throw out
+	// others.
+	v, err := (&Server{Init: init}).Accept(ctx, s.viewer)
+	if err != nil {
+		return err
+	}
+	s.viewerRead = v.read
+	return nil
 }
 
 // run carries the session and returns how it ended.

@@ -12,7 +12,7 @@ type ProtocolVersion struct {
 }
 
 // The published versions. Nothing else is standard, though other numbers are
-// seen: 3.889 from Apple, 4.x and 5.x from RealVNC, 0.0 from repeaters.
+// seen; see [ProtocolVersion.Framing].
 var (
 	version33 = ProtocolVersion{3, 3}
 	version37 = ProtocolVersion{3, 7}
@@ -41,6 +41,42 @@ func ParseVersion(b []byte) (ProtocolVersion, error) {
 		return ProtocolVersion{}, fmt.Errorf("%w: %q is no ProtocolVersion", ErrMalformed, b[:min(len(b), versionLen)])
 	}
 	return v, nil
+}
+
+// versions are who announces what. The first that fits counts.
+var versions = []struct {
+	first, last ProtocolVersion
+	framing     ProtocolVersion // zero: can't be spoken
+	who         string
+}{
+	{ProtocolVersion{0, 0}, ProtocolVersion{0, 0}, ProtocolVersion{}, "a repeater of UltraVNC's, which wants to know whose desktop first"},
+	{version33, version33, version33, "RFC 6143's appendix"},
+	{ProtocolVersion{3, 5}, ProtocolVersion{3, 5}, version33, "a mistake of an old viewer's"},
+	{ProtocolVersion{3, 4}, ProtocolVersion{3, 4}, version33, "UltraVNC"},
+	{ProtocolVersion{3, 6}, ProtocolVersion{3, 6}, version33, "UltraVNC"},
+	{version37, version37, version37, "RFC 6143's appendix"},
+	{version38, version38, version38, "RFC 6143"},
+	{ProtocolVersion{3, 14}, ProtocolVersion{3, 14}, ProtocolVersion{}, "UltraVNC with a question of its own"},
+	{ProtocolVersion{3, 16}, ProtocolVersion{3, 16}, ProtocolVersion{}, "UltraVNC with a question of its own"},
+	{ProtocolVersion{3, 18}, ProtocolVersion{3, 18}, version38, "UltraVNC"},
+	{ProtocolVersion{3, 889}, ProtocolVersion{3, 889}, version38, "Apple"},
+	{ProtocolVersion{3, 9}, ProtocolVersion{3, 999}, version38, "unofficial"},
+	{ProtocolVersion{3, 0}, ProtocolVersion{3, 6}, version33, "unofficial"},
+	{ProtocolVersion{4, 0}, ProtocolVersion{4, 1}, version38, "Intel AMT, RealVNC 4.6"},
+	{ProtocolVersion{5, 0}, ProtocolVersion{5, 999}, version38, "RealVNC"},
+}
+
+// Framing is the published version, 3.3, 3.7 or 3.8, in which a server that
+// announces v can be answered, and who is known to announce it. It reports
+// false if nothing published fits: the lengths of what follows would be
+// guesswork. The relay takes nothing but published versions from a viewer.
+func (v ProtocolVersion) Framing() (framing ProtocolVersion, who string, ok bool) {
+	for _, known := range versions {
+		if v.Major == known.first.Major && v.Minor >= known.first.Minor && v.Minor <= known.last.Minor {
+			return known.framing, known.who, known.framing != ProtocolVersion{}
+		}
+	}
+	return ProtocolVersion{}, "unknown", false
 }
 
 // String is the message itself without its newline: "RFB 003.008".
