@@ -93,7 +93,7 @@ func (h *handshake) failed(ctx context.Context, what string, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return h.violation(fmt.Errorf("%w: no %s in time", ErrLimit, what))
+		return h.violation(fmt.Errorf("%w: no %s in time: %w", ErrLimit, what, err))
 	}
 	return connError(h.peer, err)
 }

@@ -1,0 +1,138 @@
+package rfb
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// FBS is the format of recordings that vncrec's successors, rfbproxy and the
+// RFB Session Player of TightVNC read: "FBS 001.000\n", then blocks of U32
+// length, the bytes, padding to a multiple of four, and U32 milliseconds. The
+// first hold a handshake of version 3.3 without authentication. Only what the
+// server sent is there.
+const fbsMagic = "FBS 001."
+
+// WriteFBS writes the trace as a recording. Its ServerInit has the pixel format
+// that the viewer asked for before anything was shown, so that players which
+// take it for the recording's are right; the error wraps [ErrForbidden] if the
+// viewer asked for another one later, which no player would know.
+func (t *Trace) WriteFBS(w io.Writer) error {
+	h, err := t.Handshake()
+	if err != nil {
+		return err
+	}
+	if !h.Done() || h.Refused {
+		return fmt.Errorf("rfb: %w: no session to record, the handshake doesn't end", ErrMalformed)
+	}
+	init := h.Init
+	if init.Format, err = t.onlyFormat(init.Format); err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	_, _ = out.WriteString(fbsMagic + "000\n")
+	head := append(version33.message(), u32bytes(uint32(SecurityNone))...)
+	head, _ = init.AppendBinary(head)
+	writeBlock(out, head, 0)
+	skip := h.Len(FromServer)
+	for _, c := range t.Chunks {
+		if c.From != FromServer {
+			continue
+		}
+		n := min(int64(len(c.Data)), skip)
+		skip -= n
+		if p := c.Data[n:]; len(p) > 0 {
+			writeBlock(out, p, c.At)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("rfb: writing a recording: %w", err)
+	}
+	return nil
+}
+
+// onlyFormat is the pixel format of all updates.
+func (t *Trace) onlyFormat(f PixelFormat) (PixelFormat, error) {
+	shown := false
+	for e, err := range t.Events() {
+		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return f, err
+		}
+		switch m := e.Message.(type) {
+		case *SetPixelFormat:
+			if shown && m.Format != f {
+				return f, fmt.Errorf("rfb: %w: the pixel format changes at %v", ErrForbidden, e.At)
+			}
+			f = m.Format
+		case *FramebufferUpdate:
+			shown = true
+		}
+	}
+	return f, nil
+}
+
+// writeBlock writes a block; a bufio.Writer keeps its errors.
+func writeBlock(w *bufio.Writer, p []byte, at time.Duration) {
+	_, _ = w.Write(u32bytes(uint32(len(p))))
+	_, _ = w.Write(p)
+	_, _ = w.Write(make([]byte, -len(p)&3))
+	_, _ = w.Write(u32bytes(uint32(at / time.Millisecond)))
+}
+
+// ReadFBS reads a recording, as it is or packed with gzip, into a trace with
+// the handshake's other half added. The errors are those of [ReadTrace]. A
+// block without bytes ends a recording, as does its end.
+func ReadFBS(r io.Reader) (*Trace, error) {
+	b, err := unpack(r)
+	if err != nil {
+		return nil, err
+	}
+	magic := make([]byte, len(fbsMagic)+4)
+	if _, err := io.ReadFull(b, magic); err != nil || string(magic[:len(fbsMagic)]) != fbsMagic || magic[len(magic)-1] != '\n' {
+		return nil, fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrMalformed, fbsMagic)
+	}
+	t := &Trace{Note: "a recording, FBS"}
+	said := [][]byte{version33.message(), {1}} // the viewer's half
+	for {
+		p, at, err := readBlock(b)
+		if err == io.EOF || err == nil && len(p) == 0 {
+			return t, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.Chunks = append(t.Chunks, Chunk{FromServer, at, p})
+		for _, p := range said {
+			t.Chunks = append(t.Chunks, Chunk{FromViewer, at, p})
+		}
+		said = nil
+	}
+}
+
+// readBlock returns io.EOF at the end.
+func readBlock(r io.Reader) ([]byte, time.Duration, error) {
+	var n [4]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		if err != io.EOF {
+			err = fmt.Errorf("rfb: reading a recording: %w", err)
+		}
+		return nil, 0, err
+	}
+	size := be32(n[:])
+	p, err := readExactly(r, size)
+	if err != nil {
+		return nil, 0, err
+	}
+	var tail [3 + 4]byte
+	pad := int(-size & 3)
+	if _, err := io.ReadFull(r, tail[:pad+4]); err != nil {
+		if size == 0 {
+			return nil, 0, io.EOF
+		}
+		return nil, 0, fmt.Errorf("rfb: reading a recording: %w", io.ErrUnexpectedEOF)
+	}
+	return p, time.Duration(binary.BigEndian.Uint32(tail[pad:])) * time.Millisecond, nil
+}

@@ -1,0 +1,472 @@
+package rfb
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// A Handshake is what two peers say to each other before their session, as an
+// onlooker sees it: of a capture ([Trace.Handshake]) or of a live stream
+// ([Handshake.Feed]). Fields are set as far as the handshake has come. The zero
+// Handshake is one that hasn't begun.
+type Handshake struct {
+	ServerVersion ProtocolVersion // zero until it was said
+	ViewerVersion ProtocolVersion // what is spoken, if Framing knows it
+
+	Offered  []SecurityType // in the server's order; in 3.3 the one it has chosen
+	Security SecurityType   // what the viewer chose
+
+	SubtypesOffered []VeNCryptType // with SecurityVeNCrypt
+	Subtype         VeNCryptType
+
+	Tunnels        []Capability // with SecurityTight
+	Authentication []Capability
+	TightType      SecurityType // inside SecurityTight; SecurityNone if nothing was offered
+
+	Refused bool   // the server ended the handshake
+	Reason  string // why, if it said so: text from the peer, not to be trusted
+
+	Shared       bool         // the viewer leaves other viewers alone
+	Init         ServerInit   // Width is zero until it was said
+	Capabilities []Capability // after Init, with SecurityTight: what the server sends, what it takes, encodings
+
+	seen [3][]byte // by direction
+	used [3]int    // how much of it is handshake
+	done bool
+}
+
+// A Capability is what TightVNC calls one: a number and who gave it which
+// meaning.
+type Capability struct {
+	Code      int32
+	Vendor    string // four bytes
+	Signature string // eight bytes
+}
+
+const capabilityLen = 16
+
+// maxHandshake is how much of a handshake is kept from each peer.
+const maxHandshake = 64 << 10
+
+// Done reports whether the handshake is over: the session has begun, or
+// Refused is set.
+func (h *Handshake) Done() bool { return h.done }
+
+// Feed takes what a peer has sent next. Bytes that belong to the session
+// already are kept; see [Handshake.Rest]. The error wraps [ErrMalformed],
+// [ErrLimit], or [ErrSecurity] if what was agreed on encrypts the stream or has
+// no layout that is public; it names the type. Don't feed a handshake that is
+// done.
+func (h *Handshake) Feed(from Direction, p []byte) error {
+	if from != FromViewer && from != FromServer {
+		return fmt.Errorf("rfb: %v is no direction", from)
+	}
+	if len(h.seen[from])+len(p) > maxHandshake {
+		return &ProtocolError{from, int64(len(h.seen[from])), fmt.Errorf("%w: handshake of more than %d bytes", ErrLimit, maxHandshake)}
+	}
+	h.seen[from] = append(h.seen[from], p...)
+	// A handshake is short: it is read from its beginning each time.
+	next := Handshake{seen: h.seen}
+	r := &onlooker{h: &next}
+	for d, seen := range h.seen {
+		r.peers[d] = coder{b: seen, read: true}
+	}
+	err := r.handshake()
+	for d := range next.seen {
+		next.used[d] = len(h.seen[d]) - len(r.peers[d].b)
+	}
+	next.done = err == nil
+	*h = next
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	if err != nil {
+		return &ProtocolError{r.last, int64(h.used[r.last]), err}
+	}
+	return nil
+}
+
+// Rest is what a peer was seen to send after the handshake.
+func (h *Handshake) Rest(from Direction) []byte { return h.seen[from][h.used[from]:] }
+
+// Len is how many bytes of the handshake a peer has sent.
+func (h *Handshake) Len(from Direction) int64 { return int64(h.used[from]) }
+
+// String tells what is known, line by line.
+func (h *Handshake) String() string {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "%-15s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	if h.ServerVersion != (ProtocolVersion{}) {
+		line("server version", "%v", h.ServerVersion)
+	}
+	if h.ViewerVersion != (ProtocolVersion{}) {
+		line("viewer version", "%v", h.ViewerVersion)
+	}
+	if len(h.Offered) > 0 {
+		line("offered", "%s", described(h.Offered))
+	}
+	if h.Security != SecurityInvalid {
+		line("chosen", "%s", described([]SecurityType{h.Security}))
+	}
+	if len(h.SubtypesOffered) > 0 {
+		line("sub-types", "%s", described(h.SubtypesOffered))
+		line("sub-type", "%s", described([]VeNCryptType{h.Subtype}))
+	}
+	if h.TightType != SecurityInvalid {
+		line("inside Tight", "%v", h.TightType)
+	}
+	if h.Refused {
+		line("refused", "%s", cleanText(h.Reason, maxReason))
+	}
+	if h.Init.Width != 0 {
+		line("shared", "%v", h.Shared)
+		line("size", "%dx%d", h.Init.Width, h.Init.Height)
+		line("pixel format", "%v", h.Init.Format)
+		line("name", "%s", cleanText(h.Init.Name, maxName))
+	}
+	if len(h.Capabilities) > 0 {
+		line("capabilities", "%d", len(h.Capabilities))
+	}
+	return b.String()
+}
+
+// An onlooker reads a handshake from its beginning, both peers' bytes, as far
+// as they go. Its steps return io.ErrUnexpectedEOF where there are no more.
+type onlooker struct {
+	h     *Handshake
+	peers [3]coder
+	last  Direction // who was read from last
+}
+
+// from is what reads a peer's bytes.
+func (r *onlooker) from(d Direction) *coder {
+	r.last = d
+	return &r.peers[d]
+}
+
+func (r *onlooker) server() *coder { return r.from(FromServer) }
+func (r *onlooker) viewer() *coder { return r.from(FromViewer) }
+
+func (r *onlooker) handshake() error {
+	if err := r.version(r.server(), &r.h.ServerVersion); err != nil {
+		return err
+	}
+	if err := r.version(r.viewer(), &r.h.ViewerVersion); err != nil {
+		return err
+	}
+	framing, who, ok := r.h.ViewerVersion.Framing()
+	if !ok {
+		return fmt.Errorf("%w: %v (%s)", ErrMalformed, r.h.ViewerVersion, who)
+	}
+	over, err := r.security(framing)
+	if err != nil || over {
+		return err
+	}
+	c := r.viewer()
+	if c.flag(&r.h.Shared); c.err != nil {
+		return c.err
+	}
+	return r.init()
+}
+
+func (r *onlooker) version(c *coder, v *ProtocolVersion) (err error) {
+	b := c.next(versionLen)
+	if b == nil {
+		return c.err
+	}
+	*v, err = ParseVersion(b)
+	return err
+}
+
+// security reads types, the choice, and what the chosen one is about. It
+// reports whether the handshake is over.
+func (r *onlooker) security(framing ProtocolVersion) (over bool, err error) {
+	c := r.server()
+	if framing == version33 {
+		var n uint32
+		c.u32(&n)
+		if c.err != nil {
+			return false, c.err
+		}
+		if n == uint32(SecurityInvalid) {
+			return true, r.reason()
+		}
+		if n > 255 {
+			return false, fmt.Errorf("%w: security type %d, of which nothing is known", ErrSecurity, n)
+		}
+		r.h.Offered = []SecurityType{SecurityType(n)}
+		r.h.Security = SecurityType(n)
+		return r.perform(r.h.Security, framing)
+	}
+	list(c, &r.h.Offered, c.len8(0), 1, func(t *SecurityType) { c.u8((*uint8)(t)) })
+	if c.err != nil {
+		return false, c.err
+	}
+	if len(r.h.Offered) == 0 {
+		return true, r.reason()
+	}
+	v := r.viewer()
+	if v.u8((*uint8)(&r.h.Security)); v.err != nil {
+		return false, v.err
+	}
+	return r.perform(r.h.Security, framing)
+}
+
+// perform reads what a security type is about, and its result.
+func (r *onlooker) perform(t SecurityType, framing ProtocolVersion) (over bool, err error) {
+	switch t {
+	case SecurityNone:
+		if framing != version38 {
+			return false, nil
+		}
+	case SecurityVNCAuth:
+		err = r.exchange(challengeLen, challengeLen)
+	case SecurityMSLogonII:
+		err = r.exchange(24, 8+256+64)
+	case SecurityAppleDH:
+		err = r.appleDH()
+	case SecurityXVP:
+		if err = r.text8(); err == nil {
+			err = r.exchange(challengeLen, challengeLen)
+		}
+	case SecurityUltra:
+		return r.result(framing)
+	case SecurityVeNCrypt:
+		return r.veNCrypt(framing)
+	case SecurityTight:
+		return r.tight(framing)
+	default:
+		return false, r.unreadable(described([]SecurityType{t}), t.stream())
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.result(framing)
+}
+
+func (r *onlooker) unreadable(name string, stream clarity) error {
+	if stream == encrypted {
+		return fmt.Errorf("%w: %s", ErrSecurity, name)
+	}
+	return fmt.Errorf("%w: %s has no layout that is public, or may encrypt the stream", ErrSecurity, name)
+}
+
+// exchange is n bytes of the server's and m of the viewer's.
+func (r *onlooker) exchange(n, m int) error {
+	if c := r.server(); c.next(n) == nil {
+		return c.err
+	}
+	if c := r.viewer(); c.next(m) == nil {
+		return c.err
+	}
+	return nil
+}
+
+// appleDH is a generator, a prime and a public key; credentials and a public
+// key.
+func (r *onlooker) appleDH() error {
+	c := r.server()
+	c.pad(2)
+	n := c.len16(0)
+	if c.next(2 * n); c.err != nil {
+		return c.err
+	}
+	v := r.viewer()
+	v.next(128 + n)
+	return v.err
+}
+
+// text8 is xvp's user and target.
+func (r *onlooker) text8() error {
+	c := r.viewer()
+	n := c.len8(0)
+	n += c.len8(0)
+	c.next(n)
+	return c.err
+}
+
+// login is a user and a password, their lengths first.
+func (r *onlooker) login() error {
+	c := r.viewer()
+	var user, password uint32
+	c.u32(&user)
+	c.u32(&password)
+	if user > maxHandshake || password > maxHandshake {
+		return fmt.Errorf("%w: user of %d bytes, password of %d", ErrLimit, user, password)
+	}
+	c.next(int(user) + int(password))
+	return c.err
+}
+
+// veNCrypt reads versions, sub-types, the choice, and what that is about.
+func (r *onlooker) veNCrypt(framing ProtocolVersion) (over bool, err error) {
+	c, v := r.server(), r.viewer()
+	c.pad(2)
+	b := v.next(2)
+	if c.err != nil {
+		return false, c.err
+	}
+	if v.err != nil {
+		return false, v.err
+	}
+	if b[0] == 0 && b[1] < 2 {
+		return false, fmt.Errorf("%w: VeNCrypt %d.%d", ErrSecurity, b[0], b[1])
+	}
+	var no bool
+	c = r.server()
+	if c.flag(&no); no {
+		r.h.Refused = true
+		return true, nil
+	}
+	list(c, &r.h.SubtypesOffered, c.len8(0), 4, func(t *VeNCryptType) { c.u32((*uint32)(t)) })
+	if c.err != nil {
+		return false, c.err
+	}
+	v = r.viewer()
+	if v.u32((*uint32)(&r.h.Subtype)); v.err != nil {
+		return false, v.err
+	}
+	switch t := r.h.Subtype; {
+	case t == VeNCryptPlain:
+		err = r.login()
+	case t == VeNCryptIdent:
+		err = r.ident()
+	case t.Encrypts():
+		return false, r.unreadable("VeNCrypt "+described([]VeNCryptType{t}), encrypted)
+	case t == VeNCryptType(SecurityVeNCrypt) || t > VeNCryptPlain:
+		return false, fmt.Errorf("%w: VeNCrypt inside VeNCrypt, or %v", ErrSecurity, t)
+	default:
+		return r.perform(SecurityType(t), framing)
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.result(framing)
+}
+
+func (r *onlooker) ident() error {
+	c := r.viewer()
+	var n uint32
+	if c.u32(&n); n > maxHandshake {
+		return fmt.Errorf("%w: user of %d bytes", ErrLimit, n)
+	}
+	c.next(int(n))
+	return c.err
+}
+
+// capabilities reads n of them.
+func (r *onlooker) capabilities(c *coder, v *[]Capability, n int) {
+	if n > maxHandshake/capabilityLen {
+		c.fail(ErrLimit, "%d capabilities", n)
+	}
+	list(c, v, n, capabilityLen, func(v *Capability) {
+		code := uint32(v.Code)
+		c.u32(&code)
+		v.Code = int32(code)
+		c.text(&v.Vendor, 4)
+		c.text(&v.Signature, 8)
+	})
+}
+
+// tight reads tunnels, the choice, types, and the choice.
+func (r *onlooker) tight(framing ProtocolVersion) (over bool, err error) {
+	var n, choice uint32
+	c := r.server()
+	c.u32(&n)
+	if r.capabilities(c, &r.h.Tunnels, int(n)); c.err != nil {
+		return false, c.err
+	}
+	if n > 0 {
+		v := r.viewer()
+		if v.u32(&choice); v.err != nil {
+			return false, v.err
+		}
+		if choice != 0 {
+			return false, fmt.Errorf("%w: a Tight tunnel of kind %d", ErrSecurity, choice)
+		}
+		c = r.server()
+	}
+	c.u32(&n)
+	if r.capabilities(c, &r.h.Authentication, int(n)); c.err != nil {
+		return false, c.err
+	}
+	if r.h.TightType = SecurityNone; n > 0 {
+		v := r.viewer()
+		if v.u32(&choice); v.err != nil {
+			return false, v.err
+		}
+		if choice > 255 || choice == uint32(SecurityTight) {
+			return false, fmt.Errorf("%w: Tight with security type %d", ErrSecurity, choice)
+		}
+		r.h.TightType = SecurityType(choice)
+	}
+	if r.h.TightType == SecurityUnixLogin {
+		if err := r.login(); err != nil {
+			return false, err
+		}
+		return r.result(framing)
+	}
+	return r.perform(r.h.TightType, framing)
+}
+
+// result reads a SecurityResult, and what UltraVNC does after one.
+func (r *onlooker) result(framing ProtocolVersion) (over bool, err error) {
+	c := r.server()
+	var n uint32
+	if c.u32(&n); c.err != nil {
+		return false, c.err
+	}
+	switch {
+	case n == resultOK:
+		return false, nil
+	case n == resultContinue:
+		return r.security(version38)
+	case framing == version38 && n != resultTooMany:
+		return true, r.reason()
+	}
+	r.h.Refused = true
+	return true, nil
+}
+
+// reason reads why the server ends the handshake.
+func (r *onlooker) reason() error {
+	c := r.server()
+	var n uint32
+	if c.u32(&n); n > maxReason {
+		return fmt.Errorf("%w: failure reason of %d bytes", ErrLimit, n)
+	}
+	c.text(&r.h.Reason, int(n))
+	r.h.Refused = c.err == nil
+	return c.err
+}
+
+// init reads a ServerInit, and TightVNC's capabilities after it.
+func (r *onlooker) init() error {
+	c := r.server()
+	var m ServerInit
+	c.u16(&m.Width)
+	c.u16(&m.Height)
+	c.pixelFormat(&m.Format)
+	var n uint32
+	if c.u32(&n); n > maxName {
+		return fmt.Errorf("%w: desktop name of %d bytes", ErrLimit, n)
+	}
+	if c.text(&m.Name, int(n)); c.err != nil {
+		return c.err
+	}
+	if r.h.Security == SecurityTight {
+		total := c.len16(0)
+		total += c.len16(0)
+		total += c.len16(0)
+		c.pad(2)
+		r.capabilities(c, &r.h.Capabilities, total)
+	}
+	if c.err == nil {
+		r.h.Init = m
+	}
+	return c.err
+}

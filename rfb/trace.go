@@ -1,0 +1,261 @@
+package rfb
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// A Trace is a captured session: what both peers sent, from the first byte of
+// the handshake on, and when.
+type Trace struct {
+	Server string // the program and its version; one line
+	Viewer string // the same of the viewer
+	Note   string // what happens; one line
+	Chunks []Chunk
+}
+
+// A Chunk is what one peer sent at a time.
+type Chunk struct {
+	From Direction
+	At   time.Duration // since the trace began; kept to the millisecond, up to 49 days
+	Data []byte
+}
+
+// The layout of a trace: this line, lines "server: …", "viewer: …" and
+// "note: …", an empty line, and for each chunk U8 direction (1 viewer, 2
+// server), U32 milliseconds, U32 length, and the bytes.
+const traceMagic = "RFB trace 001.000"
+
+const (
+	maxTraceLine = 1 << 10  // bytes of a line of a trace's head
+	maxChunk     = 16 << 20 // bytes of a chunk
+)
+
+// ReadTrace reads a trace, as it is or packed with gzip. The error wraps
+// [ErrMalformed] if it isn't one, and [io.ErrUnexpectedEOF] if it ends inside a
+// chunk.
+func ReadTrace(r io.Reader) (*Trace, error) {
+	b, err := unpack(r)
+	if err != nil {
+		return nil, err
+	}
+	t := new(Trace)
+	if err := t.readHead(b); err != nil {
+		return nil, err
+	}
+	for {
+		c, err := readChunk(b)
+		if err == io.EOF {
+			return t, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		t.Chunks = append(t.Chunks, c)
+	}
+}
+
+// unpack undoes gzip, if there is any.
+func unpack(r io.Reader) (*bufio.Reader, error) {
+	b := bufio.NewReader(r)
+	if head, _ := b.Peek(2); !bytes.Equal(head, []byte{0x1f, 0x8b}) {
+		return b, nil
+	}
+	z, err := gzip.NewReader(b)
+	if err != nil {
+		return nil, fmt.Errorf("rfb: %w", err)
+	}
+	return bufio.NewReader(z), nil
+}
+
+func (t *Trace) readHead(b *bufio.Reader) error {
+	line, err := readLine(b)
+	if err != nil || line != traceMagic {
+		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrMalformed, traceMagic)
+	}
+	for {
+		if line, err = readLine(b); err != nil {
+			return err
+		}
+		key, value, _ := strings.Cut(line, ": ")
+		switch key {
+		case "":
+			return nil
+		case "server":
+			t.Server = value
+		case "viewer":
+			t.Viewer = value
+		case "note":
+			t.Note = value
+		default:
+			return fmt.Errorf("rfb: %w: a trace's head has no %q", ErrMalformed, key)
+		}
+	}
+}
+
+func readLine(b *bufio.Reader) (string, error) {
+	line, err := b.ReadSlice('\n')
+	switch {
+	case errors.Is(err, bufio.ErrBufferFull), len(line) > maxTraceLine:
+		return "", fmt.Errorf("rfb: %w: a line of more than %d bytes", ErrLimit, maxTraceLine)
+	case err != nil:
+		return "", fmt.Errorf("rfb: %w: a trace's head ends early", ErrMalformed)
+	}
+	return string(line[:len(line)-1]), nil
+}
+
+// readChunk returns io.EOF at the end.
+func readChunk(b *bufio.Reader) (c Chunk, err error) {
+	var head [9]byte
+	if _, err := io.ReadFull(b, head[:]); err != nil {
+		if err != io.EOF {
+			err = fmt.Errorf("rfb: reading a trace: %w", err)
+		}
+		return c, err
+	}
+	c.From = Direction(head[0])
+	if c.From != FromViewer && c.From != FromServer {
+		return c, fmt.Errorf("rfb: %w: %v in a trace", ErrMalformed, c.From)
+	}
+	c.At = time.Duration(be32(head[1:])) * time.Millisecond
+	c.Data, err = readExactly(b, be32(head[5:]))
+	return c, err
+}
+
+// readExactly reads n bytes, and makes room for them as they come.
+func readExactly(r io.Reader, n uint32) ([]byte, error) {
+	if n > maxChunk {
+		return nil, fmt.Errorf("rfb: %w: a chunk of %d bytes", ErrLimit, n)
+	}
+	var b bytes.Buffer
+	switch _, err := io.CopyN(&b, r, int64(n)); {
+	case err == io.EOF:
+		return nil, fmt.Errorf("rfb: reading a trace: %w", io.ErrUnexpectedEOF)
+	case err != nil:
+		return nil, fmt.Errorf("rfb: reading a trace: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// WriteTo writes the trace, not packed.
+func (t *Trace) WriteTo(w io.Writer) (int64, error) {
+	counted := &counter{w: w}
+	tw, err := NewTraceWriter(counted, t.Server, t.Viewer, t.Note)
+	for _, c := range t.Chunks {
+		if err != nil {
+			break
+		}
+		err = tw.Write(c)
+	}
+	return counted.n, err
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// A TraceWriter writes a trace while it happens. It is not safe for concurrent
+// use.
+type TraceWriter struct {
+	w   io.Writer
+	buf []byte
+}
+
+// NewTraceWriter begins a trace on w; see [Trace] for its fields. Nothing has to
+// be closed.
+func NewTraceWriter(w io.Writer, server, viewer, note string) (*TraceWriter, error) {
+	head := traceMagic + "\n"
+	for _, line := range []struct{ key, value string }{{"server", server}, {"viewer", viewer}, {"note", note}} {
+		if strings.ContainsAny(line.value, "\r\n") || len(line.key)+len(line.value) > maxTraceLine-4 {
+			return nil, fmt.Errorf("rfb: a trace's %s must be one short line", line.key)
+		}
+		if line.value != "" {
+			head += line.key + ": " + line.value + "\n"
+		}
+	}
+	if _, err := io.WriteString(w, head+"\n"); err != nil {
+		return nil, fmt.Errorf("rfb: writing a trace: %w", err)
+	}
+	return &TraceWriter{w: w}, nil
+}
+
+// Write adds a chunk; it is split if it is larger than a trace allows.
+func (w *TraceWriter) Write(c Chunk) error {
+	if c.From != FromViewer && c.From != FromServer {
+		return fmt.Errorf("rfb: %v is no direction", c.From)
+	}
+	for first := true; first || len(c.Data) > 0; first = false {
+		p := c.Data[:min(len(c.Data), maxChunk)]
+		c.Data = c.Data[len(p):]
+		w.buf = append(w.buf[:0], byte(c.From))
+		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(c.At/time.Millisecond))
+		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(len(p)))
+		w.buf = append(w.buf, p...)
+		if _, err := w.w.Write(w.buf); err != nil {
+			return fmt.Errorf("rfb: writing a trace: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stream is everything that one peer sent.
+func (t *Trace) Stream(from Direction) []byte {
+	var b []byte
+	for _, c := range t.Chunks {
+		if c.From == from {
+			b = append(b, c.Data...)
+		}
+	}
+	return b
+}
+
+// Handshake is the trace's, as far as it goes. The error is that of
+// [Handshake.Feed].
+func (t *Trace) Handshake() (*Handshake, error) {
+	h := new(Handshake)
+	for _, c := range t.Chunks {
+		if err := h.Feed(c.From, c.Data); err != nil || h.Done() {
+			return h, err
+		}
+	}
+	return h, nil
+}
+
+// Trim cuts off what comes after the last message that each peer has completed,
+// and returns how many bytes those were: a capture usually ends where a
+// connection did. The error is that of [Trace.Events], which stopped there.
+func (t *Trace) Trim() (int64, error) {
+	d := newDissector(t, func(Event) bool { return true })
+	err := d.run()
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	var cut int64
+	left := d.complete
+	kept := t.Chunks[:0:0]
+	for _, c := range t.Chunks {
+		n := min(int64(len(c.Data)), left[c.From])
+		left[c.From] -= n
+		cut += int64(len(c.Data)) - n
+		if n > 0 {
+			c.Data = c.Data[:n]
+			kept = append(kept, c)
+		}
+	}
+	t.Chunks = kept
+	return cut, err
+}
