@@ -146,7 +146,7 @@ func (o oneSession) Session(_ context.Context, id string) (*shadow.Session, erro
 	s := o.refuse
 	s.ID = id
 	if s.Display == "" {
-		s.User, s.Display = "user1", ":1"
+		s.User, s.Display = "user1", ":"+id[1:]
 	}
 	return &s, nil
 }
@@ -197,6 +197,20 @@ func start(t *testing.T, cfg shadow.Config) *host {
 
 func answer(d consent.Decision) consent.Prompter {
 	return consent.Func(func(context.Context, consent.Request) (consent.Decision, error) { return d, nil })
+}
+
+// count is how many events of that type have come since the last look.
+func (h *host) count(kind shadow.EventType) (n int) {
+	for {
+		select {
+		case e := <-h.events:
+			if e.Type == kind {
+				n++
+			}
+		default:
+			return n
+		}
+	}
 }
 
 // ports is a pool of n loopback ports that nobody else uses now.

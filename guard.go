@@ -54,15 +54,15 @@ func (m *Manager) patrol() {
 func (m *Manager) endPatrol() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.patrolling = len(m.sessions) > 0
+	m.patrolling = len(m.seats) > 0
 	return !m.patrolling
 }
 
-// endAll ends every shadow of a session.
+// endAll ends every shadow that is asked about or watched.
 func (m *Manager) endAll(why *ending) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, place := range m.sessions {
+	for _, place := range m.seats {
 		for _, l := range []*life{place.asking, place.watching} {
 			if l != nil {
 				l.end(why)

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// fqdn is this host's fully qualified name, as hostname -f finds it: the
+// FQDN is this host's fully qualified name, as hostname -f finds it: the
 // host's own name if it has a dot, else what the resolver calls its address,
-// else the bare name.
-func fqdn(ctx context.Context) (string, error) {
+// else the bare name. It is what an empty Config.Host means.
+func FQDN(ctx context.Context) (string, error) {
 	name, err := os.Hostname()
 	if err != nil {
 		return "", err

@@ -47,9 +47,11 @@ type life struct {
 	source   net.Conn // what upstream wraps, as the Source returned it
 	token    [sha256.Size]byte
 
-	claimed atomic.Bool // the token was used
-	watch   watch
-	guards  sync.WaitGroup // what guard has started; ends with ctx
+	asked    chan struct{} // closed when the prompter has returned; nil before it is called
+	claimed  atomic.Bool   // the token was used
+	rejected atomic.Int32  // how many were turned away
+	watch    watch
+	guards   sync.WaitGroup // what guard has started; ends with ctx
 }
 
 // An ending is why a life's context ended.
@@ -119,6 +121,10 @@ func (l *life) refusal() *Refusal {
 
 // ask takes l from its request to its grant.
 func (l *life) ask() (*Grant, error) {
+	settings, err := l.settings()
+	if err != nil {
+		return nil, err
+	}
 	session, err := l.find()
 	if err != nil {
 		return nil, err
@@ -127,7 +133,7 @@ func (l *life) ask() (*Grant, error) {
 		return nil, &Refusal{Reason: PromptBusy}
 	}
 	l.guard()
-	if err := l.prepare(); err != nil {
+	if err := l.prepare(settings); err != nil {
 		return nil, err
 	}
 	if err := l.prompt(); err != nil {
@@ -151,16 +157,13 @@ func (l *life) settings() (Settings, error) {
 
 // find looks the session up and sees whether it can be shadowed.
 func (l *life) find() (*Session, error) {
-	if _, err := l.settings(); err != nil {
-		return nil, err
-	}
 	session, err := l.m.cfg.Sessions.Session(l.ctx, l.req.Session)
 	if err != nil {
 		var r *Refusal
 		if errors.As(err, &r) {
 			return nil, r
 		}
-		return nil, l.refuse(NoSession, err)
+		return nil, l.refuse(PromptFailed, err)
 	}
 	if r := session.Refusal(); r != nil {
 		return nil, r
@@ -169,14 +172,10 @@ func (l *life) find() (*Session, error) {
 }
 
 // prepare checks what would make the user's Yes worthless.
-func (l *life) prepare() error {
-	settings, err := l.settings()
-	if err != nil {
-		return err
-	}
+func (l *life) prepare(settings Settings) (err error) {
 	l.host = l.m.cfg.Host
 	if l.host == "" {
-		if l.host, err = fqdn(l.ctx); err != nil {
+		if l.host, err = FQDN(l.ctx); err != nil {
 			return l.refuse(PromptFailed, fmt.Errorf("this host's name: %w", err))
 		}
 	}
@@ -245,26 +244,60 @@ func (l *life) answer() (consent.Decision, error) {
 		err      error
 	}
 	answers := make(chan answer, 1)
+	l.startAsking()
 	l.m.wg.Add(1) // Shutdown waits even for a prompter that ignores its context
 	go func() {
 		defer l.m.wg.Done()
+		defer l.doneAsking()
 		decision, err := l.m.cfg.Prompter.Ask(ctx, q)
 		answers <- answer{decision, err}
 	}()
+	var a answer
 	select {
-	case a := <-answers:
-		if ctx.Err() == nil {
-			return a.decision, a.err
-		}
+	case a = <-answers:
 	case <-ctx.Done():
-		// The question must be off the screen before another may be put.
 		select {
-		case <-answers:
+		case a = <-answers:
 		case <-time.After(grace):
-			l.m.cfg.Logger.Error().Str("id", l.id).Msg("the prompter is still busy although its time is up")
+			l.m.cfg.Logger.Error().Str("id", l.id).Msg("the prompter is still busy although its time is up; until it ends nobody else can be asked")
 		}
 	}
-	return consent.TimedOut, nil
+	if ctx.Err() != nil {
+		return consent.TimedOut, nil
+	}
+	return a.decision, a.err
+}
+
+// startAsking notes that the prompter is busy from now on.
+func (l *life) startAsking() {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.asked = make(chan struct{})
+}
+
+// doneAsking notes that the prompter has returned, and frees the place at the
+// prompt if l has ended without it.
+func (l *life) doneAsking() {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	close(l.asked)
+	if l.state == Ended {
+		l.m.vacate(l)
+	}
+}
+
+// prompterBusy reports whether the prompter has not returned; the caller holds
+// m.mu.
+func (l *life) prompterBusy() bool {
+	if l.asked == nil {
+		return false
+	}
+	select {
+	case <-l.asked:
+		return false
+	default:
+		return true
+	}
 }
 
 // open starts the source, takes a port, ends whoever watches, and lets run
@@ -278,6 +311,10 @@ func (l *life) open() (*Grant, error) {
 	if err := l.listen(old); err != nil {
 		l.release()
 		return nil, err
+	}
+	if l.ended() != nil {
+		l.release()
+		return nil, l.refusal()
 	}
 	if old != nil {
 		old.end(&ending{reason: Superseded, detail: "by " + l.req.Admin})

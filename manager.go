@@ -83,16 +83,18 @@ type Manager struct {
 	stop   context.CancelCauseFunc
 	events broadcaster
 
-	wg       sync.WaitGroup // requests and lives
-	mu       sync.Mutex     // guards what follows, and the state of every life
-	down     bool
-	lives    map[string]*life // by id, from requested until ended
-	sessions map[string]*seat // by session id; a seat with nobody in it is removed
+	wg    sync.WaitGroup // requests and lives
+	mu    sync.Mutex     // guards what follows, and the state of every life
+	down  bool
+	lives map[string]*life // by id, from requested until ended
+	seats map[string]*seat // by display; a seat with nobody in it is removed
 
 	patrolling bool // patrol runs
 }
 
-// A seat is a session's admission: who is being asked about, and who watches.
+// A seat is a display's admission: who is being asked about, and who watches.
+// It is the display's and not the session's: whatever ids lead to one screen,
+// it has one viewer.
 type seat struct {
 	asking   *life // requested or prompting; nil: nobody
 	watching *life // granted or viewing; nil: nobody
@@ -126,20 +128,22 @@ func New(cfg Config) (*Manager, error) {
 		cfg.ConnectTimeout = 30 * time.Second
 	}
 	cfg.OriginPatterns = slices.Clone(cfg.OriginPatterns)
-	m := &Manager{cfg: cfg, lives: map[string]*life{}, sessions: map[string]*seat{}}
+	m := &Manager{cfg: cfg, lives: map[string]*life{}, seats: map[string]*seat{}}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.events.audit = cfg.Audit
 	return m, nil
 }
 
 // Shadow asks the user of a session whether the administrator may watch, and
-// opens a port for one viewer if the answer is Yes. It returns when the user
-// has answered, at the latest after Config.PromptTimeout; if ctx ends first
-// the question is taken back. The error is a *[Refusal].
+// opens a port for one viewer if the answer is Yes. It returns soon after the
+// user has answered or Config.PromptTimeout has passed; if ctx ends first the
+// question is taken back. The error is a *[Refusal].
 func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	l := &life{m: m, id: newID(), req: req, state: Requested, since: time.Now(), done: make(chan struct{})}
 	l.ctx, l.end = context.WithCancelCause(m.base)
 	if !m.begin(l) {
+		l.emit(Event{Type: EventRequested})
+		l.emit(Event{Type: EventRefused, Reason: Shutdown})
 		return nil, &Refusal{Reason: Shutdown}
 	}
 	defer m.wg.Done()
@@ -181,10 +185,10 @@ func (m *Manager) begin(l *life) bool {
 func (m *Manager) admit(l *life, s *Session) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	place := m.sessions[s.ID]
+	place := m.seats[s.screen()]
 	if place == nil {
 		place = &seat{}
-		m.sessions[s.ID] = place
+		m.seats[s.screen()] = place
 	}
 	if place.asking != nil {
 		return false
@@ -203,7 +207,7 @@ func (m *Manager) admit(l *life, s *Session) bool {
 func (m *Manager) watcher(l *life) *life {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if place := m.sessions[l.session.ID]; place != nil {
+	if place := m.seats[l.session.screen()]; place != nil {
 		return place.watching
 	}
 	return nil
@@ -216,7 +220,10 @@ func (m *Manager) seatWatcher(l *life) error {
 	if m.down {
 		return &Refusal{Reason: Shutdown}
 	}
-	place := m.sessions[l.session.ID]
+	if l.ended() != nil {
+		return l.refusal()
+	}
+	place := m.seats[l.session.screen()]
 	if place.watching != nil {
 		return &Refusal{Reason: PromptFailed, Detail: "the session is still being watched"}
 	}
@@ -234,18 +241,25 @@ func (m *Manager) forget(l *life) {
 	if l.session == nil {
 		return
 	}
-	place := m.sessions[l.session.ID]
+	m.vacate(l)
+}
+
+// vacate frees the places that l has; the caller holds m.mu. While l's prompter
+// is still at it, the question may still be on the screen, and nobody else can
+// be asked.
+func (m *Manager) vacate(l *life) {
+	place := m.seats[l.session.screen()]
 	if place == nil {
 		return
 	}
-	if place.asking == l {
+	if place.asking == l && !l.prompterBusy() {
 		place.asking = nil
 	}
 	if place.watching == l {
 		place.watching = nil
 	}
 	if *place == (seat{}) {
-		delete(m.sessions, l.session.ID)
+		delete(m.seats, l.session.screen())
 	}
 }
 

@@ -1,9 +1,11 @@
 package shadow_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -291,6 +294,115 @@ func TestTokens(t *testing.T) {
 	v.update()
 	_, err := dial(t, g.URL, nil) // used
 	require.Error(t, err)
+}
+
+// Two who bring the same token at once: one is the viewer.
+func TestTokenIsGoodOnce(t *testing.T) {
+	h := start(t, shadow.Config{})
+	g := h.granted(t, "s1", "alice")
+	u, err := url.Parse(g.URL)
+	require.NoError(t, err)
+	const n = 8
+	conns := make([]net.Conn, n) // all there before the port stops listening
+	for i := range conns {
+		conns[i], err = net.Dial("tcp", u.Host)
+		require.NoError(t, err)
+		t.Cleanup(func() { conns[i].Close() })
+	}
+	admitted := make(chan bool, n)
+	for _, c := range conns {
+		go func() {
+			_ = c.SetDeadline(time.Now().Add(patience))
+			_, _ = io.WriteString(c, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+			answer := make([]byte, 4096)
+			var got []byte
+			for !bytes.Contains(got, []byte("RFB 003.008")) {
+				k, err := c.Read(answer)
+				got = append(got, answer[:k]...)
+				if err != nil {
+					break
+				}
+			}
+			admitted <- bytes.Contains(got, []byte("RFB 003.008"))
+		}()
+	}
+	first := <-admitted
+	for !first { // the losers are turned away while the winner stays
+		first = <-admitted
+	}
+	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	for range n {
+		select {
+		case again := <-admitted:
+			assert.False(t, again, "the token admitted two")
+		default:
+		}
+	}
+	assert.Equal(t, 1, h.count(shadow.EventConnected))
+}
+
+// Whatever ids lead to one screen, it has one prompt and one viewer.
+func TestOneViewerPerScreen(t *testing.T) {
+	h := start(t, shadow.Config{Sessions: shadow.StaticSessions{
+		{ID: "s1", Display: ":7", User: "root"}, {ID: "s2", Display: ":7.0", User: "root"},
+	}})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	h.granted(t, "s2", "bob")
+	v.closed(4001, "superseded")
+	assert.Len(t, h.List(), 1)
+}
+
+// A prompter that doesn't end when it should keeps its place: there may be a
+// question on the screen still.
+func TestBusyPrompterKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		m, err := shadow.New(shadow.Config{
+			Sessions: oneSession{}, Source: &fakeSource{}, Host: "h", PromptTimeout: time.Second,
+			Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
+				<-release
+				return consent.Granted, nil
+			}),
+		})
+		require.NoError(t, err)
+		ask := func() shadow.Reason {
+			_, err := m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
+			var r *shadow.Refusal
+			require.ErrorAs(t, err, &r)
+			return r.Reason
+		}
+		assert.Equal(t, shadow.TimedOut, ask())
+		assert.Equal(t, shadow.PromptBusy, ask())
+		close(release)
+		synctest.Wait()
+		release = make(chan struct{})
+		go func() { time.Sleep(2 * time.Second); close(release) }()
+		assert.Equal(t, shadow.TimedOut, ask(), "the place is free again")
+		require.NoError(t, m.Shutdown(t.Context()))
+	})
+}
+
+// A viewer that comes and says nothing has done nothing that isn't allowed.
+func TestSilentViewerHasLeft(t *testing.T) {
+	h := start(t, shadow.Config{})
+	v, err := dial(t, h.granted(t, "s1", "alice").URL, nil)
+	require.NoError(t, err)
+	v.expect([]byte("RFB 003.008\n"))
+	v.closed(4008, "viewer_left")
+	assert.Equal(t, shadow.ViewerLeft, h.until(t, shadow.EventEnded).Reason)
+}
+
+func TestBrokenResolver(t *testing.T) {
+	h := start(t, shadow.Config{Sessions: brokenResolver{}})
+	h.refused(t, shadow.PromptFailed)
+}
+
+type brokenResolver struct{ shadow.Resolver }
+
+func (brokenResolver) Session(context.Context, string) (*shadow.Session, error) {
+	return nil, errors.New("no bus")
 }
 
 func TestForeignOrigin(t *testing.T) {

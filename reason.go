@@ -5,8 +5,9 @@ package shadow
 // close reason and the exit message of shadowctl.
 type Reason string
 
-// The reasons. Those up to [SourceFailed] can refuse a request; the others end
-// a shadow that was granted ([SourceFailed], [SessionEnded] and [Shutdown] do both).
+// The reasons. Those up to [SourceFailed] refuse a request; the others end a
+// shadow that was granted. [Disabled], [SourceFailed], [SessionEnded],
+// [StoppedByAdmin] and [Shutdown] do both.
 const (
 	Disabled           Reason = "disabled"            // EnableSessionShadowing is 0, or the settings can't be read
 	Denied             Reason = "denied"              // the user said No

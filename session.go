@@ -49,6 +49,13 @@ func (s *Session) Refusal() *Refusal {
 	return nil
 }
 
+// screen names the display without its screen number: what is shown and asked
+// on ":1.0" is on ":1".
+func (s *Session) screen() string {
+	display, _, _ := strings.Cut(s.Display, ".")
+	return display
+}
+
 // A Resolver knows the sessions of this host. It is called at every request
 // and must be safe for concurrent use.
 type Resolver interface {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -40,6 +41,11 @@ type Dial struct {
 	Network string        // "tcp" or "unix"
 	Address string        // "127.0.0.1:5900", or a path
 	Timeout time.Duration // for connecting; 0 means 5 s
+
+	// Sessions are the host's. The server shows what it shows, whichever session
+	// is asked for, so with more than one user's session Check refuses: one
+	// user's Yes must not show another's screen. Nil leaves that to the caller.
+	Sessions Resolver
 }
 
 // ParseDial reads the configuration's form, "tcp:127.0.0.1:5900" or
@@ -57,11 +63,30 @@ func ParseDial(s string) (*Dial, error) {
 	return nil, fmt.Errorf("shadow: dial address %q is neither tcp:HOST:PORT nor unix:/PATH", s)
 }
 
-// Check reports whether d has an address. Whether a server answers there is
-// seen by Open.
-func (d *Dial) Check(context.Context) error {
+// Check reports whether d has an address, and whether there is but one session
+// that its server can be showing. Whether a server answers is seen by Open.
+func (d *Dial) Check(ctx context.Context) error {
 	if d.Network == "" || d.Address == "" {
 		return errors.New("shadow: the dial source has no address")
+	}
+	if d.Sessions == nil {
+		return nil
+	}
+	all, err := d.Sessions.Sessions(ctx)
+	if err != nil {
+		return fmt.Errorf("shadow: the sessions that %s may show: %w", d.Address, err)
+	}
+	var screens []string
+	for _, s := range all {
+		if r := s.Refusal(); r != nil && (r.Reason == NoUser || r.Reason == SessionEnded) {
+			continue
+		}
+		if !slices.Contains(screens, s.screen()) {
+			screens = append(screens, s.screen())
+		}
+	}
+	if len(screens) > 1 {
+		return fmt.Errorf("shadow: %s shows one of %d sessions, nobody knows which: with several sessions the source must be x11vnc", d.Address, len(screens))
 	}
 	return nil
 }

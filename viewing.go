@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -68,7 +69,9 @@ func (l *life) proxy() *wsproxy.Handler {
 		Relay:          (*relay)(l),
 		OriginPatterns: l.m.cfg.OriginPatterns,
 		OnReject: func(r *http.Request, err error) {
-			l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: err.Error()})
+			if l.rejected.Add(1) <= maxRejected {
+				l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: err.Error()})
+			}
 		},
 		OnEnd: func(record wsproxy.Record) {
 			l.watch.record = record
@@ -78,17 +81,24 @@ func (l *life) proxy() *wsproxy.Handler {
 	}
 }
 
-// maxStrangers bounds the connections on a granted port before its viewer has
-// shown the token.
-const maxStrangers = 64
+const (
+	// maxStrangers bounds the connections on a granted port before its viewer
+	// has shown the token.
+	maxStrangers = 256
+	// maxRejected bounds the audit's lines about those who were turned away
+	// from one port.
+	maxRejected = 20
+	// introduction is how long a stranger has for the request, TLS included.
+	introduction = 3 * time.Second
+)
 
 // serve starts the HTTP server on l's port. served is closed when it has ended.
 func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan struct{}) {
 	server = &http.Server{
 		Handler:           handler,
 		TLSConfig:         l.tls,
-		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       5 * time.Second,
+		ReadHeaderTimeout: introduction,
+		IdleTimeout:       introduction,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(l.m.cfg.Logger.With().Str("id", l.id).Logger(), "", 0),
 	}
@@ -177,6 +187,8 @@ func (l *life) verdict() *ending {
 	conn, lost := errors.AsType[*rfb.ConnError](err)
 	_, panicked := errors.AsType[*rfb.PanicError](err)
 	switch {
+	case broke && protocol.Direction == rfb.FromViewer && errors.Is(err, os.ErrDeadlineExceeded):
+		return &ending{ViewerLeft, "stalled: " + err.Error()}
 	case broke && protocol.Direction == rfb.FromViewer:
 		return &ending{ViewerViolation, err.Error()}
 	case broke, panicked:
@@ -236,6 +248,10 @@ func closeCode(reason Reason, err error) int {
 		return wsproxy.StatusInternalError
 	case Disabled:
 		return wsproxy.StatusPolicyViolation
+	case ViewerLeft:
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return wsproxy.StatusStalled
+		}
 	case ViewerViolation:
 		var coder interface{ CloseCode() int }
 		if errors.As(err, &coder) {

@@ -108,3 +108,12 @@ func TestDial(t *testing.T) {
 	require.ErrorContains(t, err, "no RFB server")
 	require.Error(t, new(shadow.Dial).Check(t.Context()))
 }
+
+// A server that runs already shows one session: with two, one user's Yes could
+// show the other's screen.
+func TestDialWithSeveralSessions(t *testing.T) {
+	d := &shadow.Dial{Network: "unix", Address: "/x", Sessions: shadow.StaticSessions{{ID: "1", Display: ":1", User: "root"}}}
+	require.NoError(t, d.Check(t.Context()))
+	d.Sessions = shadow.StaticSessions{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
+	require.ErrorContains(t, d.Check(t.Context()), "2 sessions")
+}
