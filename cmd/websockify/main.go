@@ -1,0 +1,17 @@
+// Websockify joins browsers' WebSockets to TCP and unix socket servers. See
+// "websockify --help" and docs/websockify.md.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"vda.internal/shadow/internal/websockify"
+)
+
+func main() {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	os.Exit(websockify.Run(os.Args, signals, os.Stdout, os.Stderr))
+}

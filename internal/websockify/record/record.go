@@ -1,0 +1,144 @@
+// Package record writes the files that noVNC's tests/vnc_playback.html plays:
+// JavaScript with one string for each piece of a session,
+//
+//	var VNC_frame_data = [
+//	'{12{RFB 003.008\n',
+//	'}34}RFB 003.008\n',
+//	'EOF'];
+//
+// where "{" is to the client and "}" from it, and the number is the
+// milliseconds since the session began.
+//
+//	f, err := record.Create("/tmp/session.1")
+//	if err != nil {
+//		return err
+//	}
+//	defer f.Close()
+//	target = f.Tap(target) // read and write through it from now on
+package record
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A File is the recording of one session. Its methods may be called concurrently.
+type File struct {
+	start time.Time
+
+	mu     sync.Mutex
+	f      *os.File
+	w      *bufio.Writer
+	err    error // the first
+	closed bool
+}
+
+// Create begins a recording. A file of that name is replaced. What a user
+// types may be in it, so others can't read it.
+func Create(name string) (*File, error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	r := &File{start: time.Now(), f: f, w: bufio.NewWriterSize(f, 64<<10)}
+	_, r.err = r.w.WriteString("var VNC_frame_data = [\n")
+	return r, nil
+}
+
+// Tap returns a connection to a target whose traffic is recorded. The
+// recording goes on without error if the disk is full; Close tells.
+func (r *File) Tap(target net.Conn) net.Conn { return &tap{target, r} }
+
+// Close ends the recording and returns the first error that it met with.
+func (r *File) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return os.ErrClosed
+	}
+	r.closed = true
+	r.note(r.w.WriteString("'EOF'];\n"))
+	if err := r.w.Flush(); r.err == nil {
+		r.err = err
+	}
+	if err := r.f.Close(); r.err == nil {
+		r.err = err
+	}
+	if r.err != nil {
+		return fmt.Errorf("record: %w", r.err)
+	}
+	return nil
+}
+
+func (r *File) add(direction byte, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || r.err != nil {
+		return
+	}
+	b := append(r.w.AvailableBuffer(), '\'', direction)
+	b = strconv.AppendInt(b, time.Since(r.start).Milliseconds(), 10)
+	b = appendEscaped(append(b, direction), p)
+	r.note(r.w.Write(append(b, "',\n"...)))
+}
+
+func (r *File) note(_ int, err error) {
+	if r.err == nil {
+		r.err = err
+	}
+}
+
+// appendEscaped writes p as Python's unicode_escape does, with ' escaped, too.
+func appendEscaped(b, p []byte) []byte {
+	const hex = "0123456789abcdef"
+	for _, c := range p {
+		switch {
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '\r':
+			b = append(b, `\r`...)
+		case c == '\t':
+			b = append(b, `\t`...)
+		case c == '\\', c == '\'':
+			b = append(b, '\\', c)
+		case c < ' ' || c >= 0x7f:
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// A tap is a target's connection. It hides CloseWrite and other ways round it.
+type tap struct {
+	net.Conn
+	file *File
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	n, err := t.Conn.Read(p)
+	t.file.add('{', p[:n])
+	return n, err
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	t.file.add('}', p)
+	return t.Conn.Write(p)
+}
+
+// CloseWrite tells the target that the client is done, if it can be told.
+func (t *tap) CloseWrite() error {
+	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return fmt.Errorf("record: %T can't close one direction", t.Conn)
+}
