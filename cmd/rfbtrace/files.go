@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+
+	"vda.internal/shadow/rfb"
+)
+
+// load reads a trace or a recording.
+func load(name string) (*rfb.Trace, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t, err := rfb.ReadTrace(f)
+	if errors.Is(err, rfb.ErrMalformed) {
+		if _, again := f.Seek(0, io.SeekStart); again == nil {
+			if recording, again := rfb.ReadFBS(f); again == nil {
+				return recording, nil
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return t, nil
+}
+
+// save writes a file through write, packed if its name says so. A packed file
+// has no time in it, so that the same trace gives the same file.
+func save(name string, write func(io.Writer) error) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if !strings.HasSuffix(name, ".gz") {
+		b := bufio.NewWriter(f)
+		if err := write(b); err != nil {
+			return err
+		}
+		return b.Flush()
+	}
+	z, err := gzip.NewWriterLevel(f, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	if err := write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// each calls do for each file.
+func each(args []string, stdout *os.File, do func(w io.Writer, name string, t *rfb.Trace) error) error {
+	if len(args) == 0 {
+		return usageError("no FILE")
+	}
+	w := bufio.NewWriter(stdout)
+	for _, name := range args {
+		t, err := load(name)
+		if err != nil {
+			return errors.Join(w.Flush(), err)
+		}
+		if len(args) > 1 {
+			fmt.Fprintf(w, "%s:\n", name)
+		}
+		if err := do(w, name, t); err != nil {
+			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return w.Flush()
+}
+
+func printEvents(_ context.Context, args []string, stdout *os.File) error {
+	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+		about(w, t)
+		for e, err := range t.Events() {
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(w, e)
+		}
+		return nil
+	})
+}
+
+// about prints what a trace says about itself.
+func about(w io.Writer, t *rfb.Trace) {
+	for _, line := range []struct{ key, value string }{{"server", t.Server}, {"viewer", t.Viewer}, {"note", t.Note}} {
+		if line.value != "" {
+			fmt.Fprintf(w, "%s: %s\n", line.key, line.value)
+		}
+	}
+}
+
+func handshake(_ context.Context, args []string, stdout *os.File) error {
+	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+		h, err := t.Handshake()
+		fmt.Fprint(w, h)
+		return err
+	})
+}
+
+func summary(_ context.Context, args []string, stdout *os.File) error {
+	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+		about(w, t)
+		type total struct{ count, bytes int }
+		totals := make(map[string]total)
+		for e, err := range t.Events() {
+			if err != nil {
+				return err
+			}
+			what := "message "
+			if e.Rectangle != nil {
+				what = "rectangle "
+			}
+			key := fmt.Sprintf("%-6v %s%s", e.From, what, e.Name())
+			n := totals[key]
+			totals[key] = total{n.count + 1, n.bytes + e.Len}
+		}
+		for _, key := range slices.Sorted(maps.Keys(totals)) {
+			fmt.Fprintf(w, "%-48s %6d %9d bytes\n", key, totals[key].count, totals[key].bytes)
+		}
+		return nil
+	})
+}
+
+// verify reads a trace to its last byte, as it was captured, byte by byte, and
+// cut at random; each must give the same.
+func verify(_ context.Context, args []string, stdout *os.File) error {
+	return each(args, stdout, func(w io.Writer, name string, t *rfb.Trace) error {
+		want, err := events(t)
+		if err != nil {
+			return err
+		}
+		for _, cut := range []func(int) int{
+			func(int) int { return 1 },
+			func(n int) int { return 1 + rand.IntN(n) },
+		} {
+			again, err := events(recut(t, cut))
+			if err != nil {
+				return err
+			}
+			if !slices.Equal(want, again) {
+				return fmt.Errorf("cut in another way it reads otherwise")
+			}
+		}
+		fmt.Fprintf(w, "%s: %d messages and rectangles, to the last byte\n", name, len(want))
+		return nil
+	})
+}
+
+// events are the lines of all events without their times.
+func events(t *rfb.Trace) (all []string, err error) {
+	for e, err := range t.Events() {
+		if err != nil {
+			return nil, err
+		}
+		e.At = 0
+		all = append(all, e.String())
+	}
+	return all, nil
+}
+
+// recut cuts a trace's chunks into smaller ones.
+func recut(t *rfb.Trace, size func(int) int) *rfb.Trace {
+	again := *t
+	again.Chunks = nil
+	for _, c := range t.Chunks {
+		for len(c.Data) > 0 {
+			n := size(len(c.Data))
+			again.Chunks = append(again.Chunks, rfb.Chunk{From: c.From, At: c.At, Data: c.Data[:n]})
+			c.Data = c.Data[n:]
+		}
+	}
+	return &again
+}
+
+func toFBS(_ context.Context, args []string, _ *os.File) error {
+	if len(args) != 2 {
+		return usageError("wants TRACE and RECORDING")
+	}
+	t, err := load(args[0])
+	if err != nil {
+		return err
+	}
+	return save(args[1], t.WriteFBS)
+}

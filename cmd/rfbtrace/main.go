@@ -1,0 +1,77 @@
+// Command rfbtrace captures what a viewer and an RFB server say to each other,
+// prints it message by message, and plays it to another viewer.
+//
+//	rfbtrace capture -listen 127.0.0.1:5901 -server 127.0.0.1:5900 session.trace.gz
+//	rfbtrace print session.trace.gz
+//	rfbtrace replay -listen 127.0.0.1:5901 session.trace.gz
+//
+// It is a tool for who has to find out what is on a wire, not a part of the
+// product: a capture hands on everything in both directions, keys and
+// passwords included, and writes it down.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// usage is what help prints.
+const usage = `rfbtrace looks into RFB (VNC) sessions.
+
+  rfbtrace capture -listen ADDR -server ADDR [-note TEXT] FILE
+        carry one session between a viewer that connects and a server, and
+        write down both directions; the server's and the viewer's name can be
+        given with -server-name and -viewer-name
+  rfbtrace print FILE...         print every message and rectangle
+  rfbtrace summary FILE...       count them
+  rfbtrace handshake FILE...     print what was agreed
+  rfbtrace verify FILE...        read to the last byte, however it is cut
+  rfbtrace replay -listen ADDR [-speed N] FILE
+        be a server that shows the trace to one viewer; speed 0 doesn't wait
+  rfbtrace fbs TRACE RECORDING   write a recording that FBS players read
+
+ADDR is HOST:PORT or unix:PATH. FILE is a trace or an FBS recording, packed
+with gzip or not; a FILE to be written is packed if its name ends in .gz.
+`
+
+// run returns the exit status: 0 done, 1 failed, 2 wrong usage.
+func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	commands := map[string]func(context.Context, []string, *os.File) error{
+		"capture": capture, "print": printEvents, "summary": summary, "handshake": handshake,
+		"verify": verify, "replay": replay, "fbs": toFBS,
+	}
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	command, ok := commands[args[0]]
+	if !ok {
+		fmt.Fprintf(stderr, "rfbtrace: there is no command %q; see rfbtrace help\n", args[0])
+		return 2
+	}
+	err := command(ctx, args[1:], stdout)
+	switch _, wrong := err.(usageError); {
+	case err == nil:
+		return 0
+	case wrong:
+		fmt.Fprintf(stderr, "rfbtrace %s: %v; see rfbtrace help\n", args[0], err)
+		return 2
+	}
+	fmt.Fprintf(stderr, "rfbtrace: %v\n", err)
+	return 1
+}
+
+// A usageError says what is wrong with the arguments.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
