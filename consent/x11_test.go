@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/child"
 	"vda.internal/shadow/internal/testhost"
 )
 
@@ -380,6 +381,39 @@ func TestDisplayUnreachable(t *testing.T) {
 		assert.ErrorIs(t, err, ErrDisplay, name)
 		assert.Equal(t, Denied, got, name)
 	}
+}
+
+// Another user who listens where the session's X server should could press Yes.
+// The fake is the best there is: a real X server, without any access control.
+func TestServerOfAnotherUser(t *testing.T) {
+	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	fake := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{UID: 5, GID: 60}})
+	r := request(fake)
+	r.UID, r.GID, r.Xauthority = 65534, 65534, "" // the victim
+	got, err := X11{}.Ask(t.Context(), r)
+	assert.ErrorIs(t, err, ErrDisplay)
+	assert.ErrorContains(t, err, "is uid 5's, and only root's or uid 65534's own would be trusted")
+	assert.Equal(t, Denied, got)
+
+	// It doesn't get in the way of the real one either, whose own path it took.
+	d := put(t, bare, func(d *desk) {
+		path := "/tmp/.X11-unix/X" + strings.TrimPrefix(d.Display, ":")
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.Symlink("/tmp/.X11-unix/X"+strings.TrimPrefix(fake.Display, ":"), path))
+		t.Cleanup(func() { os.Remove(path) })
+	})
+	d.refuse()
+}
+
+// Root's X server may show anybody's session.
+func TestServerOfRoot(t *testing.T) {
+	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{}})
+	r := request(d)
+	r.UID, r.GID, r.Xauthority, r.Timeout = 65534, 65534, "", 2*time.Second
+	got, err := X11{}.Ask(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, TimedOut, got)
 }
 
 func TestTwoAtOnce(t *testing.T) {

@@ -1,6 +1,7 @@
 // Package xconn opens connections to X servers on this host for xgb and takes
 // away what xgb can't bear or doesn't show:
 //
+//   - a server that is neither root's nor the own user's is refused;
 //   - the cookie is looked up here, for the cases that xgb's lookup misses;
 //   - the set-up has a deadline, and a refusal of any length is an error;
 //   - input that another client made up (SendEvent) is dropped;
@@ -39,7 +40,8 @@ func (c *Conn) Gone() <-chan struct{} { return c.f.gone }
 
 // Dial connects to a display of this host, ":1" or "unix:1.0". The file
 // xauthority holds its cookie; without a file, or a cookie in it, the server is
-// asked all the same. The whole must be done within timeout.
+// asked all the same. A server that belongs to anybody but root and the user of this
+// process is refused. The whole must be done within timeout.
 func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 	conn, setup, err := connect(display, xauthority, timeout)
 	if err != nil {
@@ -86,10 +88,9 @@ func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byt
 
 // try makes one attempt with one cookie.
 func try(number int, cookie []byte, deadline time.Time) (net.Conn, []byte, error) {
-	d := net.Dialer{Deadline: deadline}
-	conn, err := d.Dial("unix", "/tmp/.X11-unix/X"+strconv.Itoa(number))
+	conn, err := open(number, deadline)
 	if err != nil {
-		return nil, nil, fmt.Errorf("no X server answers: %w", err)
+		return nil, nil, err
 	}
 	err = conn.SetDeadline(deadline)
 	var setup []byte

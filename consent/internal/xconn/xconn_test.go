@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/child"
 	"vda.internal/shadow/internal/testhost"
 )
 
@@ -251,8 +252,13 @@ func TestSetUp(t *testing.T) {
 	}
 }
 
+// own is whom these tests run as, and the X servers that they trust.
+func own() *child.Identity {
+	return &child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+}
+
 func TestDial(t *testing.T) {
-	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Identity: own()})
 	x, err := Dial(d.Display, d.Xauthority, 5*time.Second)
 	require.NoError(t, err)
 	assert.EqualValues(t, 160, xproto.Setup(x.Conn).Roots[0].WidthInPixels)
@@ -291,4 +297,31 @@ func TestDialEndsWithASilentServer(t *testing.T) {
 	defer l.Close()
 	_, err = Dial(":64009", "", 100*time.Millisecond)
 	assert.ErrorContains(t, err, "it is silent")
+}
+
+func TestTrust(t *testing.T) {
+	assert.NoError(t, trust("X1", 0, 1000), "root's")
+	assert.NoError(t, trust("X1", 1000, 1000), "its own")
+	assert.ErrorContains(t, trust("X1", 1001, 1000), "the X server at X1 is uid 1001's")
+	assert.Error(t, trust("X1", 1000, 0), "root's session on a user's server")
+}
+
+// The socket's owner is who listens, and the abstract name is as good as the path.
+func TestDialWithoutThePath(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Identity: own()})
+	path := "/tmp/.X11-unix/X" + strings.TrimPrefix(d.Display, ":")
+	require.NoError(t, os.Remove(path))
+	assert.NoError(t, Probe(d.Display, d.Xauthority, 5*time.Second))
+
+	// What is bound at the path in its place is asked first, if it can be trusted.
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	conn, err := openSocket(path, time.Now().Add(5*time.Second))
+	require.NoError(t, err)
+	defer conn.Close()
+	uid, err := peerUID(conn.(*net.UnixConn))
+	require.NoError(t, err)
+	assert.EqualValues(t, os.Getuid(), uid)
+	assert.ErrorContains(t, Probe(d.Display, d.Xauthority, 100*time.Millisecond), "it is silent")
 }
