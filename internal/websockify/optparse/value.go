@@ -42,7 +42,7 @@ func Seconds(v *time.Duration) func(string) error {
 		}
 		d, err := time.ParseDuration(s)
 		if err != nil {
-			return fmt.Errorf("invalid number of seconds: %s", Quote(s))
+			return fmt.Errorf("invalid integer value: %s", Quote(s))
 		}
 		*v = d
 		return nil
@@ -74,7 +74,11 @@ func parseInt(s string) (int, error) {
 	case strings.HasPrefix(lower, "0"):
 		base = 8
 	}
-	n, err := strconv.ParseInt(strings.TrimSpace(s), base, strconv.IntSize)
+	s = strings.TrimSpace(s)
+	if !strings.Contains("_"+s+"_", "__") {
+		s = strings.ReplaceAll(s, "_", "") // between digits, as in Python
+	}
+	n, err := strconv.ParseInt(s, base, strconv.IntSize)
 	return int(n), err
 }
 
