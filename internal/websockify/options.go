@@ -139,7 +139,6 @@ func (o *options) checkDependencies() error {
 		{o.legacySyslog && o.syslog == "", "You must use --syslog to use --legacy-syslog"},
 		{o.sslTargetCAFile != "" && !o.sslTarget, "You must use --ssl-target to use --ssl-target-cafile"},
 		{o.sslTargetInsecure && !o.sslTarget, "You must use --ssl-target to use --ssl-target-insecure"},
-		{o.daemon && o.inetd, "--daemon and --inetd can't be used together"},
 	} {
 		if d.wrong {
 			return usagef("%s", d.text)

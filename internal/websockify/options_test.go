@@ -257,7 +257,7 @@ func TestAbbreviationsAreThePythonProgramsOwn(t *testing.T) {
 var words = strings.Fields(`6080 6080 :6080 [::1]:6080 h:5900 h:5900 :5900 x 1 -v -6 -D -vD -6v --verbose --verb --ver --traffic --record --record=r --daemon --run-once
 	--timeout --timeout=5 --timeout=x --idle-timeout=1 --cert=c --key=k --ssl-target --verify-client --cafile=c --ssl-version=tlsv1_2 --ssl-version --ssl-ciphers=X
 	--unix-target=/u --web=/tmp --web-auth --wrap-mode=exit --wrap-mode=x --prefer-ipv6 --token-plugin=TokenFile --token-source=/t --host-token --auth-plugin=ExpectOrigin
-	--auth-source=a --heartbeat=3 --heartbeat --syslog=127.0.0.1:5 --syslog=h:x --legacy-syslog --target-config=/t --nope -x --help --hel --inetd -- -- - prog --l --ssl --t --a --log`)
+	--auth-source=a --heartbeat=3 --heartbeat --syslog=127.0.0.1:5 --syslog=h:x --legacy-syslog --target-config=/t --nope -x --help --hel --inetd -- -- - prog --l --ssl --t --a`)
 
 func TestRandomCommandLinesMeanTheSame(t *testing.T) {
 	const seed, count = 6143, 1500
