@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,6 +268,10 @@ func TestRandomCommandLinesMeanTheSame(t *testing.T) {
 		lines[i] = make([]string, random.IntN(7))
 		for j := range lines[i] {
 			lines[i][j] = words[random.IntN(len(words))]
+		}
+		// To wrap a program without a listen argument means something only here.
+		if slices.Contains(lines[i], "--inetd") {
+			lines[i] = slices.DeleteFunc(lines[i], func(w string) bool { return w == "--" })
 		}
 	}
 	different := 0
