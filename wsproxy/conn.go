@@ -18,6 +18,7 @@ const closeTimeout = 2 * time.Second
 
 var (
 	errLeft      = errors.New("wsproxy: the viewer has left")
+	errIdle      = errors.New("wsproxy: the session was idle")
 	errNoPong    = errors.New("wsproxy: the viewer answers no ping")
 	errText      = errors.New("wsproxy: the viewer sent a text message")
 	errTooBig    = errors.New("wsproxy: the viewer sent too large a message")
@@ -40,7 +41,8 @@ type conn struct {
 	ws   *messages
 	in   *inbox
 
-	maxMessage   int64
+	maxMessage   int64         // negative: no limit
+	idleTimeout  time.Duration // 0: never
 	pingInterval time.Duration // negative: never
 	pongTimeout  time.Duration
 	onEnd        func(ending) // called once, when the end has been decided
@@ -128,13 +130,13 @@ func (c *conn) receive() {
 
 func (c *conn) receiveMessage(binary bool, message io.Reader) error {
 	if !binary {
-		c.finish(ending{code: StatusUnsupportedData, reason: "text messages are not supported", err: errText})
+		c.finish(ending{code: StatusUnsupportedData, reason: "Unsupported: Text frames are not supported", err: errText})
 	}
 	for size := int64(0); ; {
 		room := c.in.room()
 		n, err := message.Read(room[:min(len(room), c.ws.ready())])
 		size += int64(n)
-		if size > c.maxMessage {
+		if c.maxMessage >= 0 && size > c.maxMessage {
 			c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})
 		}
 		if c.ended() == nil {
@@ -181,6 +183,8 @@ func (c *conn) control() {
 	defer close(c.done)
 	beat := newHeartbeat(c)
 	defer beat.timer.Stop()
+	idle := newIdleness(c)
+	defer idle.timer.Stop()
 	for {
 		var err error
 		select {
@@ -191,6 +195,8 @@ func (c *conn) control() {
 			err = c.wire.sendControl(pong)
 		case <-beat.timer.C:
 			err = beat.beat()
+		case <-idle.timer.C:
+			err = idle.check()
 		}
 		if err != nil {
 			c.writeFailed(err)
@@ -203,6 +209,9 @@ func (c *conn) control() {
 // frame is read, so reading gets its say first.
 func (c *conn) writeFailed(err error) {
 	switch {
+	case errors.Is(err, errIdle):
+		c.finish(ending{code: StatusGoingAway, reason: "session idle"})
+		return
 	case errors.Is(err, errStalled):
 		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no data taken for %v", c.wire.patience), err: errStalled})
 		return

@@ -112,9 +112,9 @@ func TestForbiddenFrames(t *testing.T) {
 		code   int
 		reason string // its beginning
 	}{
-		"text":                  {frame(fin|opText, []byte("hello")), wsproxy.StatusUnsupportedData, "text messages are not supported"},
-		"empty text":            {frame(fin|opText, nil), wsproxy.StatusUnsupportedData, "text"},
-		"fragmented text":       {frame(opText, []byte("hel")), wsproxy.StatusUnsupportedData, "text"},
+		"text":                  {frame(fin|opText, []byte("hello")), wsproxy.StatusUnsupportedData, "Unsupported: Text frames are not supported"},
+		"empty text":            {frame(fin|opText, nil), wsproxy.StatusUnsupportedData, "Unsupported"},
+		"fragmented text":       {frame(opText, []byte("hel")), wsproxy.StatusUnsupportedData, "Unsupported"},
 		"too large":             {frame(fin|opBinary, make([]byte, 1001)), wsproxy.StatusMessageTooBig, "message larger than 1000 bytes"},
 		"too large in pieces":   {append(frame(opBinary, limit), frame(fin|opContinuation, []byte{1})...), wsproxy.StatusMessageTooBig, "message larger"},
 		"a tebibyte":            {append(append(huge, key...), make([]byte, 2000)...), wsproxy.StatusMessageTooBig, "message larger"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -36,6 +37,11 @@ type Handler struct {
 	// a *[CloseError] in it decides. Nil admits everybody.
 	Authorize func(*http.Request) error
 
+	// Subprotocols may be chosen if the viewer offers them, the first of them
+	// first. Nil means "binary". A viewer that offers none of them is served
+	// without one, as noVNC does.
+	Subprotocols []string
+
 	// OriginPatterns are the web origins of pages that may connect, besides
 	// those of the request's own host and port: each a host, with its port
 	// if the origin has one, or a scheme and host ("https://vdi.corp"), in
@@ -62,14 +68,46 @@ type Handler struct {
 	// [http.Server.ReadHeaderTimeout].
 	HandshakeTimeout time.Duration
 
+	// DialTimeout bounds Dial alone. 0 means that only HandshakeTimeout does.
+	DialTimeout time.Duration
+
+	// IdleTimeout ends a session with [StatusGoingAway] after so long, or up
+	// to a quarter longer, without a byte of the stream in either direction;
+	// pings don't count. 0 means never.
+	IdleTimeout time.Duration
+
+	// Drain is how long Shutdown lets sessions go on before it ends them. 0
+	// means not at all.
+	Drain time.Duration
+
 	// MaxMessage is the largest message in bytes that a viewer may send, its
 	// fragments together. A larger one ends the session with
-	// [StatusMessageTooBig]. 0 means 1 MiB. It is no buffer's size: a message
-	// is passed on as it comes.
+	// [StatusMessageTooBig]. 0 means 1 MiB, negative means no limit. It is no
+	// buffer's size: a message is passed on as it comes.
 	MaxMessage int64
 
+	// MaxSessions bounds the sessions at a time. One more is closed with
+	// [StatusTryAgainLater]; if as many again are being closed so, the answer
+	// is 503 without an upgrade. 0 means no limit.
+	MaxSessions int
+
+	// MaxSessionsPerAddress bounds the sessions at a time from one IP address
+	// (IPv6: from one /64 network), in the same way. 0 means no limit.
+	MaxSessionsPerAddress int
+
+	// TrustedProxies are the networks of reverse proxies whose
+	// X-Forwarded-For header is believed. The viewer's address is then the
+	// last one in it that isn't a trusted proxy's, and the RemoteAddr of the
+	// request that hooks see is that address with port 0. Nil believes nobody.
+	TrustedProxies []netip.Prefix
+
+	// ProxyProtocol is the version of the PROXY protocol, 1 or 2, whose
+	// header tells the target the viewer's address before anything else. 0
+	// sends none.
+	ProxyProtocol int
+
 	// OnReject is called when an upgraded request was turned away because of
-	// its origin or by Authorize. Nil ignores.
+	// its origin, by Authorize, or by a limit on sessions. Nil ignores.
 	OnReject func(*http.Request, error)
 
 	// OnEnd is called once for every viewer that was admitted, when its
@@ -85,7 +123,8 @@ type Handler struct {
 	mu       sync.Mutex
 	shut     bool
 	sessions map[*session]struct{}
-	idle     chan struct{} // closed when shut and no session is left; made by Shutdown
+	places   map[netip.Prefix]int // sessions from there
+	idle     chan struct{}        // closed when shut and no session is left; made by Shutdown
 }
 
 // A Relay carries one session between a viewer and its target, for as long as
@@ -109,15 +148,19 @@ type Relay interface {
 
 // A Record tells how a session went.
 type Record struct {
-	Remote   string        // address of the viewer
-	Start    time.Time     // when the request was upgraded
-	Duration time.Duration // until both connections were closed
-	Sent     int64         // bytes of the stream to the viewer, without framing
-	Received int64         // bytes of the stream from the viewer
-	Code     int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
-	Reason   string        // that went with it
-	ByViewer bool          // the viewer closed, or its connection was lost
-	Err      error         // what went wrong, in full; nil if nothing did
+	Request     *http.Request // that was upgraded, as the hooks saw it; its body is nobody's any more
+	Remote      string        // address of the viewer
+	Proxy       string        // address of the trusted proxy that it came through; empty if none
+	Target      string        // address of the target; empty if it wasn't reached
+	Subprotocol string        // that was chosen; empty if none
+	Start       time.Time     // when the request was upgraded
+	Duration    time.Duration // until both connections were closed
+	Sent        int64         // bytes of the stream to the viewer, without framing
+	Received    int64         // bytes of the stream from the viewer
+	Code        int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
+	Reason      string        // that went with it
+	ByViewer    bool          // the viewer closed, or its connection was lost
+	Err         error         // what went wrong, in full; nil if nothing did
 }
 
 // Defaults of Handler.
@@ -150,13 +193,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	present, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	s := &session{h: h, cancel: cancel, leave: leave}
-	if !h.add(s) {
-		http.Error(w, "going away", http.StatusServiceUnavailable)
+	s.request, s.proxy = withClient(r, h.TrustedProxies)
+	s.place = placeOf(s.request.RemoteAddr)
+	if err := h.add(s); err != nil {
+		http.Error(w, err.Reason, http.StatusServiceUnavailable)
 		return
 	}
 	defer h.remove(s)
 	defer cancel(nil)
-	if err := s.upgrade(w, r); err != nil {
+	if err := s.upgrade(w); err != nil {
 		h.Logger.Debug().Err(err).Str("remote", r.RemoteAddr).Msg("no WebSocket handshake")
 		return
 	}
@@ -174,8 +219,12 @@ func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error 
 	defer viewer.Close()
 	defer target.Close()
 	defer cancel(nil)
-	if !h.add(s) {
-		return errGoingAway
+	if err := h.add(s); err != nil {
+		return err
+	}
+	if s.refusal != nil {
+		h.remove(s)
+		return s.refusal
 	}
 	defer h.remove(s)
 	defer whenDone(ctx, func() {
@@ -189,14 +238,19 @@ func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error 
 	return err
 }
 
-// errGoingAway ends sessions at Shutdown.
-var errGoingAway = &CloseError{StatusGoingAway, "going away"}
+// What a Handler ends sessions with that it doesn't want.
+var (
+	errGoingAway   = &CloseError{StatusGoingAway, "going away"}
+	errFull        = &CloseError{StatusTryAgainLater, "too many sessions"}
+	errFullAddress = &CloseError{StatusTryAgainLater, "too many sessions from this address"}
+)
 
-// Shutdown stops admitting viewers (further requests get 503), ends all
-// sessions with [StatusGoingAway] and waits until they have ended; that takes
-// no longer than the two seconds of a closing handshake unless a Relay or a
-// hook does. If ctx ends first, Shutdown returns an error that wraps its
-// cause, and what is left ends by itself. It may be called more than once.
+// Shutdown stops admitting viewers (further requests get 503), lets sessions
+// go on for [Handler.Drain], ends what is left with [StatusGoingAway] and waits
+// until they have ended; that takes no longer than the two seconds of a closing
+// handshake unless a Relay or a hook does. If ctx ends first, Shutdown returns
+// an error that wraps its cause, and what is left ends by itself. It may be
+// called more than once.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.shut {
@@ -206,10 +260,8 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 			close(h.idle)
 		}
 	}
-	for s := range h.sessions {
-		s.cancel(errGoingAway)
-	}
 	h.mu.Unlock()
+	h.drain(ctx)
 	select {
 	case <-h.idle:
 		return nil
@@ -220,24 +272,59 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	}
 }
 
-// add registers a session for Shutdown, unless that was called.
-func (h *Handler) add(s *session) bool {
+// drain lets sessions go on for a while and then tells them to end.
+func (h *Handler) drain(ctx context.Context) {
+	t := time.NewTimer(h.Drain)
+	defer t.Stop()
+	select {
+	case <-h.idle:
+	case <-ctx.Done():
+	case <-t.C:
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.shut {
-		return false
+	for s := range h.sessions {
+		s.cancel(errGoingAway)
+	}
+}
+
+// add registers a session, for Shutdown and for the limits. An error is for a
+// viewer that isn't even to be upgraded; one that is over a limit, but may be
+// told so, has a refusal then.
+func (h *Handler) add(s *session) *CloseError {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all, here := len(h.sessions), h.places[s.place]
+	switch {
+	case h.shut:
+		return errGoingAway
+	case h.MaxSessions > 0 && all >= 2*h.MaxSessions:
+		return errFull
+	case h.MaxSessionsPerAddress > 0 && here >= 2*h.MaxSessionsPerAddress:
+		return errFullAddress
+	case h.MaxSessions > 0 && all >= h.MaxSessions:
+		s.refusal = errFull
+	case h.MaxSessionsPerAddress > 0 && here >= h.MaxSessionsPerAddress:
+		s.refusal = errFullAddress
 	}
 	if h.sessions == nil {
 		h.sessions = make(map[*session]struct{})
+		h.places = make(map[netip.Prefix]int)
 	}
 	h.sessions[s] = struct{}{}
-	return true
+	if s.place.IsValid() {
+		h.places[s.place]++
+	}
+	return nil
 }
 
 func (h *Handler) remove(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s)
+	if h.places[s.place]--; h.places[s.place] <= 0 {
+		delete(h.places, s.place)
+	}
 	if h.shut && len(h.sessions) == 0 {
 		close(h.idle)
 	}
@@ -258,6 +345,7 @@ func (h *Handler) newConn(w *wire, ws *messages, onEnd func(ending)) *conn {
 		ws:           ws,
 		in:           newInbox(),
 		maxMessage:   cmp.Or(h.MaxMessage, defaultMaxMessage),
+		idleTimeout:  h.IdleTimeout,
 		pingInterval: cmp.Or(h.PingInterval, defaultPingInterval),
 		pongTimeout:  cmp.Or(h.PongTimeout, defaultPongTimeout),
 		onEnd:        onEnd,

@@ -44,3 +44,31 @@ func (h *heartbeat) answered() bool {
 	blocked, waited := h.c.in.blocked()
 	return blocked || waited != h.waited || h.c.wire.reads.Load() != h.reads
 }
+
+// An idleness finds out that nothing was transferred for a time. It looks four
+// times in that time, so that the copying need not look at the clock.
+type idleness struct {
+	c     *conn
+	timer *time.Timer
+	bytes int64 // of the stream, when it looked last
+	still int   // times that it has seen the same number since
+}
+
+func newIdleness(c *conn) *idleness {
+	i := &idleness{c: c, timer: time.NewTimer(c.idleTimeout / 4)}
+	if c.idleTimeout <= 0 {
+		i.timer.Stop()
+	}
+	return i
+}
+
+// check is called when the timer fires.
+func (i *idleness) check() error {
+	if bytes := i.c.sent.Load() + i.c.got.Load(); bytes != i.bytes {
+		i.bytes, i.still = bytes, 0
+	} else if i.still++; i.still == 4 {
+		return errIdle
+	}
+	i.timer.Reset(i.c.idleTimeout / 4)
+	return nil
+}

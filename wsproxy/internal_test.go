@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -172,4 +173,20 @@ func TestInboxStopsTheWriter(t *testing.T) {
 	assert.Equal(t, inboxSize, <-room, "a dropped inbox has room for anything")
 	_, err = in.read(make([]byte, 10))
 	assert.EqualError(t, err, "over")
+}
+
+func TestProxyHeader(t *testing.T) {
+	four, six := netip.MustParseAddrPort("192.0.2.1:4711"), netip.MustParseAddrPort("[2001:db8::1]:80")
+	for _, tc := range []struct {
+		src, dst netip.AddrPort
+		one, two string
+	}{
+		{four, four, "PROXY TCP4 192.0.2.1 192.0.2.1 4711 4711\r\n", "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x01\x12\x67\x12\x67"},
+		{six, six, "PROXY TCP6 2001:db8::1 2001:db8::1 80 80\r\n", "\x21\x21\x00\x24" + strings.Repeat(" \x01\r\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", 2) + "\x00\x50\x00\x50"},
+		{four, six, "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::1 4711 80\r\n", "\x21\x21\x00\x24\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x01 \x01\r\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x12\x67\x00\x50"},
+		{netip.AddrPort{}, four, "PROXY UNKNOWN\r\n", "\x21\x00\x00\x00"},
+	} {
+		assert.Equal(t, tc.one, string(proxyHeader(1, tc.src, tc.dst)))
+		assert.Equal(t, proxySignature+tc.two, string(proxyHeader(2, tc.src, tc.dst)))
+	}
 }

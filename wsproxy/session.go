@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -23,20 +25,24 @@ type session struct {
 	h       *Handler
 	cancel  context.CancelCauseFunc // of the session's context
 	leave   context.CancelCauseFunc // of the context in which the viewer is there
-	request *http.Request
+	request *http.Request           // with the viewer's address
+	proxy   string                  // that it came through; empty if none
+	place   netip.Prefix            // what it counts against
+	refusal *CloseError             // of a limit; nil if there is room
 	viewer  *conn
 	start   time.Time
+	target  string // address; empty until there is one
 
-	rejected bool // by origin or Authorize
+	rejected bool // by a limit, origin or Authorize
 }
 
 // upgrade makes the viewer. If it fails, the response is written.
-func (s *session) upgrade(w http.ResponseWriter, r *http.Request) error {
-	wire, ws, err := upgrade(w, r, cmp.Or(s.h.WriteTimeout, defaultWriteTimeout))
+func (s *session) upgrade(w http.ResponseWriter) error {
+	wire, ws, err := upgrade(w, s.request, s.h.Subprotocols, cmp.Or(s.h.WriteTimeout, defaultWriteTimeout))
 	if err != nil {
 		return err
 	}
-	s.request, s.start = r, time.Now()
+	s.start = time.Now()
 	s.viewer = s.h.newConn(wire, ws, s.viewerEnds)
 	s.viewer.start()
 	return nil
@@ -83,7 +89,7 @@ func (s *session) serve(ctx, present context.Context) ending {
 	if err := s.admit(r); err != nil {
 		return s.reject(err)
 	}
-	target, err := s.h.Dial(within, r)
+	target, err := s.dial(within, r)
 	cancel()
 	switch {
 	case err == nil && target == nil:
@@ -96,6 +102,10 @@ func (s *session) serve(ctx, present context.Context) ending {
 	}
 	defer target.Close()
 	defer whenDone(ctx, func() { target.Close() })()
+	s.target = addrOf(target)
+	if err := s.introduce(target); err != nil {
+		return failed(err, reasonNoTarget)
+	}
 	err = s.h.relay(ctx, s.viewer, target)
 	switch {
 	case ctx.Err() != nil: // what the relay met with is the consequence
@@ -108,8 +118,36 @@ func (s *session) serve(ctx, present context.Context) ending {
 	return ending{code: StatusNormalClosure, reason: reasonTargetClosed}
 }
 
-// admit is the origin check and Authorize.
+// dial is Dial within its own time.
+func (s *session) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
+	if s.h.DialTimeout > 0 {
+		within, cancel := context.WithTimeout(ctx, s.h.DialTimeout)
+		defer cancel()
+		ctx, r = within, r.WithContext(within)
+	}
+	return s.h.Dial(ctx, r)
+}
+
+// introduce tells the target who comes, if it is to know.
+func (s *session) introduce(target net.Conn) error {
+	if s.h.ProxyProtocol == 0 {
+		return nil
+	}
+	src, _ := netip.ParseAddrPort(s.request.RemoteAddr)
+	src = netip.AddrPortFrom(src.Addr().Unmap().WithZone(""), src.Port())
+	header := proxyHeader(s.h.ProxyProtocol, src, addrPort(s.viewer.LocalAddr()))
+	_ = target.SetWriteDeadline(time.Now().Add(closeTimeout)) // the next line fails if this does
+	if _, err := target.Write(header); err != nil {
+		return fmt.Errorf("wsproxy: PROXY header: %w", err)
+	}
+	return target.SetWriteDeadline(time.Time{})
+}
+
+// admit is the limits, the origin check and Authorize.
 func (s *session) admit(r *http.Request) error {
+	if s.refusal != nil {
+		return s.refusal
+	}
 	if err := checkOrigin(r, s.h.OriginPatterns); err != nil {
 		return err
 	}
@@ -152,15 +190,19 @@ func (s *session) close() {
 func (s *session) record() Record {
 	e := s.viewer.ended()
 	return Record{
-		Remote:   s.request.RemoteAddr,
-		Start:    s.start,
-		Duration: time.Since(s.start),
-		Sent:     s.viewer.sent.Load(),
-		Received: s.viewer.got.Load(),
-		Code:     e.code,
-		Reason:   e.reason,
-		ByViewer: e.byViewer,
-		Err:      e.err,
+		Request:     s.request,
+		Remote:      s.request.RemoteAddr,
+		Proxy:       s.proxy,
+		Target:      s.target,
+		Subprotocol: s.viewer.ws.subprotocol(),
+		Start:       s.start,
+		Duration:    time.Since(s.start),
+		Sent:        s.viewer.sent.Load(),
+		Received:    s.viewer.got.Load(),
+		Code:        e.code,
+		Reason:      e.reason,
+		ByViewer:    e.byViewer,
+		Err:         e.err,
 	}
 }
 
@@ -169,7 +211,7 @@ func (s *session) log(r Record) {
 	if r.Err != nil {
 		level = zerolog.WarnLevel
 	}
-	s.h.Logger.WithLevel(level).Err(r.Err).Str("remote", r.Remote).Dur("duration", r.Duration).
+	s.h.Logger.WithLevel(level).Err(r.Err).Str("remote", r.Remote).Str("target", r.Target).Dur("duration", r.Duration).
 		Int64("sent", r.Sent).Int64("received", r.Received).
 		Int("code", r.Code).Str("reason", r.Reason).Bool("by_viewer", r.ByViewer).
 		Msg("viewer session ended")
