@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log"
 	"net/netip"
 	"os"
@@ -117,10 +118,19 @@ func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		_, err := stdout.Write(cfg.TOML())
 		return err
 	case o.check:
-		fmt.Fprintf(stdout, "%s: fine\n", o.config)
-		return nil
+		return checked(o, stdout)
 	}
 	return serve(ctx, path, cfg, stderr)
+}
+
+// checked says that the configuration can be used.
+func checked(o options, stdout io.Writer) error {
+	if _, err := os.Stat(o.config); errors.Is(err, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(stdout, "%s isn't there: the defaults count\n", o.config)
+		return err
+	}
+	_, err := fmt.Fprintf(stdout, "%s: fine\n", o.config)
+	return err
 }
 
 // shutdownTime bounds the end: a source may take 5 s to go, a prompt less.

@@ -48,7 +48,7 @@ func playOnce(ctx context.Context, url string, d *testhost.Desktop, client contr
 	}{
 		{"The page opens and its left half shows the desktop.", func(ctx context.Context) error { return p.open(ctx, url) }},
 		{"The administrator presses Shadow; the user is asked.", p.ask},
-		{"The user clicks Yes in the left half; the right half shows the desktop, pixel for pixel.", p.answer},
+		{"The user clicks Yes in the left half; the right half shows the desktop.", p.answer},
 		{"The desktop changes, and the right half with it.", p.follow},
 		{"The administrator types, clicks and scrolls; nothing reaches the session.", p.intrude},
 		{"The page is written to " + pictureFile + ".", p.picture},
