@@ -134,7 +134,7 @@ func TestShadow(t *testing.T) {
 	}})
 	r := shadowctl(t.Context(), "--socket", socket, "shadow", "42", "--admin", `CORP\alice`, "--client", "10.0.0.7")
 	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}, asked)
-	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", "Asking the user of session 42 …\n"}, r)
+	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", "Asking for session 42; its user has to say Yes …\n"}, r)
 
 	r = shadowctl(t.Context(), "shadow", "42", "--admin", "a", "--json", "--socket", socket)
 	assert.Equal(t, exitDone, r.status)

@@ -58,7 +58,7 @@ func (a *app) shadow(ctx context.Context, r shadow.Request, wait bool) error {
 		}
 		defer events.Close()
 	}
-	fmt.Fprintf(a.stderr, "Asking the user of session %s …\n", clean(r.Session))
+	fmt.Fprintf(a.stderr, "Asking for session %s; its user has to say Yes …\n", clean(r.Session))
 	grant, err := a.client.Shadow(ctx, r)
 	if err != nil {
 		return err
