@@ -4,15 +4,17 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
-	"encoding/json"
 	"flag"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,95 +22,144 @@ import (
 	"vda.internal/shadow/internal/testhost"
 )
 
-// updateTraces is set by: go test ./rfb -run Live -update
-var updateTraces = flag.Bool("update", false, "write what the live servers send to testdata/traces")
+// update is set by: go test ./rfb -update, and with -run Live to capture anew.
+var updateFiles = flag.Bool("update", false, "write what the live servers send to testdata/traces, golden listings and docs/rfb.md")
 
-// traces is where captured streams are: SERVER-VERSION/SCENARIO.json says what
-// was agreed, SCENARIO.s2c.gz is what the server sent after its ServerInit.
+// traces is where captured sessions are, SERVER-VERSION/SCENARIO.trace.gz.
 const traces = "../testdata/traces"
 
-// A trace is what was agreed for a captured stream, and what there is in it.
-type trace struct {
-	Width, Height uint16 // at the start
-	Format        PixelFormat
-	Encodings     []Encoding
-	Updates       int       // FramebufferUpdates in the stream
-	Size          [2]uint16 // width and height at its end
-	stream        []byte
+const traceSuffix = ".trace.gz"
+
+// A captured is a trace with what there is in it.
+type captured struct {
+	*Trace
+	shake         *Handshake
+	format        PixelFormat // in force all the time
+	one           bool        // it is
+	encodings     []Encoding  // all that were asked for
+	stream        []byte      // of the server after the handshake
+	updates       int         // FramebufferUpdates in it
+	width, height uint16      // at its end
 }
 
 // readTraces reads all traces by name. There must be some.
-func readTraces(t testing.TB) map[string]trace {
+func readTraces(t testing.TB) map[string]*captured {
 	t.Helper()
-	files, err := filepath.Glob(traces + "/*/*.json")
+	files, err := filepath.Glob(traces + "/*/*" + traceSuffix)
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "no traces: go test ./rfb -run Live -update")
-	all := make(map[string]trace)
+	all := make(map[string]*captured)
 	for _, file := range files {
-		var tr trace
-		b, err := os.ReadFile(file)
+		f, err := os.Open(file)
 		require.NoError(t, err)
-		require.NoError(t, json.Unmarshal(b, &tr), file)
-		base := file[:len(file)-len(".json")]
-		packed, err := os.ReadFile(base + ".s2c.gz")
+		tr, err := ReadTrace(f)
+		f.Close()
+		require.NoError(t, err, file)
+		name, err := filepath.Rel(traces, strings.TrimSuffix(file, traceSuffix))
 		require.NoError(t, err)
-		z, err := gzip.NewReader(bytes.NewReader(packed))
-		require.NoError(t, err)
-		tr.stream, err = io.ReadAll(z)
-		require.NoError(t, err)
-		name, err := filepath.Rel(traces, base)
-		require.NoError(t, err)
-		all[name] = tr
+		all[name] = examine(t, tr, name)
 	}
 	return all
 }
 
-// write writes a trace, its stream packed without a time so that the same
-// stream gives the same file.
-func (tr trace) write(t testing.TB, server, scenario string) {
+// examine takes a trace apart, to its last byte.
+func examine(t testing.TB, tr *Trace, name string) *captured {
 	t.Helper()
-	base := filepath.Join(traces, server, scenario)
-	require.NoError(t, os.MkdirAll(filepath.Dir(base), 0o755))
-	b, err := json.Marshal(tr)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(base+".json", append(b, '\n'), 0o644))
+	c := &captured{Trace: tr, one: true}
+	var err error
+	c.shake, err = tr.Handshake()
+	require.NoError(t, err, name)
+	require.True(t, c.shake.Done(), name)
+	c.format, c.width, c.height = c.shake.Init.Format, c.shake.Init.Width, c.shake.Init.Height
+	for e, err := range tr.Events() {
+		require.NoError(t, err, name)
+		switch m := e.Message.(type) {
+		case *SetPixelFormat:
+			c.one = c.one && (c.updates == 0 || m.Format == c.format)
+			c.format = m.Format
+		case *SetEncodings:
+			c.encodings = append(c.encodings, m.Encodings...)
+		case *FramebufferUpdate:
+			c.updates++
+		}
+		if r := e.Rectangle; r != nil {
+			if resizes(r) {
+				c.width, c.height = r.Rect.Width, r.Rect.Height
+			}
+		}
+	}
+	c.stream = tr.Stream(FromServer)[c.shake.Len(FromServer):]
+	return c
+}
+
+func resizes(r *Rectangle) bool {
+	return r.Encoding == EncodingDesktopSize || r.Encoding == EncodingVMwareDisplayMode ||
+		r.Encoding == EncodingExtendedDesktopSize && (r.Rect.X != 1 || r.Rect.Y == 0)
+}
+
+// viewOnly reports whether the server may send all of it under ViewOnly.
+func (c *captured) viewOnly() bool {
+	for _, e := range c.encodings {
+		if !ViewOnly.keeps(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// write writes a trace, packed without a time so that the same trace gives the
+// same file.
+func write(t testing.TB, tr *Trace, server, scenario string) {
+	t.Helper()
+	file := filepath.Join(traces, server, scenario+traceSuffix)
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 	var packed bytes.Buffer
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	require.NoError(t, err)
-	_, err = z.Write(tr.stream)
+	_, err = tr.WriteTo(z)
 	require.NoError(t, err)
 	require.NoError(t, z.Close())
-	require.NoError(t, os.WriteFile(base+".s2c.gz", packed.Bytes(), 0o644))
+	require.NoError(t, os.WriteFile(file, packed.Bytes(), 0o644))
 }
 
-// walker is a new one for the trace.
-func (tr trace) walker() (*walker, *agreed) {
-	a := newAgreed(tr.Width, tr.Height)
-	for _, e := range tr.Encodings {
-		a.allow(encodingBit(e))
+// walker is a new one for the trace: ViewOnly's if that is enough.
+func (c *captured) walker() (*walker, *agreed) {
+	a := newAgreed(c.shake.Init.Width, c.shake.Init.Height)
+	if !c.viewOnly() {
+		return newInspector(a, c.format), a
 	}
-	return newWalker(a, tr.Format, ViewOnly, 0), a
+	a.allow(setOf(c.encodings...))
+	return newWalker(a, c.format, ViewOnly, 0), a
 }
 
-// seedTraces gives a fuzzer the beginnings of the traces in the pinned format.
-func seedTraces(f *testing.F) {
-	for _, tr := range readTraces(f) {
-		if tr.Format == pinned {
-			f.Add(tr.stream[:min(len(tr.stream), 8<<10)], uint16(100))
+// seedTraces gives a fuzzer the beginnings of the traces. There must be some.
+func seedTraces(f *testing.F, add func(*captured)) {
+	f.Helper()
+	all := readTraces(f)
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for name := range all {
+			if !yield(name) {
+				return
+			}
 		}
+	}) {
+		add(all[name])
 	}
 }
 
 func TestTracesAreConsumedToTheLastByte(t *testing.T) {
 	for name, tr := range readTraces(t) {
 		t.Run(name, func(t *testing.T) {
+			if !tr.one { // a walker has one format, as a session of the relay has
+				return
+			}
 			w, a := tr.walker()
 			updates, err := countUpdates(w, bytes.Clone(tr.stream))
 			require.NoError(t, err)
-			assert.Equal(t, tr.Updates, updates)
+			assert.GreaterOrEqual(t, updates, tr.updates)
 			assert.True(t, w.between())
 			width, height := a.framebuffer()
-			assert.Equal(t, tr.Size, [2]uint16{width, height})
+			assert.Equal(t, [2]uint16{tr.width, tr.height}, [2]uint16{width, height})
 
 			for cut, parts := range cuts(len(tr.stream)) {
 				w, _ := tr.walker()
@@ -121,10 +172,12 @@ func TestTracesAreConsumedToTheLastByte(t *testing.T) {
 				assert.True(t, w.between(), cut)
 			}
 
-			w, _ = tr.walker()
-			_, err = w.walk(bytes.Clone(tr.stream[:len(tr.stream)-1]))
-			require.NoError(t, err)
-			assert.False(t, w.between(), "one byte less is not the end")
+			if n := len(tr.stream); n > 0 && w.between() && tr.stream[n-1] != byte(ServerBell) {
+				w, _ = tr.walker()
+				_, err = w.walk(bytes.Clone(tr.stream[:n-1]))
+				require.NoError(t, err)
+				assert.False(t, w.between(), "one byte less is not the end")
+			}
 		})
 	}
 }
@@ -135,6 +188,7 @@ type scenario struct {
 	format    PixelFormat
 	encodings []Encoding
 	always    bool // played in every test run, not only to update the traces
+	password  string
 }
 
 // Formats besides the pinned one.
@@ -157,24 +211,65 @@ func scenarios() (all []scenario) {
 			EncodingCompress0 + 6,
 		}
 		always := e.Encoding == EncodingTight || e.Encoding == EncodingHextile
-		all = append(all, scenario{e.name + "-32", pinned, list, always})
+		all = append(all, scenario{name: e.name + "-32", format: pinned, encodings: list, always: always})
 		if e.Encoding != EncodingRaw && e.Encoding != EncodingZRLE {
-			all = append(all, scenario{e.name + "-16", format16, list, false}, scenario{e.name + "-8", format8, list, false})
+			all = append(all, scenario{name: e.name + "-16", format: format16, encodings: list}, scenario{name: e.name + "-8", format: format8, encodings: list})
 		}
 		if e.Encoding == EncodingTight {
-			all = append(all, scenario{"tight-jpeg-32", pinned, append(list, EncodingQuality0+6), true})
+			all = append(all, scenario{name: "tight-jpeg-32", format: pinned, encodings: append(list, EncodingQuality0+6), always: true})
 		}
 	}
-	return append(all, scenario{"cursors-32", pinned,
-		[]Encoding{EncodingZRLE, EncodingXCursor, EncodingPointerPos, EncodingLEDState}, true})
+	return append(all, scenario{name: "cursors-32", format: pinned, always: true,
+		encodings: []Encoding{EncodingZRLE, EncodingXCursor, EncodingPointerPos, EncodingLEDState}})
+}
+
+// A recorder is a connection to a server that remembers what is said.
+type recorder struct {
+	net.Conn
+	begin time.Time
+	mu    sync.Mutex
+	trace Trace
+}
+
+func newRecorder(conn net.Conn, server, note string) *recorder {
+	return &recorder{Conn: conn, begin: time.Now(), trace: Trace{Server: server, Viewer: "this package's tests", Note: note}}
+}
+
+func (r *recorder) note(from Direction, p []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(p) > 0 {
+		r.trace.Chunks = append(r.trace.Chunks, Chunk{from, time.Since(r.begin).Truncate(time.Millisecond), bytes.Clone(p)})
+	}
+}
+
+func (r *recorder) Read(p []byte) (int, error) {
+	n, err := r.Conn.Read(p)
+	r.note(FromServer, p[:n])
+	return n, err
+}
+
+func (r *recorder) Write(p []byte) (int, error) {
+	r.note(FromViewer, p)
+	return r.Conn.Write(p)
+}
+
+// done is what was said, without what did not end.
+func (r *recorder) done(t testing.TB) *Trace {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.trace.Trim()
+	require.NoError(t, err)
+	return &r.trace
 }
 
 // live plays a scenario with a server whose screen can be changed, and checks
 // that its stream is followed to the end.
-func live(t *testing.T, conn net.Conn, s scenario, change func(step int)) trace {
-	c, err := Connect(t.Context(), conn)
+func live(t *testing.T, conn net.Conn, server string, s scenario, change func(step int)) *captured {
+	rec := newRecorder(conn, server, s.name)
+	c, err := (&Client{Password: s.password}).Connect(t.Context(), rec)
 	require.NoError(t, err)
-	tr := trace{Width: c.Init.Width, Height: c.Init.Height, Format: s.format, Encodings: s.encodings}
 	r := newReader(t, c, c.Init, s.format, s.encodings)
 	say := func(b []byte) {
 		_, err := c.Write(b)
@@ -194,8 +289,7 @@ func live(t *testing.T, conn net.Conn, s scenario, change func(step int)) trace 
 	all.Width, all.Height = r.walker.agreed.framebuffer()
 	say(wire(t, FramebufferUpdateRequest{Rect: all}))
 	r.update()
-	tr.stream, tr.Updates, tr.Size = r.all, r.updates, [2]uint16{all.Width, all.Height}
-	return tr
+	return examine(t, rec.done(t), s.name)
 }
 
 // colors are what the root window of a server is painted in, step by step.
@@ -211,9 +305,9 @@ func TestLiveX11vnc(t *testing.T) {
 		require.NoError(t, err)
 	})
 	server := "x11vnc-" + version(t, "x11vnc", "-version")
-	play(t, server, func(t *testing.T, s scenario) trace {
+	play(t, server, func(t *testing.T, s scenario) *captured {
 		conn, p := startX11vnc(t, d)
-		tr := live(t, conn, s, func(step int) {
+		tr := live(t, conn, server, s, func(step int) {
 			require.NoError(t, d.SetRoot(t.Context(), colors[step]))
 			require.NoError(t, d.Move(t.Context(), 10+40*step, 60))
 		})
@@ -232,11 +326,12 @@ func TestLiveXvnc(t *testing.T) {
 		x.do(t, "xdotool", "mousemove", strconv.Itoa(10+40*step), "60")
 	}
 	server := "Xvnc-" + version(t, "Xvnc", "-version")
-	play(t, server, func(t *testing.T, s scenario) trace {
-		return live(t, x.dial(t), s, change)
+	play(t, server, func(t *testing.T, s scenario) *captured {
+		return live(t, x.dial(t), server, s, change)
 	})
 	t.Run("resize", func(t *testing.T) {
-		tr := live(t, x.dial(t), scenario{"resize", pinned, []Encoding{EncodingTight, EncodingDesktopSize, EncodingDesktopName, EncodingLastRect}, true}, func(step int) {
+		tr := live(t, x.dial(t), server, scenario{name: "resize-32", format: pinned,
+			encodings: []Encoding{EncodingTight, EncodingDesktopSize, EncodingDesktopName, EncodingLastRect}}, func(step int) {
 			switch step {
 			case 1:
 				x.do(t, "vncconfig", "-set", "desktop=another name")
@@ -246,25 +341,25 @@ func TestLiveXvnc(t *testing.T) {
 				change(step)
 			}
 		})
-		assert.Equal(t, [2]uint16{640, 480}, tr.Size)
+		assert.Equal(t, [2]uint16{640, 480}, [2]uint16{tr.width, tr.height})
 		assert.Contains(t, string(tr.stream), "another name")
-		if *updateTraces {
-			tr.write(t, server, "resize-32")
+		if *updateFiles {
+			write(t, tr.Trace, server, "resize-32")
 		}
 	})
 }
 
 // play plays scenarios, all of them to update the traces.
-func play(t *testing.T, server string, one func(*testing.T, scenario) trace) {
+func play(t *testing.T, server string, one func(*testing.T, scenario) *captured) {
 	for _, s := range scenarios() {
-		if !s.always && !*updateTraces {
+		if !s.always && !*updateFiles {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
 			tr := one(t, s)
-			assert.GreaterOrEqual(t, tr.Updates, 6)
-			if *updateTraces {
-				tr.write(t, server, s.name)
+			assert.GreaterOrEqual(t, tr.updates, 6)
+			if *updateFiles {
+				write(t, tr.Trace, server, s.name)
 			}
 		})
 	}

@@ -302,7 +302,11 @@ func FuzzServerWalker(f *testing.F) {
 		}
 	}
 	f.Add(unhex(f, "03 000000 00000006 736563726574 02 0d ff 01 0002 00000003 010203"), uint16(1))
-	seedTraces(f)
+	seedTraces(f, func(tr *captured) {
+		if tr.format == pinned {
+			f.Add(tr.stream[:min(len(tr.stream), 8<<10)], uint16(100))
+		}
+	})
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		if len(in) > 1<<16 {
 			return

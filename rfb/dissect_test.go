@@ -1,0 +1,202 @@
+package rfb
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What was captured is encoded to the same bytes again, and the walker ends
+// where the dissector does.
+func TestCapturedMessagesAreEncodedAgain(t *testing.T) {
+	for name, tr := range readTraces(t) {
+		t.Run(name, func(t *testing.T) {
+			streams := map[Direction][]byte{FromViewer: tr.Stream(FromViewer), FromServer: tr.Stream(FromServer)}
+			format := tr.shake.Init.Format
+			for e, err := range tr.Events() {
+				require.NoError(t, err)
+				at := streams[e.From][e.Offset:][:e.Len]
+				switch {
+				case e.Message != nil:
+					if m, ok := e.Message.(*SetPixelFormat); ok {
+						format = m.Format
+					}
+					again, err := e.Message.AppendBinary(nil)
+					require.NoError(t, err, "%v", e)
+					assert.Len(t, again, e.Len, "%v", e) // padding may have been anything
+				case e.Rectangle != nil && tr.one:
+					again, err := e.Rectangle.AppendFormat(nil, format)
+					require.NoError(t, err, "%v", e)
+					require.Equal(t, at, again, "%v", e)
+				}
+			}
+		})
+	}
+}
+
+// golden compares text with a file, or writes it.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *updateFiles {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, "do: go test ./rfb -update")
+	assert.Equal(t, string(want), got, "%s; if it is to change: go test ./rfb -update", file)
+}
+
+// listing is a trace message by message; many rectangles of one update are
+// told by the first and the last.
+func listing(t *testing.T, tr *Trace) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "server: %s\nviewer: %s\n", tr.Server, tr.Viewer)
+	var held []string
+	flush := func() {
+		if n := len(held); n > 6 {
+			held = append(append(held[:3:3], fmt.Sprintf("%30s%d more rectangles", "", n-6)), held[n-3:]...)
+		}
+		for _, line := range held {
+			b.WriteString(line + "\n")
+		}
+		held = nil
+	}
+	for e, err := range tr.Events() {
+		require.NoError(t, err)
+		if e.Rectangle == nil {
+			flush()
+		}
+		held = append(held, e.String())
+	}
+	flush()
+	return b.String()
+}
+
+// What is in each trace, and some of them message by message.
+func TestGoldenListings(t *testing.T) {
+	all := readTraces(t)
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		tr := all[name]
+		type total struct{ n, bytes int }
+		totals := make(map[string]total)
+		for e, err := range tr.Events() {
+			require.NoError(t, err)
+			key := fmt.Sprintf("%v %s", e.From, e.Name())
+			if e.Rectangle != nil {
+				key = "  " + e.Name()
+			}
+			totals[key] = total{totals[key].n + 1, totals[key].bytes + e.Len}
+		}
+		fmt.Fprintf(&b, "%s\n", name)
+		for _, key := range slices.Sorted(maps.Keys(totals)) {
+			fmt.Fprintf(&b, "    %-36s %5d %8d bytes\n", key, totals[key].n, totals[key].bytes)
+		}
+	}
+	golden(t, traces+"/summary.txt", b.String())
+	if *updateFiles {
+		old, err := filepath.Glob(traces + "/*/*.txt")
+		require.NoError(t, err)
+		for _, file := range old {
+			require.NoError(t, os.Remove(file))
+		}
+	}
+	for name, tr := range all {
+		scenario := filepath.Base(name)
+		if strings.HasPrefix(scenario, "viewer-") || strings.HasPrefix(scenario, "resize") || strings.HasPrefix(scenario, "tight-jpeg") {
+			golden(t, filepath.Join(traces, name+".txt"), listing(t, tr.Trace))
+		}
+	}
+}
+
+// A trace of one session, small enough to see all of it.
+func smallTrace(t testing.TB) *Trace {
+	ms := time.Millisecond
+	return &Trace{Server: "a server", Viewer: "a viewer", Note: "small", Chunks: []Chunk{
+		{FromServer, 0, []byte("RFB 003.008\n")},
+		{FromViewer, 1 * ms, []byte("RFB 003.008\n")},
+		{FromServer, 2 * ms, []byte{2, 1, 2}},
+		{FromViewer, 3 * ms, []byte{1}},
+		{FromServer, 4 * ms, u32(0)},
+		{FromViewer, 5 * ms, join([]byte{1}, noVNC(t, 640, 480))},
+		{FromServer, 6 * ms, join(wire(t, desktop), update(rectOf(Rect{1, 2, 1, 1}, EncodingRaw, zeros(2))))},
+		{FromServer, 7 * ms, []byte{0, 0, 2}},
+		{FromViewer, 8 * ms, unhex(t, "04 01 0000 0000ff0d")},
+	}}
+}
+
+func TestEvents(t *testing.T) {
+	tr := smallTrace(t)
+	var got []string
+	for e, err := range tr.Events() {
+		require.NoError(t, err)
+		got = append(got, e.String())
+	}
+	assert.Equal(t, []string{
+		`   0.006 S>V        0     47  Handshake RFB 003.008 None 640x480 32/24 le 255,255,255 at 16,8,0 "desk"`,
+		`   0.006 V>S       14     20  SetPixelFormat Format=32/24_le_255,255,255_at_0,8,16`,
+		`   0.006 V>S       34    104  SetEncodings Encodings=[CopyRect,H.264,Tight,TightPNG,ZRLE,JPEG,Hextile,RRE,Zlib,Raw,Quality6,Compress2,DesktopSize,LastRect,QEMUKey,LEDState,ExtendedDesktopSize,xvp,Fence,ContinuousUpdates,DesktopName,ExtendedClipboard,ExtendedMouse,VMwareCursor,Cursor]`,
+		`   0.006 V>S      138     10  FramebufferUpdateRequest Rect=640x480+0+0`,
+		`   0.006 S>V       47      4  FramebufferUpdate Rectangles=1`,
+		`   0.007 S>V       51     16    Raw 1x1+1+2 Pixels=4_bytes`,
+		`   0.007 S>V       67      1  Bell`,
+		`   0.008 V>S      148      8  KeyEvent Down=true Keysym=0xff0d`,
+	}, got)
+}
+
+func TestEventsTellWhereATraceEndsEarly(t *testing.T) {
+	tr := smallTrace(t)
+	tr.Chunks = tr.Chunks[:7]
+	var last error
+	var where Event
+	for e, err := range tr.Events() {
+		where, last = e, err
+	}
+	require.ErrorIs(t, last, io.ErrUnexpectedEOF)
+	assert.Equal(t, FromServer, where.From)
+	assert.EqualValues(t, 51, where.Offset)
+
+	cut, err := tr.Trim()
+	require.NoError(t, err)
+	assert.EqualValues(t, 4+14, cut, "the head of an update without its rectangle goes too")
+	for _, err := range tr.Events() {
+		assert.NoError(t, err)
+	}
+}
+
+func TestEventsTellWhatTheyCantRead(t *testing.T) {
+	tr := smallTrace(t)
+	tr.Chunks = append(tr.Chunks, Chunk{FromViewer, 0, []byte{127}})
+	var last error
+	for _, err := range tr.Events() {
+		last = err
+	}
+	require.ErrorIs(t, last, ErrMalformed)
+	assert.ErrorContains(t, last, "client message 127 has no known layout")
+	var p *ProtocolError
+	require.ErrorAs(t, last, &p)
+	assert.EqualValues(t, 156, p.Offset)
+}
+
+// A SetPixelFormat after a fence counts from the server's answer on.
+func TestEventsFollowThePixelFormat(t *testing.T) {
+	one := func(n int) []byte { return update(rectOf(Rect{1, 2, 1, 1}, EncodingRaw, zeros(n))) }
+	tr := smallTrace(t)
+	tr.Chunks = append(tr.Chunks[:8],
+		Chunk{FromViewer, 0, join(wire(t, Fence{Flags: FenceRequest | FenceSyncNext}), wire(t, SetPixelFormat{format8}))},
+		Chunk{FromServer, 0, join(one(4), wire(t, Fence{Flags: FenceSyncNext}), one(1))},
+		Chunk{FromViewer, 0, wire(t, SetPixelFormat{format16})},
+		Chunk{FromServer, 0, one(2)},
+	)
+	for _, err := range tr.Events() {
+		require.NoError(t, err)
+	}
+}
