@@ -116,40 +116,27 @@ func (c *conn) gone(eof error) error {
 // frame.
 func (c *conn) receive() {
 	defer close(c.received)
-	for {
-		binary, message, err := c.ws.next()
-		if err == nil {
-			err = c.receiveMessage(binary, message)
-		}
-		if err != nil {
-			c.finish(c.diagnose(err))
-			return
-		}
-	}
+	err := c.ws.wait()
+	c.wire.intake.release()
+	c.finish(c.diagnose(err))
 }
 
-func (c *conn) receiveMessage(binary bool, message io.Reader) error {
-	if !binary {
-		c.finish(ending{code: StatusUnsupportedData, reason: "Unsupported: Text frames are not supported", err: errText})
+// add hands on the n bytes that were put into the inbox's room.
+func (c *conn) add(n int) {
+	if n > 0 && c.ended() == nil {
+		c.got.Add(int64(n))
 	}
-	for size := int64(0); ; {
-		room := c.in.room()
-		n, err := message.Read(room[:min(len(room), c.ws.ready())])
-		size += int64(n)
-		if c.maxMessage >= 0 && size > c.maxMessage {
-			c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})
-		}
-		if c.ended() == nil {
-			c.got.Add(int64(n))
-			c.in.add(n)
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
+	c.in.add(n)
+}
+
+// text is called when the viewer begins a text message.
+func (c *conn) text() {
+	c.finish(ending{code: StatusUnsupportedData, reason: "Unsupported: Text frames are not supported", err: errText})
+}
+
+// tooBig is called when a message turns out to be larger than maxMessage.
+func (c *conn) tooBig() {
+	c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})
 }
 
 // diagnose tells why nothing more can be read: the viewer closed, the
@@ -161,8 +148,9 @@ func (c *conn) diagnose(err error) ending {
 		return ending{code: StatusProtocolError, reason: "close reason isn't UTF-8", err: errMalformed}
 	case closed:
 		return ending{code: code, reason: reason, byViewer: true}
-	case c.wire.readErr != nil:
-		return c.lost(c.wire.readErr)
+	case errors.Is(err, errStray), errors.Is(err, errNested):
+	case c.wire.intake.err != nil:
+		return c.lost(c.wire.intake.err)
 	}
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner

@@ -340,7 +340,7 @@ func (h *Handler) relay(ctx context.Context, viewer, target net.Conn) error {
 
 // newConn makes the viewer of an upgraded connection.
 func (h *Handler) newConn(w *wire, ws *messages, onEnd func(ending)) *conn {
-	return &conn{
+	c := &conn{
 		wire:         w,
 		ws:           ws,
 		in:           newInbox(),
@@ -350,4 +350,6 @@ func (h *Handler) newConn(w *wire, ws *messages, onEnd func(ending)) *conn {
 		pongTimeout:  cmp.Or(h.PongTimeout, defaultPongTimeout),
 		onEnd:        onEnd,
 	}
+	w.intake.to = c
+	return c
 }

@@ -10,7 +10,7 @@ type heartbeat struct {
 	timer *time.Timer
 
 	asked  bool   // a ping is unanswered
-	reads  uint64 // c.wire.reads when it was sent
+	reads  uint64 // c.wire.intake.reads when it was sent
 	waited int    // how often the inbox had been full
 }
 
@@ -33,7 +33,7 @@ func (h *heartbeat) beat() error {
 		return nil
 	}
 	h.asked = true
-	h.reads = h.c.wire.reads.Load()
+	h.reads = h.c.wire.intake.reads.Load()
 	_, h.waited = h.c.in.blocked()
 	err := h.c.wire.sendControl([]byte{finPing, 0})
 	h.timer.Reset(h.c.pongTimeout)
@@ -42,7 +42,7 @@ func (h *heartbeat) beat() error {
 
 func (h *heartbeat) answered() bool {
 	blocked, waited := h.c.in.blocked()
-	return blocked || waited != h.waited || h.c.wire.reads.Load() != h.reads
+	return blocked || waited != h.waited || h.c.wire.intake.reads.Load() != h.reads
 }
 
 // An idleness finds out that nothing was transferred for a time. It looks four

@@ -7,14 +7,15 @@ import (
 )
 
 // inboxSize bounds the bytes from a viewer that nobody has read yet.
-const inboxSize = 32 << 10
+const inboxSize = blockSize
 
 // An inbox is the bounded buffer between the goroutine that reads frames and
 // whoever reads the stream. While it is full, nothing is read from the viewer.
 type inbox struct {
 	mu       sync.Mutex
-	moved    sync.Cond // the state changed; its L is mu
-	buf      []byte
+	moved    sync.Cond   // the state changed; its L is mu
+	buf      *block      // nil while nothing is in it
+	lent     bool        // the writer has a piece of buf
 	start, n int         // the n bytes from start on, round the end
 	err      error       // what a reader gets after the last byte; nil: more may come
 	dropped  bool        // nobody gets the bytes any more: discard what comes
@@ -25,7 +26,7 @@ type inbox struct {
 }
 
 func newInbox() *inbox {
-	in := &inbox{buf: make([]byte, inboxSize)}
+	in := new(inbox)
 	in.moved.L = &in.mu
 	return in
 }
@@ -60,8 +61,17 @@ func (in *inbox) take(p []byte) int {
 		in.n -= m
 		n += m
 	}
+	in.tidy()
 	in.moved.Broadcast()
 	return n
+}
+
+// tidy gives the memory back if nothing is in it. It is called with mu held.
+func (in *inbox) tidy() {
+	if (in.n == 0 || in.dropped) && !in.lent && in.buf != nil {
+		putBlock(in.buf)
+		in.buf, in.start, in.n = nil, 0, 0
+	}
 }
 
 // room waits for room and returns a piece of it, for add to follow.
@@ -79,8 +89,12 @@ func (in *inbox) room() []byte {
 		in.waiting = false
 		in.waited++
 	}
+	if in.buf == nil {
+		in.buf = getBlock()
+	}
+	in.lent = true
 	if in.dropped {
-		return in.buf
+		return in.buf[:]
 	}
 	if in.n == 0 {
 		in.start = 0
@@ -92,14 +106,17 @@ func (in *inbox) room() []byte {
 	return in.buf[from:]
 }
 
-// add says that the first n bytes of room's piece are there.
+// add says that the first n bytes of room's piece are there. The piece is the
+// writer's no more.
 func (in *inbox) add(n int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.lent = false
 	if n > 0 && !in.dropped {
 		in.n += n
 		in.moved.Broadcast()
 	}
+	in.tidy()
 }
 
 // finish lets readers have what is there and then err.
@@ -118,6 +135,7 @@ func (in *inbox) drop(err error) {
 	defer in.mu.Unlock()
 	if !in.dropped {
 		in.dropped, in.err = true, err
+		in.tidy()
 	}
 	in.moved.Broadcast()
 }

@@ -112,6 +112,7 @@ func TestWireTakesTheLibrarysFrames(t *testing.T) {
 	defer near.Close()
 	defer far.Close()
 	w := newWire(near, nil, time.Second)
+	w.intake.to = &conn{in: newInbox()}
 	for _, frame := range []string{"\x8a\x01a", "\x88\x00", "\x8a\x01b", "\x89\x00"} {
 		n, err := w.Write([]byte(frame))
 		require.NoError(t, err)
@@ -189,4 +190,22 @@ func TestProxyHeader(t *testing.T) {
 		assert.Equal(t, tc.one, string(proxyHeader(1, tc.src, tc.dst)))
 		assert.Equal(t, proxySignature+tc.two, string(proxyHeader(2, tc.src, tc.dst)))
 	}
+}
+
+func FuzzUnmask(f *testing.F) {
+	f.Add([]byte("hello, world"), uint32(0x78563412), 5)
+	f.Add(bytes.Repeat([]byte("0123456789"), 200), uint32(0xdeadbeef), 1023)
+	f.Fuzz(func(t *testing.T, masked []byte, key uint32, cut int) {
+		var b [4]byte
+		binary.LittleEndian.PutUint32(b[:], key)
+		want := make([]byte, len(masked))
+		for i := range masked {
+			want[i] = masked[i] ^ b[i%4]
+		}
+		cut = min(max(cut, 0), len(masked))
+		got := make([]byte, len(masked))
+		next := unmask(got, masked[:cut], key)
+		unmask(got[cut:], masked[cut:], next)
+		assert.True(t, bytes.Equal(want, got))
+	})
 }

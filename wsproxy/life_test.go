@@ -69,7 +69,7 @@ func TestSignsOfLife(t *testing.T) {
 			<-ctx.Done() // a target that takes nothing
 			return ctx.Err()
 		}))).dialRaw()
-		c.frame(fin|opBinary, make([]byte, 40<<10))
+		c.frame(fin|opBinary, make([]byte, 80<<10)) // more than the inbox holds
 		pings(t, c, func() {})
 		c.reset()
 	})

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -16,10 +15,7 @@ import (
 )
 
 // messages is what the library does for a session once it is upgraded.
-type messages struct {
-	ws *websocket.Conn
-	br *bufio.Reader // that the library reads from
-}
+type messages struct{ ws *websocket.Conn }
 
 // upgrade performs the handshake. If that fails, the response is written.
 func upgrade(w http.ResponseWriter, r *http.Request, subprotocols []string, patience time.Duration) (*wire, *messages, error) {
@@ -39,24 +35,19 @@ func upgrade(w http.ResponseWriter, r *http.Request, subprotocols []string, pati
 	if err != nil {
 		return nil, nil, err
 	}
-	ws.SetReadLimit(-1) // conn counts for itself
-	return c.wire, &messages{ws, c.br}, nil
+	return c.wire, &messages{ws}, nil
 }
 
-// next waits for a message. Its reader gives the payload as it comes.
-func (m *messages) next() (binary bool, payload io.Reader, err error) {
+// wait reads until the viewer closes, breaks the rules, or is lost, and says
+// which. Data never comes up to here, see intake.
+func (m *messages) wait() error {
 	// The library closes the connection for good when a context ends in
 	// mid-read. So none ever does: the wire's deadlines end a read.
-	typ, payload, err := m.ws.Reader(context.Background())
-	return typ == websocket.MessageBinary, payload, err
-}
-
-// ready waits until something can be read and returns how much that is, at
-// least 1. The library fills the whole buffer that it is given if the frame is
-// long enough, so a read of more waits for bytes that may be long in coming.
-func (m *messages) ready() int {
-	_, _ = m.br.Peek(1) // the error comes again with the read
-	return max(1, m.br.Buffered())
+	_, _, err := m.ws.Reader(context.Background())
+	if err == nil {
+		err = errors.New("data frame where none can be")
+	}
+	return err
 }
 
 // closeOf is the viewer's close frame, if that is what err is about.
@@ -80,11 +71,10 @@ type capture struct {
 	http.ResponseWriter
 	patience time.Duration
 	wire     *wire
-	br       *bufio.Reader
 }
 
 // Hijack implements http.Hijacker. The library gets buffers of this package's
-// making: the writer holds any control frame, so that each is one Write.
+// making: they hold any control frame, so that each is one Write.
 func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -92,9 +82,11 @@ func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.wire = newWire(nc, bytes.Clone(early), c.patience)
-	c.br = bufio.NewReaderSize(c.wire, 16<<10)
-	return c.wire, bufio.NewReadWriter(c.br, bufio.NewWriterSize(c.wire, 256)), nil
+	return c.wire, bufio.NewReadWriter(bufio.NewReaderSize(c.wire, frameRoom), bufio.NewWriterSize(c.wire, frameRoom)), nil
 }
+
+// frameRoom has room for a control frame.
+const frameRoom = 256
 
 // canHijack asks before the library writes the 101.
 func canHijack(w http.ResponseWriter) bool {

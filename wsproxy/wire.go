@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,12 +22,9 @@ var errStalled = errors.New("wsproxy: the viewer takes no data")
 // blocks and its Close doesn't close. Whoever owns the wire closes the Conn in it.
 type wire struct {
 	net.Conn               // as hijacked
-	early    []byte        // what came right behind the request; Read gives it first
+	intake   *intake       // reads it
 	pongs    chan []byte   // the newest pong that the library wants sent; capacity 1
 	patience time.Duration // for a write that makes no progress
-
-	readErr error         // of the Conn; the reading goroutine's
-	reads   atomic.Uint64 // reads that gave something: a sign of life
 
 	mu   sync.Mutex // one frame at a time
 	tail []byte     // the rest of a frame whose write expired; goes first
@@ -42,25 +38,11 @@ type wire struct {
 }
 
 func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
-	return &wire{Conn: c, early: early, pongs: make(chan []byte, 1), patience: patience}
+	return &wire{Conn: c, intake: newIntake(c, early), pongs: make(chan []byte, 1), patience: patience}
 }
 
-// Read is for the library.
-func (w *wire) Read(p []byte) (int, error) {
-	if len(w.early) > 0 {
-		n := copy(p, w.early)
-		w.early = w.early[n:]
-		return n, nil
-	}
-	n, err := w.Conn.Read(p)
-	if n > 0 {
-		w.reads.Add(1)
-	}
-	if err != nil {
-		w.readErr = err
-	}
-	return n, err
-}
+// Read is for the library, which gets what isn't data.
+func (w *wire) Read(p []byte) (int, error) { return w.intake.Read(p) }
 
 // Write is for the library, which writes control frames only, each in one
 // call. A pong is handed on; it replaces one that hasn't been sent yet (RFC
