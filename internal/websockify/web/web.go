@@ -104,8 +104,9 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 }
 
 func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, info fs.FileInfo) {
-	kind := mime.TypeByExtension(filepath.Ext(info.Name()))
-	if kind == "" {
+	// Without a charset: a page may say its own.
+	kind, _, err := mime.ParseMediaType(mime.TypeByExtension(filepath.Ext(info.Name())))
+	if err != nil {
 		kind = "application/octet-stream"
 	}
 	w.Header().Set("Content-Type", kind)
