@@ -7,9 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"vda.internal/shadow/internal/xprobe"
 )
 
 func main() {
+	xprobe.Child() // doctor looks at displays as their users, in children of this program
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -31,8 +31,10 @@ type app struct {
 	client  control.Client
 	json    bool
 	started bool // the command line was right
-	stdout  io.Writer
-	stderr  io.Writer
+
+	socketGiven bool // --socket
+	stdout      io.Writer
+	stderr      io.Writer
 }
 
 // run is shadowctl under the name that it was started with, which may be
@@ -63,6 +65,9 @@ func (a *app) explain(ctx context.Context, err error) int {
 	if ctx.Err() != nil {
 		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.name)
 		return exitFailed
+	}
+	if errors.Is(err, errSick) {
+		return exitFailed // the report has said it
 	}
 	if reason, detail, ok := refusal(err); ok {
 		if a.json {
@@ -143,7 +148,7 @@ a refusal.`,
 	flags.StringVar(&a.client.Socket, "socket", control.DefaultSocket, "the daemon's control `socket`")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(),
-		a.ctxregCommand())
+		a.ctxregCommand(), a.doctorCommand())
 	root.Long += `
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused (the reason is on
@@ -155,6 +160,7 @@ standard error, and with --json on standard output), 4 shadowd is not reachable.
 func (a *app) does(f func(ctx context.Context, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		a.started = true
+		a.socketGiven = cmd.Flags().Changed("socket")
 		return f(cmd.Context(), args)
 	}
 }

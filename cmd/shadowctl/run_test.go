@@ -16,9 +16,13 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/xprobe"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	xprobe.Child()
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that should happen at once.
 const patience = 10 * time.Second

@@ -2,28 +2,26 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/rs/zerolog"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/config"
-	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/tlsstore"
 )
 
 // engine is the Manager that the configuration describes.
 func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*shadow.Manager, error) {
-	source, err := source(cfg)
+	source, err := cfg.NewSource()
 	if err != nil {
 		return nil, err
 	}
 	return shadow.New(shadow.Config{
-		Sessions:       sessions(cfg),
+		Sessions:       cfg.NewResolver(),
 		Prompter:       prompter(cfg, logger),
 		Source:         source,
-		Ports:          &portpool.Pool{Host: cfg.Ports.Listen, First: cfg.Ports.First, Last: cfg.Ports.Last},
+		Ports:          cfg.NewPool(),
 		Certificates:   certificates(cfg, logger),
 		Settings:       config.SettingsFrom(path),
 		Host:           cfg.Viewer.Host,
@@ -40,23 +38,15 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 // the one in use stays for viewers who were granted it, and new requests are
 // refused.
 func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
-	return &tlsstore.Store{Dir: cfg.TLS.Dir, Strict: cfg.TLS.Strict, OnReload: func(pair *tlsstore.Pair, err error) {
+	store := cfg.NewStore()
+	store.OnReload = func(pair *tlsstore.Pair, err error) {
 		if err != nil {
 			logger.Error().Err(err).Msg("the changed certificate can't be used; the one before stays in use")
 			return
 		}
 		logger.Info().Str("certificate", pair.CertFile).Msg("the changed certificate is in use")
-	}}
-}
-
-func sessions(cfg *config.Config) shadow.Resolver {
-	switch cfg.Sessions.Resolver {
-	case "static":
-		return shadow.StaticSessions(cfg.Sessions.Static)
-	case "exec":
-		return &shadow.ExecSessions{Command: cfg.Sessions.Exec}
 	}
-	return &shadow.Logind{}
+	return store
 }
 
 func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
@@ -73,14 +63,4 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 		return consent.Exec{Command: cfg.Consent.Exec}
 	}
 	return consent.X11{}
-}
-
-func source(cfg *config.Config) (shadow.Source, error) {
-	if cfg.Source.Kind == "dial" {
-		return shadow.ParseDial(cfg.Source.Dial)
-	}
-	if cfg.Source.Kind != "x11vnc" {
-		return nil, fmt.Errorf("unknown source %q", cfg.Source.Kind)
-	}
-	return &shadow.X11vnc{Path: cfg.Source.X11VNC}, nil
 }

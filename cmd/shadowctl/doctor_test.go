@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/doctor"
+)
+
+func TestDoctor(t *testing.T) {
+	// Nothing but the daemon is looked at here: package doctor tests the rest.
+	file := registryFile(t, "EnableSessionShadowing = 0\n[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid = \"1\"\ndisplay = \":59995\"\nuser = \"root\"\n"+
+		"[source]\nx11vnc = \"/nonexistent/x11vnc\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\nfirst = 60999\nlast = 60999\n")
+	socket := daemon(t, &fakeEngine{})
+	r := shadowctl(t.Context(), "doctor", "--config", file, "--socket", socket, "1")
+	assert.Equal(t, exitFailed, r.status)
+	assert.Empty(t, r.stderr, "the report says it all")
+	assert.Contains(t, r.stdout, "✔ configuration  "+file+" has no mistakes\n")
+	assert.Contains(t, r.stdout, "✘ settings       EnableSessionShadowing is 0: every request is refused\n                 → shadowctl ctxreg update -k ")
+	assert.Contains(t, r.stdout, "✔ daemon         shadowd answers on "+socket)
+	assert.True(t, strings.HasSuffix(r.stdout, "\n\nA shadow would not work: what is marked with ✘ is in its way.\n"), r.stdout)
+	assert.NotContains(t, r.stdout, "\x1b")
+
+	r = shadowctl(t.Context(), "doctor", "--json", "--config", file, "--socket", filepath.Join(t.TempDir(), "none"))
+	assert.Equal(t, exitFailed, r.status, "the daemon's absence is a finding, not a failure of ours")
+	assert.Empty(t, r.stderr)
+	var report doctor.Report
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &report))
+	assert.False(t, report.Works)
+	states := map[string]doctor.State{}
+	for _, c := range report.Checks {
+		states[c.Name] = c.State
+	}
+	assert.Equal(t, doctor.Bad, states["daemon"])
+	assert.Equal(t, doctor.OK, states["configuration"])
+
+	r = shadowctl(t.Context(), "doctor", "1", "2")
+	assert.Equal(t, exitUsage, r.status)
+}
+
+func TestDoctorsPaper(t *testing.T) {
+	var b bytes.Buffer
+	p := &printer{w: &b, width: 50, colour: true}
+	p.check(doctor.Check{Name: "session \x1b[2J", State: doctor.Bad, Found: "display :1 of alice can't be reached: no X server answers", Remedy: "start it"})
+	assert.Equal(t, "\x1b[31m✘\x1b[0m session \uFFFD[2J   display :1 of alice can't be\n"+
+		"                 reached: no X server answers\n"+
+		"                 \x1b[1m→ \x1b[0mstart it\n", b.String())
+	for _, test := range []struct {
+		report doctor.Report
+		want   string
+	}{
+		{doctor.Report{Works: true}, "\nA shadow would work on this host.\n"},
+		{doctor.Report{Works: true, Checks: []doctor.Check{{State: doctor.Note}}}, "\nA shadow would work on this host. What is marked with ! deserves a look.\n"},
+		{doctor.Report{Checks: []doctor.Check{{State: doctor.Bad}, {State: doctor.Note}}}, "\nA shadow would not work: what is marked with ✘ is in its way.\n"},
+	} {
+		b.Reset()
+		require.NoError(t, newPrinter(&b).verdict(&test.report))
+		assert.Equal(t, test.want, b.String())
+	}
+}

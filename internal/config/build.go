@@ -1,0 +1,41 @@
+package config
+
+import (
+	"vda.internal/shadow"
+	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/tlsstore"
+)
+
+// NewResolver is the resolver that c describes.
+func (c *Config) NewResolver() shadow.Resolver {
+	switch c.Sessions.Resolver {
+	case "static":
+		return shadow.StaticSessions(c.Sessions.Static)
+	case "exec":
+		return &shadow.ExecSessions{Command: c.Sessions.Exec}
+	}
+	return &shadow.Logind{}
+}
+
+// NewSource is the source that c describes.
+func (c *Config) NewSource() (shadow.Source, error) {
+	if c.Source.Kind == "dial" {
+		d, err := shadow.ParseDial(c.Source.Dial)
+		if err != nil {
+			return nil, err
+		}
+		d.Sessions = c.NewResolver()
+		return d, nil
+	}
+	return &shadow.X11vnc{Path: c.Source.X11VNC}, nil
+}
+
+// NewPool is the range of ports that c describes.
+func (c *Config) NewPool() *portpool.Pool {
+	return &portpool.Pool{Host: c.Ports.Listen, First: c.Ports.First, Last: c.Ports.Last}
+}
+
+// NewStore is the certificate store that c describes.
+func (c *Config) NewStore() *tlsstore.Store {
+	return &tlsstore.Store{Dir: c.TLS.Dir, Strict: c.TLS.Strict}
+}

@@ -1,0 +1,219 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/control"
+)
+
+// A State is how a [Check] came out.
+type State string
+
+// The states.
+const (
+	OK   State = "ok"   // as it should be
+	Note State = "note" // works, or can't be known; somebody should have a look
+	Bad  State = "bad"  // a shadow doesn't work because of this
+)
+
+// A Check is one thing that was looked at.
+type Check struct {
+	Name   string `json:"check"`            // "settings", "ports", …
+	State  State  `json:"state"`            //
+	Found  string `json:"found"`            // what is there: lower case, without a full stop
+	Remedy string `json:"remedy,omitempty"` // what to do about it, likewise
+}
+
+// A Report is all that was looked at.
+type Report struct {
+	Works  bool    `json:"works"` // no check is Bad
+	Checks []Check `json:"checks"`
+}
+
+// A Doctor examines this host. Its zero value looks at the usual
+// configuration, and at all sessions.
+type Doctor struct {
+	Config  string      // path of the configuration file; empty: the usual one, which may be missing
+	Socket  string      // the daemon's control socket; empty: as configured
+	Session string      // that is asked about; empty: all that can be shadowed
+	Found   func(Check) // called with each check as it comes out; nil ignores it
+
+	host  host
+	cfg   *config.Config
+	bad   map[string]bool // names of checks that came out Bad
+	list  []Check
+	taken []int // ports that the daemon has given to viewers
+	tls   bool  // ShadowingUseSSL
+	fqdn  string
+}
+
+// A host is where a Doctor looks. Tests put others in; zero fields are this
+// host's.
+type host struct {
+	root     string // where /proc and the rest is
+	path     string // PATH for the host's tools
+	fqdn     func(context.Context) (string, error)
+	lookup   func(context.Context, string) ([]netip.Addr, error)
+	own      func() ([]netip.Addr, error)
+	bind     func(address string) error
+	resolver shadow.Resolver // instead of the configured one
+	xvfb     bool            // false: there is none
+}
+
+func thisHost() host {
+	return host{
+		root: "/",
+		fqdn: shadow.FQDN,
+		lookup: func(ctx context.Context, name string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+		},
+		own:  ownAddresses,
+		bind: bindOnce,
+		xvfb: true,
+	}
+}
+
+// Examine looks at everything, in the order in which a shadow needs it. It
+// takes some seconds; every part of it has a time limit.
+func (d *Doctor) Examine(ctx context.Context) *Report {
+	if d.host.root == "" {
+		d.host = thisHost()
+	}
+	d.list, d.bad = nil, map[string]bool{}
+	d.examine(ctx)
+	r := &Report{Works: len(d.bad) == 0, Checks: d.list}
+	if ctx.Err() != nil {
+		r.Works = false
+	}
+	return r
+}
+
+func (d *Doctor) examine(ctx context.Context) {
+	if uid := os.Geteuid(); uid != 0 {
+		d.note("rights", fmt.Sprintf("this is uid %d: what only root can see is left out", uid), "run it as root")
+	}
+	if !d.configuration() {
+		return // all the rest depends on it
+	}
+	for _, check := range []func(context.Context){
+		d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.sessions, d.selfTest,
+	} {
+		if ctx.Err() != nil {
+			return
+		}
+		check(ctx)
+	}
+}
+
+func (d *Doctor) add(c Check) {
+	d.list = append(d.list, c)
+	if c.State == Bad {
+		d.bad[c.Name] = true
+	}
+	if d.Found != nil {
+		d.Found(c)
+	}
+}
+
+func (d *Doctor) ok(name, found string)             { d.add(Check{name, OK, found, ""}) }
+func (d *Doctor) note(name, found, remedy string)   { d.add(Check{name, Note, found, remedy}) }
+func (d *Doctor) broken(name, found, remedy string) { d.add(Check{name, Bad, found, remedy}) }
+
+// file is a file of the host's.
+func (d *Doctor) file(path string) string { return filepath.Join(d.host.root, path) }
+
+// configuration reads the file.
+func (d *Doctor) configuration() bool {
+	cfg, err := config.Load(d.Config)
+	path := d.Config
+	if path == "" {
+		path = config.DefaultPath
+	}
+	if err != nil {
+		d.broken("configuration", words(err), "correct the file; shadowd --check tells whether it is fine, and shadowd --print-config what each key means")
+		return false
+	}
+	d.cfg = cfg
+	if _, err := os.Stat(path); isNotExist(err) {
+		d.ok("configuration", fmt.Sprintf("there is no %s, so the defaults count", path))
+	} else {
+		d.ok("configuration", fmt.Sprintf("%s has no mistakes", path))
+	}
+	return true
+}
+
+// settings reads the VDA's two values from where they count.
+func (d *Doctor) settings(ctx context.Context) {
+	from := ""
+	if d.cfg.Settings == "ctxreg" {
+		from = ", says the VDA's ctxreg"
+	}
+	s, err := config.SettingsFrom(d.Config)(ctx)
+	d.tls = s.ShadowingUseSSL
+	switch {
+	case err != nil:
+		d.broken("settings", fmt.Sprintf("they can't be read, so that every request is refused: %s", words(err)),
+			`see that "ctxreg dump" works for root, or set settings = "file" in the configuration`)
+	case !s.EnableSessionShadowing:
+		d.broken("settings", "EnableSessionShadowing is 0"+from+": every request is refused",
+			d.ctxreg()+` update -k "HKLM\Software\Citrix\VirtualDesktopAgent" -v "EnableSessionShadowing" -d 0x00000001`)
+	case s.ShadowingUseSSL:
+		d.ok("settings", "shadowing is on, and viewers connect with wss"+from)
+	default:
+		d.note("settings", "shadowing is on, and viewers connect with ws"+from+" (ShadowingUseSSL is 0)",
+			"set ShadowingUseSSL to 1 if viewers' pages are loaded over https: such a page can't open ws")
+	}
+}
+
+// ctxreg is the program that writes the settings.
+func (d *Doctor) ctxreg() string {
+	if d.cfg.Settings == "ctxreg" {
+		return "ctxreg"
+	}
+	return "shadowctl ctxreg"
+}
+
+// daemon asks shadowd what it is doing.
+func (d *Doctor) daemon(ctx context.Context) {
+	client := control.Client{Socket: d.socket()}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	list, err := client.List(ctx)
+	if err != nil {
+		d.broken("daemon", words(err), "start it: systemctl start shadowd; if it doesn't stay, its log says why: journalctl -u shadowd")
+		return
+	}
+	d.taken = nil
+	for _, s := range list {
+		if s.Port != 0 {
+			d.taken = append(d.taken, s.Port)
+		}
+	}
+	d.ok("daemon", fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list)))
+}
+
+func (d *Doctor) socket() string {
+	if d.Socket != "" {
+		return d.Socket
+	}
+	return d.cfg.Control.Socket
+}
+
+// certificate looks at the pair, if it is used.
+func (d *Doctor) certificate(context.Context) {
+	if !d.tls {
+		return
+	}
+	d.judgePair(d.cfg.NewStore())
+}
+
+func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -1,0 +1,457 @@
+package doctor
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/xprobe"
+)
+
+func TestMain(m *testing.M) {
+	xprobe.Child()
+	goleak.VerifyTestMain(m)
+}
+
+// An idle engine is a daemon's that has a viewer on one port.
+type idle struct{ port int }
+
+func (idle) Shadow(context.Context, shadow.Request) (*shadow.Grant, error) {
+	return nil, &shadow.Refusal{Reason: shadow.Disabled}
+}
+func (i idle) List() []shadow.Status {
+	return []shadow.Status{{ID: "x", State: shadow.Viewing, Port: i.port}}
+}
+func (idle) Get(string) (shadow.Status, bool)                    { return shadow.Status{}, false }
+func (idle) Stop(string, shadow.Reason) error                    { return shadow.ErrNotFound }
+func (idle) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
+func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
+	events := make(chan shadow.Event)
+	context.AfterFunc(ctx, func() { close(events) })
+	return events
+}
+
+// startDaemon serves the control API on a socket.
+func startDaemon(t *testing.T, socket string, e control.Engine) {
+	t.Helper()
+	ln, err := control.Listen(socket, "")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{})) }()
+	t.Cleanup(func() {
+		stop()
+		require.NoError(t, <-served)
+	})
+}
+
+// sessionsOf is a resolver that knows these.
+type sessionsOf []*shadow.Session
+
+func (l sessionsOf) Session(_ context.Context, id string) (*shadow.Session, error) {
+	for _, s := range l {
+		if s.ID == id {
+			return s, nil
+		}
+	}
+	return nil, &shadow.Refusal{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
+}
+
+func (l sessionsOf) Sessions(context.Context) ([]*shadow.Session, error) { return l, nil }
+
+// A patient is a host that is well, until a test breaks something.
+type patient struct {
+	Doctor
+	t       *testing.T
+	dir     string
+	top     string            // lines at the top of the configuration
+	tables  map[string]string // lines of its tables
+	session *shadow.Session
+}
+
+// ward is what healthy patients share.
+type ward struct{ desktop *testhost.Desktop }
+
+// well is a host on which a shadow works.
+func (w ward) well(t *testing.T) *patient {
+	t.Helper()
+	d := w.desktop
+	p := &patient{t: t, dir: t.TempDir()}
+	p.session = &shadow.Session{
+		ID: "42", User: "user1", UID: d.Identity.UID, GID: d.Identity.GID, Display: d.Display, Xauthority: d.Xauthority, Type: "x11",
+	}
+	first := freePorts(t, 4)
+	p.tables = map[string]string{
+		"ports":   fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", first, first+3),
+		"viewer":  "host = \"vda1.corp.example\"\n",
+		"tls":     fmt.Sprintf("dir = %q\n", p.dir),
+		"control": fmt.Sprintf("socket = %q\n", filepath.Join(p.dir, "control.sock")),
+	}
+	p.Session = "42"
+	here := netip.MustParseAddr("192.0.2.10")
+	p.host = thisHost()
+	p.host.path = filepath.Join(p.dir, "bin")
+	p.host.lookup = func(_ context.Context, name string) ([]netip.Addr, error) {
+		assert.Equal(t, "vda1.corp.example", name)
+		return []netip.Addr{here}, nil
+	}
+	p.host.own = func() ([]netip.Addr, error) { return []netip.Addr{here}, nil }
+	p.host.resolver = sessionsOf{p.session}
+	p.host.xvfb = false // the whole is tried out where that is what is tested
+	require.NoError(t, os.Chmod(p.dir, 0o755))
+	return p
+}
+
+// freePorts is the first of n ports that nobody has now.
+func freePorts(t *testing.T, n int) int {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	return min(ln.Addr().(*net.TCPAddr).Port+1, 65535-n)
+}
+
+// tool puts a program on the patient's PATH.
+func (p *patient) tool(name, script string) {
+	p.t.Helper()
+	require.NoError(p.t, os.MkdirAll(p.host.path, 0o755))
+	require.NoError(p.t, os.WriteFile(filepath.Join(p.host.path, name), []byte("#!/bin/sh\n"+script), 0o755))
+}
+
+// prints is a script that prints a text.
+func prints(text string) string { return "cat <<'END'\n" + text + "\nEND\n" }
+
+// examine writes the configuration and examines.
+func (p *patient) examine() *Report {
+	p.t.Helper()
+	content := p.top
+	for name, lines := range p.tables {
+		content += "[" + name + "]\n" + lines
+	}
+	p.Config = filepath.Join(p.dir, "shadowing.toml")
+	require.NoError(p.t, os.WriteFile(p.Config, []byte(content), 0o600))
+	return p.Examine(p.t.Context())
+}
+
+// pair writes a certificate for the patient and its key.
+func (p *patient) pair(left time.Duration, names ...string) {
+	p.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(p.t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(left - 48*time.Hour), NotAfter: time.Now().Add(left),
+		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: names,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(p.t, err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(p.t, err)
+	for name, block := range map[string]*pem.Block{
+		"shadowingcert.pem": {Type: "CERTIFICATE", Bytes: cert}, "shadowingkey.pem": {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		require.NoError(p.t, os.WriteFile(filepath.Join(p.dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
+func of(r *Report, state State) (list []Check) {
+	for _, c := range r.Checks {
+		if c.State == state {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func TestAWellHost(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	p.top = "ShadowingUseSSL = 1\n"
+	p.pair(24*time.Hour, "vda1.corp.example")
+	p.host.xvfb = true
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	var told []Check
+	p.Found = func(c Check) { told = append(told, c) }
+	r := p.examine()
+	assert.True(t, r.Works)
+	assert.Empty(t, of(r, Bad))
+	assert.Equal(t, told, r.Checks)
+	last := r.Checks[len(r.Checks)-1]
+	assert.Equal(t, "self-test", last.Name)
+	assert.Equal(t, OK, last.State, last.Found)
+	var names []string
+	for _, c := range r.Checks {
+		if c.Name != "rights" {
+			names = append(names, c.Name)
+		}
+		assert.Equal(t, c.State == OK, c.Remedy == "", "%+v: what isn't fine comes with what to do", c)
+	}
+	assert.Equal(t, []string{"configuration", "settings", "daemon", "name", "ports", "firewall", "certificate", "picture", "session 42", "question", "self-test"}, names)
+}
+
+const nftDrop = `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "filter"}},
+ {"chain": {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}},
+ {"rule": {"family": "inet", "table": "filter", "chain": "input", "expr": [{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}]}},
+ {"rule": {"family": "inet", "table": "filter", "chain": "input", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, {"accept": null}]}}]}`
+
+// Each breaks one thing, and the doctor names it and what to do.
+func TestBrokenHosts(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	for _, c := range []struct {
+		name          string
+		spoil         func(p *patient)
+		check         string
+		found, remedy string
+	}{
+		{"mistake in the configuration", func(p *patient) { p.top = "EnableSessionShadowing = 5\n" },
+			"configuration", "EnableSessionShadowing: 5 isn't allowed", "shadowd --check"},
+		{"switched off", func(p *patient) { p.top = "EnableSessionShadowing = 0\n" },
+			"settings", "EnableSessionShadowing is 0", `shadowctl ctxreg update -k "HKLM\Software\Citrix\VirtualDesktopAgent" -v "EnableSessionShadowing" -d 0x00000001`},
+		{"no ctxreg", func(p *patient) { p.top = "settings = \"ctxreg\"\nctxreg = \"/nonexistent/ctxreg\"\n" },
+			"settings", "isn't at /nonexistent/ctxreg", `settings = "file"`},
+		{"no daemon", func(p *patient) { p.tables["control"] = "socket = \"/nonexistent/control.sock\"\n" },
+			"daemon", "there is no socket /nonexistent/control.sock", "systemctl start shadowd"},
+		{"name unknown", func(p *patient) {
+			p.host.lookup = func(context.Context, string) ([]netip.Addr, error) {
+				return nil, &net.DNSError{Err: "no such host", Name: "vda1.corp.example"}
+			}
+		}, "name", "vda1.corp.example, the host in viewers' URLs, can't be resolved: no such host", "DNS"},
+		{"name of another host", func(p *patient) {
+			p.host.lookup = func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr("192.0.2.99")}, nil
+			}
+		}, "name", "192.0.2.99, which isn't an address of this host (192.0.2.10)", "correct DNS"},
+		{"name of another interface", func(p *patient) {
+			p.tables["ports"] = "listen = \"192.0.2.11\"\n"
+			p.host.bind = func(string) error { return nil }
+		}, "name", "vda1.corp.example is 192.0.2.10, but viewers' ports are bound on 192.0.2.11", "ports.listen"},
+		{"no such address", func(p *patient) {
+			p.tables["ports"] = "listen = \"192.0.2.10\"\n"
+		}, "ports", "ports.listen is 192.0.2.10, which isn't an address of this host", "0.0.0.0"},
+		{"no port left", func(p *patient) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(p.t, err)
+			p.t.Cleanup(func() { ln.Close() })
+			port := ln.Addr().(*net.TCPAddr).Port
+			p.tables["ports"] = fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %[1]d\n", port)
+		}, "ports", fmt.Sprintf("doctor.test (pid %d)", os.Getpid()), "ports.first"},
+		{"nftables", func(p *patient) { p.tool("nft", prints(nftDrop)) },
+			"firewall", "(policy drop of chain input)", "nft insert rule inet filter input tcp dport"},
+		{"iptables", func(p *patient) {
+			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 1024:65535 -j REJECT --reject-with tcp-reset\nCOMMIT"))
+		}, "firewall", "--dports 1024:65535 -j REJECT", "iptables -I INPUT -p tcp --dport"},
+		{"ufw", func(p *patient) {
+			p.tool("ufw", prints("Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\nNew profiles: skip\n\nTo                         Action      From\n--                         ------      ----\n22/tcp                     ALLOW IN    Anywhere"))
+			p.tool("nft", "exit 1") // which isn't asked
+		}, "firewall", "ufw drops connections to", "ufw allow"},
+		{"firewalld", func(p *patient) {
+			p.tool("firewall-cmd", "case $* in\n--state) echo running;;\n--get-active-zones) echo public; echo '  interfaces: eth0';;\n*) echo 'public (active)'; echo '  target: default'; echo '  services: ssh'; echo '  ports: 80/tcp 6000-6001/udp';;\nesac")
+		}, "firewall", "firewalld drops connections to", "--zone=public --add-port="},
+		{"no certificate", func(p *patient) { p.top = "ShadowingUseSSL = 1\n" },
+			"certificate", "there is no shadowingcert.*", "put the host's certificate there"},
+		{"certificate expired", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(-time.Hour, "vda1.corp.example")
+		}, "certificate", "expired on", "put a renewed one there"},
+		{"key open to others", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(time.Hour, "vda1.corp.example")
+			require.NoError(p.t, os.Chmod(filepath.Join(p.dir, "shadowingkey.pem"), 0o644))
+		}, "certificate", "others can use the private key", "chmod 600"},
+		{"another name in the certificate, strictly", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(time.Hour, "vda2.corp.example")
+			p.tables["tls"] += "strict = true\n"
+		}, "certificate", "not for vda1.corp.example", "subject alternative name"},
+		{"no x11vnc", func(p *patient) { p.tables["source"] = "x11vnc = \"/nonexistent/x11vnc\"\n" },
+			"picture", "x11vnc is not installed", ""},
+		{"an old x11vnc", func(p *patient) {
+			p.tool("x11vnc", "echo 'x11vnc: 0.9.12 lastmod: 2010-09-09'")
+			p.tables["source"] = fmt.Sprintf("x11vnc = %q\n", filepath.Join(p.host.path, "x11vnc"))
+		}, "picture", "is version 0.9.12, and 0.9.13 or later is needed", ""},
+		{"nothing to dial", func(p *patient) { p.tables["source"] = "kind = \"dial\"\ndial = \"unix:/nonexistent/vnc\"\n" },
+			"picture", "unix:/nonexistent/vnc", "start an RFB server"},
+		{"no such session", func(p *patient) { p.Session = "43" },
+			"session 43", "there is no such session", "shadowctl sessions"},
+		{"Wayland", func(p *patient) { p.session.Type = "wayland" },
+			"session 42", `the session isn't an X11 session: its type is "wayland"`, "X11 session"},
+		{"locked", func(p *patient) { p.session.Locked = true },
+			"session 42", "the session is locked", "unlocks"},
+		{"no X server", func(p *patient) { p.session.Display = ":59997" },
+			"session 42", "no X server answers at /tmp/.X11-unix/X59997", "X server of display :59997 runs"},
+		{"no cookie", func(p *patient) { p.session.Xauthority = filepath.Join(w.desktop.Home, "gone") },
+			"session 42", "can't be read by the session's user: no such file", "let the user user1 read it"},
+		{"a wrong cookie", func(p *patient) {
+			number := strings.TrimPrefix(p.session.Display, ":")
+			entry := "\xff\xff\x00\x00\x00" + string(rune(len(number))) + number + "\x00\x12MIT-MAGIC-COOKIE-1\x00\x100123456789abcdef"
+			p.session.Xauthority = filepath.Join(w.desktop.Home, "cookie")
+			require.NoError(p.t, os.WriteFile(p.session.Xauthority, []byte(entry), 0o644))
+		}, "session 42", "the X server refuses", "that of the running X server"},
+		{"nobody is asked, all are refused", func(p *patient) { p.tables["consent"] = "prompter = \"deny\"\n" },
+			"question", "every request is refused", `consent.prompter = "x11"`},
+		{"no program that asks", func(p *patient) {
+			p.tables["consent"] = "prompter = \"exec\"\nexec = [\"/nonexistent/ask\"]\n"
+		}, "question", "/nonexistent/ask, which can't be run", "put the program there"},
+		{"sessions unknown", func(p *patient) {
+			p.tables["sessions"] = "resolver = \"exec\"\nexec = [\"/bin/false\"]\n"
+			p.host.resolver = nil
+		}, "session 42", "/bin/false: exit status 1", "sessions.exec"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := w.well(t)
+			startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+			c.spoil(p)
+			r := p.examine()
+			assert.False(t, r.Works)
+			bad := of(r, Bad)
+			require.NotEmpty(t, bad)
+			for _, b := range bad {
+				assert.Equal(t, c.check, b.Name, "one thing was broken: %+v", b)
+			}
+			assert.Contains(t, bad[0].Found, c.found)
+			assert.Contains(t, bad[0].Remedy, c.remedy)
+			assert.NotEmpty(t, bad[0].Remedy)
+			assert.NotRegexp(t, `(^|: )(shadow|config|tlsstore|xprobe|program|ctxreg|control): `, bad[0].Found, "a package's name is no use here")
+		})
+	}
+}
+
+// These work, but somebody should have a look.
+func TestNotes(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	addresses := func(list ...string) func(context.Context, string) ([]netip.Addr, error) {
+		return func(context.Context, string) ([]netip.Addr, error) {
+			var addrs []netip.Addr
+			for _, a := range list {
+				addrs = append(addrs, netip.MustParseAddr(a))
+			}
+			return addrs, nil
+		}
+	}
+	anywhere := func(p *patient) { // as hosts are configured, without binding there
+		p.tables["ports"] = "first = 6001\nlast = 6099\n"
+		p.host.bind = func(string) error { return nil }
+	}
+	for _, c := range []struct {
+		name         string
+		spoil        func(p *patient)
+		check, found string
+	}{
+		{"ws", func(*patient) {}, "settings", "viewers connect with ws"},
+		{"only this host", func(*patient) {}, "name", "where only this host can connect"},
+		{"/etc/hosts", func(p *patient) { anywhere(p); p.host.lookup = addresses("127.0.1.1") }, "name", "127.0.1.1 from here, which says nothing"},
+		{"one of two", func(p *patient) { anywhere(p); p.host.lookup = addresses("192.0.2.10", "192.0.2.99") }, "name", "but also 192.0.2.99"},
+		{"no domain", func(p *patient) {
+			anywhere(p)
+			p.tables["viewer"] = ""
+			p.host.fqdn = func(context.Context) (string, error) { return "vda1", nil }
+			p.host.lookup = addresses("192.0.2.10")
+		}, "name", "vda1 is this host (192.0.2.10), but has no domain"},
+		{"an address", func(p *patient) { anywhere(p); p.tables["viewer"] = "host = \"192.0.2.10\"\n" }, "name", "the address 192.0.2.10"},
+		{"few ports", func(p *patient) {
+			p.tables["ports"] = "first = 6001\nlast = 6099\n"
+			p.host.bind = func(address string) error {
+				if strings.HasSuffix(address, ":6042") {
+					return nil
+				}
+				return &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
+			}
+		}, "ports", "1 of 99 ports 6001-6099 is free"},
+		{"a firewall that can't be read", func(p *patient) { p.tool("nft", "echo 'Operation not permitted' >&2; exit 1") }, "firewall", "Operation not permitted"},
+		{"a firewall that knows networks", func(p *patient) {
+			p.tool("ufw", prints("Status: active\nDefault: deny (incoming), allow (outgoing)\n\nAnywhere                   ALLOW IN    10.0.0.0/8"))
+		}, "firewall", "ufw lets connections to"},
+		{"the certificate's name", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(time.Hour, "vda2.corp.example")
+		}, "certificate", "not for vda1.corp.example"},
+		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
+		{"no session now", func(p *patient) { p.Session = ""; p.session.Locked = true }, "sessions", "1 session, and none that can be shadowed now"},
+		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := w.well(t)
+			startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+			c.spoil(p)
+			r := p.examine()
+			assert.True(t, r.Works, "%+v", of(r, Bad))
+			var found string
+			for _, n := range of(r, Note) {
+				assert.NotEmpty(t, n.Remedy)
+				if n.Name == c.check {
+					found += n.Found + "\n"
+				}
+			}
+			assert.Contains(t, found, c.found)
+		})
+	}
+}
+
+// A port with a viewer is in use, and not held by another.
+func TestPortsOfViewers(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	p.tables["ports"] = "first = 6001\nlast = 6003\n"
+	p.host.bind = func(address string) error {
+		assert.NotEqual(t, "0.0.0.0:6002", address)
+		return nil
+	}
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{port: 6002})
+	for _, c := range p.examine().Checks {
+		if c.Name == "ports" {
+			assert.Equal(t, "2 of 3 ports 6001-6003 are free; 1 is with viewers", c.Found)
+		}
+	}
+}
+
+// Without a session all that can be shadowed are looked at.
+func TestAllSessions(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	p.Session = ""
+	gone := *p.session
+	gone.ID, gone.Display = "43", ":59996"
+	greeter := &shadow.Session{ID: "c1", User: "gdm", Class: "greeter"}
+	p.host.resolver = sessionsOf{p.session, &gone, greeter}
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	r := p.examine()
+	states := map[string]State{}
+	for _, c := range r.Checks {
+		states[c.Name] = c.State
+	}
+	assert.Equal(t, OK, states["sessions"])
+	assert.Equal(t, OK, states["session 42"])
+	assert.Equal(t, Bad, states["session 43"])
+	assert.NotContains(t, states, "session c1")
+}
+
+// A doctor that is interrupted has found nothing out.
+func TestInterrupted(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	p.examine()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	assert.False(t, p.Examine(ctx).Works)
+}

@@ -1,0 +1,254 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"vda.internal/shadow/internal/program"
+)
+
+// toolTime bounds each of the host's firewall tools.
+const toolTime = 3 * time.Second
+
+// A wall is what one firewall does with a new TCP connection from elsewhere to
+// each of the viewers' ports.
+type wall struct {
+	name    string // "ufw", "nftables", …
+	dropped []int  // ports that it surely drops
+	maybe   []int  // ports that it drops depending on what isn't known here
+	why     string // the rule or policy that drops
+	allow   string // the command that lets viewers in
+}
+
+// firewall sees whether a firewall of this host drops viewers' connections.
+// ufw and firewalld are asked themselves where they run, and else the rules of
+// the kernel. Nothing is changed.
+func (d *Doctor) firewall(ctx context.Context) {
+	first, last := d.cfg.Ports.First, d.cfg.Ports.Last
+	var walls []*wall
+	var failed []string
+	for _, ask := range []func(context.Context, int, int) (*wall, error){d.ufw, d.firewalld} {
+		w, err := ask(ctx, first, last)
+		switch {
+		case err != nil:
+			failed = append(failed, words(err))
+		case w != nil:
+			walls = append(walls, w)
+		}
+	}
+	if len(walls) == 0 {
+		for _, ask := range []func(context.Context, int, int) (*wall, error){d.nftables, d.iptables} {
+			w, err := ask(ctx, first, last)
+			switch {
+			case err != nil:
+				failed = append(failed, words(err))
+			case w != nil:
+				walls = append(walls, w)
+			}
+		}
+	}
+	d.judgeWalls(walls, failed)
+}
+
+func (d *Doctor) judgeWalls(walls []*wall, failed []string) {
+	all := d.cfg.Ports.Last - d.cfg.Ports.First + 1
+	fine := true
+	for _, w := range walls {
+		switch {
+		case len(w.dropped) == all:
+			fine = false
+			d.broken("firewall", fmt.Sprintf("%s drops connections to %s (%s)", w.name, spans(w.dropped), w.why), w.allow)
+		case len(w.dropped) > 0:
+			fine = false
+			d.note("firewall", fmt.Sprintf("%s drops connections to %s (%s)", w.name, spans(w.dropped), w.why), w.allow)
+		case len(w.maybe) > 0:
+			fine = false
+			d.note("firewall", fmt.Sprintf("%s lets connections to %s in or drops them depending on where they come from, or on rules that aren't understood here (%s)",
+				w.name, spans(w.maybe), w.why), "see that administrators' networks are let in: "+w.allow)
+		}
+	}
+	if len(failed) > 0 {
+		d.note("firewall", "rules can't be read: "+strings.Join(failed, "; "), "run this as root")
+		return
+	}
+	if !fine {
+		return
+	}
+	if len(walls) == 0 {
+		d.ok("firewall", "none was found on this host")
+		return
+	}
+	var names []string
+	for _, w := range walls {
+		names = append(names, w.name)
+	}
+	d.ok("firewall", fmt.Sprintf("%s lets connections to %d-%d in", strings.Join(names, " and "), d.cfg.Ports.First, d.cfg.Ports.Last))
+}
+
+// spans writes ports as "6001-6040, 6050".
+func spans(ports []int) string {
+	var list []string
+	for i := 0; i < len(ports); {
+		j := i
+		for j+1 < len(ports) && ports[j+1] == ports[j]+1 {
+			j++
+		}
+		if i == j {
+			list = append(list, fmt.Sprint(ports[i]))
+		} else {
+			list = append(list, fmt.Sprintf("%d-%d", ports[i], ports[j]))
+		}
+		i = j + 1
+	}
+	return first(list, 5)
+}
+
+// run runs one of the host's tools; ran is false if there is none.
+func (d *Doctor) run(ctx context.Context, name string, args ...string) (out string, ran bool, err error) {
+	path := program.Find(d.host.path, name)
+	if path == "" {
+		return "", false, nil
+	}
+	b, err := program.Output(ctx, program.Command{Path: path, Args: args, Timeout: toolTime, Max: 8 << 20})
+	return string(b), true, err
+}
+
+// A truth is what a rule's conditions say of a connection.
+type truth int8
+
+const (
+	no    truth = iota
+	maybe       // depends on what isn't known here
+	yes
+)
+
+// not turns a truth around.
+func (t truth) not() truth { return yes - t }
+
+func boolTruth(b bool) truth {
+	if b {
+		return yes
+	}
+	return no
+}
+
+// A rule is one rule of a chain.
+type rule struct {
+	matches func(port int) truth
+	verdict string // "accept", "drop", "return", "jump", "goto", "maybe" (any of the first two), "" (goes on)
+	target  string // chain of jump and goto
+	text    string // as its tool writes it, for people
+}
+
+// A chain is a list of rules; the first verdict counts.
+type chain struct {
+	name   string
+	policy string // "accept" or "drop" of a base chain
+	rules  []rule
+}
+
+// An outcome is what can become of a connection in a chain.
+type outcome struct {
+	accept, drop bool
+	through      bool   // the chain has no word on it
+	why          string // what drops, for people
+}
+
+// or adds what else can become of it.
+func (o outcome) or(p outcome) outcome {
+	if o.why == "" {
+		o.why = p.why
+	}
+	return outcome{o.accept || p.accept, o.drop || p.drop, o.through || p.through, o.why}
+}
+
+// maxDepth is how deep chains may call each other (the kernel's own limit is 16).
+const maxDepth = 16
+
+// judge follows a connection through a chain.
+func judge(chains map[string]*chain, c *chain, port, depth int) outcome {
+	var all outcome
+	leaves := true // the connection may get past the last rule, or leave before it
+	for _, r := range c.rules {
+		hit := r.matches(port)
+		if hit == no || r.verdict == "" {
+			continue
+		}
+		o, returns := r.outcome(chains, port, depth)
+		goesOn := hit == maybe || o.through && !returns
+		left := o.through && returns
+		o.through = false
+		all = all.or(o)
+		if !goesOn {
+			leaves = left
+			break
+		}
+		if left { // or it leaves here; then what follows doesn't count
+			all = all.or(c.end())
+		}
+	}
+	if leaves {
+		all = all.or(c.end())
+	}
+	return all
+}
+
+// end is what becomes of a connection on which no rule has a word.
+func (c *chain) end() outcome {
+	switch c.policy {
+	case "accept":
+		return outcome{accept: true}
+	case "drop":
+		return outcome{drop: true, why: "policy drop of chain " + c.name}
+	}
+	return outcome{through: true}
+}
+
+// outcome is what becomes of a connection that the rule is for. If returns is
+// set, what it lets through leaves the chain.
+func (r rule) outcome(chains map[string]*chain, port, depth int) (o outcome, returns bool) {
+	switch r.verdict {
+	case "accept":
+		return outcome{accept: true}, false
+	case "drop":
+		return outcome{drop: true, why: r.text}, false
+	case "return":
+		return outcome{through: true}, true
+	case "jump", "goto":
+		if target := chains[r.target]; target != nil && depth < maxDepth {
+			return judge(chains, target, port, depth+1), r.verdict == "goto"
+		}
+	}
+	return outcome{accept: true, drop: true, through: true, why: r.text}, false
+}
+
+// survey follows a connection to each port through the base chains, all of
+// which must let it in.
+func (w *wall) survey(chains map[string]*chain, bases []*chain, first, last int) {
+	for port := first; port <= last; port++ {
+		dropped, doubt := "", ""
+		for _, base := range bases {
+			o := judge(chains, base, port, 0)
+			switch {
+			case o.drop && !o.accept && dropped == "":
+				dropped = o.why
+			case o.drop && doubt == "":
+				doubt = o.why
+			}
+		}
+		switch {
+		case dropped != "":
+			if len(w.dropped) == 0 {
+				w.why = dropped
+			}
+			w.dropped = append(w.dropped, port)
+		case doubt != "":
+			if w.why == "" {
+				w.why = doubt
+			}
+			w.maybe = append(w.maybe, port)
+		}
+	}
+}

@@ -1,0 +1,229 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/program"
+	"vda.internal/shadow/internal/xprobe"
+	"vda.internal/shadow/rfb"
+
+	"net"
+)
+
+// picture sees whether there can be one.
+func (d *Doctor) picture(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*callTime)
+	defer cancel()
+	source, err := d.cfg.NewSource()
+	if err != nil {
+		d.broken("picture", words(err), "correct source.dial in the configuration")
+		return
+	}
+	if d.cfg.Source.Kind == "dial" {
+		d.dialPicture(ctx, source)
+		return
+	}
+	if err := source.Check(ctx); err != nil {
+		d.broken("picture", words(err), "see the command there; x11vnc 0.9.13 or later is needed, and source.x11vnc names one that isn't on PATH")
+		return
+	}
+	path := d.cfg.Source.X11VNC
+	if path == "" {
+		path = program.Find(os.Getenv("PATH"), "x11vnc")
+	}
+	d.ok("picture", fmt.Sprintf("%s is there, and new enough", path))
+}
+
+// dialPicture greets the RFB server that is there for all.
+func (d *Doctor) dialPicture(ctx context.Context, source shadow.Source) {
+	if dial, ok := source.(*shadow.Dial); ok {
+		dial.Sessions = d.resolver()
+	}
+	conn, err := source.Open(ctx, &shadow.Session{})
+	if err == nil {
+		defer conn.Close()
+		var server *rfb.ServerConn
+		if server, err = rfb.Connect(ctx, conn); err == nil {
+			d.ok("picture", fmt.Sprintf("%s shows %dx%d pixels", d.cfg.Source.Dial, server.Init.Width, server.Init.Height))
+			return
+		}
+	}
+	d.broken("picture", fmt.Sprintf("%s: %s", d.cfg.Source.Dial, words(err)), "start an RFB server there that wants no password, or correct source.dial in the configuration")
+}
+
+// maxProbes is how many sessions' displays are looked at when none is named.
+const maxProbes = 8
+
+func (d *Doctor) resolver() shadow.Resolver {
+	if d.host.resolver != nil {
+		return d.host.resolver
+	}
+	return d.cfg.NewResolver()
+}
+
+// sessions sees who could be shadowed, and how.
+func (d *Doctor) sessions(ctx context.Context) {
+	resolver := d.resolver()
+	if d.Session != "" {
+		d.oneSession(ctx, resolver)
+		return
+	}
+	list, err := resolver.Sessions(ctx)
+	if err != nil {
+		d.broken("sessions", words(err), resolverRemedy(d.cfg.Sessions.Resolver))
+		return
+	}
+	var good []*shadow.Session
+	for _, s := range list {
+		if s.Refusal() == nil {
+			good = append(good, s)
+		}
+	}
+	if len(good) == 0 {
+		d.note("sessions", fmt.Sprintf("%s, and none that can be shadowed now", plural(len(list), "session", "sessions")), "shadowctl sessions says why")
+		return
+	}
+	d.ok("sessions", fmt.Sprintf("%s, of which %d can be shadowed", plural(len(list), "session", "sessions"), len(good)))
+	for _, s := range good[:min(len(good), maxProbes)] {
+		d.session(ctx, s)
+	}
+}
+
+func resolverRemedy(kind string) string {
+	if kind == "exec" {
+		return "see that the program of sessions.exec works for root"
+	}
+	return "see that systemd-logind runs (systemctl status systemd-logind), or choose another sessions.resolver in the configuration"
+}
+
+// oneSession looks at the session that is asked about.
+func (d *Doctor) oneSession(ctx context.Context, resolver shadow.Resolver) {
+	name := "session " + oneLine(d.Session)
+	s, err := resolver.Session(ctx, d.Session)
+	refusal, refused := errors.AsType[*shadow.Refusal](err)
+	if err == nil {
+		refusal = s.Refusal()
+		refused = refusal != nil
+	}
+	switch {
+	case refused:
+		found := refusal.Reason.Sentence()
+		if refusal.Detail != "" {
+			found += ": " + refusal.Detail
+		}
+		d.broken(name, oneLine(found), sessionRemedy(refusal.Reason))
+	case err != nil:
+		d.broken(name, words(err), resolverRemedy(d.cfg.Sessions.Resolver))
+	default:
+		d.session(ctx, s)
+	}
+}
+
+func sessionRemedy(r shadow.Reason) string {
+	switch r {
+	case shadow.NoSession:
+		return "shadowctl sessions lists those that there are"
+	case shadow.Wayland:
+		return "the user logs in again and chooses an X11 session (\"on Xorg\") in the login screen"
+	case shadow.Locked:
+		return "the user unlocks the screen"
+	case shadow.DisplayUnreachable:
+		return "see that the session's processes have DISPLAY, or write the session down with sessions.resolver = \"static\""
+	}
+	return "ask for a session that somebody is logged on to"
+}
+
+// session looks at a session's display with its user's rights, and at how its
+// user would be asked.
+func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
+	name := "session " + oneLine(s.ID)
+	id := child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}
+	if euid := uint32(os.Geteuid()); euid != 0 && euid != s.UID {
+		d.note(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), "run this as root")
+		return
+	}
+	screen, err := xprobe.Probe(ctx, xprobe.Target{Display: s.Display, Xauthority: s.Xauthority, Identity: id})
+	if e, ok := errors.AsType[*xprobe.Error](err); ok {
+		d.broken(name, fmt.Sprintf("display %s of %s can't be reached: %s", s.Display, s.User, oneLine(e.Text)), displayRemedy(e.Kind, s))
+		return
+	}
+	if screen.Owner != 0 && screen.Owner != s.UID {
+		d.note(name, fmt.Sprintf("the X server of display %s runs as uid %d, neither root nor the session's user %s", s.Display, screen.Owner, s.User),
+			"make sure that it is the session's: another user may pretend to be a display")
+		return
+	}
+	d.ok(name, fmt.Sprintf("display %s of %s can be reached, %dx%d pixels", s.Display, s.User, screen.Width, screen.Height))
+	d.question(name, s)
+}
+
+func displayRemedy(kind xprobe.Kind, s *shadow.Session) string {
+	switch kind {
+	case xprobe.NoServer:
+		return fmt.Sprintf("see that the X server of display %s runs, and makes its socket in /tmp/.X11-unix", s.Display)
+	case xprobe.NoCookie:
+		return fmt.Sprintf("find the file with the cookie (xauth info, in the session) and let the user %s read it; sessions.static can name it", s.User)
+	case xprobe.Refused:
+		return "see that the file with the cookie is that of the running X server (xauth list, in the session); sessions.static can name it"
+	}
+	return "see that this program may be executed by everybody (chmod 755)"
+}
+
+// question sees whether the session's user could be asked.
+func (d *Doctor) question(name string, s *shadow.Session) {
+	c := d.cfg.Consent
+	switch c.Prompter {
+	case "deny":
+		d.broken("question", `prompter is "deny": every request is refused without asking`, `set consent.prompter = "x11" in the configuration`)
+	case "allow":
+		d.note("question", `prompter is "allow": nobody is asked`, `set consent.prompter = "x11" in the configuration, unless this is an unattended kiosk`)
+	case "exec":
+		err := unix.Access(c.Exec[0], unix.X_OK)
+		if err != nil {
+			d.broken("question", fmt.Sprintf("consent.exec is %s, which can't be run: %v", c.Exec[0], err), "put the program there, executable by everybody")
+			return
+		}
+		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))
+	default:
+		if mode, path := d.daemonProgram(); path != "" && mode&0o001 == 0 {
+			d.broken("question", fmt.Sprintf("%s (mode %04o) can't be executed by %s, as whom it shows the question", path, mode.Perm(), s.User), "chmod 755 "+path)
+			return
+		}
+		d.ok("question", fmt.Sprintf("%s can be asked in a window on %s, and has %s", s.User, s.Display, c.Timeout))
+	}
+}
+
+// daemonProgram is the running daemon's executable, or "" if it can't be seen.
+func (d *Doctor) daemonProgram() (os.FileMode, string) {
+	conn, err := net.DialTimeout("unix", d.socket(), time.Second)
+	if err != nil {
+		return 0, ""
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return 0, ""
+	}
+	var cred *unix.Ucred
+	_ = raw.Control(func(fd uintptr) { cred, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
+	if cred == nil {
+		return 0, ""
+	}
+	link := fmt.Sprintf("/proc/%d/exe", cred.Pid)
+	path, err := os.Readlink(link)
+	if err != nil {
+		return 0, ""
+	}
+	info, err := os.Stat(link)
+	if err != nil {
+		return 0, ""
+	}
+	return info.Mode(), path
+}

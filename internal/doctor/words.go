@@ -1,0 +1,79 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+
+	"vda.internal/shadow/tlsstore"
+)
+
+// callTime bounds each question to another program of the host.
+const callTime = 5 * time.Second
+
+// packages are the names of our own packages in errors, which say nothing to a
+// reader of a report.
+var packages = regexp.MustCompile(`(^|: )(?:shadow|config|ctxreg|control|program|testhost|portpool|xprobe|tlsstore|rfb|doctor): `)
+
+// words is an error in one line for people.
+func words(err error) string {
+	s := err.Error()
+	for packages.MatchString(s) { // one behind the other
+		s = packages.ReplaceAllString(s, "$1")
+	}
+	return oneLine(s)
+}
+
+// oneLine makes a text from outside fit for a report.
+func oneLine(s string) string {
+	fields := strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
+	return strings.Join(fields, " ")
+}
+
+// judgePair turns a store's findings into checks.
+func (d *Doctor) judgePair(store *tlsstore.Store) {
+	pair, err := store.Load(d.fqdn)
+	var le *tlsstore.LoadError
+	switch {
+	case errors.As(err, &le):
+		for _, f := range le.Findings {
+			d.finding(f)
+		}
+	case err != nil:
+		d.broken("certificate", words(err), "see that the files can be read")
+	case len(pair.Findings) > 0:
+		for _, f := range pair.Findings {
+			d.finding(f)
+		}
+	default:
+		leaf := pair.Certificate.Leaf
+		d.ok("certificate", fmt.Sprintf("%s is for %s and good until %s", pair.CertFile, strings.Join(leaf.DNSNames, ", "), leaf.NotAfter.Format(time.DateOnly)))
+	}
+}
+
+func (d *Doctor) finding(f tlsstore.Finding) {
+	state := Note
+	if f.Severity == tlsstore.Error {
+		state = Bad
+	}
+	d.add(Check{"certificate", state, f.Sentence, f.Remedy})
+}
+
+// plural is "1 port" or "3 ports".
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// first names some of a list, and says how many there are more.
+func first(list []string, most int) string {
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
