@@ -62,6 +62,7 @@ type options struct {
 	viewer   string // lines of [viewer]
 	ports    int    // how many; 0 means 6
 	path     string // PATH; empty: the test's
+	logind   string // address of a bus with a logind that knows the sessions; empty: they are in the configuration
 }
 
 // portBase hands out port ranges that don't overlap.
@@ -81,6 +82,9 @@ func startDaemon(t testing.TB, o options, desktops ...*testhost.Desktop) *daemon
 	d.cmd = exec.Command(suite.shadowd, "--config", d.config)
 	if o.path != "" {
 		d.cmd.Env = append(os.Environ(), "PATH="+o.path)
+	}
+	if o.logind != "" {
+		d.cmd.Env = append(d.cmd.Environ(), "DBUS_SYSTEM_BUS_ADDRESS="+o.logind)
 	}
 	stderr, err := d.cmd.StderrPipe()
 	require.NoError(t, err)
@@ -103,7 +107,10 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	fmt.Fprintf(&b, "[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", d.first, d.last)
 	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
 	fmt.Fprintf(&b, "[consent]\n%s\n[tls]\ndir = %q\n", o.consent, suite.certs)
-	fmt.Fprintf(&b, "[control]\nsocket = %q\n[sessions]\nresolver = \"static\"\n", d.client.Socket)
+	fmt.Fprintf(&b, "[control]\nsocket = %q\n", d.client.Socket)
+	if o.logind == "" {
+		fmt.Fprintf(&b, "[sessions]\nresolver = \"static\"\n")
+	}
 	for i, desktop := range desktops {
 		fmt.Fprintf(&b, "[[sessions.static]]\nid = \"s%d\"\ndisplay = %q\nuser = %q\nxauthority = %q\n",
 			i+1, desktop.Display, userName(d.t, desktop.Identity.UID), desktop.Xauthority)
