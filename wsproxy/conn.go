@@ -57,8 +57,8 @@ type conn struct {
 	sent   atomic.Int64
 	got    atomic.Int64
 
-	writing sync.Mutex // one Write at a time; guards frame
-	frame   []byte     // header and payload
+	writing sync.Mutex // one Write at a time; guards head
+	head    []byte     // of a frame
 }
 
 // start sets the goroutines to work. The connection is closed some time after
@@ -231,6 +231,7 @@ func (c *conn) goodbye() {
 	polite := e.code != StatusAbnormalClosure && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
 	if polite {
 		<-c.received // the viewer's close frame, or the last deadline
+		c.wire.free()
 		if errors.Is(e.err, errMalformed) {
 			c.wire.linger(c.wire.last)
 		}
@@ -255,6 +256,11 @@ func (c *conn) abandon() {
 // Read reads the payload of the viewer's binary messages.
 func (c *conn) Read(p []byte) (int, error) { return c.in.read(p) }
 
+// WriteTo writes the payload of the viewer's binary messages to w until one of
+// them ends, what came together in one Write. It implements io.WriterTo, so
+// that io.Copy needs no buffer.
+func (c *conn) WriteTo(w io.Writer) (int64, error) { return c.in.writeTo(w) }
+
 // Write sends p in binary messages of at most [maxPayload]. If the write
 // deadline expires between two of them it says how much was sent; a message
 // that was begun counts as sent, and its rest goes out with the next write.
@@ -263,9 +269,9 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	defer c.writing.Unlock()
 	for len(p) > 0 && err == nil {
 		chunk := p[:min(len(p), maxPayload)]
-		c.frame = append(appendHeader(c.frame[:0], finBinary, len(chunk)), chunk...)
+		c.head = appendHeader(c.head[:0], finBinary, len(chunk))
 		var m int
-		m, err = c.send(c.frame, len(chunk))
+		m, err = c.send(c.head, chunk, len(chunk))
 		n += m
 		p = p[m:]
 	}
@@ -275,41 +281,17 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ReadFrom sends what it reads from r, one message a read, until r ends. It
-// implements io.ReaderFrom, so that io.Copy needs no buffer and no copying.
-func (c *conn) ReadFrom(r io.Reader) (n int64, err error) {
-	buf := make([]byte, maxHeader+maxPayload)
-	for {
-		m, readErr := r.Read(buf[maxHeader:])
-		if m > 0 {
-			var head [maxHeader]byte
-			header := appendHeader(head[:0], finBinary, m)
-			from := maxHeader - len(header)
-			copy(buf[from:], header)
-			c.writing.Lock()
-			sent, err := c.send(buf[from:maxHeader+m], m)
-			c.writing.Unlock()
-			n += int64(sent)
-			if err != nil {
-				return n, err
-			}
-		}
-		if readErr == io.EOF {
-			return n, nil
-		}
-		if readErr != nil {
-			return n, readErr
-		}
-	}
-}
-
-// send sends one frame with a payload of size bytes and returns how many of
-// them count as sent.
-func (c *conn) send(frame []byte, size int) (int, error) {
+// send sends frames with a payload of size bytes and returns how many of them
+// count as sent. It is called with writing held.
+func (c *conn) send(head, payload []byte, size int) (int, error) {
 	if err := c.usable(); err != nil {
 		return 0, err
 	}
-	err := c.wire.sendData(frame)
+	return c.sentFrames(size, c.wire.sendData(head, payload))
+}
+
+// sentFrames counts what was sent, and makes the error for the stream's user.
+func (c *conn) sentFrames(size int, err error) (int, error) {
 	switch {
 	case err == nil:
 		c.sent.Add(int64(size))

@@ -8,9 +8,6 @@ import (
 	"time"
 )
 
-// copySize is what the direction to the target reads at a time.
-const copySize = 32 << 10
-
 // copyBoth copies bytes between the two ends until one of them is done, which
 // ends the other direction: like websockify it takes a half-closed target for
 // a closed one. What the first to end had sent before has been passed on by
@@ -21,9 +18,8 @@ func copyBoth(viewer, target net.Conn) error {
 	up := make(chan error, 1)
 	go copyUp(viewer, target, up)
 
-	source := &noting{r: target}
-	_, err := io.Copy(viewer, source)
-	if source.err == nil { // the viewer takes no more: it is ending, and up meets its end
+	readErr, err := copyDown(viewer, target)
+	if readErr == nil { // the viewer takes no more: it is ending, and up meets its end
 		t := time.Now().Add(closeTimeout)
 		_ = target.SetWriteDeadline(t)
 		_ = viewer.SetReadDeadline(t)
@@ -35,19 +31,29 @@ func copyBoth(viewer, target net.Conn) error {
 	_ = target.SetWriteDeadline(time.Unix(1, 0))
 	upErr := <-up
 	switch {
-	case source.err == io.EOF:
+	case readErr == io.EOF:
 		return nil
-	case errors.Is(source.err, os.ErrDeadlineExceeded): // up had ended and set it
+	case errors.Is(readErr, os.ErrDeadlineExceeded): // up had ended and set it
 		return upErr
 	}
-	return source.err
+	return readErr
+}
+
+// copyDown passes on what the target sends, and tells which end was done.
+func copyDown(viewer, target net.Conn) (readErr, writeErr error) {
+	if c, ok := viewer.(*conn); ok {
+		_, readErr, writeErr = c.downloadFrom(target).run()
+		return readErr, writeErr
+	}
+	source := &noting{r: target}
+	_, err := io.Copy(viewer, source)
+	return source.err, err
 }
 
 // copyUp passes on what the viewer sends. At the end it tells the target so
 // and gives it [closeTimeout] for its own end.
 func copyUp(viewer, target net.Conn, done chan<- error) {
-	// The wrappers keep io.CopyBuffer from going round the buffer.
-	_, err := io.CopyBuffer(struct{ io.Writer }{target}, struct{ io.Reader }{viewer}, make([]byte, copySize))
+	_, err := io.Copy(target, viewer)
 	patience := time.Duration(0)
 	if half, ok := target.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		patience = closeTimeout

@@ -1,6 +1,7 @@
 package wsproxy
 
 import (
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ type inbox struct {
 	moved    sync.Cond   // the state changed; its L is mu
 	buf      *block      // nil while nothing is in it
 	lent     bool        // the writer has a piece of buf
+	held     bool        // the reader has
 	start, n int         // the n bytes from start on, round the end
 	err      error       // what a reader gets after the last byte; nil: more may come
 	dropped  bool        // nobody gets the bytes any more: discard what comes
@@ -35,21 +37,53 @@ func newInbox() *inbox {
 func (in *inbox) read(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if err := in.await(len(p) == 0); err != nil {
+		return 0, err
+	}
+	return in.take(p), nil
+}
+
+// await waits until there are bytes, or not if enough is true. It is called
+// with mu held.
+func (in *inbox) await(enough bool) error {
 	for {
 		switch {
 		case in.dropped:
-			return 0, in.err
+			return in.err
 		case !in.deadline.IsZero() && !time.Now().Before(in.deadline):
-			return 0, os.ErrDeadlineExceeded
-		case len(p) == 0:
-			return 0, nil
-		case in.n > 0:
-			return in.take(p), nil
+			return os.ErrDeadlineExceeded
+		case enough, in.n > 0:
+			return nil
 		case in.err != nil:
-			return 0, in.err
+			return in.err
 		}
 		in.moved.Wait()
 	}
+}
+
+// next waits for bytes and returns a piece of what is there, the reader's
+// until took.
+func (in *inbox) next() ([]byte, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := in.await(false); err != nil {
+		return nil, err
+	}
+	in.held = true
+	return in.buf[in.start:min(in.start+in.n, inboxSize)], nil
+}
+
+// took says that n bytes of next's piece have been read.
+func (in *inbox) took(n int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.held = false
+	if !in.dropped {
+		in.start = (in.start + n) % inboxSize
+		in.n -= n
+	}
+	in.tidy()
+	in.moved.Broadcast()
 }
 
 // take moves bytes to p. It is called with mu held.
@@ -68,7 +102,7 @@ func (in *inbox) take(p []byte) int {
 
 // tidy gives the memory back if nothing is in it. It is called with mu held.
 func (in *inbox) tidy() {
-	if (in.n == 0 || in.dropped) && !in.lent && in.buf != nil {
+	if (in.n == 0 || in.dropped) && !in.lent && !in.held && in.buf != nil {
 		putBlock(in.buf)
 		in.buf, in.start, in.n = nil, 0, 0
 	}
@@ -96,7 +130,7 @@ func (in *inbox) room() []byte {
 	if in.dropped {
 		return in.buf[:]
 	}
-	if in.n == 0 {
+	if in.n == 0 { // and so nothing is held
 		in.start = 0
 	}
 	from := (in.start + in.n) % inboxSize
@@ -172,3 +206,23 @@ func (in *inbox) wake() {
 
 // stop ends the timer.
 func (in *inbox) stop() { in.setDeadline(time.Time{}) }
+
+// writeTo writes the stream to w, all that is there at a time, until one of
+// them ends. The end of the stream is no error.
+func (in *inbox) writeTo(w io.Writer) (n int64, err error) {
+	for {
+		b, err := in.next()
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+		m, err := w.Write(b)
+		in.took(m)
+		n += int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+}

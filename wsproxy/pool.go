@@ -13,3 +13,15 @@ var blocks = sync.Pool{New: func() any { return new(block) }}
 
 func getBlock() *block  { return blocks.Get().(*block) }
 func putBlock(b *block) { blocks.Put(b) }
+
+// A batch is memory for up to [batchFrames] frames, or their TLS records.
+type batch [batchFrames*(maxHeader+maxPayload) + 16<<10]byte
+
+// batchFrames is how many frames are written at once at most, where that
+// saves system calls.
+const batchFrames = 4
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func getBatch() *batch  { return batches.Get().(*batch) }
+func putBatch(b *batch) { batches.Put(b) }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -26,9 +27,16 @@ type wire struct {
 	pongs    chan []byte   // the newest pong that the library wants sent; capacity 1
 	patience time.Duration // for a write that makes no progress
 
-	mu   sync.Mutex // one frame at a time
-	tail []byte     // the rest of a frame whose write expired; goes first
-	dead error      // why nothing can be sent any more
+	out    net.Conn        // what is written to: Conn, or what is under a TLS one if that lets us
+	raw    syscall.RawConn // of out; nil if there is something in between
+	secure bool            // Conn is a TLS connection
+	sealed *accepted       // gathers what it seals; nil: it writes for itself
+
+	mu     sync.Mutex  // one frame at a time
+	tail   []byte      // the rest of a frame whose write expired; goes first
+	dead   error       // why nothing can be sent any more
+	pieces [2][]byte   // memory of sendBytes
+	rest   net.Buffers // likewise
 
 	clock     sync.Mutex
 	user      time.Time // write deadline of data, by SetWriteDeadline
@@ -38,7 +46,22 @@ type wire struct {
 }
 
 func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
-	return &wire{Conn: c, intake: newIntake(c, early), pongs: make(chan []byte, 1), patience: patience}
+	w := &wire{Conn: c, out: c, pongs: make(chan []byte, 1), patience: patience}
+	from := c
+	if under, ok := c.(interface{ NetConn() net.Conn }); ok {
+		w.secure = true
+		if w.sealed, _ = under.NetConn().(*accepted); w.sealed != nil {
+			w.sealed.capture()
+			w.out = w.sealed.Conn
+		}
+	} else {
+		if a, ok := c.(*accepted); ok {
+			w.out, from = a.Conn, a.Conn
+		}
+		w.raw = rawOf(w.out)
+	}
+	w.intake = newIntake(from, early)
+	return w
 }
 
 // Read is for the library, which gets what isn't data.
@@ -63,18 +86,18 @@ func (w *wire) Close() error {
 	return w.SetReadDeadline(time.Unix(1, 0))
 }
 
-// sendData sends one frame of the stream, bound by the user's deadline too. If
-// that expires in mid-frame, the frame counts as sent and its rest is kept: a
+// sendData sends frames of the stream, in two pieces so that nobody need copy
+// a payload behind its header. It is bound by the user's deadline too: if that
+// expires in between, the frames count as sent and their rest is kept, for a
 // started frame has to be finished before another.
-func (w *wire) sendData(frame []byte) error {
+func (w *wire) sendData(head, payload []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.flush(true); err != nil {
 		return err
 	}
-	n, err := w.send(frame, true)
+	n, err := w.sendBytes(head, payload, true)
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.tail = append(w.tail[:0], frame[n:]...)
 		return errFrameKept
 	}
 	return err
@@ -90,42 +113,121 @@ func (w *wire) sendControl(frame []byte) error {
 	if err := w.flush(false); err != nil {
 		return err
 	}
-	_, err := w.send(frame, false)
+	_, err := w.sendBytes(frame, nil, false)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		w.dead = err // only the last deadline is left to expire here
 	}
 	return err
 }
 
-// flush finishes the frame that was begun. It is called with mu held.
+// flush finishes what was begun. It is called with mu held.
 func (w *wire) flush(user bool) error {
 	if len(w.tail) == 0 {
 		return w.dead
 	}
-	n, err := w.send(w.tail, user)
-	w.tail = w.tail[n:]
+	n, err := w.send(len(w.tail), user, func(n int) (int, error) { return w.out.Write(w.tail[n:]) })
+	if w.tail = w.tail[n:]; len(w.tail) == 0 {
+		w.tail = nil
+	}
 	return err
 }
 
-// send writes b, for as long as the peer takes some of it now and then. It is
-// called with mu held.
+// sendBytes sends head and payload. If a deadline expires and n isn't 0, the
+// rest has become the tail. It is called with mu held.
+func (w *wire) sendBytes(head, payload []byte, user bool) (n int, err error) {
+	total := len(head) + len(payload)
+	switch {
+	case w.sealed != nil:
+		return w.sendSealed(head, payload, user)
+	case w.secure:
+		return w.send(total, user, func(int) (int, error) {
+			if err := w.seal(head, payload); err != nil {
+				return 0, err
+			}
+			return total, nil
+		})
+	case len(payload) > 0 && w.raw == nil:
+		b := getBatch()
+		defer putBatch(b)
+		head, payload = append(append(b[:0], head...), payload...), nil
+	}
+	w.rest = append(w.pieces[:0], head, payload)
+	defer clear(w.pieces[:])
+	n, err = w.send(total, user, func(done int) (int, error) {
+		if len(payload) == 0 {
+			return w.out.Write(head[done:])
+		}
+		m, err := w.rest.WriteTo(w.out) // writev
+		return int(m), err
+	})
+	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		w.tail = append(bytes.Clone(head[min(n, len(head)):]), payload[max(0, n-len(head)):]...)
+	}
+	return n, err
+}
+
+// sendSealed sends what crypto/tls makes of head and payload.
+func (w *wire) sendSealed(head, payload []byte, user bool) (n int, err error) {
+	if w.dead != nil {
+		return 0, w.dead
+	}
+	if err := w.seal(head, payload); err != nil {
+		w.dead = err
+		return 0, err
+	}
+	b, records := w.sealed.take()
+	defer putBatch(b)
+	n, err = w.send(len(records), user, func(n int) (int, error) { return w.out.Write(records[n:]) })
+	if errors.Is(err, os.ErrDeadlineExceeded) { // what is sealed has to go
+		w.tail = bytes.Clone(records[n:])
+		n = len(head) + len(payload)
+	}
+	return n, err
+}
+
+// maxRecord is the payload of a TLS record (RFC 8446 §5.1).
+const maxRecord = 16 << 10
+
+// seal gives head and payload to crypto/tls, as much of the payload together
+// with the head as one record takes.
+func (w *wire) seal(head, payload []byte) error {
+	if len(payload) > 0 {
+		b := getBlock()
+		defer putBlock(b)
+		record := b[:maxRecord]
+		n := copy(record, head)
+		m := copy(record[n:], payload)
+		head, payload = record[:n+m], payload[m:]
+	}
+	_, err := w.Conn.Write(head)
+	if err == nil && len(payload) > 0 {
+		_, err = w.Conn.Write(payload)
+	}
+	return err
+}
+
+// send calls write, which is told how much is done, until all of total is
+// written, for as long as the peer takes some of it now and then. It is called
+// with mu held.
 //
-// A TLS connection can't be used after an expired write, so over TLS a frame
-// has to be taken whole within the write timeout and an expired deadline of
-// the user is final.
-func (w *wire) send(b []byte, user bool) (n int, err error) {
+// A TLS connection can't be used after an expired write, so over TLS without a
+// [Listener] a frame has to be taken whole within the write timeout and an
+// expired deadline of the user is final.
+func (w *wire) send(total int, user bool, write func(done int) (int, error)) (n int, err error) {
 	if w.dead != nil {
 		return 0, w.dead
 	}
 	stalls := time.Now().Add(w.patience)
 	early := 0 // expiries before their time
-	for n < len(b) {
+	for n < total {
 		until := w.begin(user)
-		m, err := w.Conn.Write(b[n:])
+		m, err := write(n)
 		n += m
+		if err == nil {
+			continue
+		}
 		now := time.Now()
 		switch {
-		case err == nil:
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			w.dead = err
 			return n, err
@@ -153,7 +255,7 @@ func (w *wire) begin(user bool) (until time.Time) {
 	defer w.clock.Unlock()
 	w.userFrame = user
 	w.until = time.Now().Add(w.patience / 4)
-	if _, secure := w.Conn.(interface{ NetConn() net.Conn }); secure {
+	if w.secure && w.sealed == nil {
 		w.until = time.Now().Add(w.patience)
 	}
 	w.arm()
@@ -170,7 +272,7 @@ func (w *wire) arm() {
 	if !w.last.IsZero() && w.last.Before(t) {
 		t = w.last
 	}
-	_ = w.SetWriteDeadline(t) // fails on a closed connection only, and then so does the write
+	_ = w.out.SetWriteDeadline(t) // fails on a closed connection only, and then so does the write
 }
 
 // expired reports whether the user's or the last deadline is over.
@@ -209,5 +311,12 @@ func (w *wire) linger(t time.Time) {
 				return
 			}
 		}
+	}
+}
+
+// free lets a TLS connection write for itself again, its last words.
+func (w *wire) free() {
+	if w.sealed != nil {
+		w.sealed.free()
 	}
 }

@@ -1,0 +1,164 @@
+package wsproxy
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+)
+
+// A Listener prepares connections for a [Handler]; an [http.Server] takes it in
+// place of the listener in it, under TLS if there is any. A Handler does its
+// work without one, too.
+//
+// With TLS it saves time: crypto/tls writes each record of 16 KiB with a system
+// call of its own, and a Handler gathers those of one write on connections that
+// come from a Listener.
+type Listener struct {
+	net.Listener
+
+	// ProxyProtocol are the networks of proxies that begin each connection
+	// with a PROXY protocol header, of version 1 or 2. The connection's
+	// RemoteAddr and LocalAddr are those in the header. A connection from
+	// there without a header, or whose header doesn't come within five
+	// seconds, fails at its first use. Nil means that nobody sends one.
+	ProxyProtocol []netip.Prefix
+}
+
+// Accept waits for a connection. What its proxy has to say is read when the
+// connection is first used, so that nobody can hold up Accept.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	a := &accepted{Conn: c}
+	if contains(l.ProxyProtocol, addrPort(c.RemoteAddr()).Addr()) {
+		a.proxied = new(proxied)
+	}
+	return a, nil
+}
+
+// An accepted is a connection of a Listener.
+type accepted struct {
+	net.Conn
+	proxied *proxied // nil: nobody precedes the client
+
+	mu      sync.Mutex
+	gather  bool   // what is written goes to records
+	records *batch // nil: none
+	n       int    // their bytes
+}
+
+// errTooMuch can't happen while what is sealed at a time fits a batch.
+var errTooMuch = errors.New("wsproxy: too many TLS records at once")
+
+// Write keeps what it is given while the connection is captured: records that
+// crypto/tls has made.
+func (a *accepted) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.gather {
+		return a.Conn.Write(p)
+	}
+	if a.records == nil {
+		a.records = getBatch()
+	}
+	n := copy(a.records[a.n:], p)
+	a.n += n
+	if n < len(p) {
+		return n, errTooMuch
+	}
+	return n, nil
+}
+
+// capture makes Write keep what it is given, for take.
+func (a *accepted) capture() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gather = true
+}
+
+// take hands over what Write has kept. The caller puts the batch back; it is
+// nil if there is nothing.
+func (a *accepted) take() (*batch, []byte) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, n := a.records, a.n
+	a.records, a.n = nil, 0
+	if b == nil {
+		return nil, nil
+	}
+	return b, b[:n]
+}
+
+// free ends the capture. What is left to send goes first.
+func (a *accepted) free() {
+	b, left := a.take()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gather = false
+	if b != nil {
+		_, _ = a.Conn.Write(left) // an alert, of a connection that is closing
+		putBatch(b)
+	}
+}
+
+// Read reads what follows the proxy's header.
+func (a *accepted) Read(p []byte) (int, error) {
+	if err := a.proxied.read(a.Conn); err != nil {
+		return 0, err
+	}
+	return a.Conn.Read(p)
+}
+
+// RemoteAddr is the client's address.
+func (a *accepted) RemoteAddr() net.Addr {
+	_ = a.proxied.read(a.Conn) // Read tells
+	if a.proxied != nil && a.proxied.src != nil {
+		return a.proxied.src
+	}
+	return a.Conn.RemoteAddr()
+}
+
+// LocalAddr is the address that the client connected to.
+func (a *accepted) LocalAddr() net.Addr {
+	_ = a.proxied.read(a.Conn)
+	if a.proxied != nil && a.proxied.dst != nil {
+		return a.proxied.dst
+	}
+	return a.Conn.LocalAddr()
+}
+
+// ReadFrom lets net/http send files by sendfile.
+func (a *accepted) ReadFrom(r io.Reader) (int64, error) {
+	a.mu.Lock()
+	gather := a.gather
+	a.mu.Unlock()
+	if to, ok := a.Conn.(io.ReaderFrom); ok && !gather {
+		return to.ReadFrom(r)
+	}
+	return io.Copy(struct{ io.Writer }{a}, r)
+}
+
+// CloseWrite ends the direction to the client.
+func (a *accepted) CloseWrite() error {
+	if half, ok := a.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// SyscallConn gives access to the descriptor, behind the proxy's header.
+func (a *accepted) SyscallConn() (syscall.RawConn, error) {
+	sc, ok := a.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	if err := a.proxied.read(a.Conn); err != nil {
+		return nil, err
+	}
+	return sc.SyscallConn()
+}
