@@ -111,7 +111,9 @@ func (l *Log) write(level Level, remote string, access bool, text string, fields
 	default:
 		line = text
 	}
-	line = clean(line)
+	if !l.o.JSON { // which has its own escapes
+		line = clean(line)
+	}
 	for _, sink := range l.o.Sinks {
 		sink(level, now, line)
 	}
