@@ -134,7 +134,8 @@ a refusal.`,
 		Example: `  shadowctl sessions
   shadowctl shadow 42 --admin 'CORP\alice'
   shadowctl list
-  shadowctl stop g6ctj2wr`,
+  shadowctl stop g6ctj2wr
+  shadowctl doctor`,
 		Version:           version(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,

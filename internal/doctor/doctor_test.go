@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/youmark/pkcs8"
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow"
@@ -385,6 +386,19 @@ func TestNotes(t *testing.T) {
 			p.top = "ShadowingUseSSL = 1\n"
 			p.pair(time.Hour, "vda2.corp.example")
 		}, "certificate", "not for vda1.corp.example"},
+		{"a passphrase that only the service has", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(time.Hour, "vda1.corp.example")
+			key := filepath.Join(p.dir, "shadowingkey.pem")
+			private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+			require.NoError(p.t, err)
+			sealed, err := pkcs8.MarshalPrivateKey(private, []byte("secret"), nil)
+			require.NoError(p.t, err)
+			block := &pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed}
+			require.NoError(p.t, os.WriteFile(key, pem.EncodeToMemory(block), 0o600))
+			p.host.root = p.t.TempDir()
+			require.NoError(p.t, os.MkdirAll(filepath.Join(p.host.root, credentials), 0o700))
+		}, "certificate", "but shadowd has credentials of its own"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
 		{"no session now", func(p *patient) { p.Session = ""; p.session.Locked = true }, "sessions", "1 session, and none that can be shadowed now"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},

@@ -66,7 +66,7 @@ func (d *Doctor) shadow(ctx context.Context, desktop *testhost.Desktop) (took ti
 		Ports:        d.cfg.NewPool(),
 		Certificates: d.cfg.NewStore(),
 		Settings: func(context.Context) (shadow.Settings, error) {
-			return shadow.Settings{EnableSessionShadowing: true, ShadowingUseSSL: d.tls}, nil
+			return shadow.Settings{EnableSessionShadowing: true, ShadowingUseSSL: d.tls && !d.seal}, nil
 		},
 		Host: cmp.Or(d.fqdn, "localhost"),
 	})

@@ -42,27 +42,41 @@ func dial(display, xauthority string, deadline time.Time) (*Screen, error) {
 	}
 }
 
-// try connects with one cookie, nil for none.
-func try(socket string, cookie []byte, deadline time.Time) (*Screen, error) {
-	d := net.Dialer{Deadline: deadline}
-	conn, err := d.Dial("unix", socket)
+// try connects with one cookie, nil for none, to the display's socket or, as
+// the question does, to the abstract one that X servers have besides.
+func try(path string, cookie []byte, deadline time.Time) (*Screen, error) {
+	conn, err := open(path, deadline)
 	if err != nil {
-		return nil, &Error{NoServer, fmt.Sprintf("no X server answers at %s: %v", socket, cause(err))}
+		abstract, abstractErr := open("@"+path, deadline)
+		if abstractErr != nil {
+			return nil, err
+		}
+		conn = abstract
 	}
 	defer conn.Close()
 	if err := conn.SetDeadline(deadline); err != nil {
 		return nil, err
 	}
+	return setUp(conn, cookie)
+}
+
+// open connects to a socket of the user's own X server, or of root's: anybody
+// may make a socket of that name while no X server does.
+func open(address string, deadline time.Time) (net.Conn, error) {
+	d := net.Dialer{Deadline: deadline}
+	conn, err := d.Dial("unix", address)
+	if err != nil {
+		return nil, &Error{NoServer, fmt.Sprintf("no X server answers at %s: %v", address, cause(err))}
+	}
 	owner, err := ownerOf(conn.(*net.UnixConn))
+	if err == nil && owner != 0 && owner != uint32(os.Getuid()) {
+		err = &Error{Stranger, fmt.Sprintf("the X server at %s is uid %d's, neither root's nor the session's user's", address, owner)}
+	}
 	if err != nil {
+		conn.Close()
 		return nil, err
 	}
-	screen, err := setUp(conn, cookie)
-	if err != nil {
-		return nil, err
-	}
-	screen.Owner = owner
-	return screen, nil
+	return conn, nil
 }
 
 // ownerOf is who was listening when the socket was made.

@@ -36,7 +36,6 @@ type Target struct {
 type Screen struct {
 	Vendor        string `json:"vendor"` // text from the server
 	Width, Height int    // pixels of the first screen
-	Owner         uint32 `json:"owner"` // uid that the server runs as
 }
 
 // A Kind tells what is wrong.
@@ -47,6 +46,7 @@ const (
 	NoServer Kind = "no_server" // nothing answers on the display
 	NoCookie Kind = "no_cookie" // the file with the cookie is of no use to the user
 	Refused  Kind = "refused"   // the X server doesn't let the user in
+	Stranger Kind = "stranger"  // what answers is neither root's nor the user's
 	Failed   Kind = "failed"    // it could not be found out
 )
 

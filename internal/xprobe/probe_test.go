@@ -35,7 +35,6 @@ func TestProbe(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 800, screen.Width)
 	assert.Equal(t, 600, screen.Height)
-	assert.Equal(t, d.Identity.UID, screen.Owner)
 	assert.NotEmpty(t, screen.Vendor)
 
 	t.Run("no cookie wanted, but one is needed", func(t *testing.T) {
@@ -68,6 +67,16 @@ func TestProbe(t *testing.T) {
 		gone.Display = "elsewhere:1"
 		_, err = Probe(t.Context(), gone)
 		assert.Equal(t, NoServer, kindOf(t, err))
+	})
+	t.Run("somebody else's server", func(t *testing.T) {
+		if os.Getuid() != 0 {
+			t.Log("only root can be somebody else")
+			return
+		}
+		other := target
+		other.Identity.UID = d.Identity.UID - 1
+		_, err := Probe(t.Context(), other)
+		assert.Equal(t, Stranger, kindOf(t, err), "%v", err)
 	})
 	t.Run("root for another", func(t *testing.T) {
 		if os.Getuid() != 0 {
