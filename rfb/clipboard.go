@@ -54,6 +54,8 @@ func (m *CutText) layout(c *coder) {
 	c.u32(&length)
 	switch n = int64(int32(length)); {
 	case c.err != nil:
+	case n < -math.MaxInt32 || n < 0 && n > -4:
+		c.fail(ErrMalformed, "extended clipboard of %d bytes", -n)
 	case n >= 0:
 		m.Extended = nil
 		c.bytes(&m.Text, int(n))

@@ -168,7 +168,8 @@ func (c *coder) bytes(v *[]byte, n int) {
 	case !c.read:
 		c.b = append(c.b, *v...)
 	default:
-		if b := c.next(n); b != nil {
+		*v = nil
+		if b := c.next(n); len(b) > 0 {
 			*v = slices.Clone(b)
 		}
 	}

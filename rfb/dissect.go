@@ -60,6 +60,7 @@ type dissector struct {
 	next    *PixelFormat // what the viewer has asked for and isn't in force
 	sync    bool         // next waits for the server's answer to a fence
 	rects   int          // left in the current update
+	body    *endFinder   // of the current rectangle; nil: not begun
 	mouse   bool         // the server has confirmed ExtendedMouse
 	noticed bool         // the viewer's last message was a fence with SyncNext
 }
@@ -195,6 +196,19 @@ func (d *dissector) serverMessage(b []byte) (Event, error) {
 }
 
 func (d *dissector) rectangle(b []byte) (Event, error) {
+	if len(b) < rectangleHeadLen {
+		return Event{}, io.ErrUnexpectedEOF
+	}
+	if d.body == nil { // so that a large body isn't read again for each of its chunks
+		var err error
+		if d.body, err = newEndFinder(parseRect(b), Encoding(be32(b[8:])), d.format); err != nil {
+			return Event{}, err
+		}
+	}
+	if _, err := d.body.end(b[rectangleHeadLen:]); err != nil {
+		return Event{}, err
+	}
+	d.body = nil
 	r, n, err := ParseRectangle(b, d.format)
 	if err != nil {
 		return Event{}, err

@@ -29,6 +29,15 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
+// unhexString is unhex for tables.
+func unhexString(s string) []byte {
+	b, err := hex.DecodeString(strings.Join(strings.Fields(s), ""))
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // u16 and u32 are numbers as they go over the wire.
 func u16(n ...uint16) (b []byte) {
 	for _, n := range n {

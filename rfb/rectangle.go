@@ -132,22 +132,43 @@ func (c *coder) walked(v *[]byte) {
 
 // bodyLen is the length of the rectangle body that b begins with.
 func bodyLen(b []byte, r Rect, e Encoding, f PixelFormat) (int, error) {
-	w := newInspector(newAgreed(r.Width, r.Height), f)
-	w.rects = 1
-	if err := w.rectangle(Rect{Width: r.Width, Height: r.Height}, e); err != nil {
+	find, err := newEndFinder(r, e, f)
+	if err != nil {
 		return 0, err
 	}
-	for i := 0; ; {
-		if w.between() {
-			return i, nil
-		}
-		n := max(1, int(min(w.skip, uint64(len(b)))))
-		if i+n > len(b) {
+	return find.end(b)
+}
+
+// An endFinder finds the end of a rectangle's body while it grows.
+type endFinder struct {
+	w    *walker
+	seen int
+}
+
+func newEndFinder(r Rect, e Encoding, f PixelFormat) (*endFinder, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	w := newInspector(newAgreed(r.Width, r.Height), f)
+	w.rects = 1
+	if e.picture() {
+		r.X, r.Y = 0, 0 // the framebuffer's size isn't known
+	}
+	return &endFinder{w: w}, w.rectangle(r, e)
+}
+
+// end is the length of the body that b begins with, b being at least what it
+// was before, or io.ErrUnexpectedEOF.
+func (f *endFinder) end(b []byte) (int, error) {
+	for !f.w.between() {
+		if f.seen == len(b) {
 			return 0, io.ErrUnexpectedEOF
 		}
-		if _, err := w.walk(b[i : i+n]); err != nil {
+		n := int(min(max(1, f.w.skip), uint64(len(b)-f.seen)))
+		if _, err := f.w.walk(b[f.seen : f.seen+n]); err != nil {
 			return 0, errors.Unwrap(err)
 		}
-		i += n
+		f.seen += n
 	}
+	return f.seen, nil
 }

@@ -63,7 +63,7 @@ func save(name string, write func(io.Writer) error) (err error) {
 }
 
 // each calls do for each file.
-func each(args []string, stdout *os.File, do func(w io.Writer, name string, t *rfb.Trace) error) error {
+func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) error) error {
 	if len(args) == 0 {
 		return usageError("no FILE")
 	}
@@ -76,7 +76,7 @@ func each(args []string, stdout *os.File, do func(w io.Writer, name string, t *r
 		if len(args) > 1 {
 			fmt.Fprintf(w, "%s:\n", name)
 		}
-		if err := do(w, name, t); err != nil {
+		if err := do(w, t); err != nil {
 			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err))
 		}
 	}
@@ -84,7 +84,7 @@ func each(args []string, stdout *os.File, do func(w io.Writer, name string, t *r
 }
 
 func printEvents(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
 		about(w, t)
 		for e, err := range t.Events() {
 			if err != nil {
@@ -106,7 +106,7 @@ func about(w io.Writer, t *rfb.Trace) {
 }
 
 func handshake(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
 		h, err := t.Handshake()
 		fmt.Fprint(w, h)
 		return err
@@ -114,7 +114,7 @@ func handshake(_ context.Context, args []string, stdout *os.File) error {
 }
 
 func summary(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, _ string, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
 		about(w, t)
 		type total struct{ count, bytes int }
 		totals := make(map[string]total)
@@ -140,7 +140,7 @@ func summary(_ context.Context, args []string, stdout *os.File) error {
 // verify reads a trace to its last byte, as it was captured, byte by byte, and
 // cut at random; each must give the same.
 func verify(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, name string, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
 		want, err := events(t)
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func verify(_ context.Context, args []string, stdout *os.File) error {
 				return fmt.Errorf("cut in another way it reads otherwise")
 			}
 		}
-		fmt.Fprintf(w, "%s: %d messages and rectangles, to the last byte\n", name, len(want))
+		fmt.Fprintf(w, "%d messages and rectangles, to the last byte\n", len(want))
 		return nil
 	})
 }

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+	"nhooyr.io/websocket" //lint:ignore SA1019 the library that the project names
+
+	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/viewer"
+)
+
+// updateTraces is set by: go test ./cmd/rfbtrace -run Capture -update
+var updateTraces = flag.Bool("update", false, "capture real viewers with real servers into testdata/traces")
+
+const (
+	traces  = "../../testdata/traces"
+	waitFor = 20 * time.Second
+)
+
+// TestCapture captures what real viewers do with real servers, through this
+// command. It does nothing unless the traces are to be written.
+func TestCapture(t *testing.T) {
+	if !*updateTraces {
+		return
+	}
+	screen := testhost.Require(t, testhost.Options{Width: 1000, Height: 700, WindowManager: true}) // of the viewers
+	for _, server := range []struct {
+		name  string
+		start func(*testing.T) (addr string, desk *testhost.Desktop, display string)
+	}{
+		{"x11vnc-" + version(t, "x11vnc", "-version"), startX11vnc},
+		{"Xvnc-" + version(t, "Xvnc", "-version"), startXvnc},
+	} {
+		for _, v := range []struct {
+			name  string
+			start func(*testing.T, *testhost.Desktop, int)
+		}{
+			{"xtigervncviewer", tigervnc},
+			{"gvncviewer", gvnc},
+			{"xtightvncviewer", tightvnc},
+			{"novnc", novnc},
+		} {
+			t.Run(server.name+"/"+v.name, func(t *testing.T) {
+				addr, desk, display := server.start(t)
+				captureOne(t, screen, addr, display, server.name, v.name, v.start)
+				_ = desk
+			})
+		}
+	}
+}
+
+// captureOne captures one viewer: it sees the screen change, and types.
+func captureOne(t *testing.T, screen *testhost.Desktop, addr, display, server, name string, start func(*testing.T, *testhost.Desktop, int)) {
+	file := filepath.Join(traces, server, "viewer-"+name+".trace.gz")
+	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
+	defer cancel()
+	out, in, err := os.Pipe()
+	require.NoError(t, err)
+	defer out.Close()
+	done := make(chan error, 1)
+	port := 5900 + 77
+	go func() {
+		defer in.Close()
+		done <- capture(ctx, []string{"-listen", fmt.Sprintf("127.0.0.1:%d", port), "-server", addr,
+			"-server-name", server, "-viewer-name", name, "-note", "sees changes", file}, in)
+	}()
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan())
+	start(t, screen, port)
+	for step, color := range []string{"#203040", "#ff8000", "#00c060"} {
+		time.Sleep(700 * time.Millisecond) // a capture, not a test: the viewer is to have drawn
+		cmd := exec.CommandContext(ctx, "xsetroot", "-solid", color)
+		cmd.Env = []string{"DISPLAY=" + display, "PATH=" + os.Getenv("PATH"), "XAUTHORITY=" + os.Getenv("XAUTHORITY")}
+		require.NoError(t, cmd.Run(), "step %d", step)
+	}
+	time.Sleep(time.Second)
+	cancel()
+	require.NoError(t, ignore(<-done))
+	require.FileExists(t, file)
+}
+
+func ignore(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+func version(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	v := regexp.MustCompile(`\d+\.\d+\.\d+`).Find(out)
+	require.NotEmpty(t, v, "%s: %v", name, err)
+	return string(v)
+}
+
+// startX11vnc shows a desktop of its own.
+func startX11vnc(t *testing.T) (string, *testhost.Desktop, string) {
+	desk := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
+	dir, err := os.MkdirTemp("", "rfbtrace")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	socket := filepath.Join(dir, "rfb")
+	path, err := exec.LookPath("x11vnc")
+	require.NoError(t, err)
+	_, err = desk.SpawnCmd(exec.Command(path, "-unixsock", socket, "-rfbport", "0", "-rfbportv6", "0", "-norc", "-nopw", "-nonap",
+		"-wait", "5", "-defer", "5", "-speeds", "lan", "-noxrecord", "-forever", "-o", "/dev/null"))
+	require.NoError(t, err)
+	listens(t, socket)
+	t.Setenv("XAUTHORITY", desk.Xauthority)
+	return "unix:" + socket, desk, desk.Display
+}
+
+func startXvnc(t *testing.T) (string, *testhost.Desktop, string) {
+	path, err := exec.LookPath("Xvnc")
+	require.NoError(t, err)
+	dir, err := os.MkdirTemp("", "rfbtrace")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "rfb")
+	answer, number, err := os.Pipe()
+	require.NoError(t, err)
+	defer answer.Close()
+	cmd := exec.Command(path, "-displayfd", "3", "-geometry", "160x120", "-depth", "24", "-nolisten", "tcp", "-ac",
+		"-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", socket)
+	cmd.ExtraFiles = []*os.File{number}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	p, err := child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	require.NoError(t, err)
+	t.Cleanup(func() { p.Stop(0, 5*time.Second) })
+	number.Close()
+	line, err := bufio.NewReader(answer).ReadString('\n')
+	require.NoError(t, err)
+	listens(t, socket)
+	return "unix:" + socket, nil, ":" + strings.TrimSpace(line)
+}
+
+func listens(t *testing.T, socket string) {
+	require.Eventually(t, func() bool { _, err := os.Stat(socket); return err == nil }, waitFor, 20*time.Millisecond)
+}
+
+func spawn(t *testing.T, screen *testhost.Desktop, name string, args ...string) {
+	p, err := screen.Spawn(name, args...)
+	require.NoError(t, err, "do: apt-get install tigervnc-viewer gvncviewer xtightvncviewer")
+	t.Cleanup(func() { p.Stop(0, time.Second) })
+}
+
+func tigervnc(t *testing.T, screen *testhost.Desktop, port int) {
+	spawn(t, screen, "xtigervncviewer", "-SecurityTypes=None", "-AutoSelect=0", "-FullColor=1", "-PreferredEncoding=Tight",
+		fmt.Sprintf("127.0.0.1::%d", port))
+}
+
+func gvnc(t *testing.T, screen *testhost.Desktop, port int) {
+	spawn(t, screen, "gvncviewer", fmt.Sprintf("127.0.0.1:%d", port-5900))
+}
+
+func tightvnc(t *testing.T, screen *testhost.Desktop, port int) {
+	spawn(t, screen, "xtightvncviewer", "-encodings", "tight copyrect", fmt.Sprintf("127.0.0.1::%d", port))
+}
+
+// page shows one session with stock noVNC.
+const page = `<!doctype html><div id="v" style="width:400px;height:300px"></div><script type="module">
+import RFB from "/novnc/core/rfb.js";
+window.rfb = new RFB(document.getElementById("v"), "ws://" + location.host + "/ws");
+</script>`
+
+// novnc joins noVNC in Chromium to the port.
+func novnc(t *testing.T, _ *testhost.Desktop, port int) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, page)
+	})
+	mux.Handle("/novnc/", http.StripPrefix("/novnc/", viewer.Handler()))
+	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+		ws, err := websocket.Accept(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.CloseNow()
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		far := websocket.NetConn(r.Context(), ws, websocket.MessageBinary)
+		go io.Copy(conn, far)
+		io.Copy(far, conn)
+	})
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox)...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	require.NoError(t, chromedp.Do(ctx, chromedp.Navigate(srv.URL), chromedp.WaitVisible("canvas")))
+}
