@@ -1,8 +1,13 @@
 package shadow
 
+import "time"
+
 // Patrolling reports whether the settings are being read again and again.
 func (m *Manager) Patrolling() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.patrolling
 }
+
+// ReadSettingsEvery changes how often that is. Call it before the first request.
+func (m *Manager) ReadSettingsEvery(d time.Duration) { m.interval = d }

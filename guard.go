@@ -24,7 +24,7 @@ const (
 // it again.
 func (m *Manager) patrol() {
 	defer m.wg.Done()
-	tick := time.NewTicker(settingsInterval)
+	tick := time.NewTicker(m.interval)
 	defer tick.Stop()
 	unreadable := 0
 	for {

@@ -14,6 +14,9 @@ import (
 	"vda.internal/shadow/consent"
 )
 
+// tick is how often these tests' settings are read.
+const tick = 50 * time.Millisecond
+
 // A switchboard is settings that a test changes.
 type switchboard struct {
 	mu       sync.Mutex
@@ -45,6 +48,7 @@ func TestSwitchedOffWhileSomebodyWatches(t *testing.T) {
 	s := &switchboard{}
 	s.set(true, nil)
 	h := start(t, shadow.Config{Settings: s.Settings})
+	h.ReadSettingsEvery(tick)
 	v := view(t, h.granted(t, "s1", "alice").URL)
 	v.update()
 	waiting := h.granted(t, "s2", "bob") // whose viewer isn't there yet
@@ -64,6 +68,7 @@ func TestUnreadableSettingsWhileSomebodyWatches(t *testing.T) {
 	s := &switchboard{}
 	s.set(true, nil)
 	h := start(t, shadow.Config{Settings: s.Settings})
+	h.ReadSettingsEvery(tick)
 	v := view(t, h.granted(t, "s1", "alice").URL)
 	v.update()
 	s.set(false, errors.New("half a file"))
@@ -76,11 +81,30 @@ func TestUnreadableSettingsWhileSomebodyWatches(t *testing.T) {
 	assert.GreaterOrEqual(t, s.reads()-before, 5)
 }
 
+// Only in a row do failures count.
+func TestSettingsUnreadableNowAndThen(t *testing.T) {
+	s := &switchboard{}
+	s.set(true, nil)
+	h := start(t, shadow.Config{Settings: s.Settings})
+	h.ReadSettingsEvery(tick)
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	for range 3 {
+		for _, err := range []error{errors.New("half a file"), nil} {
+			s.set(true, err)
+			before := s.reads()
+			require.Eventually(t, func() bool { return s.reads() >= before+2 }, patience, time.Millisecond)
+		}
+	}
+	v.update()
+	assert.Len(t, h.List(), 1)
+}
+
 // Nobody reads the settings for nothing.
 func TestSettingsAreLeftAloneWhenNobodyWatches(t *testing.T) {
 	s := &switchboard{}
 	s.set(true, nil)
 	h := start(t, shadow.Config{Settings: s.Settings})
+	h.ReadSettingsEvery(tick)
 	g := h.granted(t, "s1", "alice")
 	before := s.reads()
 	require.Eventually(t, func() bool { return s.reads() > before }, patience, 10*time.Millisecond)

@@ -90,6 +90,8 @@ type Manager struct {
 	seats map[string]*seat // by display; a seat with nobody in it is removed
 
 	patrolling bool // patrol runs
+
+	interval time.Duration // settingsInterval, but in tests
 }
 
 // A seat is a display's admission: who is being asked about, and who watches.
@@ -128,7 +130,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg.ConnectTimeout = 30 * time.Second
 	}
 	cfg.OriginPatterns = slices.Clone(cfg.OriginPatterns)
-	m := &Manager{cfg: cfg, lives: map[string]*life{}, seats: map[string]*seat{}}
+	m := &Manager{cfg: cfg, interval: settingsInterval, lives: map[string]*life{}, seats: map[string]*seat{}}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.events.audit = cfg.Audit
 	return m, nil

@@ -525,10 +525,16 @@ func TestShutdownTakesQuestionsBackAndRefusesNewOnes(t *testing.T) {
 }
 
 func TestSwitchedOffWhileTheUserIsAsked(t *testing.T) {
-	var calls atomic.Int32
-	h := start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) {
-		return shadow.Settings{EnableSessionShadowing: calls.Add(1) < 3}, nil
-	}})
+	var off atomic.Bool
+	h := start(t, shadow.Config{
+		Settings: func(context.Context) (shadow.Settings, error) {
+			return shadow.Settings{EnableSessionShadowing: !off.Load()}, nil
+		},
+		Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
+			off.Store(true)
+			return consent.Granted, nil
+		}),
+	})
 	h.refused(t, shadow.Disabled)
 	opened, _ := h.source.counts()
 	assert.Zero(t, opened)
