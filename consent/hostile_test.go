@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 
 	"vda.internal/shadow/consent/internal/xconn"
@@ -41,7 +42,19 @@ func hostileClient(what string, args []string) error {
 	}
 	switch what {
 	case "cover":
-		return c.cover()
+		return c.cover(false, nil)
+	case "fight":
+		return c.cover(true, n[1:])
+	case "veil":
+		return c.veil()
+	case "within":
+		return c.within(xproto.Window(n[0]))
+	case "steal":
+		return c.steal()
+	case "flood":
+		return c.flood(n[1])
+	case "compositor":
+		return c.compositor()
 	case "send":
 		return c.send(xproto.Window(n[0]), n[1:3], n[3], n[4], n[5])
 	case "destroy":
@@ -52,21 +65,123 @@ func hostileClient(what string, args []string) error {
 	return errors.New("what?")
 }
 
-// cover lays a window over the whole screen and keeps it there.
-func (c client) cover() error {
+// window makes a window of its own kind: green, and no window manager's business.
+func (c client) window(parent xproto.Window, width, height uint16, events uint32) (xproto.Window, error) {
 	id, err := xproto.NewWindowId(c.x.Conn)
+	if err != nil {
+		return 0, err
+	}
+	xproto.CreateWindow(c.x.Conn, c.screen.RootDepth, id, parent, 0, 0, width, height, 0,
+		xproto.WindowClassInputOutput, c.screen.RootVisual, xproto.CwBackPixel|xproto.CwOverrideRedirect|xproto.CwEventMask, []uint32{0x00aa00, 1, events})
+	name := "cover\x00cover\x00"
+	xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, id, xproto.AtomWmClass, xproto.AtomString, 8, uint32(len(name)), []byte(name))
+	return id, nil
+}
+
+// cover lays a window over the whole screen, or over as much of its upper left corner as
+// size says, and keeps it there. If it fights, it comes back up whenever it is covered.
+func (c client) cover(fight bool, size []int) error {
+	width, height := c.screen.WidthInPixels, c.screen.HeightInPixels
+	if len(size) > 0 {
+		width, height = uint16(size[0]), uint16(size[1])
+	}
+	id, err := c.window(c.screen.Root, width, height, xproto.EventMaskVisibilityChange)
 	if err != nil {
 		return err
 	}
-	xproto.CreateWindow(c.x.Conn, c.screen.RootDepth, id, c.screen.Root, 0, 0, c.screen.WidthInPixels, c.screen.HeightInPixels, 0,
-		xproto.WindowClassInputOutput, c.screen.RootVisual, xproto.CwBackPixel|xproto.CwOverrideRedirect, []uint32{0x00aa00, 1})
-	name := "cover\x00cover\x00"
-	xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, id, xproto.AtomWmClass, xproto.AtomString, 8, uint32(len(name)), []byte(name))
 	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
 		return err
 	}
+	for fight {
+		ev, xerr := c.x.WaitForEvent()
+		if xerr != nil {
+			return fmt.Errorf("%v", xerr)
+		}
+		if v, ok := ev.(xproto.VisibilityNotifyEvent); ok && v.State != xproto.VisibilityUnobscured {
+			xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeAbove})
+		}
+	}
 	<-c.x.Gone()
 	return nil
+}
+
+// veil covers the screen with a window that input passes, and keeps it on top.
+func (c client) veil() error {
+	if err := shape.Init(c.x.Conn); err != nil {
+		return err
+	}
+	id, err := c.window(c.screen.Root, c.screen.WidthInPixels, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkInput, 0, id, 0, 0, nil)
+	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-c.x.Gone():
+			return nil
+		case <-time.After(10 * time.Millisecond):
+			xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeAbove})
+		}
+	}
+}
+
+// within covers a window with a child of it.
+func (c client) within(of xproto.Window) error {
+	id, err := c.window(of, 4000, 4000, 0)
+	if err != nil {
+		return err
+	}
+	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
+		return err
+	}
+	for { // until it is destroyed
+		if _, err := xproto.GetGeometry(c.x.Conn, xproto.Drawable(id)).Reply(); err != nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// steal takes the keyboard for a window of its own, off the question.
+func (c client) steal() error {
+	id, err := c.window(c.screen.Root, 10, 10, 0)
+	if err != nil {
+		return err
+	}
+	xproto.MapWindow(c.x.Conn, id)
+	// The window stays when this client has gone, and the focus with it.
+	xproto.SetCloseDownMode(c.x.Conn, xproto.CloseDownRetainPermanent)
+	return xproto.SetInputFocusChecked(c.x.Conn, xproto.InputFocusPointerRoot, id, xproto.TimeCurrentTime).Check()
+}
+
+// flood covers and uncovers the whole screen n times.
+func (c client) flood(n int) error {
+	id, err := c.window(c.screen.Root, c.screen.WidthInPixels, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	for range n {
+		xproto.MapWindow(c.x.Conn, id)
+		xproto.UnmapWindow(c.x.Conn, id)
+	}
+	return xproto.DestroyWindowChecked(c.x.Conn, id).Check()
+}
+
+// compositor says so if one runs.
+func (c client) compositor() error {
+	const name = "_NET_WM_CM_S0"
+	atom, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
+	if err != nil {
+		return err
+	}
+	r, err := xproto.GetSelectionOwner(c.x.Conn, atom.Atom).Reply()
+	if err == nil && r.Owner != 0 {
+		fmt.Println("yes")
+	}
+	return err
 }
 
 // send sends a window input events of some kinds, for the same key or button at

@@ -16,9 +16,13 @@ import (
 // No and Yes. No has the focus at first; Tab and the arrow keys move it, Enter and Space
 // press, Esc refuses, and closing the window gives Closed. No letter answers. Input
 // counts from half a second after the window was drawn, and only if it comes
-// from the X server itself, not from another client's SendEvent.
+// from the X server itself, not from another client's SendEvent. Yes counts only while
+// nothing covers the window, and for half a second before; with a compositor, which lets
+// windows shine through one another, also if the pointer is in the window. When something
+// covers it, it raises itself, twice a second at most.
 //
-// A display that can't be reached is [ErrDisplay], one that ends meanwhile is
+// The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
+// says. A display that can't be reached is [ErrDisplay], one that ends meanwhile is
 // [ErrGone].
 type X11 struct {
 	// Command is run instead of this program: a program that calls Child in its

@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"fmt"
+	"image"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -62,20 +63,34 @@ func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(
 	return d
 }
 
-// ready waits until the focus can be seen on No: from then on input counts.
+// ready waits until the focus can be seen on No and Yes looks alive: from then
+// on input counts.
 func (d *desk) ready() *desk {
 	d.t.Helper()
-	// Left of the word, inside of the button: see the layout in internal/dialog.
-	x, y := d.deny()
 	eventually(d.t, func() bool {
 		img, err := d.Screenshot(d.ctx)
 		if err != nil {
 			return false
 		}
-		c := img.RGBAAt(x-30, y)
-		return c.B > 0x80 && c.R < 0x40
+		// Left of the word, inside of the button: see the layout in internal/dialog.
+		x, y := d.deny()
+		no := img.RGBAAt(x-30, y)
+		return no.B > 0x80 && no.R < 0x40 && d.yesAlive(img)
 	}, "the buttons never came alive")
 	return d
+}
+
+// yesAlive reports whether the word on the button without the focus is black, not pale.
+func (d *desk) yesAlive(img *image.RGBA) bool {
+	x, y := d.allow()
+	for dy := -6; dy <= 6; dy++ {
+		for dx := -12; dx <= 12; dx++ {
+			if c := img.RGBAAt(x+dx, y+dy); c.R < 0x40 && c.G < 0x40 && c.B < 0x50 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // deny and allow are the middles of the buttons.
@@ -514,12 +529,107 @@ func TestDepths(t *testing.T) {
 func TestRaisedWhenCovered(t *testing.T) {
 	t.Parallel()
 	d := put(t, bare, nil).ready()
-	_, err := d.Spawn("/proc/self/exe", hostileArg, "cover")
-	require.NoError(t, err)
+	d.spawn("cover")
+	eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
+	d.expect(Granted)
+}
+
+// spawn starts another client that goes on until the desktop ends, and returns when its
+// window is there.
+func (d *desk) spawn(what string, args ...int) {
+	d.t.Helper()
+	all := []string{hostileArg, what, strconv.Itoa(int(d.win.ID))}
+	for _, n := range args {
+		all = append(all, strconv.Itoa(n))
+	}
+	_, err := d.Spawn("/proc/self/exe", all...)
+	require.NoError(d.t, err)
 	_, err = d.FindWindow(d.ctx, "cover")
-	require.NoError(t, err)
-	d.ready() // it can be seen again
-	d.click(d.allow)
+	require.NoError(d.t, err)
+}
+
+// A Yes that the user can't have seen the question for counts nothing; a No always does.
+func TestYesNeedsToBeSeen(t *testing.T) {
+	t.Parallel()
+	t.Run("fought over", func(t *testing.T) { // by a window that comes back each time
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.spawn("fight")
+		d.key("Tab", "Return", "Return", "Return")
+		d.unanswered()
+		d.key("Escape")
+		d.expect(Denied)
+	})
+	t.Run("half covered", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.spawn("fight", 200, 200) // only this much of it, in a corner of the screen
+		d.click(d.allow)           // the button itself can be seen
+		d.key("Tab", "Return")
+		d.unanswered()
+		d.key("Escape")
+		d.expect(Denied)
+	})
+	t.Run("covered from within", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.hostile("within")
+		d.ready() // it is destroyed
+		d.key("Tab", "Return")
+		d.expect(Granted)
+	})
+}
+
+// With a compositor the server never says that a window is covered.
+func TestCompositor(t *testing.T) {
+	t.Parallel()
+	composited := func(d *desk) {
+		_, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
+		require.NoError(d.t, err)
+		eventually(d.t, func() bool {
+			out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
+			return err == nil && len(out) > 0
+		}, "picom does not start")
+		require.NoError(d.t, d.Move(d.ctx, 1, 1)) // not where the window will be
+	}
+	t.Run("keyboard", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, o testhost.Options) {
+			d := put(t, o, composited).ready()
+			d.key("Tab", "Return")
+			d.expect(Granted)
+		})
+	})
+	t.Run("covered", func(t *testing.T) { // by a window that lets input through
+		t.Parallel()
+		d := put(t, bare, composited).ready()
+		d.spawn("veil")
+		d.key("Tab", "Return", "Return")
+		d.unanswered()
+		d.click(d.allow) // the pointer enters the window
+		d.expect(Granted)
+	})
+}
+
+func TestFocusStolen(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil).ready()
+		d.hostile("steal")
+		d.key("Tab", "Return", "Return", "Escape") // nobody's
+		d.unanswered()
+		d.click(d.allow)
+		d.expect(Granted)
+	})
+}
+
+// Windows that come and go over the question a thousand times make the server send
+// it an event each time.
+func TestExposeFlood(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	d.hostile("flood", 1000)
+	eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
 	d.expect(Granted)
 }
 

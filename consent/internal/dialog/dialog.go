@@ -76,7 +76,11 @@ type prompt struct {
 	focused  bool          // it has the keyboard
 	previous xproto.Window // that had the keyboard before
 	shownAt  time.Time     // when the user could see it, for the looks of the buttons
-	covered  bool          // by another window
+	clearAt  time.Time     // when it came into view last, for the looks of Yes
+	covered  bool          // by another window, as the server says
+	overlaid bool          // by another window, as look has found
+	inside   bool          // the pointer is in it
+	looked   time.Time     // last
 	raised   time.Time     // last
 }
 
@@ -92,12 +96,12 @@ func (d *prompt) run(ctx context.Context) (Answer, error) {
 		case <-ctx.Done():
 			return No, ctx.Err()
 		case <-tick.C:
-			d.stayAbove()
+			d.lookAgain()
 		case ev, ok := <-events:
 			if !ok {
 				return Closed, nil
 			}
-			if a, done := d.handle(ev); done {
+			if a, done := d.handle(ev); done && (a != Yes || d.mayAllow()) {
 				d.returnFocus()
 				return a, nil
 			}
@@ -126,7 +130,8 @@ func receive(x *xconn.Conn, to chan<- xgb.Event) {
 // state is what the picture is to show now.
 func (d *prompt) state() state {
 	ready := d.controls.drawn && time.Since(d.shownAt) >= guardTime*time.Millisecond
-	return state{left: time.Until(d.lapse), ready: ready, focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
+	barred := d.barred() || !d.controls.clear || time.Since(d.clearAt) < guardTime*time.Millisecond
+	return state{left: time.Until(d.lapse), ready: ready, barred: barred, focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
 }
 
 const (
@@ -154,25 +159,25 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	case xproto.MotionNotifyEvent:
 		c.mouseMove(d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
 	case xproto.EnterNotifyEvent:
+		d.inside = true
 		c.mouseMove(d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
 	case xproto.LeaveNotifyEvent:
+		d.inside = false
 		c.mouseMove(noButton, e.State&mouseButtons)
 	case xproto.MappingNotifyEvent:
 		_ = d.readKeyboard() // the old one will do
 	case xproto.ExposeEvent:
 		d.firstExpose()
 	case xproto.PropertyNotifyEvent:
-		if e.Atom == d.atoms[shownMark] && !c.drawn {
-			c.begin(uint32(e.Time), d.buttons)
-			d.shownAt = time.Now()
-			d.shown()
+		if e.Atom == d.atoms[shownMark] {
+			d.unveiled(uint32(e.Time))
 		}
 	case xproto.FocusInEvent:
 		d.focused = true
 	case xproto.FocusOutEvent:
 		d.focused = false
 	case xproto.VisibilityNotifyEvent:
-		d.covered = e.State != xproto.VisibilityUnobscured
+		d.setCovered(e.State != xproto.VisibilityUnobscured)
 		d.stayAbove()
 	case xproto.DestroyNotifyEvent:
 		return Closed, e.Window == d.id
@@ -197,6 +202,19 @@ func (d *prompt) firstExpose() {
 	d.markShown()
 }
 
+// unveiled takes the server's time since when the user can see the window, for the
+// first time or again.
+func (d *prompt) unveiled(at uint32) {
+	d.clearAt = time.Now()
+	if !d.controls.drawn {
+		d.controls.begin(at, d.buttons)
+		d.shownAt = time.Now()
+		d.shown()
+		return
+	}
+	d.controls.unveiled(at)
+}
+
 // message takes a window manager's message (ICCCM 4.2.8, EWMH).
 func (d *prompt) message(m xproto.ClientMessageEvent) (Answer, bool) {
 	if m.Type != d.atoms["WM_PROTOCOLS"] || m.Format != 32 {
@@ -214,7 +232,7 @@ func (d *prompt) message(m xproto.ClientMessageEvent) (Answer, bool) {
 // stayAbove raises the window if another covers it, but not so often that two
 // windows that both want to be on top would fight.
 func (d *prompt) stayAbove() {
-	if d.covered && time.Since(d.raised) >= raiseTime {
+	if (d.covered || d.overlaid) && time.Since(d.raised) >= raiseTime {
 		d.raised = time.Now()
 		d.raise()
 	}
@@ -223,7 +241,9 @@ func (d *prompt) stayAbove() {
 // returnFocus gives the keyboard back, if it was taken and is still here.
 func (d *prompt) returnFocus() {
 	if !d.managed && d.focused && d.previous > xproto.InputFocusPointerRoot {
-		xproto.SetInputFocus(d.x.Conn, xproto.InputFocusPointerRoot, d.previous, xproto.TimeCurrentTime)
+		// Checked, so that it is done before this process exits. A window that has gone
+		// leaves the focus where the server puts it.
+		_ = xproto.SetInputFocusChecked(d.x.Conn, xproto.InputFocusPointerRoot, d.previous, xproto.TimeCurrentTime).Check()
 	}
 }
 

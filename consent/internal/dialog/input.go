@@ -47,6 +47,8 @@ type controls struct {
 
 	drawn    bool
 	drawnAt  uint32
+	clear    bool // nothing covers the window
+	clearAt  uint32
 	held     uint16          // mouse buttons that were down when the window came, until they go up
 	released map[byte]uint32 // when a key was last released
 }
@@ -57,7 +59,20 @@ func newControls() *controls {
 
 // begin says that the window is on the screen since at, and which mouse buttons
 // were down when it came.
-func (c *controls) begin(at uint32, held uint16) { c.drawn, c.drawnAt, c.held = true, at, held }
+func (c *controls) begin(at uint32, held uint16) {
+	c.drawn, c.drawnAt, c.held = true, at, held
+	c.unveiled(at)
+}
+
+// unveiled says that nothing covers the window any longer since at. A Yes needs guardTime to pass
+// from then on as well, or somebody could take a cover away under the user's hand. A
+// No needs nothing.
+func (c *controls) unveiled(at uint32) { c.clear, c.clearAt = true, at }
+
+// mayPress reports whether a button may be pressed at a time.
+func (c *controls) mayPress(at uint32, b button) bool {
+	return b != allowButton || c.clear && int32(at-c.clearAt) >= guardTime
+}
 
 // early reports whether input of a time doesn't count yet.
 func (c *controls) early(at uint32) bool {
@@ -80,7 +95,7 @@ func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answ
 	case allowKey:
 		c.focus = allowButton
 	case pressKey:
-		return answers(c.focus), true
+		return answers(c.focus), c.mayPress(at, c.focus)
 	case refuseKey:
 		return No, true
 	}
@@ -93,7 +108,7 @@ func (c *controls) keyRelease(at uint32, key byte) { c.released[key] = at }
 func (c *controls) mousePress(at uint32, n byte, b button, mask uint16) {
 	c.hover = b
 	c.held &= mask
-	if n == 1 && c.held == 0 && !c.early(at) {
+	if n == 1 && c.held == 0 && !c.early(at) && c.mayPress(at, b) {
 		c.down = b
 		if b != noButton {
 			c.focus = b

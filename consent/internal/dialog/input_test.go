@@ -150,3 +150,27 @@ func TestAMouseButtonThatWasDownComesFirst(t *testing.T) {
 	_, done = c.mouseRelease(1, allowButton)
 	assert.True(t, done, "it had gone up, as the state of the press shows")
 }
+
+// Only Yes waits after a cover was taken away.
+func TestYesWaitsForTheWindowToBeSeen(t *testing.T) {
+	press := func(c *controls, at uint32) bool { _, done := c.keyPress(at, 1, pressKey, true); return done }
+	click := func(c *controls, at uint32) bool {
+		c.mousePress(at, 1, allowButton, 0)
+		_, done := c.mouseRelease(1, allowButton)
+		return done
+	}
+	c := ready()
+	c.focus = allowButton
+	c.clear = false // covered
+	assert.False(t, press(c, 2000) || click(c, 2000))
+	c.unveiled(3000)
+	assert.False(t, press(c, 3000+guardTime-1) || click(c, 3000+guardTime-1))
+	assert.True(t, press(c, 3000+guardTime))
+	assert.True(t, click(c, 3000+guardTime))
+
+	c.clear = false
+	_, done := c.keyPress(4000, 2, refuseKey, true)
+	assert.True(t, done)
+	c.focus = denyButton
+	assert.True(t, press(c, 4000))
+}

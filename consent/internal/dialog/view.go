@@ -59,11 +59,12 @@ const (
 
 // A state is what changes in the picture while it is shown.
 type state struct {
-	left  time.Duration // until the question lapses
-	ready bool          // input counts; the buttons look dead before
-	focus button
-	hover button // the pointer is over it
-	down  button // it is being pressed
+	left   time.Duration // until the question lapses
+	ready  bool          // input counts; the buttons look dead before
+	barred bool          // Yes doesn't count, and looks dead
+	focus  button
+	hover  button // the pointer is over it
+	down   button // it is being pressed
 }
 
 // A view is the dialog's picture.
@@ -171,7 +172,7 @@ func (v *view) update(s state) []image.Rectangle {
 		v.drawNote(s.left)
 		dirty = append(dirty, v.note)
 	}
-	if old == nil || old.ready != s.ready || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
+	if old == nil || old.ready != s.ready || old.barred != s.barred || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
 		dirty = append(dirty, v.drawButton(v.deny, denies, denyButton, s), v.drawButton(v.allow, allows, allowButton, s))
 	}
 	return dirty
@@ -218,8 +219,9 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 	halo := r.Inset(-v.px(ringGap) - v.px(ringWidth))
 	draw.Draw(v.img, halo, image.NewUniform(shade), image.Point{}, draw.Src)
 	radius := float64(6)
+	dead := !s.ready || s.barred && b == allowButton
 	switch {
-	case !s.ready:
+	case dead:
 		text = pale
 	case s.focus == b:
 		edge, inside, text, st = accent, accent, white, v.strong
@@ -227,7 +229,7 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 		outlined(v.img, halo, float32(v.px(radius+ringGap+ringWidth)), v.px(ringWidth), ring, shade)
 	}
 	switch {
-	case !s.ready:
+	case dead:
 	case s.down == b && s.hover == b:
 		edge, inside = low, low
 	case s.hover == b && s.down == noButton:

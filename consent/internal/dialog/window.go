@@ -32,7 +32,7 @@ type window struct {
 // atomNames are the atoms that the window uses besides the predefined ones.
 var atomNames = [...]string{
 	"UTF8_STRING", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
-	"_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
+	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG",
 	"_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",

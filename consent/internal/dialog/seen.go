@@ -1,0 +1,139 @@
+package dialog
+
+import (
+	"image"
+	"slices"
+	"time"
+
+	"github.com/BurntSushi/xgb/xproto"
+)
+
+// A Yes counts only if the user can have seen what the question is. Without a compositor
+// the server says when another window covers this one (VisibilityNotify). With one it
+// never does, because every window is drawn whole, off the screen: there it counts if no
+// window that could show something lies above this one, or if the pointer has entered this
+// one, which it can't through a window that takes input. So a desktop that lays a
+// transparent window over everything doesn't make Yes impossible.
+//
+// Windows within this one cover it, too, and no event tells. They are somebody else's, and
+// are destroyed.
+
+const (
+	lookTime = 500 * time.Millisecond // between two looks at what lies above the window
+	maxDepth = 16                     // windows that this one may be nested in; a window manager uses two
+	maxAbove = 256                    // windows above it that are looked at
+)
+
+// barred reports whether a Yes doesn't count, by what is known so far.
+func (d *prompt) barred() bool { return d.covered || d.overlaid && !d.inside }
+
+// mayAllow is barred after another look.
+func (d *prompt) mayAllow() bool {
+	d.look()
+	return !d.barred()
+}
+
+// look finds out what lies above the window and within it.
+func (d *prompt) look() {
+	d.looked = time.Now()
+	within := d.children(d.id)
+	if len(within) > 0 {
+		xproto.DestroySubwindows(d.x.Conn, d.id)
+	}
+	d.overlaid = len(within) > 0 || d.composited() && d.anythingAbove()
+}
+
+// lookAgain looks from time to time, and raises the window if that is called for.
+func (d *prompt) lookAgain() {
+	if d.exposed && time.Since(d.looked) >= lookTime {
+		d.look()
+	}
+	d.stayAbove()
+}
+
+// setCovered takes what the server says of the window's visibility. When the window comes
+// into view Yes needs half a second again: see controls.unveiled.
+func (d *prompt) setCovered(covered bool) {
+	if d.covered && !covered {
+		d.controls.clear = false
+		d.markShown()
+	}
+	d.covered = covered
+}
+
+// composited reports whether a compositor runs (EWMH, _NET_WM_CM_Sn).
+func (w *window) composited() bool {
+	r, err := xproto.GetSelectionOwner(w.x.Conn, w.atoms["_NET_WM_CM_S0"]).Reply()
+	return err == nil && r.Owner != 0
+}
+
+// children are the windows directly within another, the lowest first.
+func (w *window) children(of xproto.Window) []xproto.Window {
+	r, err := xproto.QueryTree(w.x.Conn, of).Reply()
+	if err != nil {
+		return nil
+	}
+	return r.Children
+}
+
+// anythingAbove reports whether a window that is on the screen and can show something
+// overlaps this one from above. What can't be found out counts as yes.
+func (w *window) anythingAbove() bool {
+	at, err := xproto.TranslateCoordinates(w.x.Conn, w.id, w.screen.Root, 0, 0).Reply()
+	if err != nil {
+		return true
+	}
+	own := image.Rectangle{Max: w.size}.Add(image.Pt(int(at.DstX), int(at.DstY)))
+	id := w.id
+	for range maxDepth {
+		tree, err := xproto.QueryTree(w.x.Conn, id).Reply()
+		if err != nil {
+			return true
+		}
+		if tree.Parent == 0 {
+			return false // id is the root window
+		}
+		siblings := w.children(tree.Parent)
+		i := slices.Index(siblings, id)
+		if i < 0 || w.anyOverlaps(siblings[i+1:], own) {
+			return true
+		}
+		id = tree.Parent
+	}
+	return true
+}
+
+// anyOverlaps reports whether one of windows shows on a part of the root window.
+func (w *window) anyOverlaps(windows []xproto.Window, part image.Rectangle) bool {
+	if len(windows) > maxAbove {
+		return true
+	}
+	type cookies struct {
+		attributes xproto.GetWindowAttributesCookie
+		geometry   xproto.GetGeometryCookie
+		place      xproto.TranslateCoordinatesCookie
+	}
+	asked := make([]cookies, len(windows))
+	for i, id := range windows {
+		asked[i] = cookies{
+			xproto.GetWindowAttributes(w.x.Conn, id),
+			xproto.GetGeometry(w.x.Conn, xproto.Drawable(id)),
+			xproto.TranslateCoordinates(w.x.Conn, id, w.screen.Root, 0, 0),
+		}
+	}
+	found := false
+	for _, c := range asked { // every reply is taken, or xgb would keep it
+		a, err1 := c.attributes.Reply()
+		g, err2 := c.geometry.Reply()
+		p, err3 := c.place.Reply()
+		if err1 != nil || err2 != nil || err3 != nil {
+			continue // it has gone
+		}
+		border := int(g.BorderWidth)
+		area := image.Rect(-border, -border, int(g.Width)+border, int(g.Height)+border).Add(image.Pt(int(p.DstX), int(p.DstY)))
+		if a.Class == xproto.WindowClassInputOutput && a.MapState == xproto.MapStateViewable && area.Overlaps(part) {
+			found = true
+		}
+	}
+	return found
+}
