@@ -315,11 +315,23 @@ func TestFilterReadsAFloodSlowly(t *testing.T) {
 }
 
 func TestFilterEndsAFloodOfInput(t *testing.T) {
-	got := whole(t, bytes.Repeat(unhex(t, "05 00 0001 0001"), 5000))
+	got := whole(t, bytes.Repeat(unhex(t, "05 00 0001 0001"), 20000))
 	require.ErrorIs(t, got.err, ErrForbidden)
-	// 2000 at once and 2000 a minute, of 200 a second.
-	assert.InDelta(t, 2400, len(got.drops), 50)
+	// 6000 at once and 6000 a minute, of 200 a second.
+	assert.InDelta(t, 12000, len(got.drops), 250)
 	assert.Equal(t, start(t), got.out)
+}
+
+// A person who moves the mouse in a noVNC that isn't told to be view-only sends
+// 60 messages a second, and may do so for as long as he likes.
+func TestFilterLetsPeopleMoveTheMouse(t *testing.T) {
+	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	move := unhex(t, "05 00 0001 0001")
+	for i := range 5 * 60 * 60 { // five minutes
+		n, err := f.feed(epoch.Add(time.Duration(i)*time.Second/60), move)
+		require.NoError(t, err)
+		require.Equal(t, len(move), n)
+	}
 }
 
 func TestFilterWantsMessagesFinished(t *testing.T) {

@@ -44,10 +44,13 @@ const (
 
 // What a viewer may ask for in a time. All but the last delay, none loses.
 var (
-	messageRate   = rate{per: time.Second, n: 200}  // messages of any kind; read more slowly beyond
-	fullRate      = rate{per: time.Second, n: 2}    // non-incremental requests; coalesced beyond
-	encodingsRate = rate{per: time.Minute, n: 10}   // SetEncodings; the latest counts beyond
-	dropRate      = rate{per: time.Minute, n: 2000} // messages dropped; refused beyond
+	messageRate   = rate{per: time.Second, n: 200} // messages of any kind; read more slowly beyond
+	fullRate      = rate{per: time.Second, n: 2}   // non-incremental requests; coalesced beyond
+	encodingsRate = rate{per: time.Minute, n: 10}  // SetEncodings; the latest counts beyond
+	// Messages dropped; refused beyond. A person who moves the mouse in a noVNC
+	// that isn't told to be view-only sends about 60 a second for as long as he
+	// likes, and has done nothing wrong.
+	dropRate = rate{per: time.Minute, n: 6000}
 )
 
 // checkSize returns an error that wraps ErrLimit unless a framebuffer may have
