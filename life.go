@@ -20,6 +20,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/wsproxy"
 )
 
 // A life is one shadow from its request to its end. Until it is granted the
@@ -318,7 +319,12 @@ func (l *life) open() (*Grant, error) {
 	}
 	if old != nil {
 		old.end(&ending{reason: Superseded, detail: "by " + l.req.Admin})
-		<-old.done
+		select {
+		case <-old.done:
+		case <-l.ctx.Done():
+			l.release()
+			return nil, l.refusal()
+		}
 	}
 	token := rand.Text()
 	l.token = sha256.Sum256([]byte(token))
@@ -405,13 +411,16 @@ func (l *life) grant(token string) *Grant {
 func (l *life) claim(token string) error {
 	hash := sha256.Sum256([]byte(token))
 	optional := token == "" && l.m.cfg.TokenOptional
+	if e := l.ended(); e != nil {
+		return &wsproxy.CloseError{Code: closeCode(e.reason, nil), Reason: string(e.reason)}
+	}
 	switch {
 	case token == "" && !optional:
 		return errors.New("token missing")
 	case !optional && subtle.ConstantTimeCompare(hash[:], l.token[:]) != 1:
 		return errors.New("token wrong")
-	case l.ended() != nil || !l.claimed.CompareAndSwap(false, true):
-		return errors.New("token used or expired")
+	case !l.claimed.CompareAndSwap(false, true):
+		return errors.New("token used")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package shadow_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -392,6 +393,53 @@ func TestSilentViewerHasLeft(t *testing.T) {
 	v.expect([]byte("RFB 003.008\n"))
 	v.closed(4008, "viewer_left")
 	assert.Equal(t, shadow.ViewerLeft, h.until(t, shadow.EventEnded).Reason)
+}
+
+// A viewer that floods and then drops its connection holds nobody up.
+func TestViewerThatFloodsAndResets(t *testing.T) {
+	h := start(t, shadow.Config{})
+	g := h.granted(t, "s1", "alice")
+	u, err := url.Parse(g.URL)
+	require.NoError(t, err)
+	c, err := net.Dial("tcp", u.Host)
+	require.NoError(t, err)
+	defer c.Close()
+	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+	r := bufio.NewReader(c)
+	_, err = io.WriteString(c, "GET "+u.RequestURI()+" HTTP/1.1\r\nHost: "+u.Host+"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	require.NoError(t, err)
+	_, err = http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	frame := func(p []byte) []byte { // masked with 0
+		return append([]byte{0x82, 0x80 | byte(len(p)), 0, 0, 0, 0}, p...)
+	}
+	for _, p := range []string{"RFB 003.008\n", "\x01", "\x01"} {
+		_, err = c.Write(frame([]byte(p)))
+		require.NoError(t, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	request := frame([]byte{3, 1, 0, 0, 0, 0, 0, 2, 0, 1})
+	require.NoError(t, c.SetWriteDeadline(time.Now().Add(time.Second)))
+	for range 20000 { // far more than the relay takes in a second, and than the inbox holds
+		if _, err = c.Write(request); err != nil {
+			break
+		}
+	}
+	require.NoError(t, c.(*net.TCPConn).SetLinger(0))
+	c.Close()
+	assert.Equal(t, shadow.ViewerLeft, h.until(t, shadow.EventEnded).Reason)
+}
+
+// The source's end is told at once, the viewer's greeting or not.
+func TestSourceEndsWhileTheViewerGreets(t *testing.T) {
+	h := start(t, shadow.Config{})
+	v, err := dial(t, h.granted(t, "s1", "alice").URL, nil)
+	require.NoError(t, err)
+	v.expect([]byte("RFB 003.008\n"))
+	h.source.fail(shadow.ErrSessionEnded)
+	v.closed(1001, "session_ended")
+	assert.Equal(t, shadow.SessionEnded, h.until(t, shadow.EventEnded).Reason)
 }
 
 func TestBrokenResolver(t *testing.T) {

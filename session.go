@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -53,6 +54,9 @@ func (s *Session) Refusal() *Refusal {
 // on ":1.0" is on ":1".
 func (s *Session) screen() string {
 	display, _, _ := strings.Cut(s.Display, ".")
+	if n, err := strconv.ParseUint(strings.TrimPrefix(display, ":"), 10, 16); err == nil {
+		return ":" + strconv.FormatUint(n, 10) // ":01" is ":1"
+	}
 	return display
 }
 

@@ -126,12 +126,13 @@ func (l *life) await(deadline time.Time) {
 	}
 	select {
 	case <-l.watch.arrived:
-		<-l.watch.left // the relay watches l.ctx and the source
+		<-l.watch.left // Run watches l.ctx and the source
 	case <-absent.C:
 		l.shut(&ending{reason: ViewerAbsent})
 	case <-ended:
 		l.shut(nil)
 	case <-l.ctx.Done():
+		l.shut(nil)
 	}
 }
 
@@ -171,10 +172,34 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
+	defer l.watchSource(cancel)()
 	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
 	l.watch.err = inspect.Run(ctx, viewer, server)
 	why := l.verdict()
 	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
+}
+
+// errSourceEnded is why the relay's context ends when the source has: while the
+// viewer still greets, nobody reads from the source.
+var errSourceEnded = errors.New("shadow: the source ended")
+
+// watchSource cancels when the source has ended, if it says so. What it returns
+// ends the watch.
+func (l *life) watchSource(cancel context.CancelCauseFunc) (stop func()) {
+	e, ok := l.source.(Ender)
+	if !ok {
+		return func() {}
+	}
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		select {
+		case <-e.Ended():
+			cancel(errSourceEnded)
+		case <-quit:
+		}
+	}()
+	return func() { close(quit); <-gone }
 }
 
 // verdict is why l ends, as far as it is known.
@@ -193,7 +218,7 @@ func (l *life) verdict() *ending {
 		return &ending{ViewerViolation, err.Error()}
 	case broke, panicked:
 		return &ending{SourceFailed, err.Error()}
-	case !l.watch.came(), lost && conn.Direction == rfb.FromServer:
+	case !l.watch.came(), lost && conn.Direction == rfb.FromServer, errors.Is(err, errSourceEnded):
 		return l.sourceEnding(err)
 	}
 	return l.departure(err)

@@ -34,7 +34,7 @@ type X11vnc struct {
 }
 
 // Check looks for x11vnc and its version (0.9.13 or later), once: a good
-// answer is kept, a bad one is looked into anew at the next request. The error
+// answer is kept while the program is there, a bad one is looked into anew at the next request. The error
 // says how to install it on this distribution.
 func (x *X11vnc) Check(ctx context.Context) error {
 	_, err := x.program(ctx)
@@ -46,7 +46,10 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.checked != "" {
-		return x.checked, nil
+		if _, err := os.Stat(x.checked); err == nil {
+			return x.checked, nil
+		}
+		x.checked = "" // removed, or moved by an update
 	}
 	name := x.Path
 	if name == "" {

@@ -73,8 +73,10 @@ func TestX11vncCheck(t *testing.T) {
 	// A bad answer is looked into again, a good one is kept.
 	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.9.16\n"), 0o700))
 	require.NoError(t, missing.Check(t.Context()))
-	require.NoError(t, os.Remove(missing.Path))
+	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.1\n"), 0o700))
 	require.NoError(t, missing.Check(t.Context()), "the version is checked once")
+	require.NoError(t, os.Remove(missing.Path))
+	require.ErrorContains(t, missing.Check(t.Context()), "not installed", "nobody may be asked in vain")
 }
 
 func TestX11vncCheckDoesNotWaitForEver(t *testing.T) {

@@ -18,7 +18,7 @@ func checkOrigin(r *http.Request, patterns []string) error {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" { // "null": a sandboxed page or a file
-		return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %q not allowed", origin)}
+		return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %.80q not allowed", origin)}
 	}
 	if strings.EqualFold(u.Host, r.Host) {
 		return nil
@@ -32,7 +32,7 @@ func checkOrigin(r *http.Request, patterns []string) error {
 			return nil
 		}
 	}
-	return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %q not allowed", origin)}
+	return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %.80q not allowed", origin)}
 }
 
 // matchOrigin compares host and port, and the scheme too if the pattern names

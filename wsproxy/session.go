@@ -176,6 +176,8 @@ func (s *session) reject(err error) ending {
 // so that a panic in a hook or a Relay leaves nothing behind either.
 func (s *session) close() {
 	s.viewer.finish(ending{code: StatusInternalError, err: errors.New("wsproxy: panic")})
+	// Nobody reads any more: what waits for room in the inbox must not wait on.
+	_ = s.viewer.Close()
 	<-s.viewer.done
 	if s.rejected {
 		return

@@ -68,6 +68,9 @@ func (p *Process) run(cmd *exec.Cmd, started chan<- error) {
 		return
 	}
 	p.err = cmd.Wait()
+	if errors.Is(p.err, exec.ErrWaitDelay) {
+		p.err = nil // it ended well; only somebody it started still holds a pipe
+	}
 	// The leader is gone; whatever it left behind in its group goes too.
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 	close(p.done)
@@ -79,7 +82,8 @@ func (p *Process) PID() int { return p.pid }
 // Done is closed when the child has ended and was reaped.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err is what [exec.Cmd.Wait] returned. It is valid once Done is closed.
+// Err is how the child ended, as [exec.Cmd.Wait] tells it: nil for status 0. It
+// is valid once Done is closed.
 func (p *Process) Err() error { return p.err }
 
 // ExitCode is the child's exit code, or -1 if a signal ended it. It is valid
