@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore SA1019 The library that the project names; its successor is a change of import path.
+
 import (
 	"bufio"
 	"context"
@@ -20,7 +22,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-	"nhooyr.io/websocket" //lint:ignore SA1019 the library that the project names
+	"nhooyr.io/websocket"
 
 	"vda.internal/shadow/internal/child"
 	"vda.internal/shadow/internal/testhost"

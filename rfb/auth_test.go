@@ -1,0 +1,365 @@
+package rfb
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The response of libvncserver's and of TigerVNC's client to this challenge.
+func TestVNCResponse(t *testing.T) {
+	var challenge [challengeLen]byte
+	for i := range challenge {
+		challenge[i] = byte(i)
+	}
+	same := vncResponse(challenge, "secret78")
+	assert.Equal(t, same, vncResponse(challenge, "secret78 and more"), "eight bytes count")
+	assert.NotEqual(t, same, vncResponse(challenge, "secret7"))
+	// "password" as programs store it, known from many a tutorial.
+	var password [challengeLen]byte
+	copy(password[:], "password")
+	stored := obfuscate(password)
+	assert.Equal(t, unhex(t, "dbd83cfd727a1458"), stored[:8])
+}
+
+// dialogue plays a server: what it says, what it must hear, in turns; the first
+// is said.
+func dialogue(t *testing.T, c *Client, turns ...[]byte) (*ServerConn, error) {
+	t.Helper()
+	conn, server := pipe(t)
+	var s *ServerConn
+	done := background(func() (err error) { s, err = c.Connect(t.Context(), conn); return err })
+	server.gets([]byte("RFB 003.00"))
+	for i, turn := range turns {
+		if i%2 == 0 {
+			server.sends(turn)
+		} else {
+			server.gets(turn)
+		}
+	}
+	return s, result(t, done)
+}
+
+func TestConnectSpeaksWhatTheServerDoes(t *testing.T) {
+	var challenge [challengeLen]byte
+	response := vncResponse(challenge, "secret")
+	init, ok := wire(t, desktop), u32(0)
+	secret, login := &Client{Password: "secret"}, &Client{Username: "u", Password: "secret"}
+	for _, tt := range []struct {
+		name   string
+		client *Client
+		want   SecurityType
+		turns  [][]byte
+	}{
+		{"3.3", &Client{}, SecurityNone, [][]byte{[]byte("RFB 003.003\n"), []byte("3\n"), u32(1), {1}, init}},
+		{"3.5 is 3.3", &Client{}, SecurityNone, [][]byte{[]byte("RFB 003.005\n"), []byte("3\n"), u32(1), {1}, init}},
+		{"3.6 is 3.3", &Client{}, SecurityNone, [][]byte{[]byte("RFB 003.006\n"), []byte("3\n"), u32(1), {1}, init}},
+		{"3.7", &Client{}, SecurityNone, [][]byte{[]byte("RFB 003.007\n"), []byte("7\n"), {2, 2, 1}, {1, 1}, init}},
+		{"3.889 is 3.8", &Client{}, SecurityNone, [][]byte{[]byte("RFB 003.889\n"), []byte("8\n"), {1, 1}, {1}, ok, {1}, init}},
+		{"4.0 is 3.8", &Client{}, SecurityNone, [][]byte{[]byte("RFB 004.000\n"), []byte("8\n"), {1, 1}, {1}, ok, {1}, init}},
+		{"5.0 is 3.8", &Client{}, SecurityNone, [][]byte{[]byte("RFB 005.000\n"), []byte("8\n"), {1, 1}, {1}, ok, {1}, init}},
+		{"3.3, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.003\n"), []byte("3\n"), join(u32(2), challenge[:]), response[:], ok, {1}, init}},
+		{"3.7, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.007\n"), []byte("7\n"), {1, 2}, {2}, challenge[:], response[:], ok, {1}, init}},
+		{"3.8, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {2, 18, 2}, {2}, challenge[:], response[:], ok, {1}, init}},
+		{"None is preferred", secret, SecurityNone, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {3, 19, 2, 1}, {1}, ok, {1}, init}},
+		{"VeNCrypt None", &Client{}, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(1)), u32(1), ok, {1}, init}},
+		{"VeNCrypt VNC", secret, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(2)), u32(2), challenge[:], response[:], ok, {1}, init}},
+		{"VeNCrypt Plain", login, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(256)), join(u32(256), u32(1), u32(6), []byte("usecret")), ok, {1}, init}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := dialogue(t, tt.client, tt.turns...)
+			require.NoError(t, err)
+			assert.Equal(t, desktop, s.Init)
+			assert.Equal(t, tt.want, s.Security)
+			assert.Equal(t, string(tt.turns[0]), string(s.Version.message()))
+		})
+	}
+}
+
+func TestConnectRefusesByName(t *testing.T) {
+	v38, v33 := []byte("RFB 003.008\n"), []byte("RFB 003.003\n")
+	var challenge [challengeLen]byte
+	response := vncResponse(challenge, "secret")
+	for _, tt := range []struct {
+		name  string
+		want  error
+		text  string
+		turns [][]byte
+	}{
+		{"encrypting types", ErrSecurity, "RA2 (encrypts the stream), RA2r (encrypts the stream), TLS (encrypts the stream), RA2_256 (encrypts the stream), RealVNC(131)",
+			[][]byte{v38, []byte("8\n"), {5, 5, 13, 18, 129, 131}}},
+		{"VeNCrypt with TLS", ErrSecurity, "VeNCrypt with TLSNone (encrypts the stream), X509Plain (encrypts the stream)",
+			[][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(262))}},
+		{"VeNCrypt 0.1", ErrSecurity, "VeNCrypt 0.1", [][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 1}}},
+		{"3.3, MS-Logon", ErrSecurity, "SecurityType(4294967290)", [][]byte{v33, []byte("3\n"), u32(0xfffffffa)}},
+		{"3.3, refused", ErrRefused, "busy", [][]byte{v33, []byte("3\n"), join(u32(0), u32(4), []byte("busy"))}},
+		{"3.3, wrong password", ErrRefused, "the password is wrong", [][]byte{v33, []byte("3\n"), join(u32(2), challenge[:]), response[:], u32(1)}},
+		{"3.8, wrong password", ErrRefused, "no!", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], join(u32(1), u32(3), []byte("no!"))}},
+		{"too many", ErrRefused, "too many attempts", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], u32(2)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := dialogue(t, &Client{Password: "secret"}, tt.turns...)
+			require.ErrorIs(t, err, tt.want)
+			assert.ErrorContains(t, err, tt.text)
+		})
+	}
+	_, err := dialogue(t, new(Client), v33, []byte("3\n"), u32(2))
+	require.ErrorIs(t, err, ErrSecurity)
+	assert.ErrorContains(t, err, "VNC Authentication")
+}
+
+// sockets are two ends of a connection that holds what is written, as net.Pipe
+// doesn't.
+func sockets(t *testing.T) (a, b net.Conn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	for i, c := range []*net.Conn{&a, &b} {
+		f := os.NewFile(uintptr(fds[i]), "socket")
+		*c, err = net.FileConn(f)
+		require.NoError(t, err)
+		f.Close()
+		t.Cleanup(func() { (*c).Close() })
+	}
+	return a, b
+}
+
+// A Server and a Client of this package, with and without the password.
+func TestServerWantsItsPassword(t *testing.T) {
+	for _, tt := range []struct {
+		given string
+		want  error
+	}{{"secret", nil}, {"secreT", ErrSecurity}} {
+		a, b := sockets(t)
+		random := bytes.Repeat([]byte{7}, challengeLen)
+		done := background(func() error {
+			_, err := (&Server{Init: desktop, Password: "secret", Rand: bytes.NewReader(random)}).Accept(t.Context(), a)
+			return err
+		})
+		c, err := (&Client{Password: tt.given}).Connect(t.Context(), b)
+		require.ErrorIs(t, result(t, done), tt.want)
+		if tt.want == nil {
+			require.NoError(t, err)
+			assert.Equal(t, desktop, c.Init)
+			assert.Equal(t, SecurityVNCAuth, c.Security)
+		} else {
+			require.ErrorIs(t, err, ErrRefused)
+			assert.ErrorContains(t, err, "wrong password")
+		}
+	}
+}
+
+func TestServerSpeaksWhatTheViewerDoes(t *testing.T) {
+	var challenge [challengeLen]byte
+	response := vncResponse(challenge, "secret")
+	for version, turns := range map[string][][]byte{
+		"RFB 003.003\n": {join(u32(2), challenge[:]), response[:], u32(0)},
+		"RFB 003.007\n": {{1, 2}, {2}, challenge[:], response[:], u32(0)},
+		"RFB 003.008\n": {{1, 2}, {2}, challenge[:], response[:], u32(0)},
+	} {
+		conn, viewer := pipe(t)
+		var v *ViewerConn
+		done := background(func() (err error) {
+			v, err = (&Server{Init: desktop, Password: "secret", Rand: bytes.NewReader(challenge[:])}).Accept(t.Context(), conn)
+			return err
+		})
+		viewer.gets([]byte("RFB 003.008\n"))
+		viewer.sends([]byte(version))
+		for i, turn := range turns {
+			if i%2 == 0 {
+				viewer.gets(turn)
+			} else {
+				viewer.sends(turn)
+			}
+		}
+		viewer.sends([]byte{0})
+		viewer.gets(wire(t, desktop))
+		require.NoError(t, result(t, done))
+		assert.False(t, v.Shared)
+		assert.Equal(t, version, string(v.Version.message()))
+	}
+}
+
+func TestServerWithoutRandomness(t *testing.T) {
+	conn, viewer := pipe(t)
+	done := background(func() error {
+		_, err := (&Server{Init: desktop, Password: "secret", Rand: strings.NewReader("short")}).Accept(t.Context(), conn)
+		return err
+	})
+	viewer.gets([]byte("RFB 003.008\n"))
+	viewer.sends([]byte("RFB 003.003\n"))
+	viewer.gets(u32(2))
+	assert.ErrorIs(t, result(t, done), io.ErrUnexpectedEOF)
+}
+
+func TestVersionsAreFramed(t *testing.T) {
+	for in, want := range map[string]string{
+		"003.003": "003.003", "003.004": "003.003", "003.005": "003.003", "003.006": "003.003", "003.000": "003.003",
+		"003.007": "003.007", "003.008": "003.008", "003.009": "003.008", "003.018": "003.008", "003.889": "003.008",
+		"003.014": "", "003.016": "", "000.000": "", "004.000": "003.008", "004.001": "003.008", "005.000": "003.008",
+		"002.000": "", "006.000": "", "004.002": "",
+	} {
+		v, err := ParseVersion([]byte("RFB " + in + "\n"))
+		require.NoError(t, err)
+		framing, who, ok := v.Framing()
+		assert.Equal(t, want != "", ok, in)
+		assert.NotEmpty(t, who)
+		if ok {
+			assert.Equal(t, "RFB "+want, framing.String(), in)
+		}
+	}
+}
+
+// A watched is a handshake as it goes: who says what.
+type watched struct {
+	from Direction
+	says []byte
+}
+
+func capability(code uint32, name string) []byte { return join(u32(code), []byte(name)) }
+
+// onlooked are handshakes, and what an onlooker must tell of them.
+func onlooked(t testing.TB) map[string]struct {
+	said []watched
+	want string
+	err  error
+} {
+	s, v := FromServer, FromViewer
+	v33, v37, v38 := []byte("RFB 003.003\n"), []byte("RFB 003.007\n"), []byte("RFB 003.008\n")
+	init, ok := wire(t, desktop), u32(0)
+	shown := "shared          true\nsize            640x480\npixel format    32/24 le 255,255,255 at 16,8,0\nname            desk\n"
+	versions := func(a, b string) string { return "server version  RFB " + a + "\nviewer version  RFB " + b + "\n" }
+	both := versions("003.008", "003.008")
+	caps := join(u16(1, 1, 0, 0), capability(130, "TGHTFTS_LSDT"), capability(131, "TGHTFTC_DNRQ"))
+	return map[string]struct {
+		said []watched
+		want string
+		err  error
+	}{
+		"3.3": {[]watched{{s, v38}, {v, v33}, {s, u32(1)}, {v, []byte{1}}, {s, init}},
+			versions("003.008", "003.003") + "offered         None\nchosen          None\n" + shown, nil},
+		"3.7": {[]watched{{s, v38}, {v, v37}, {s, []byte{2, 1, 2}}, {v, []byte{1}}, {v, []byte{1}}, {s, init}},
+			versions("003.008", "003.007") + "offered         None, VNC Authentication\nchosen          None\n" + shown, nil},
+		"3.8, password": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 2}}, {v, []byte{2}}, {s, zeros(16)}, {v, zeros(16)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         VNC Authentication\nchosen          VNC Authentication\n" + shown, nil},
+		"refused":      {[]watched{{s, v38}, {v, v38}, {s, []byte{0}}, {s, join(u32(2), []byte("no"))}}, both + "refused         no\n", nil},
+		"refused, 3.3": {[]watched{{s, v38}, {v, v33}, {s, join(u32(0), u32(2), []byte("no"))}}, versions("003.008", "003.003") + "refused         no\n", nil},
+		"wrong password": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 2}}, {v, []byte{2}}, {s, zeros(16)}, {v, zeros(16)}, {s, join(u32(1), u32(2), []byte("no"))}},
+			both + "offered         VNC Authentication\nchosen          VNC Authentication\nrefused         no\n", nil},
+		"VeNCrypt Plain": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 19}}, {v, []byte{19}}, {s, []byte{0, 2}}, {v, []byte{0, 2}},
+			{s, join([]byte{0, 2}, u32(256), u32(260))}, {v, join(u32(256), u32(1), u32(2), []byte("upw"))}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         VeNCrypt\nchosen          VeNCrypt\nsub-types       Plain, X509None (encrypts the stream)\nsub-type        Plain\n" + shown, nil},
+		"VeNCrypt TLS": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 19}}, {v, []byte{19}}, {s, []byte{0, 2}}, {v, []byte{0, 2}},
+			{s, join([]byte{0, 1}, u32(257))}, {v, u32(257)}},
+			both + "offered         VeNCrypt\nchosen          VeNCrypt\nsub-types       TLSNone (encrypts the stream)\nsub-type        TLSNone (encrypts the stream)\n", ErrSecurity},
+		"Tight, none": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 16}}, {v, []byte{16}}, {s, join(u32(0), u32(0))}, {s, ok}, {v, []byte{1}}, {s, join(init, caps)}},
+			both + "offered         Tight\nchosen          Tight\ninside Tight    None\n" + shown + "capabilities    2\n", nil},
+		"Tight, password": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 16}}, {v, []byte{16}}, {s, join(u32(1), capability(0, "TGHTNOTUNNEL"))}, {v, u32(0)},
+			{s, join(u32(1), capability(2, "STDVVNCAUTH_"))}, {v, u32(2)}, {s, zeros(16)}, {v, zeros(16)}, {s, ok}, {v, []byte{1}}, {s, join(init, caps)}},
+			both + "offered         Tight\nchosen          Tight\ninside Tight    VNC Authentication\n" + shown + "capabilities    2\n", nil},
+		"UltraVNC goes on": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 17}}, {v, []byte{17}}, {s, u32(0xffffffff)}, {s, []byte{1, 113}}, {v, []byte{113}},
+			{s, zeros(24)}, {v, zeros(328)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         MSLogonII\nchosen          MSLogonII\n" + shown, nil},
+		"Apple": {[]watched{{s, []byte("RFB 003.889\n")}, {v, v38}, {s, []byte{1, 30}}, {v, []byte{30}}, {s, join(u16(2, 4), zeros(8))}, {v, zeros(132)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			versions("003.889", "003.008") + "offered         Apple DH\nchosen          Apple DH\n" + shown, nil},
+		"xvp": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 22}}, {v, []byte{22, 1, 1, 'u', 't'}}, {s, zeros(16)}, {v, zeros(16)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         xvp\nchosen          xvp\n" + shown, nil},
+		"RA2": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 5}}, {v, []byte{5}}},
+			both + "offered         RA2 (encrypts the stream)\nchosen          RA2 (encrypts the stream)\n", ErrSecurity},
+		"SASL":     {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 20}}, {v, []byte{20}}}, both + "offered         SASL\nchosen          SASL\n", ErrSecurity},
+		"repeater": {[]watched{{s, []byte("RFB 000.000\n")}, {v, []byte("RFB 000.000\n")}}, "", ErrMalformed},
+	}
+}
+
+func TestOnlooker(t *testing.T) {
+	for name, tt := range onlooked(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, size := range []int{1, 3, 1 << 20} {
+				var h Handshake
+				var err error
+				for _, w := range tt.said {
+					for p := w.says; len(p) > 0 && err == nil; p = p[min(size, len(p)):] {
+						require.False(t, h.Done())
+						err = h.Feed(w.from, p[:min(size, len(p))])
+					}
+				}
+				require.ErrorIs(t, err, tt.err)
+				assert.Equal(t, tt.err == nil, h.Done())
+				assert.Equal(t, tt.want, h.String())
+			}
+		})
+	}
+}
+
+func TestOnlookerKeepsTheRest(t *testing.T) {
+	var h Handshake
+	require.NoError(t, h.Feed(FromViewer, join([]byte("RFB 003.008\n"), []byte{1, 1, 3})), "before the server said anything")
+	require.NoError(t, h.Feed(FromServer, join([]byte("RFB 003.008\n"), []byte{1, 1}, u32(0), wire(t, desktop), []byte{2})))
+	require.True(t, h.Done())
+	assert.Equal(t, desktop, h.Init)
+	assert.Equal(t, []byte{3}, h.Rest(FromViewer))
+	assert.Equal(t, []byte{2}, h.Rest(FromServer))
+	assert.EqualValues(t, 14, h.Len(FromViewer))
+
+	h = Handshake{}
+	assert.ErrorIs(t, h.Feed(FromViewer, zeros(maxHandshake+1)), ErrLimit)
+	assert.Error(t, h.Feed(3, nil))
+}
+
+func TestCapturedHandshakes(t *testing.T) {
+	for name, tr := range readTraces(t) {
+		assert.True(t, tr.shake.Done(), name)
+		assert.Equal(t, version38, tr.shake.ViewerVersion, name)
+		want := SecurityNone
+		if strings.HasPrefix(name, "Xtightvnc") {
+			want = SecurityVNCAuth
+		}
+		assert.Equal(t, want, tr.shake.Security, name)
+		assert.NotZero(t, tr.shake.Init.Width, name)
+	}
+}
+
+func FuzzOnlooker(f *testing.F) {
+	for _, h := range onlooked(f) {
+		var server, viewer []byte
+		for _, w := range h.said {
+			if w.from == FromServer {
+				server = append(server, w.says...)
+			} else {
+				viewer = append(viewer, w.says...)
+			}
+		}
+		f.Add(server, viewer)
+	}
+	seedTraces(f, func(tr *captured) {
+		f.Add(tr.Stream(FromServer)[:tr.shake.Len(FromServer)], tr.Stream(FromViewer)[:tr.shake.Len(FromViewer)])
+	})
+	f.Fuzz(func(t *testing.T, server, viewer []byte) {
+		if len(server) > 4096 || len(viewer) > 4096 {
+			return
+		}
+		var whole, parts Handshake
+		wholeErr := errors.Join(whole.Feed(FromViewer, viewer))
+		if wholeErr == nil && !whole.Done() {
+			wholeErr = whole.Feed(FromServer, server)
+		}
+		err := parts.Feed(FromViewer, viewer)
+		for i := 0; i < len(server) && err == nil && !parts.Done(); i++ {
+			err = parts.Feed(FromServer, server[i:i+1])
+		}
+		assert.Equal(t, whole.Done(), parts.Done())
+		assert.Equal(t, wholeErr == nil, err == nil)
+		assert.Equal(t, whole.String(), parts.String())
+	})
+}
