@@ -192,7 +192,7 @@ func (d *Doctor) daemon(ctx context.Context) {
 	defer cancel()
 	list, err := client.List(ctx)
 	if err != nil {
-		d.broken("daemon", words(err), "start it: systemctl start shadowd; if it doesn't stay, its log says why: journalctl -u shadowd")
+		d.broken("daemon", words(err), "start shadowd as root, as a service with: systemctl start shadowd; if it doesn't stay, its log says why: journalctl -u shadowd")
 		return
 	}
 	d.taken = nil

@@ -164,19 +164,38 @@ func (o outcome) or(p outcome) outcome {
 	return outcome{o.accept || p.accept, o.drop || p.drop, o.through || p.through, o.why}
 }
 
-// maxDepth is how deep chains may call each other (the kernel's own limit is 16).
-const maxDepth = 16
+// A trial is one connection on its way through chains.
+type trial struct {
+	chains map[string]*chain // that rules may call
+	port   int
+	known  map[*chain]outcome // so that each chain is followed once
+}
 
-// judge follows a connection through a chain.
-func judge(chains map[string]*chain, c *chain, port, depth int) outcome {
+func newTrial(chains map[string]*chain, port int) *trial {
+	return &trial{chains, port, map[*chain]outcome{}}
+}
+
+// judge follows the connection through a chain.
+func (t *trial) judge(c *chain) outcome {
+	if o, ok := t.known[c]; ok {
+		return o
+	}
+	// For a chain that calls itself, which the kernel doesn't take.
+	t.known[c] = outcome{accept: true, drop: true, through: true, why: "chain " + c.name + " calls itself"}
+	o := t.follow(c)
+	t.known[c] = o
+	return o
+}
+
+func (t *trial) follow(c *chain) outcome {
 	var all outcome
 	leaves := true // the connection may get past the last rule, or leave before it
 	for _, r := range c.rules {
-		hit := r.matches(port)
+		hit := r.matches(t.port)
 		if hit == no || r.verdict == "" {
 			continue
 		}
-		o, returns := r.outcome(chains, port, depth)
+		o, returns := t.outcome(r)
 		goesOn := hit == maybe || o.through && !returns
 		left := o.through && returns
 		o.through = false
@@ -208,7 +227,7 @@ func (c *chain) end() outcome {
 
 // outcome is what becomes of a connection that the rule is for. If returns is
 // set, what it lets through leaves the chain.
-func (r rule) outcome(chains map[string]*chain, port, depth int) (o outcome, returns bool) {
+func (t *trial) outcome(r rule) (o outcome, returns bool) {
 	switch r.verdict {
 	case "accept":
 		return outcome{accept: true}, false
@@ -217,8 +236,8 @@ func (r rule) outcome(chains map[string]*chain, port, depth int) (o outcome, ret
 	case "return":
 		return outcome{through: true}, true
 	case "jump", "goto":
-		if target := chains[r.target]; target != nil && depth < maxDepth {
-			return judge(chains, target, port, depth+1), r.verdict == "goto"
+		if target := t.chains[r.target]; target != nil {
+			return t.judge(target), r.verdict == "goto"
 		}
 	}
 	return outcome{accept: true, drop: true, through: true, why: r.text}, false
@@ -228,9 +247,10 @@ func (r rule) outcome(chains map[string]*chain, port, depth int) (o outcome, ret
 // which must let it in.
 func (w *wall) survey(chains map[string]*chain, bases []*chain, first, last int) {
 	for port := first; port <= last; port++ {
+		t := newTrial(chains, port)
 		dropped, doubt := "", ""
 		for _, base := range bases {
-			o := judge(chains, base, port, 0)
+			o := t.judge(base)
 			switch {
 			case o.drop && !o.accept && dropped == "":
 				dropped = o.why

@@ -160,17 +160,15 @@ func FuzzFirewalls(f *testing.F) {
 	f.Add("public\n  target: default\n  ports: 1-2/tcp\n\trule x\n")
 	f.Fuzz(func(t *testing.T, out string) {
 		chains := parseIPTables(out)
-		if c := chains["INPUT"]; c != nil && len(out) < 200 {
-			judge(chains, c, 6001, 0)
+		if c := chains["INPUT"]; c != nil {
+			newTrial(chains, 6001).judge(c)
 		}
-		judge(nil, parseUFW(out), 6001, 0)
-		judge(nil, parseZone("x", out), 6001, 0)
+		newTrial(nil, 6001).judge(parseUFW(out))
+		newTrial(nil, 6001).judge(parseZone("x", out))
 		tables, _ := parseNFT([]byte(out))
 		for _, table := range tables {
 			for _, base := range table.bases {
-				if len(out) < 2000 {
-					judge(table.chains, base, 6001, 0)
-				}
+				newTrial(table.chains, 6001).judge(base)
 			}
 		}
 		activeZones(out)
