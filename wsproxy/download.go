@@ -37,8 +37,7 @@ type download struct {
 	pipes  pipeSlot
 	copies bool // splicing doesn't work
 
-	buf     []byte // frames are made in it; nil: nothing is there
-	batch   *batch // whose memory it is, if it isn't small
+	buf     []byte // memory in which frames are made; nil: nothing is there
 	small   []byte // for a reader that can't be waited for otherwise; nil until then
 	n       int    // bytes in buf
 	payload int    // of these
@@ -102,8 +101,14 @@ func (d *download) send() (int, error) {
 // readRaw makes frames of what a socket has. It is what d.raw.Read calls, and
 // holds no memory while there is nothing.
 func (d *download) readRaw(fd uintptr) (done bool) {
-	for range d.frames {
-		d.hold()
+	frames := d.frames
+	if !d.full {
+		frames = 1
+	}
+	for range frames {
+		if d.buf == nil {
+			d.hold()
+		}
 		room := d.buf[d.n+frameHeader:][:framePayload]
 		n, waiting, err := readNow(fd, room)
 		if waiting {
@@ -154,18 +159,20 @@ func (d *download) frame(n int) {
 	d.payload += n
 }
 
-// hold makes buf a batch.
+// hold takes memory for a frame, or for a batch of them if there was more than
+// a frame the last time.
 func (d *download) hold() {
-	if d.batch == nil {
-		d.batch = getBatch()
-		d.buf = d.batch[:]
+	size := blockSize
+	if d.full && d.frames > 1 {
+		size = batchSize
 	}
+	d.buf = getMemory(size)
 }
 
-// drop forgets the frames and gives the batch back.
+// drop forgets the frames and gives their memory back.
 func (d *download) drop() {
-	if d.batch != nil {
-		putBatch(d.batch)
+	if cap(d.buf) >= blockSize {
+		putMemory(d.buf)
 	}
-	d.buf, d.batch, d.n, d.payload = nil, nil, 0, 0
+	d.buf, d.n, d.payload = nil, 0, 0
 }

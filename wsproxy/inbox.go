@@ -15,7 +15,7 @@ const inboxSize = blockSize
 type inbox struct {
 	mu       sync.Mutex
 	moved    sync.Cond   // the state changed; its L is mu
-	buf      *block      // nil while nothing is in it
+	buf      []byte      // nil while nothing is in it
 	lent     bool        // the writer has a piece of buf
 	held     bool        // the reader has
 	start, n int         // the n bytes from start on, round the end
@@ -103,7 +103,7 @@ func (in *inbox) take(p []byte) int {
 // tidy gives the memory back if nothing is in it. It is called with mu held.
 func (in *inbox) tidy() {
 	if (in.n == 0 || in.dropped) && !in.lent && !in.held && in.buf != nil {
-		putBlock(in.buf)
+		putMemory(in.buf)
 		in.buf, in.start, in.n = nil, 0, 0
 	}
 }
@@ -124,11 +124,11 @@ func (in *inbox) room() []byte {
 		in.waited++
 	}
 	if in.buf == nil {
-		in.buf = getBlock()
+		in.buf = getMemory(inboxSize)
 	}
 	in.lent = true
 	if in.dropped {
-		return in.buf[:]
+		return in.buf
 	}
 	if in.n == 0 { // and so nothing is held
 		in.start = 0

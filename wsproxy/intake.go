@@ -28,8 +28,8 @@ type intake struct {
 	readRaw func(uintptr) bool // rawReader
 	to      *conn              // what is done with payload
 
-	buf     []byte // memory: nil, small, or block's
-	block   *block // nil if buf is nil or small
+	buf     []byte // memory: nil, small, or a block
+	block   bool   // it is a block
 	small   []byte // for a connection that can't be waited for otherwise; nil until then
 	r, w    int    // buf[r:w] was read and not parsed
 	last    int    // bytes of the last read
@@ -247,17 +247,17 @@ func (f *intake) fillConn() {
 
 // hold makes buf a block.
 func (f *intake) hold() {
-	if f.block == nil {
-		f.block = getBlock()
-		copy(f.block[:], f.buf[:f.w])
-		f.buf = f.block[:]
+	if !f.block {
+		b := getMemory(blockSize)
+		copy(b, f.buf[:f.w])
+		f.buf, f.block = b, true
 	}
 }
 
 // release gives the block back.
 func (f *intake) release() {
-	if f.block != nil {
-		putBlock(f.block)
-		f.block, f.buf = nil, nil
+	if f.block {
+		putMemory(f.buf)
+		f.buf, f.block = nil, false
 	}
 }

@@ -74,7 +74,7 @@ func TestWithTheLibrarysClient(t *testing.T) {
 	assert.True(t, bytes.Equal(want, got))
 	idle := c.CloseRead(ctx) // something has to read for Ping
 	require.NoError(t, c.Ping(ctx))
-	require.NoError(t, c.Close(4000, "enough"))
+	_ = c.Close(4000, "enough") // whether idle or this sees our answer is a race in the library
 	<-idle.Done()
 	record := r.record()
 	assert.Equal(t, 4000, record.Code)

@@ -48,8 +48,8 @@ type accepted struct {
 
 	mu      sync.Mutex
 	gather  bool   // what is written goes to records
-	records *batch // nil: none
-	n       int    // their bytes
+	records []byte // nil: none
+	size    int    // of the memory that they are to have
 }
 
 // errTooMuch can't happen while what is sealed at a time fits a batch.
@@ -64,14 +64,13 @@ func (a *accepted) Write(p []byte) (int, error) {
 		return a.Conn.Write(p)
 	}
 	if a.records == nil {
-		a.records = getBatch()
+		a.records = getMemory(a.size)[:0]
 	}
-	n := copy(a.records[a.n:], p)
-	a.n += n
-	if n < len(p) {
-		return n, errTooMuch
+	if len(p) > cap(a.records)-len(a.records) {
+		return 0, errTooMuch
 	}
-	return n, nil
+	a.records = append(a.records, p...)
+	return len(p), nil
 }
 
 // capture makes Write keep what it is given, for take.
@@ -81,28 +80,35 @@ func (a *accepted) capture() {
 	a.gather = true
 }
 
-// take hands over what Write has kept. The caller puts the batch back; it is
-// nil if there is nothing.
-func (a *accepted) take() (*batch, []byte) {
+// expect says how many bytes are about to be sealed.
+func (a *accepted) expect(size int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b, n := a.records, a.n
-	a.records, a.n = nil, 0
-	if b == nil {
-		return nil, nil
+	a.size = size + size/8 + 512
+	if old := a.records; old != nil { // an alert, or the answer to a key update
+		a.records = append(getMemory(a.size + len(old))[:0], old...)
+		putMemory(old)
 	}
-	return b, b[:n]
+}
+
+// take hands over what Write has kept, and its memory.
+func (a *accepted) take() []byte {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b := a.records
+	a.records = nil
+	return b
 }
 
 // free ends the capture. What is left to send goes first.
 func (a *accepted) free() {
-	b, left := a.take()
+	left := a.take()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gather = false
-	if b != nil {
+	if left != nil {
 		_, _ = a.Conn.Write(left) // an alert, of a connection that is closing
-		putBatch(b)
+		putMemory(left)
 	}
 }
 

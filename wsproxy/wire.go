@@ -147,8 +147,8 @@ func (w *wire) sendBytes(head, payload []byte, user bool) (n int, err error) {
 			return total, nil
 		})
 	case len(payload) > 0 && w.raw == nil:
-		b := getBatch()
-		defer putBatch(b)
+		b := getMemory(total)
+		defer putMemory(b)
 		head, payload = append(append(b[:0], head...), payload...), nil
 	}
 	w.rest = append(w.pieces[:0], head, payload)
@@ -171,12 +171,13 @@ func (w *wire) sendSealed(head, payload []byte, user bool) (n int, err error) {
 	if w.dead != nil {
 		return 0, w.dead
 	}
+	w.sealed.expect(len(head) + len(payload))
 	if err := w.seal(head, payload); err != nil {
 		w.dead = err
 		return 0, err
 	}
-	b, records := w.sealed.take()
-	defer putBatch(b)
+	records := w.sealed.take()
+	defer putMemory(records)
 	n, err = w.send(len(records), user, func(n int) (int, error) { return w.out.Write(records[n:]) })
 	if errors.Is(err, os.ErrDeadlineExceeded) { // what is sealed has to go
 		w.tail = bytes.Clone(records[n:])
@@ -192,8 +193,8 @@ const maxRecord = 16 << 10
 // with the head as one record takes.
 func (w *wire) seal(head, payload []byte) error {
 	if len(payload) > 0 {
-		b := getBlock()
-		defer putBlock(b)
+		b := getMemory(maxRecord)
+		defer putMemory(b)
 		record := b[:maxRecord]
 		n := copy(record, head)
 		m := copy(record[n:], payload)
