@@ -130,11 +130,14 @@ func TestAnswersThatRefuse(t *testing.T) {
 			question(t, session)
 			act(t, session, func(ctx context.Context) error { return session.Key(ctx, "alt+F4") })
 		}, shadow.Closed},
-		{"silence", func() { question(t, session) }, shadow.TimedOut},
-		{"letters", func() { question(t, session); _ = session.Type(t.Context(), "yYjJoO") }, shadow.TimedOut},
+		{"silence", func() {}, shadow.TimedOut},
+		{"letters", func() { focusYes(t, session); require.NoError(t, session.Type(t.Context(), "yYjJoOnN")) }, shadow.TimedOut},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := d.ask("s1", "alice")
+			question(t, session)
+			assert.Empty(t, d.listening(), "a port is open before the answer")
+			assert.Empty(t, d.x11vncs(), "x11vnc runs before the answer")
 			c.answer()
 			r.refused(c.want)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -68,6 +68,13 @@ func act(t testing.TB, d *testhost.Desktop, do func(context.Context) error) {
 // alone would be a No.
 func yes(t testing.TB, d *testhost.Desktop) {
 	t.Helper()
+	focusYes(t, d)
+	press(t, d, "Return")
+}
+
+// focusYes moves the focus to Yes.
+func focusYes(t testing.TB, d *testhost.Desktop) {
+	t.Helper()
 	w := question(t, d)
 	eventually(t, "the focus moves to Yes", func() bool {
 		require.NoError(t, d.Key(t.Context(), "Right"))
@@ -77,7 +84,6 @@ func yes(t testing.TB, d *testhost.Desktop) {
 		c := screen.RGBAAt(w.X+w.Width-70-36, w.Y+w.Height-32)
 		return c.B > 128 && c.R < 64
 	})
-	press(t, d, "Return")
 }
 
 // grantWithYes asks for a session and lets its user say Yes.
