@@ -202,10 +202,13 @@ func TestBytesArriveUnchangedBothWays(t *testing.T) {
 		relay  wsproxy.Relay
 		change func(*httptest.Server)
 	}{
-		"ws":             {nil, func(*httptest.Server) {}},
-		"ws with relay":  {passing, func(*httptest.Server) {}},
-		"wss":            {nil, func(s *httptest.Server) { s.TLS = noTickets() }},
-		"wss with relay": {passing, func(s *httptest.Server) { s.TLS = noTickets() }},
+		"ws":                  {nil, func(*httptest.Server) {}},
+		"ws with relay":       {passing, func(*httptest.Server) {}},
+		"wss":                 {nil, func(s *httptest.Server) { s.TLS = noTickets() }},
+		"wss with relay":      {passing, func(s *httptest.Server) { s.TLS = noTickets() }},
+		"gathered":            {nil, gathering},
+		"gathered with relay": {passing, gathering},
+		"ws with a Listener":  {nil, listening},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dial, targets := dialTo(t)

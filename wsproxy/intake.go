@@ -47,7 +47,7 @@ type intake struct {
 
 const (
 	maxThrough = math.MaxInt
-	smallSize  = 4 << 10
+	smallSize  = 1 << 10
 )
 
 // newIntake makes an intake of c, before which comes what was read of it early.

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,7 +82,8 @@ func narrow(s *httptest.Server) {
 		if secure, ok := c.(interface{ NetConn() net.Conn }); ok {
 			c = secure.NetConn()
 		}
-		_ = c.(*net.TCPConn).SetWriteBuffer(4 << 10)
+		raw, _ := c.(syscall.Conn).SyscallConn()
+		_ = raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, 4<<10) })
 		return ctx
 	}
 }
@@ -118,8 +120,9 @@ func (f *flood) Run(_ context.Context, viewer, _ net.Conn) error {
 func TestStalledViewer(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*httptest.Server){
-		"ws":  narrow,
-		"wss": func(s *httptest.Server) { s.TLS = noTickets(); narrow(s) },
+		"ws":                  narrow,
+		"wss":                 func(s *httptest.Server) { s.TLS = noTickets(); narrow(s) },
+		"wss with a Listener": func(s *httptest.Server) { gathering(s); narrow(s) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			end := make(chan error, 1)

@@ -1,0 +1,7 @@
+package wsproxy
+
+// For tests outside the package.
+var (
+	ReadProxyHeader = readProxyHeader
+	ProxyHeader     = proxyHeader
+)
