@@ -39,8 +39,15 @@ test: deps novnc ## install what is needed, vet, staticcheck, and all tests with
 	go tool staticcheck ./...
 	go test -race ./...
 
+FUZZTIME ?= 1m
+
+fuzz: ## run each fuzz target of package rfb for a minute (FUZZTIME=10s: shorter); for a schedule
+	@set -e; for target in $$(go test ./rfb -list '^Fuzz' | grep '^Fuzz'); do \
+		echo "== $$target"; go test ./rfb -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+	done
+
 clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo test clean
+.PHONY: help build novnc deps demo test fuzz clean

@@ -422,6 +422,10 @@ func checkViewOnly(b []byte, width, height int) error {
 
 func FuzzClientFilter(f *testing.F) {
 	f.Add(noVNC(f, 640, 480), uint16(1))
+	seedTraces(f, func(tr *captured) {
+		said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
+		f.Add(said[:min(len(said), 4<<10)], uint16(7))
+	})
 	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3))
 	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5))
 	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100))

@@ -1,0 +1,118 @@
+package rfb
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTraceIsReadAsItWasWritten(t *testing.T) {
+	tr := smallTrace(t)
+	var b, packed bytes.Buffer
+	n, err := tr.WriteTo(&b)
+	require.NoError(t, err)
+	assert.EqualValues(t, b.Len(), n)
+	assert.True(t, strings.HasPrefix(b.String(), "RFB trace 001.000\nserver: a server\nviewer: a viewer\nnote: small\n\n\x02\x00\x00\x00\x00\x00\x00\x00\x0cRFB 003.008\n"))
+	z := gzip.NewWriter(&packed)
+	_, err = z.Write(b.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	for _, r := range []io.Reader{bytes.NewReader(b.Bytes()), iotest.OneByteReader(bytes.NewReader(b.Bytes())), &packed} {
+		again, err := ReadTrace(r)
+		require.NoError(t, err)
+		assert.Equal(t, tr, again)
+	}
+}
+
+func TestTraceRefuses(t *testing.T) {
+	head := "RFB trace 001.000\n\n"
+	for in, want := range map[string]error{
+		"":                               ErrMalformed,
+		"FBS 001.000\n":                  ErrMalformed,
+		"RFB trace 002.000\n\n":          ErrMalformed,
+		"RFB trace 001.000\nserver: x":   ErrMalformed,
+		"RFB trace 001.000\ncolour: x\n": ErrMalformed,
+		"RFB trace 001.000\nnote: " + strings.Repeat("x", 2000) + "\n": ErrLimit,
+		head + "\x03\x00\x00\x00\x00\x00\x00\x00\x00":                  ErrMalformed,
+		head + "\x01\x00\x00\x00\x00\xff\x00\x00\x00":                  ErrLimit,
+		head + "\x01\x00\x00\x00\x00\x00\x00\x00\x02x":                 io.ErrUnexpectedEOF,
+		head + "\x01\x00": io.ErrUnexpectedEOF,
+	} {
+		_, err := ReadTrace(strings.NewReader(in))
+		assert.ErrorIs(t, err, want, "%q", in)
+	}
+	_, err := NewTraceWriter(io.Discard, "two\nlines", "", "")
+	assert.Error(t, err)
+	w, err := NewTraceWriter(io.Discard, "", "", "")
+	require.NoError(t, err)
+	assert.Error(t, w.Write(Chunk{From: 3}))
+}
+
+func TestRecording(t *testing.T) {
+	tr := smallTrace(t)
+	var b bytes.Buffer
+	require.NoError(t, tr.WriteFBS(&b))
+	init := desktop
+	init.Format = pinned // what the viewer asked for before anything was shown
+	head := join([]byte("RFB 003.003\n"), u32(1), wire(t, init))
+	block := func(p []byte, ms uint32) []byte { return join(u32(uint32(len(p))), p, zeros(-len(p)&3), u32(ms)) }
+	assert.Equal(t, join([]byte("FBS 001.000\n"), block(head, 0),
+		block(update(rectOf(Rect{1, 2, 1, 1}, EncodingRaw, zeros(2))), 6), block([]byte{0, 0, 2}, 7)), b.Bytes())
+
+	again, err := ReadFBS(&b)
+	require.NoError(t, err)
+	h, err := again.Handshake()
+	require.NoError(t, err)
+	assert.Equal(t, init, h.Init)
+	var got []string
+	for e, err := range again.Events() {
+		require.NoError(t, err)
+		got = append(got, e.Name())
+	}
+	assert.Equal(t, []string{"Handshake", "FramebufferUpdate", "Raw", "Bell"}, got)
+}
+
+func TestRecordingsOfTraces(t *testing.T) {
+	for name, tr := range readTraces(t) {
+		var b bytes.Buffer
+		err := tr.WriteFBS(&b)
+		if !tr.one {
+			assert.ErrorIs(t, err, ErrForbidden, name)
+			continue
+		}
+		require.NoError(t, err, name)
+		again, err := ReadFBS(&b)
+		require.NoError(t, err, name)
+		c := examine(t, again, name)
+		assert.Equal(t, tr.updates, c.updates, name)
+		assert.True(t, bytes.Equal(tr.stream, c.stream), name)
+	}
+}
+
+func TestRecordingRefuses(t *testing.T) {
+	tr := smallTrace(t)
+	tr.Chunks = append(tr.Chunks, Chunk{FromViewer, time.Second, wire(t, SetPixelFormat{format8})})
+	assert.ErrorIs(t, tr.WriteFBS(io.Discard), ErrForbidden, "no player would know of the other pixel format")
+	tr.Chunks = tr.Chunks[:3]
+	assert.ErrorIs(t, tr.WriteFBS(io.Discard), ErrMalformed)
+	for in, want := range map[string]error{
+		"":                                       ErrMalformed,
+		"FBS 002.000\n":                          ErrMalformed,
+		"FBS 001.000\n\x00\x00":                  io.ErrUnexpectedEOF,
+		"FBS 001.000\n\xff\x00\x00\x00":          ErrLimit,
+		"FBS 001.001\n\x00\x00\x00\x01x\x00\x00": io.ErrUnexpectedEOF,
+	} {
+		_, err := ReadFBS(strings.NewReader(in))
+		assert.ErrorIs(t, err, want, "%q", in)
+	}
+	tr, err := ReadFBS(strings.NewReader("FBS 001.000\n\x00\x00\x00\x00\x00\x00\x00\x07"))
+	require.NoError(t, err)
+	assert.Empty(t, tr.Chunks)
+}
