@@ -17,7 +17,7 @@ import (
 // which then stops; here each address has its turn.
 func (s *server) connect(ctx context.Context, t token.Target) (net.Conn, error) {
 	start := time.Now()
-	conn, err := dialTarget(ctx, t)
+	conn, err := dialTarget(ctx, new(net.Dialer), t)
 	if err == nil && s.target.on {
 		conn, err = s.target.handshake(ctx, conn, t.Host)
 	}
@@ -25,8 +25,7 @@ func (s *server) connect(ctx context.Context, t token.Target) (net.Conn, error) 
 	return conn, err
 }
 
-func dialTarget(ctx context.Context, t token.Target) (net.Conn, error) {
-	var d net.Dialer
+func dialTarget(ctx context.Context, d *net.Dialer, t token.Target) (net.Conn, error) {
 	network, address := t.Address()
 	if network == "unix" {
 		return d.DialContext(ctx, network, address)

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,14 +16,11 @@ import (
 	"vda.internal/shadow/wsproxy"
 )
 
-// metrics are what --metrics shows, and the count that --max-connections
-// bounds.
+// metrics are what --metrics shows.
 type metrics struct {
 	registry *prometheus.Registry
 
-	mu     sync.Mutex
-	active int
-
+	active   prometheus.Gauge
 	sessions *prometheus.CounterVec // by close code
 	seconds  prometheus.Histogram
 	bytes    *prometheus.CounterVec // by direction
@@ -38,6 +34,7 @@ func newMetrics() *metrics {
 	const ns = "websockify"
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
+		active:   prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "sessions", Help: "Sessions at this moment."}),
 		sessions: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "sessions_total", Help: "Sessions that have ended, by WebSocket close code."}, []string{"code"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Name: "session_duration_seconds", Help: "How long sessions lasted.",
 			Buckets: []float64{1, 10, 60, 600, 3600, 8 * 3600, 24 * 3600}}),
@@ -48,32 +45,17 @@ func newMetrics() *metrics {
 			Buckets: []float64{.001, .01, .1, 1, 10}}, []string{"result"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "view_only_dropped_total", Help: "Messages that --view-only didn't let through."}, []string{"message"}),
 	}
-	m.registry.MustRegister(m.sessions, m.seconds, m.bytes, m.refused, m.requests, m.dials, m.dropped,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "sessions", Help: "Sessions at this moment."}, func() float64 {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			return float64(m.active)
-		}),
+	m.registry.MustRegister(m.active, m.sessions, m.seconds, m.bytes, m.refused, m.requests, m.dials, m.dropped,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// enter counts a session in, unless there are limit already. A limit of 0 is none.
-func (m *metrics) enter(limit int) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if limit > 0 && m.active >= limit {
-		return false
-	}
-	m.active++
-	return true
-}
+// enter counts a session in.
+func (m *metrics) enter() { m.active.Inc() }
 
 // leave counts one out.
 func (m *metrics) leave(r wsproxy.Record) {
-	m.mu.Lock()
-	m.active--
-	m.mu.Unlock()
+	m.active.Dec()
 	m.sessions.WithLabelValues(codeLabel(r.Code)).Inc()
 	m.seconds.Observe(r.Duration.Seconds())
 	m.bytes.WithLabelValues("to_client").Add(float64(r.Sent))

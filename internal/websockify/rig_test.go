@@ -58,7 +58,7 @@ func (i implementation) command(t testing.TB, args ...string) *exec.Cmd {
 	require.NoError(t, err)
 	cmd := exec.Command(self, args...)
 	cmd.Args[0] = "websockify"
-	cmd.Env = append(os.Environ(), runVariable+"=1")
+	cmd.Env = append(os.Environ(), runVariable+"=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
 

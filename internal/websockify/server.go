@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	stdlog "log"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -40,13 +39,12 @@ type server struct {
 	metrics *metrics
 	traffic *traffic // nil: nobody watches
 
-	busy     *activity
-	ends     chan ending // why the program stops; the first counts
-	conns    atomic.Int64
-	own      map[uint64]bool // inodes of the sockets that listen
-	sessions sync.Map        // key of a request → *session, until its record is there
-	once     atomic.Bool     // the one session of --run-once has begun
-	single   bool            // there is one connection, from inetd
+	busy   *activity
+	ends   chan ending // why the program stops; the first counts
+	conns  atomic.Int64
+	own    map[uint64]bool // inodes of the sockets that listen
+	once   atomic.Bool     // the one session of --run-once has begun
+	single bool            // there is one connection, from inetd
 }
 
 // An ending is why and how the program stops.
@@ -141,7 +139,9 @@ func (s *server) makeProxy() *wsproxy.Handler {
 		PongTimeout:      max(o.heartbeat, pongTimeout),
 		WriteTimeout:     writeTimeout,
 		HandshakeTimeout: o.handshakeTimeout,
-		MaxMessage:       math.MaxInt64, // they are passed on as they come
+		IdleTimeout:      o.sessionIdleTimeout,
+		MaxSessions:      o.maxConnections,
+		MaxMessage:       -1, // they are passed on as they come
 	}
 	if o.heartbeat > 0 {
 		h.PingInterval = o.heartbeat

@@ -25,8 +25,6 @@ type session struct {
 	target token.Target
 	file   *record.File    // nil: not recorded
 	result *wsproxy.Record // nil: none yet
-	idle   *idleTimer      // nil: none
-	cancel context.CancelCauseFunc
 }
 
 // sessionKey is the context's key for the *session.
@@ -56,7 +54,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	number, _ := r.Context().Value(connKey{}).(int64)
-	ss := &session{number: number, remote: ipOf(r.RemoteAddr), target: target, cancel: cancel}
+	ss := &session{number: number, remote: ipOf(r.RemoteAddr), target: target}
 	if !s.begin(ss, r) {
 		http.Error(w, "the session can't be recorded", http.StatusInternalServerError)
 		return
@@ -65,13 +63,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if d := s.o.sessionTimeout; d > 0 {
 		defer time.AfterFunc(d, func() { cancel(&wsproxy.CloseError{Code: wsproxy.StatusGoingAway, Reason: "session timeout"}) }).Stop()
 	}
-	key := r.RemoteAddr
-	if ss.remote == "" { // the clients of a unix socket have no address
-		key = "unix-" + strconv.FormatInt(number, 10)
-	}
-	s.sessions.Store(key, ss)
-	defer s.sessions.Delete(key)
-	u := newUpgrade(context.WithValue(ctx, sessionKey{}, ss), w, r, key, s.o.origin != "")
+	u := newUpgrade(context.WithValue(ctx, sessionKey{}, ss), w, r, s.o.origin != "")
 	s.proxy.ServeHTTP(u, u.request)
 }
 
@@ -162,9 +154,6 @@ func (s *server) begin(ss *session, r *http.Request) bool {
 
 // finish says how the session went.
 func (s *server) finish(ss *session) {
-	if ss.idle != nil {
-		ss.idle.stop()
-	}
 	if ss.file != nil {
 		if err := ss.file.Close(); err != nil {
 			s.log.Access(logs.Warn, ss.remote, err.Error(), logs.F("session", ss.number))
@@ -203,16 +192,14 @@ func (s *server) logEnd(ss *session) {
 	s.log.Access(logs.Info, ss.remote, text, fields...)
 }
 
-// authorize counts the session in. What a page has to be able to read is
-// decided here; all else was, before the upgrade.
+// authorize is wsproxy's Authorize. It only counts the session in: whoever may
+// not come in was told before the upgrade.
 func (s *server) authorize(*http.Request) error {
-	if s.metrics.enter(s.o.maxConnections) {
-		return nil
-	}
-	return &wsproxy.CloseError{Code: wsproxy.StatusTryAgainLater, Reason: "no capacity"}
+	s.metrics.enter()
+	return nil
 }
 
-// rejected is wsproxy's OnReject: the page's origin, or authorize.
+// rejected is wsproxy's OnReject: the page's origin, or one session too many.
 func (s *server) rejected(r *http.Request, err error) {
 	s.metrics.refuse(http.StatusSwitchingProtocols)
 	s.log.Client(logs.Info, ipOf(r.RemoteAddr), "client turned away: "+err.Error())
@@ -221,9 +208,7 @@ func (s *server) rejected(r *http.Request, err error) {
 // ended is wsproxy's OnEnd.
 func (s *server) ended(r wsproxy.Record) {
 	s.metrics.leave(r)
-	if ss, ok := s.sessions.Load(r.Remote); ok {
-		ss.(*session).result = &r
-	}
+	r.Request.Context().Value(sessionKey{}).(*session).result = &r
 }
 
 // dial is wsproxy's Dial.
@@ -265,12 +250,6 @@ func (s *server) tap(ss *session, conn net.Conn) net.Conn {
 	}
 	if s.traffic != nil {
 		conn = s.traffic.tap(conn)
-	}
-	if d := s.o.sessionIdleTimeout; d > 0 {
-		ss.idle = newIdleTimer(d, func() {
-			ss.cancel(&wsproxy.CloseError{Code: wsproxy.StatusGoingAway, Reason: "session idle"})
-		})
-		conn = &idleConn{conn, ss.idle}
 	}
 	return conn
 }

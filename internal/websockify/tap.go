@@ -4,7 +4,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 )
 
 // A traffic shows what goes on, one mark an event.
@@ -63,40 +62,6 @@ func (c *trafficConn) Write(p []byte) (int, error) {
 
 // CloseWrite is for who wants to tell the target that the client is done.
 func (c *trafficConn) CloseWrite() error { return closeWrite(c.Conn) }
-
-// An idleTimer ends a session that carries nothing.
-type idleTimer struct {
-	patience time.Duration
-	timer    *time.Timer
-}
-
-func newIdleTimer(patience time.Duration, onIdle func()) *idleTimer {
-	return &idleTimer{patience, time.AfterFunc(patience, onIdle)}
-}
-
-func (t *idleTimer) stop() { t.timer.Stop() }
-
-// An idleConn is a target's connection whose traffic winds a timer up.
-type idleConn struct {
-	net.Conn
-	t *idleTimer
-}
-
-func (c *idleConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.t.timer.Reset(c.t.patience)
-	}
-	return n, err
-}
-
-func (c *idleConn) Write(p []byte) (int, error) {
-	c.t.timer.Reset(c.t.patience)
-	return c.Conn.Write(p)
-}
-
-// CloseWrite is for who wants to tell the target that the client is done.
-func (c *idleConn) CloseWrite() error { return closeWrite(c.Conn) }
 
 func closeWrite(conn net.Conn) error {
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {

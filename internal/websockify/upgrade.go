@@ -46,15 +46,14 @@ func checkHandshake(r *http.Request) *auth.Refusal {
 	return nil
 }
 
-// newUpgrade prepares a request that checkHandshake has passed. remote is the
-// name of the client for wsproxy; origin says that wsproxy is to check that.
-func newUpgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, remote string, origin bool) *upgrade {
+// newUpgrade prepares a request that checkHandshake has passed. origin says
+// that wsproxy is to check that.
+func newUpgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, origin bool) *upgrade {
 	u := &upgrade{ResponseWriter: w, request: r.Clone(ctx), header: make(http.Header)}
 	u.accept = acceptKey(r.Header.Get("Sec-WebSocket-Key"))
 	if offers(r.Header, "binary") {
 		u.protocol = "binary"
 	}
-	u.request.RemoteAddr = remote
 	u.request.Proto, u.request.ProtoMajor, u.request.ProtoMinor = "HTTP/1.1", 1, 1
 	h := u.request.Header
 	h.Set("Connection", "Upgrade")

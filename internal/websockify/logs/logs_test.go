@@ -35,7 +35,7 @@ func TestJSON(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	assert.JSONEq(t, `{"level":"info","time":"2026-11-22T11:55:44Z","message":"Listen on :6080"}`, lines[0])
 	assert.JSONEq(t, `{"level":"info","time":"2026-11-22T11:55:44Z","remote":"192.0.2.1","status":403,"message":"Token not present"}`, lines[1])
-	assert.JSONEq(t, `{"level":"warn","time":"2026-11-22T11:55:44Z","remote":"192.0.2.1","error":"broken","took":1.5,"message":"Path: '/\n\u001b[31m\\u0085é'"}`, lines[2])
+	assert.JSONEq(t, `{"level":"warn","time":"2026-11-22T11:55:44Z","remote":"192.0.2.1","error":"broken","took":1.5,"message":"Path: '/\n\u001b[31m\u0085é'"}`, lines[2])
 	assert.JSONEq(t, `{"level":"debug","time":"2026-11-22T11:55:44Z","message":"more"}`, lines[3])
 }
 

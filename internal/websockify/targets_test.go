@@ -1,0 +1,180 @@
+package websockify
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/rfb"
+)
+
+// echoServer is a program that listens on the port that is its argument, at
+// the address that is the next, and echoes. It is Python's, and thus linked
+// dynamically.
+const echoServer = `
+import socket, sys
+ln = socket.socket(socket.AF_INET6 if ':' in sys.argv[2] else socket.AF_INET)
+if ':' in sys.argv[2]: ln.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+ln.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+ln.bind((sys.argv[2], int(sys.argv[1]))); ln.listen(5)
+print('listening', flush=True)
+while True:
+    c, _ = ln.accept()
+    while (b := c.recv(4096)): c.sendall(b)
+    c.close()
+`
+
+func writeServer(t *testing.T) string {
+	return writeFile(t, filepath.Join(t.TempDir(), "server.py"), echoServer)
+}
+
+func TestWrapMovesThePort(t *testing.T) {
+	server := writeServer(t)
+	require.FileExists(t, "/usr/lib/websockify/rebind.so", "apt-get install websockify")
+	for _, i := range []implementation{thePython, theGo} {
+		addr := freeAddress(t)
+		p := i.launch(t, addr, "--", "/usr/bin/python3", server, portOf(addr), "127.0.0.1")
+		p.addr = addr
+		p.says("Starting '/usr/bin/python3 " + server + " " + portOf(addr) + " 127.0.0.1'")
+		p.until("the server", func() bool { return strings.Contains(p.out.String(), "listening") })
+		openSession(t, addr, "/").Close()
+		p.says("connecting to command: '/usr/bin/python3 " + server)
+	}
+}
+
+func TestWrapPlaceholder(t *testing.T) {
+	p := theGo.launch(t, "LISTEN", "--", "/usr/bin/python3", writeServer(t), "{port}", "127.0.0.1")
+	p.until("the server", func() bool { return strings.Contains(p.out.String(), "listening") })
+	openSession(t, p.addr, "/").Close()
+	pid := childOf(t, p.cmd.Process.Pid)
+	assert.Zero(t, p.terminate())
+	assert.DirExists(t, "/proc/"+pid, "the program stays")
+}
+
+// childOf returns the one child of a process.
+func childOf(t *testing.T, pid int) string {
+	t.Helper()
+	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
+	require.NoError(t, err)
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		require.NoError(t, err)
+		if f := strings.Fields(string(b)); len(f) > 0 {
+			return f[0]
+		}
+	}
+	require.FailNow(t, "no child", "%d", pid)
+	return ""
+}
+
+func TestWrapSaysWhoTookThePort(t *testing.T) {
+	addr := freeAddress(t)
+	p := theGo.launch(t, addr, "--", "/usr/bin/python3", writeServer(t), portOf(addr), "::1")
+	p.until("the server", func() bool { return strings.Contains(p.out.String(), "listening") })
+	assert.Contains(t, dialRaw(t, addr).upgrade("/").rest(), "close 1011")
+	p.says("the wrapped program listens on port " + portOf(addr) + " itself")
+}
+
+func TestWrapWithAUnixSocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	ln, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	serve(t, ln, echo)
+	p := theGo.start(t, "LISTEN", "--unix-target", socket, "--wrap-mode=ignore", "--", "true")
+	openSession(t, p.addr, "/").Close()
+	assert.Zero(t, p.terminate())
+}
+
+func TestWrapStatusIsPassedOn(t *testing.T) {
+	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -KILL $$": 137} {
+		p := theGo.launch(t, "LISTEN", "--", "sh", "-c", script+" # {port}")
+		assert.Equal(t, want, p.status(), script)
+	}
+	p := theGo.launch(t, "LISTEN", "--wrap-mode", "respawn", "--", "sh", "-c", "echo run # {port}")
+	p.says("Command respawning too fast")
+	p.until("three runs", func() bool { return p.out.String() == "run\nrun\nrun\n" })
+	assert.Zero(t, p.terminate())
+}
+
+func TestTargetTLS(t *testing.T) {
+	f := newFixtures(t)
+	pair := f.ca.pair("localhost")
+	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	require.NoError(t, err)
+	target := "localhost:" + portOf(serve(t, ln, echo))
+	p := theGo.start(t, "LISTEN", target, "--ssl-target", "--ssl-target-cafile", f.ca.file)
+	c := openSession(t, p.addr, "/")
+	c.Close()
+	p.says("connecting to: " + target + " (using SSL)")
+	p = theGo.start(t, "LISTEN", target, "--ssl-target", "--ssl-target-insecure")
+	openSession(t, p.addr, "/").Close()
+	p = theGo.start(t, "LISTEN", target, "--ssl-target")
+	assert.Equal(t, `close 1011 "Failed to connect to downstream server", closed`, dialRaw(t, p.addr).upgrade("/").rest())
+	p.says("certificate signed by unknown authority")
+}
+
+func TestViewOnly(t *testing.T) {
+	// An RFB server that counts what it is sent after the handshake.
+	got := make(chan string, 1)
+	target := serve(t, listenLoopback(t), func(c net.Conn) {
+		read := func(n int) []byte {
+			b := make([]byte, n)
+			_, _ = io.ReadFull(c, b)
+			return b
+		}
+		_, _ = io.WriteString(c, "RFB 003.008\n")
+		read(12)
+		_, _ = c.Write([]byte{1, 1}) // security: none
+		read(1)
+		_, _ = c.Write([]byte{0, 0, 0, 0})
+		read(1)
+		init := append([]byte{0, 2, 0, 2, 32, 24, 0, 1, 0, 255, 0, 255, 0, 255, 16, 8, 0, 0, 0, 0, 0, 0, 0, 4}, "test"...)
+		_, _ = c.Write(init)
+		var types []byte
+		for {
+			t := read(1)[0]
+			types = append(types, t)
+			switch rfb.ClientMessageType(t) {
+			case rfb.ClientSetPixelFormat:
+				read(19)
+			case rfb.ClientSetEncodings:
+				head := read(3)
+				read(4 * (int(head[1])<<8 | int(head[2])))
+			case rfb.ClientFramebufferUpdateRequest:
+				read(9)
+				got <- string(types)
+				return
+			default:
+				got <- string(types)
+				return
+			}
+		}
+	})
+	p := theGo.start(t, "LISTEN", target, "--view-only")
+	p.says("View only")
+	c := dialRaw(t, p.addr).upgrade("/")
+	send := func(b ...byte) { c.send(frame(binFin, string(b))) }
+	assert.Equal(t, "RFB 003.008\n", c.stream(12))
+	c.send(frame(binFin, "RFB 003.008\n"))
+	assert.Equal(t, "\x01\x01", c.stream(2))
+	send(1)
+	assert.Equal(t, "\x00\x00\x00\x00", c.stream(4))
+	send(1)
+	c.stream(28)
+	send(5, 1, 0, 1, 0, 1)             // a click
+	send(4, 1, 0, 0, 0, 0, 0, 'a')     // a key
+	send(2, 0, 0, 1, 0, 0, 0, 0)       // encodings: raw
+	send(3, 0, 0, 0, 0, 0, 0, 2, 0, 2) // an update, please
+	types := <-got
+	assert.NotContains(t, types, "\x04")
+	assert.NotContains(t, types, "\x05")
+	assert.Contains(t, types, "\x03")
+}
