@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -26,9 +27,9 @@ const (
 )
 
 // Child makes the host program fit for [X11], which runs it a second time, with
-// [ChildArg] as its only argument, to show the question. Call it first thing in
-// main, and in TestMain. In such a process it asks, answers and exits; in any
-// other it returns at once.
+// [ChildArg] as its only argument, to show the question or the banner. Call it
+// first thing in main, and in TestMain. In such a process it does that and
+// exits; in any other it returns at once.
 func Child() {
 	if len(os.Args) != 2 || os.Args[1] != ChildArg {
 		childReady.Store(true)
@@ -49,43 +50,44 @@ func Child() {
 	os.Exit(0)
 }
 
-// prompt asks the question that in holds and returns the line that answers it.
-// It leaves goroutines and the connection behind: the process is to exit next,
+// prompt shows the question or the banner that in holds and returns the line that
+// answers it. It leaves goroutines and the connection behind: the process is to exit next,
 // which is also what takes the window off the screen.
 func prompt(in io.Reader, display, xauthority string, shown func()) string {
-	q, err := readQuestion(in)
+	lines := bufio.NewReaderSize(in, maxQuestion)
+	q, err := readQuestion(lines)
 	if err != nil {
 		return failed(err)
 	}
+	ctx := context.Background()
 	lapse := time.Now().Add(time.Duration(q.Millis) * time.Millisecond)
-	ctx, cancel := context.WithDeadline(context.Background(), lapse.Add(childGrace))
-	defer cancel()
+	if !q.Banner {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, lapse.Add(childGrace))
+		defer cancel()
+	}
 	x, err := xconn.Dial(display, xauthority, connectTime)
 	if err != nil {
 		return wordDisplay + " " + detail(err)
 	}
-	type result struct {
-		answer dialog.Answer
-		err    error
-	}
-	done := make(chan result, 1)
+	answer := make(chan string, 1)
 	go func() {
 		// The X server may belong to somebody hostile. A panic on this goroutine
 		// would end the process just as well, but say less.
 		defer func() {
 			if p := recover(); p != nil {
-				done <- result{err: fmt.Errorf("panic: %v", p)}
+				answer <- failed(fmt.Errorf("panic: %v", p))
 			}
 		}()
-		a, err := dialog.Ask(ctx, x, dialog.Question{Admin: q.Admin, Host: q.Host, Replaces: q.Replaces, Left: time.Until(lapse)}, shown)
-		done <- result{a, err}
+		if q.Banner {
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.Admin, listen(lines), shown))
+			return
+		}
+		answer <- answerWord(dialog.Ask(ctx, x, dialog.Question{Admin: q.Admin, Host: q.Host, Replaces: q.Replaces, Left: time.Until(lapse)}, shown))
 	}()
 	select {
-	case r := <-done:
-		if r.err != nil {
-			return failed(r.err)
-		}
-		return answerWord(r.answer)
+	case a := <-answer:
+		return a
 	case <-x.Gone():
 		return whyGone(display, xauthority)
 	case <-ctx.Done():
@@ -93,12 +95,38 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 	}
 }
 
+// listen hands on the line that says why viewing has ended. The channel is closed when
+// there is none.
+func listen(lines *bufio.Reader) <-chan string {
+	why := make(chan string, 1)
+	go func() {
+		defer close(why)
+		if line, err := readLine(lines); err == nil {
+			why <- clean(line)
+		}
+	}()
+	return why
+}
+
+// outcomeWord is how a banner ended, as the protocol has it.
+func outcomeWord(o dialog.Outcome, err error) string {
+	switch {
+	case err != nil:
+		return failed(err)
+	case o == dialog.Stopped:
+		return wordStopped
+	}
+	return wordOver
+}
+
 // answerWord is the answer as the protocol has it. What it doesn't know is no.
-func answerWord(a dialog.Answer) string {
-	switch a {
-	case dialog.Yes:
+func answerWord(a dialog.Answer, err error) string {
+	switch {
+	case err != nil:
+		return failed(err)
+	case a == dialog.Yes:
 		return wordYes
-	case dialog.Closed:
+	case a == dialog.Closed:
 		return wordClosed
 	}
 	return wordNo

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
@@ -104,7 +105,7 @@ func TestChildGetsTheQuestionAndLittleElse(t *testing.T) {
 	f, err := os.Open(dir + "/question")
 	require.NoError(t, err)
 	defer f.Close()
-	q, err := readQuestion(f)
+	q, err := readQuestion(bufio.NewReaderSize(f, maxQuestion))
 	require.NoError(t, err)
 	assert.Equal(t, question{Admin: `CORP\alice`, Host: "vda1.corp.example", Millis: q.Millis}, q)
 	assert.InDelta(t, 7000, q.Millis, 1000)
@@ -178,7 +179,9 @@ func TestNoDisplay(t *testing.T) {
 
 func TestPromptRefusesABadQuestion(t *testing.T) {
 	shown := func() { t.Error("shown") }
-	assert.Equal(t, "failed the question is not one line of at most 8192 bytes", prompt(strings.NewReader("hello"), ":1", "", shown))
+	for _, in := range []string{"hello", strings.Repeat("a", maxQuestion+1) + "\n"} {
+		assert.Contains(t, prompt(strings.NewReader(in), ":1", "", shown), "failed the question is not one line of at most 8192 bytes")
+	}
 }
 
 func TestDetailFitsALine(t *testing.T) {

@@ -35,14 +35,15 @@
 //	}
 //
 // [Exec] puts the question through a command, [Deny] and [Allow] answer without
-// asking, and [Func] makes a prompter of a function.
+// asking, and [Func] makes a prompter of a function. A [Banner], which X11 is, too, tells
+// the user who is viewing.
 //
 // # Between X11 and its child
 //
 // The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its
 // environment, and one line of JSON on standard input:
 //
-//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000}
+//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false}
 //
 // It answers on standard output in lines of at most 512 bytes. "shown" says
 // that the window is on the screen. Exactly one line follows, and then the
@@ -54,6 +55,15 @@
 //	gone             the X server went away
 //	display DETAIL   the X server could not be reached; instead of shown, too
 //	failed DETAIL    anything else; instead of shown, too
+//
+// For the banner ("banner":true, and no time) standard input stays open: one more line
+// says why viewing has ended, which the child shows for some seconds, and its end without
+// such a line takes the banner down at once. The child answers "shown" and then one of
+//
+//	stopped          the user pressed Stop; so does closed
+//	over             it was told that viewing has ended
+//
+// or gone, display or failed.
 //
 // Everything that departs from this refuses, with an error: another word,
 // another order, bytes after the answer, another exit status, no answer. The

@@ -1,13 +1,15 @@
 package consent
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
+
+	"vda.internal/shadow/internal/child"
 )
 
 // Bounds of the protocol between X11 and its child, in bytes with the newline.
@@ -21,7 +23,8 @@ type question struct {
 	Admin    string `json:"admin"`
 	Host     string `json:"host"`
 	Replaces string `json:"replaces"`
-	Millis   int64  `json:"timeout_ms"` // what is left when the child starts
+	Millis   int64  `json:"timeout_ms"` // what is left when the child starts; 0 for a banner
+	Banner   bool   `json:"banner"`     // it is no question, but the banner
 }
 
 // encodeQuestion is the line for r with its names cleaned.
@@ -38,18 +41,33 @@ func encodeQuestion(r Request, left time.Duration) ([]byte, error) {
 	return append(line, '\n'), nil
 }
 
-// readQuestion reads the line, which must be all of r's first line and nothing
-// but a question.
-func readQuestion(r io.Reader) (question, error) {
-	var q question
-	data, err := io.ReadAll(io.LimitReader(r, maxQuestion+1))
+// encodeBanner is the line for a banner.
+func encodeBanner(r Request) ([]byte, error) {
+	line, err := json.Marshal(question{Admin: or(clean(r.Admin), "An administrator"), Host: or(clean(r.Host), "this computer"), Banner: true})
 	if err != nil {
-		return q, fmt.Errorf("reading the question: %w", err)
+		return nil, fmt.Errorf("consent: %w", err)
 	}
-	line, rest, ok := bytes.Cut(data, []byte("\n"))
-	if !ok || len(rest) > 0 || len(data) > maxQuestion {
-		return q, fmt.Errorf("the question is not one line of at most %d bytes", maxQuestion)
+	return append(line, '\n'), nil
+}
+
+// readLine reads the next line, without its end.
+func readLine(r *bufio.Reader) (string, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return "", err
 	}
+	return string(line[:len(line)-1]), nil
+}
+
+// readQuestion reads the line, which must be nothing but a question or a banner. Behind a
+// question nothing may follow.
+func readQuestion(r *bufio.Reader) (question, error) {
+	var q question
+	text, err := readLine(r)
+	if err != nil {
+		return q, fmt.Errorf("the question is not one line of at most %d bytes: %w", r.Size(), err)
+	}
+	line := []byte(text)
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&q); err != nil {
@@ -58,8 +76,11 @@ func readQuestion(r io.Reader) (question, error) {
 	if dec.InputOffset() != int64(len(line)) {
 		return question{}, errors.New("the question has something behind it")
 	}
-	if q.Admin == "" || q.Millis <= 0 {
+	switch {
+	case q.Admin == "" || q.Millis <= 0 && !q.Banner:
 		return question{}, errors.New("the question has no asker or no time")
+	case r.Buffered() > 0 && !q.Banner:
+		return question{}, errors.New("the question has a line behind it")
 	}
 	return q, nil
 }
@@ -73,6 +94,8 @@ const (
 	wordGone    = "gone"
 	wordDisplay = "display" // with a detail
 	wordFailed  = "failed"  // with a detail
+	wordStopped = "stopped" // of a banner only
+	wordOver    = "over"    // of a banner only
 )
 
 // errNoAnswer is a child that ended before it had answered.
@@ -82,6 +105,8 @@ var errNoAnswer = errors.New("consent: the prompt ended without an answer")
 // comes. It is written by one goroutine; decision is for after its end.
 type transcript struct {
 	answered chan struct{} // closed by the first thing that decides
+	isShown  chan struct{} // closed when it is on the screen
+	banner   bool          // the child shows a banner
 
 	buf   []byte // of the line that is not complete
 	shown bool
@@ -90,7 +115,9 @@ type transcript struct {
 	err   error // what refuses: the child's word or its breach of the protocol
 }
 
-func newTranscript() *transcript { return &transcript{answered: make(chan struct{})} }
+func newTranscript() *transcript {
+	return &transcript{answered: make(chan struct{}), isShown: make(chan struct{})}
+}
 
 // Write takes what the child says. It fails from the first breach of the
 // protocol on, so that nobody listens to the rest.
@@ -127,11 +154,15 @@ func (t *transcript) line(s string) error {
 	switch {
 	case word == wordShown && !t.shown:
 		t.shown = true
+		close(t.isShown)
 		return nil
-	case word == wordYes && t.shown:
+	case word == wordYes && t.shown && !t.banner:
 		t.d = Granted
-	case word == wordNo && t.shown:
+	case word == wordNo && t.shown && !t.banner:
 		t.d = Denied
+	case word == wordStopped && t.banner, word == wordClosed && t.banner:
+		t.err = ErrStopped
+	case word == wordOver && t.banner:
 	case word == wordClosed:
 		t.d = Closed
 	case word == wordGone:
@@ -170,4 +201,18 @@ func (t *transcript) decision() (Decision, error) {
 		return Denied, errNoAnswer
 	}
 	return t.d, nil
+}
+
+// outcome is what a banner's child has said in the end, and whether another child may
+// do better: this one ended without a word that it should have said.
+func (t *transcript) outcome(proc *child.Process, stderr *tail) (again bool, err error) {
+	switch {
+	case !t.final:
+		return true, fmt.Errorf("consent: the banner ended by itself (%s)%s", exitStatus(proc.Err()), stderr.suffix())
+	case t.err == nil:
+		return true, errors.New("consent: the banner ended although viewing had not")
+	case errors.Is(t.err, ErrStopped), errors.Is(t.err, ErrGone), errors.Is(t.err, ErrDisplay):
+		return false, t.err
+	}
+	return true, t.err
 }

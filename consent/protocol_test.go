@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"bufio"
 	"bytes"
 	"strings"
 	"testing"
@@ -71,13 +72,13 @@ func TestQuestion(t *testing.T) {
 	line, err := encodeQuestion(r, 20*time.Second)
 	require.NoError(t, err)
 	assert.Equal(t, 1, bytes.Count(line, []byte("\n")))
-	q, err := readQuestion(bytes.NewReader(line))
+	q, err := readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
 	require.NoError(t, err)
 	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000}, q)
 
 	line, err = encodeQuestion(Request{Admin: "\u200b", Host: ""}, time.Second)
 	require.NoError(t, err)
-	q, err = readQuestion(bytes.NewReader(line))
+	q, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
 	require.NoError(t, err)
 	assert.Equal(t, "An administrator", q.Admin)
 	assert.Equal(t, "this computer", q.Host)
@@ -85,7 +86,7 @@ func TestQuestion(t *testing.T) {
 	// The longest there can be is still within the bound.
 	line, err = encodeQuestion(Request{Admin: strings.Repeat("\U0001f600", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100)}, time.Hour)
 	require.NoError(t, err)
-	_, err = readQuestion(bytes.NewReader(line))
+	_, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
 	assert.NoError(t, err)
 
 	for _, s := range []string{
@@ -93,7 +94,7 @@ func TestQuestion(t *testing.T) {
 		`{"admin":"a","timeout_ms":5,"colour":"red"}` + "\n", `{"admin":"a","timeout_ms":5}{}` + "\n", `{"admin":"a","timeout_ms":5}` + "\n\n",
 		`{"admin":"` + strings.Repeat("a", maxQuestion) + `","timeout_ms":5}` + "\n",
 	} {
-		_, err := readQuestion(strings.NewReader(s))
+		_, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))
 		assert.Error(t, err, "%.60q", s)
 	}
 }
@@ -102,7 +103,7 @@ func FuzzReadQuestion(f *testing.F) {
 	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000}` + "\n")
 	f.Add("{}\n")
 	f.Fuzz(func(t *testing.T, s string) {
-		q, err := readQuestion(strings.NewReader(s))
+		q, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))
 		if err == nil {
 			assert.NotEmpty(t, q.Admin)
 			assert.Positive(t, q.Millis)

@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// X11 asks in a window on the session's display. The zero value is ready, if
-// main calls [Child].
+// X11 asks in a window on the session's display, and says in another who is viewing: it
+// is a [Prompter] and a [Banner]. The zero value is ready, if main calls [Child].
 //
 // The window names the administrator and this host, counts down, and has two buttons,
 // No and Yes. No has the focus at first; Tab and the arrow keys move it, Enter and Space
@@ -34,17 +34,24 @@ type X11 struct {
 // childReady says that this program's main calls Child.
 var childReady atomic.Bool
 
+// argv is what to run for a request.
+func (p X11) argv(r Request) ([]string, error) {
+	switch {
+	case r.Display == "":
+		return nil, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
+	case len(p.Command) > 0:
+		return p.Command, nil
+	case !childReady.Load():
+		return nil, errors.New("consent: this program can't show a window: its main must call consent.Child first thing")
+	}
+	return []string{"/proc/self/exe", ChildArg}, nil
+}
+
 // Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
 func (p X11) Ask(ctx context.Context, r Request) (Decision, error) {
-	if r.Display == "" {
-		return Denied, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
-	}
-	argv := p.Command
-	if len(argv) == 0 {
-		if !childReady.Load() {
-			return Denied, errors.New("consent: this program can't show the question: its main must call consent.Child first thing")
-		}
-		argv = []string{"/proc/self/exe", ChildArg}
+	argv, err := p.argv(r)
+	if err != nil {
+		return Denied, err
 	}
 	ctx, cancel, left := r.bounded(ctx)
 	defer cancel()

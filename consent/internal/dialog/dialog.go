@@ -33,7 +33,7 @@ const (
 // waiting on it; both end with the process, and so does the window.
 func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, error) {
 	lapse := time.Now().Add(q.Left)
-	w, err := newWindow(x)
+	w, err := newWindow(x, questionKind)
 	if err != nil {
 		return No, err
 	}
@@ -78,10 +78,12 @@ type prompt struct {
 	shownAt  time.Time     // when the user could see it, for the looks of the buttons
 	clearAt  time.Time     // when it came into view last, for the looks of Yes
 	covered  bool          // by another window, as the server says
-	overlaid bool          // by another window, as look has found
+	overlaid bool          // by another window, as look has found last
 	inside   bool          // the pointer is in it
 	looked   time.Time     // last
-	raised   time.Time     // last
+
+	overlaidAt time.Time // when look last found it overlaid
+	raised     time.Time // last
 }
 
 // run handles events until there is an answer.

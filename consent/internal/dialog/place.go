@@ -81,6 +81,17 @@ func (w *window) monitor() (image.Rectangle, uint16) {
 	return choose(monitors, pointer, all), buttons
 }
 
+// workArea is what the window manager leaves to windows beside its panels (EWMH,
+// _NET_WORKAREA), on the first virtual desktop; empty if it doesn't say.
+func (w *window) workArea() image.Rectangle {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, w.atoms["_NET_WORKAREA"], xproto.AtomCardinal, 0, 4).Reply()
+	if err != nil || r.Format != 32 || len(r.Value) < 16 {
+		return image.Rectangle{}
+	}
+	at := image.Pt(int(int32(get32(r.Value))), int(int32(get32(r.Value[4:]))))
+	return image.Rectangle{Min: at, Max: at.Add(image.Pt(int(get32(r.Value[8:])), int(get32(r.Value[12:]))))}
+}
+
 // choose picks the monitor that p is on.
 func choose(monitors []image.Rectangle, p image.Point, all image.Rectangle) image.Rectangle {
 	for _, m := range monitors {

@@ -19,15 +19,18 @@ import (
 // are destroyed.
 
 const (
-	lookTime = 500 * time.Millisecond // between two looks at what lies above the window
+	lookTime = 250 * time.Millisecond // between two looks at what lies above the window
 	maxDepth = 16                     // windows that this one may be nested in; a window manager uses two
 	maxAbove = 256                    // windows above it that are looked at
 )
 
 // barred reports whether a Yes doesn't count, by what is known so far.
-func (d *prompt) barred() bool { return d.covered || d.overlaid && !d.inside }
+func (d *prompt) barred() bool {
+	lately := time.Since(d.overlaidAt) < guardTime*time.Millisecond // it may come back any moment
+	return d.covered || lately && !d.inside
+}
 
-// mayAllow is barred after another look.
+// mayAllow looks again and reports whether a Yes counts.
 func (d *prompt) mayAllow() bool {
 	d.look()
 	return !d.barred()
@@ -41,6 +44,9 @@ func (d *prompt) look() {
 		xproto.DestroySubwindows(d.x.Conn, d.id)
 	}
 	d.overlaid = len(within) > 0 || d.composited() && d.anythingAbove()
+	if d.overlaid {
+		d.overlaidAt = time.Now()
+	}
 }
 
 // lookAgain looks from time to time, and raises the window if that is called for.

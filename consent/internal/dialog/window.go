@@ -11,10 +11,26 @@ import (
 	"vda.internal/shadow/consent/internal/xconn"
 )
 
-// class is the window's WM_CLASS: instance and class.
-const class = "consent\x00shadowd\x00"
+// A kind is what sort of window it is, for window managers and for people.
+type kind struct {
+	instance string   // of WM_CLASS; the class is always shadowd
+	types    string   // its _NET_WM_WINDOW_TYPE
+	input    uint32   // 1 if it wants the keyboard
+	urgent   uint32   // urgencyHint or 0
+	state    []string // its _NET_WM_STATE
+}
 
-// A window is the dialog on the screen. Its picture is the window's background,
+const urgencyHint = 256 // of WM_HINTS
+
+// The two kinds.
+var (
+	questionKind = kind{"consent", "_NET_WM_WINDOW_TYPE_DIALOG", 1, urgencyHint,
+		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
+	bannerKind = kind{"banner", "_NET_WM_WINDOW_TYPE_NOTIFICATION", 0, 0,
+		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR"}}
+)
+
+// A window is the dialog or the banner on the screen. Its picture is the window's background,
 // kept by the server, which repaints from it whatever happens here.
 type window struct {
 	x       *xconn.Conn
@@ -27,13 +43,14 @@ type window struct {
 	gc      xproto.Gcontext
 	managed bool // by a window manager
 	size    image.Point
+	kind    kind
 }
 
 // atomNames are the atoms that the window uses besides the predefined ones.
 var atomNames = [...]string{
 	"UTF8_STRING", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
 	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
-	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG",
+	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
 	"_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
 	"_NET_WM_DESKTOP", shownMark,
@@ -44,12 +61,12 @@ var atomNames = [...]string{
 const shownMark = "_SHADOWD_SHOWN"
 
 // newWindow finds out about the display. open makes the window.
-func newWindow(x *xconn.Conn) (*window, error) {
+func newWindow(x *xconn.Conn, k kind) (*window, error) {
 	setup := xproto.Setup(x.Conn)
 	if len(setup.Roots) == 0 {
 		return nil, fmt.Errorf("the display has no screen")
 	}
-	w := &window{x: x, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
+	w := &window{x: x, kind: k, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
 	w.most = min(4*int(setup.MaximumRequestLength), 4*0xffff)
 	var err error
 	if w.format, err = formatOf(setup, w.screen); err != nil {
@@ -97,39 +114,23 @@ const eventMask = xproto.EventMaskExposure | xproto.EventMaskStructureNotify | x
 // window and puts it on the screen. Without a window manager it is one that
 // doesn't need any.
 func (w *window) open(img *image.RGBA, at image.Point, title string) error {
-	w.size = img.Rect.Size()
 	c := w.x.Conn
 	id, err := xproto.NewWindowId(c)
 	if err != nil {
 		return err
 	}
-	pixmap, err := xproto.NewPixmapId(c)
-	if err != nil {
+	if err := w.draw(img); err != nil {
 		return err
 	}
-	gc, err := xproto.NewGcontextId(c)
-	if err != nil {
-		return err
-	}
-	width, height := uint16(w.size.X), uint16(w.size.Y)
-	if err := xproto.CreatePixmapChecked(c, w.format.depth, pixmap, xproto.Drawable(w.screen.Root), width, height).Check(); err != nil {
-		return fmt.Errorf("creating the picture: %w", err)
-	}
-	if err := xproto.CreateGCChecked(c, gc, xproto.Drawable(pixmap), 0, nil).Check(); err != nil {
-		return fmt.Errorf("creating the picture: %w", err)
-	}
-	w.id, w.picture, w.gc = id, pixmap, gc
-	if err := w.upload(img, img.Rect); err != nil {
-		return err
-	}
+	w.id = id
 	override := uint32(1)
 	if w.managed {
 		override = 0
 	}
-	err = xproto.CreateWindowChecked(c, w.format.depth, id, w.screen.Root, int16(at.X), int16(at.Y), width, height, 0,
+	err = xproto.CreateWindowChecked(c, w.format.depth, id, w.screen.Root, int16(at.X), int16(at.Y), uint16(w.size.X), uint16(w.size.Y), 0,
 		xproto.WindowClassInputOutput, w.screen.RootVisual,
 		xproto.CwBackPixmap|xproto.CwOverrideRedirect|xproto.CwEventMask,
-		[]uint32{uint32(pixmap), override, eventMask}).Check()
+		[]uint32{uint32(w.picture), override, eventMask}).Check()
 	if err != nil {
 		return fmt.Errorf("creating the window: %w", err)
 	}
@@ -141,26 +142,63 @@ func (w *window) open(img *image.RGBA, at image.Point, title string) error {
 	return nil
 }
 
+// draw makes a picture for the window on the server.
+func (w *window) draw(img *image.RGBA) error {
+	c := w.x.Conn
+	w.size = img.Rect.Size()
+	pixmap, err := xproto.NewPixmapId(c)
+	if err != nil {
+		return err
+	}
+	gc, err := xproto.NewGcontextId(c)
+	if err != nil {
+		return err
+	}
+	err = xproto.CreatePixmapChecked(c, w.format.depth, pixmap, xproto.Drawable(w.screen.Root), uint16(w.size.X), uint16(w.size.Y)).Check()
+	if err != nil {
+		return fmt.Errorf("creating the picture: %w", err)
+	}
+	if err := xproto.CreateGCChecked(c, gc, xproto.Drawable(pixmap), 0, nil).Check(); err != nil {
+		return fmt.Errorf("creating the picture: %w", err)
+	}
+	w.picture, w.gc = pixmap, gc
+	return w.upload(img, img.Rect)
+}
+
+// replace gives the window another picture, and its size.
+func (w *window) replace(img *image.RGBA) error {
+	c := w.x.Conn
+	xproto.FreeGC(c, w.gc)
+	xproto.FreePixmap(c, w.picture)
+	if err := w.draw(img); err != nil {
+		return err
+	}
+	xproto.ChangeWindowAttributes(c, w.id, xproto.CwBackPixmap, []uint32{uint32(w.picture)})
+	xproto.ConfigureWindow(c, w.id, xproto.ConfigWindowWidth|xproto.ConfigWindowHeight, []uint32{uint32(w.size.X), uint32(w.size.Y)})
+	xproto.ClearArea(c, false, w.id, 0, 0, 0, 0)
+	return nil
+}
+
 // setProperties tells the window manager what the window is (ICCCM 4.1, EWMH).
 func (w *window) setProperties(title string, at image.Point) {
 	w.setText(xproto.AtomWmName, xproto.AtomString, latin1(title))
 	w.setText(w.atoms["_NET_WM_NAME"], w.atoms["UTF8_STRING"], title)
-	w.setText(xproto.AtomWmClass, xproto.AtomString, class)
+	w.setText(xproto.AtomWmClass, xproto.AtomString, w.kind.instance+"\x00shadowd\x00")
 	if host, err := os.Hostname(); err == nil {
 		// A process id means something only beside the name of its machine.
 		w.setText(xproto.AtomWmClientMachine, xproto.AtomString, host)
 		w.set32(w.atoms["_NET_WM_PID"], xproto.AtomCardinal, uint32(os.Getpid()))
 	}
 	w.setAtoms("WM_PROTOCOLS", "WM_DELETE_WINDOW", "_NET_WM_PING")
-	w.setAtoms("_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG")
-	w.setAtoms("_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION")
+	w.setAtoms("_NET_WM_WINDOW_TYPE", w.kind.types)
+	w.setAtoms("_NET_WM_STATE", w.kind.state...)
 	w.set32(w.atoms["_NET_WM_DESKTOP"], xproto.AtomCardinal, allDesktops)
 
 	const (
-		inputHint, urgencyHint                            = 1, 256               // WM_HINTS
+		inputHint                                         = 1                    // WM_HINTS
 		usPosition, pPosition, pSize, pMin, pMax, gravity = 1, 4, 8, 16, 32, 512 // WM_NORMAL_HINTS
 	)
-	w.set32(xproto.AtomWmHints, xproto.AtomWmHints, inputHint|urgencyHint, 1, 0, 0, 0, 0, 0, 0, 0)
+	w.set32(xproto.AtomWmHints, xproto.AtomWmHints, inputHint|w.kind.urgent, w.kind.input, 0, 0, 0, 0, 0, 0, 0)
 	x, y, width, height := uint32(at.X), uint32(at.Y), uint32(w.size.X), uint32(w.size.Y)
 	w.set32(xproto.AtomWmNormalHints, xproto.AtomWmSizeHints, usPosition|pPosition|pSize|pMin|pMax|gravity,
 		x, y, width, height, width, height, width, height, 0, 0, 0, 0, 0, 0, 0, 0, xproto.GravityStatic)

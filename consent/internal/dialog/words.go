@@ -9,6 +9,13 @@ const (
 	allows   = "Yes"
 )
 
+// The words of the banner.
+const (
+	views = " is viewing your screen"           // behind the administrator's name
+	ended = " is no longer viewing your screen" // the same
+	stops = "Stop"
+)
+
 // explains says what a Yes means, around the name of this host.
 func explains() (before, after string) { return "They will see everything that you see on ", "." }
 

@@ -1,0 +1,225 @@
+package consent
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+// A watched desktop has a banner.
+type watched struct {
+	*desk
+	ended  chan string
+	result chan error
+	cancel context.CancelCauseFunc
+}
+
+// watch puts the banner up on a fresh desktop.
+func watch(t *testing.T, o testhost.Options, before func(d *desk)) *watched {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx}
+	if before != nil {
+		before(d)
+	}
+	w := &watched{desk: d, ended: make(chan string, 1), result: make(chan error, 1)}
+	var show context.Context
+	show, w.cancel = context.WithCancelCause(ctx)
+	r := request(d.Desktop)
+	go func() { w.result <- quick.Show(show, r, w.ended) }()
+	w.find()
+	return w
+}
+
+// find learns where the banner is.
+func (w *watched) find() {
+	w.t.Helper()
+	var err error
+	w.win, err = w.FindWindow(w.ctx, "banner")
+	require.NoError(w.t, err)
+}
+
+// stop is the middle of the button.
+func (w *watched) stop() (x, y int) { return w.win.X + w.win.Width - 30, w.win.Y + w.win.Height/2 }
+
+// down waits for the banner's end, after which the window is gone.
+func (w *watched) down() error {
+	w.t.Helper()
+	select {
+	case err := <-w.result:
+		assert.NoError(w.t, w.WaitNoWindow(w.ctx, "banner"))
+		return err
+	case <-w.ctx.Done():
+		require.FailNow(w.t, "the banner never ended")
+		return nil
+	}
+}
+
+func TestBannerStop(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		w := watch(t, o, nil)
+		props := w.run("xprop", "-id", strconv.Itoa(int(w.win.ID)))
+		assert.Contains(t, props, `WM_CLASS(STRING) = "banner", "shadowd"`)
+		assert.Contains(t, props, `_NET_WM_NAME(UTF8_STRING) = "CORP\\alice is viewing your screen"`)
+		x, _ := w.win.Center()
+		assert.InDelta(t, 320, x, 1)
+		assert.Zero(t, w.win.Y)
+		w.click(w.win.Center) // no button
+		w.click(w.stop)
+		assert.ErrorIs(t, w.down(), ErrStopped)
+	})
+}
+
+func TestBannerIgnoresOtherClientsInput(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	w.send(4, 5, 1, w.stop)
+	w.key("Return", "space", "Escape")
+	w.ended <- "all is well" // comes after them
+	assert.NoError(t, w.down())
+}
+
+func TestBannerEnded(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	w.ended <- "the viewer \x1b disconnected"
+	eventually(t, func() bool {
+		props, err := w.Run(w.ctx, "xprop", "-id", strconv.Itoa(int(w.win.ID)), "_NET_WM_NAME")
+		return err == nil && assert.ObjectsAreEqual("_NET_WM_NAME(UTF8_STRING) = \"CORP\\\\alice is no longer viewing your screen\"\n", string(props))
+	}, "it never said so")
+	before := w.win
+	w.find()
+	assert.Greater(t, w.win.Width, before.Width, "the reason needs room")
+	assert.NoError(t, w.down())
+}
+
+func TestBannerWithoutANotice(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	close(w.ended)
+	assert.NoError(t, w.down())
+
+	w = watch(t, bare, nil)
+	why := errors.New("going down")
+	w.cancel(why)
+	assert.ErrorIs(t, w.down(), why)
+}
+
+func TestBannerMoves(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	x, y := w.win.X+30, w.win.Y+20
+	drag := func(dx, dy int) {
+		w.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mousedown", "1",
+			"mousemove", strconv.Itoa(x+dx/2), strconv.Itoa(y+dy/2), "mousemove", strconv.Itoa(x+dx), strconv.Itoa(y+dy), "mouseup", "1")
+		x, y = x+dx, y+dy
+	}
+	at := func(wantX, wantY int) {
+		t.Helper()
+		eventually(t, func() bool { w.find(); return w.win.X == wantX && w.win.Y == wantY }, "it is somewhere else")
+	}
+	oldX, oldY := w.win.X, w.win.Y
+	drag(40, 200)
+	at(oldX+40, oldY+200)
+	drag(-x, -y) // no further than the corner
+	at(0, 0)
+	w.click(w.stop)
+	assert.ErrorIs(t, w.down(), ErrStopped)
+}
+
+func TestBannerStaysOnTop(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	w.spawn("cover")
+	eventually(t, func() bool { w.click(w.stop); return len(w.result) > 0 }, "Stop was never heard")
+	assert.ErrorIs(t, w.down(), ErrStopped)
+}
+
+// The user who closes the banner wants no viewer.
+func TestBannerClosed(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"destroy", "kill"} {
+		w := watch(t, bare, nil)
+		if how == "kill" {
+			w.run("xkill", "-id", strconv.Itoa(int(w.win.ID)))
+		} else {
+			w.hostile(how)
+		}
+		assert.ErrorIs(t, w.down(), ErrStopped, how)
+	}
+}
+
+// A banner that dies comes back, but not for ever.
+func TestBannerDies(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	for try := 1; ; try++ {
+		pid := w.pid()
+		require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		requireGone(t, pid)
+		if try == bannerTries {
+			break
+		}
+		w.find()
+	}
+	assert.ErrorContains(t, w.down(), "ended by itself (signal: killed)")
+}
+
+func TestBannerServerGone(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	pid := w.pid()
+	w.Kill()
+	assert.ErrorIs(t, <-w.result, ErrGone)
+	requireGone(t, pid)
+}
+
+func TestBannerChildSays(t *testing.T) {
+	t.Parallel()
+	for script, says := range map[string]string{
+		"echo shown; echo yes":            "broke the protocol",
+		"echo shown; echo no":             "broke the protocol",
+		"echo shown; echo over; echo yes": "after the answer",
+		"echo shown; echo over":           "although viewing had not",
+		"echo failed out of ink":          "out of ink",
+		"exit 0":                          "ended by itself (exit status 0)",
+		"echo shown; exec 0<&-; kill $$":  "ended by itself",
+	} {
+		err := X11{Command: sh(script)}.Show(t.Context(), self(), nil)
+		assert.ErrorContains(t, err, says, script)
+	}
+	assert.ErrorIs(t, X11{Command: sh("echo display none")}.Show(t.Context(), self(), nil), ErrDisplay)
+	assert.ErrorIs(t, X11{Command: sh("echo shown; echo stopped")}.Show(t.Context(), self(), nil), ErrStopped)
+	assert.ErrorIs(t, X11{}.Show(t.Context(), Request{}, nil), ErrDisplay)
+	_, err := ask(t, "echo shown; echo stopped")
+	assert.ErrorContains(t, err, "broke the protocol", "to a question that is no answer")
+	_, err = ask(t, "echo shown; echo over")
+	assert.ErrorContains(t, err, "broke the protocol")
+}
+
+// A child that doesn't heed the end of viewing is ended.
+func TestBannerThatStays(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir() + "/pid"
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- X11{Command: sh("trap '' TERM; echo shown; echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}.Show(ctx, self(), ended)
+	}()
+	pid := readPID(t, out)
+	ended <- "whatever"
+	cancel()
+	<-done
+	requireGone(t, pid)
+}
