@@ -93,30 +93,34 @@ func tileHead(mask byte, pixel int) (colors, subrect int) {
 // tiles passes over the tiles that lie in p as a whole, which is nearly all of
 // them, and returns their length. What is cut off or wrong is left to read.
 func (w *walker) tiles(p []byte) int {
-	i := 0
-	for i < len(p) && w.state == inTile {
-		mask := p[i]
-		n := 1
-		switch {
-		case mask&^tileBits != 0:
-			return i
-		case mask&tileRaw != 0:
-			n += w.rawTile()
-		default:
-			colors, subrect := tileHead(mask, w.pixel)
-			n += colors
+	width, height, pixel := int(w.rect.Width), int(w.rect.Height), w.pixel
+	x, y, i := w.tile.x, w.tile.y, 0
+	for i < len(p) && p[i]&^tileBits == 0 {
+		mask := int(p[i])
+		n := i + 1
+		if mask&tileRaw != 0 {
+			n += min(16, width-x) * min(16, height-y) * pixel
+		} else {
+			n += (mask>>1&1 + mask>>2&1) * pixel // as tileHead
 			if mask&tileSubrects != 0 {
-				if i+n >= len(p) {
-					return i
+				if n >= len(p) {
+					break
 				}
-				n += 1 + int(p[i+n])*subrect
+				n += 1 + int(p[n])*(2+mask>>4*pixel)
 			}
 		}
-		if i+n > len(p) {
-			return i
+		if n > len(p) {
+			break
 		}
-		i += n
-		w.nextTile()
+		i = n
+		if x += 16; x >= width {
+			x = 0
+			if y += 16; y >= height {
+				w.nextRect()
+				return i
+			}
+		}
 	}
+	w.tile.x, w.tile.y = x, y
 	return i
 }
