@@ -161,6 +161,7 @@ var moreRectangles = []struct {
 	{"Tight without zlib, two colours", rectOf(Rect{0, 0, 8, 30}, EncodingTight, []byte{0xe0, 1, 1}, zeros(6), zeros(30))},
 	{"UltraZip", rectOf(Rect{3, 0, 8, 0}, EncodingUltraZip, u32(3), zeros(3))},
 	{"UltraCache", rectOf(Rect{}, EncodingUltraCache, zeros(2))},
+	{"DesktopName, not clean", rectOf(Rect{}, EncodingDesktopName, u32(5), []byte("vda-\xff"))}, // found by FuzzRectangles
 	{"QEMUPointer", rectOf(Rect{1, 0, 0, 0}, EncodingQEMUPointer)},
 	{"QEMUKey", rectOf(Rect{}, EncodingQEMUKey)},
 	{"QEMUAudio", rectOf(Rect{}, EncodingQEMUAudio)},

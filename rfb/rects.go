@@ -166,7 +166,7 @@ func (w *walker) body(b []byte) error {
 	case inRRE:
 		return w.rre(uint64(be32(b)))
 	case inName:
-		w.text = true
+		w.text = !w.inspect
 		return w.bounded("desktop name", uint64(be32(b)), maxName, w.pass)
 	case inTile:
 		return w.tileMask(b[0])
