@@ -52,6 +52,7 @@ type life struct {
 	claimed  atomic.Bool   // the token was used
 	rejected atomic.Int32  // how many were turned away
 	watch    watch
+	viewed   chan string    // tells the banner why viewing has ended; nil: there is none. Set by authorize
 	guards   sync.WaitGroup // what guard has started; ends with ctx
 }
 
@@ -232,11 +233,8 @@ func (l *life) answer() (consent.Decision, error) {
 	timeout := l.m.cfg.PromptTimeout
 	ctx, cancel := context.WithTimeout(l.ctx, timeout)
 	defer cancel()
-	q := consent.Request{
-		Admin: l.req.Admin, Host: l.host, Timeout: timeout,
-		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
-		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
-	}
+	q := l.question()
+	q.Timeout = timeout
 	if w := l.m.watcher(l); w != nil {
 		q.Replaces = w.req.Admin
 	}
@@ -267,6 +265,15 @@ func (l *life) answer() (consent.Decision, error) {
 		return consent.TimedOut, nil
 	}
 	return a.decision, a.err
+}
+
+// question is what a prompter or a banner needs to know of l.
+func (l *life) question() consent.Request {
+	return consent.Request{
+		Admin: l.req.Admin, Host: l.host,
+		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
+		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
+	}
 }
 
 // startAsking notes that the prompter is busy from now on.

@@ -24,6 +24,11 @@ type Config struct {
 	Prompter consent.Prompter // asks the user; required
 	Source   Source           // gives the picture; required
 
+	// Banner tells the user who is viewing, from the viewer's connection on, and lets
+	// the user stop it (stopped_by_user). A view whose banner can't be shown ends
+	// (prompt_failed, or display_unreachable). Nil: the user sees nothing of it, and each
+	// view is logged as such.
+	Banner consent.Banner
 	// Ports hands out the viewers' ports; nil means 6001–6099 on all addresses.
 	Ports *portpool.Pool
 	// Certificates is asked when ShadowingUseSSL is on; nil means
@@ -69,7 +74,7 @@ var ErrNotFound = errors.New("shadow: no such shadow")
 // that is prompting. When the second is granted the first ends (superseded)
 // before the second's port accepts anybody; when it is refused the first is
 // left alone. Whatever a shadow started (port, source, goroutines) has ended
-// when its end is announced.
+// when its end is announced, but for the banner's last words to the user.
 //
 // From prompting on two things end a shadow in whatever state it is: its
 // session's end (session_ended), if Config.Sessions is a [SessionWaiter], and

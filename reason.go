@@ -6,8 +6,8 @@ package shadow
 type Reason string
 
 // The reasons. Those up to [SourceFailed] refuse a request; the others end a
-// shadow that was granted. [Disabled], [SourceFailed], [SessionEnded],
-// [StoppedByAdmin] and [Shutdown] do both.
+// shadow that was granted. [Disabled], [PromptFailed], [DisplayUnreachable],
+// [SourceFailed], [SessionEnded], [StoppedByAdmin] and [Shutdown] do both.
 const (
 	Disabled           Reason = "disabled"            // EnableSessionShadowing is 0, or the settings can't be read
 	Denied             Reason = "denied"              // the user said No
@@ -18,7 +18,7 @@ const (
 	NoSession          Reason = "no_session"          // no such session
 	Wayland            Reason = "wayland"             // the session isn't an X11 session
 	PromptBusy         Reason = "prompt_busy"         // the user is being asked already
-	PromptFailed       Reason = "prompt_failed"       // the question could not be put
+	PromptFailed       Reason = "prompt_failed"       // the question, or the banner, could not be put
 	DisplayUnreachable Reason = "display_unreachable" // the session's X server could not be reached
 	NoPort             Reason = "no_port"             // no port left in the range
 	TLSConfig          Reason = "tls_config"          // ShadowingUseSSL is 1 and the certificate can't be used

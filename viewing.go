@@ -47,6 +47,9 @@ func (l *life) run(deadline time.Time) {
 
 	// From here nothing new begins. What is going on ends with l.ctx.
 	l.end(l.verdict())
+	if l.watch.came() {
+		l.endBanner()
+	}
 	server.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -154,6 +157,7 @@ func (l *life) authorize(r *http.Request) error {
 	if err := l.claim(r.URL.Query().Get("token")); err != nil {
 		return err
 	}
+	l.showBanner()
 	close(l.watch.arrived)
 	if err := l.port.Hold(); err != nil {
 		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the port of a connected viewer still listens")
@@ -269,7 +273,7 @@ func closeCode(reason Reason, err error) int {
 		return wsproxy.StatusSuperseded
 	case StoppedByUser:
 		return wsproxy.StatusStoppedByUser
-	case SourceFailed:
+	case SourceFailed, PromptFailed, DisplayUnreachable:
 		return wsproxy.StatusInternalError
 	case Disabled:
 		return wsproxy.StatusPolicyViolation

@@ -20,6 +20,7 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 	return shadow.New(shadow.Config{
 		Sessions:       cfg.NewResolver(),
 		Prompter:       prompter(cfg, logger),
+		Banner:         banner(cfg),
 		Source:         source,
 		Ports:          cfg.NewPool(),
 		Certificates:   certificates(cfg, logger),
@@ -47,6 +48,15 @@ func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
 		logger.Info().Str("certificate", pair.CertFile).Msg("the changed certificate is in use")
 	}
 	return store
+}
+
+// banner tells the user who is viewing, unless that is switched off, which the engine
+// logs at every view.
+func banner(cfg *config.Config) consent.Banner {
+	if !cfg.Consent.Banner {
+		return nil
+	}
+	return consent.X11{}
 }
 
 func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {

@@ -69,6 +69,7 @@ type Consent struct {
 	Prompter string // "x11", "exec", "deny" or "allow"
 	Timeout  time.Duration
 	Exec     []string // program and arguments, if Prompter is "exec"
+	Banner   bool     // the user sees who is viewing, and can stop it
 }
 
 // Source is where the picture comes from.
@@ -111,7 +112,7 @@ func Default() *Config {
 		Settings:               "file",
 		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
 		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second},
-		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second},
+		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true},
 		Source:                 Source{Kind: "x11vnc"},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
 		Sessions:               Sessions{Resolver: "logind"},

@@ -43,6 +43,7 @@ origins = ["director.corp", "*.corp:8443"]
 prompter = "exec"
 timeout = "5s"
 exec = ["/usr/bin/ask", "a \"b\" \\ é"]
+banner = false
 
 [source]
 kind = "dial"

@@ -46,6 +46,7 @@ func (c *Config) keys() []key {
 		{"consent.prompter", "x11 | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "exec", "deny", "allow"}}},
 		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
+		{"consent.banner", "true: while somebody is viewing the user sees who it is, and can stop it; false is logged at every view", boolean{&c.Consent.Banner}},
 
 		{"source.kind", "x11vnc | dial", choice{&c.Source.Kind, []string{"x11vnc", "dial"}}},
 		{"source.x11vnc", "path of the program; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},

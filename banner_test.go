@@ -1,0 +1,134 @@
+package shadow_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
+)
+
+// fakeBanner says what it is told, until it fails as it is told.
+type fakeBanner struct {
+	shown  chan consent.Request
+	said   chan string // the words at the end; empty: none
+	failed chan error
+}
+
+func newFakeBanner() *fakeBanner {
+	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan error, 1)}
+}
+
+func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan string) error {
+	b.shown <- r
+	select {
+	case why := <-ended:
+		b.said <- why
+		return nil
+	case err := <-b.failed:
+		return err
+	case <-ctx.Done():
+		b.said <- "taken down"
+		return context.Cause(ctx)
+	}
+}
+
+func next[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}
+
+func TestBannerFollowsTheViewer(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	g := h.granted(t, "s1", "alice")
+	assert.Empty(t, b.shown, "nobody is viewing yet")
+	v := view(t, g.URL)
+	r := next(t, b.shown)
+	assert.Equal(t, "alice", r.Admin)
+	assert.Equal(t, ":1", r.Display)
+	assert.Equal(t, "user1", r.User)
+	v.hangUp()
+	assert.Equal(t, "the viewer disconnected", next(t, b.said))
+}
+
+func TestBannerOfATakeOver(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	view(t, h.granted(t, "s1", "alice").URL)
+	assert.Equal(t, "alice", next(t, b.shown).Admin)
+	g := h.granted(t, "s1", "bob")
+	assert.Empty(t, next(t, b.said), "no words: the next banner is coming")
+	view(t, g.URL)
+	assert.Equal(t, "bob", next(t, b.shown).Admin)
+	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	assert.Equal(t, "an administrator stopped it", next(t, b.said))
+}
+
+func TestBannerWithoutAViewer(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b, ConnectTimeout: 10 * time.Millisecond})
+	h.granted(t, "s1", "alice")
+	h.until(t, shadow.EventEnded)
+	assert.Empty(t, b.shown)
+}
+
+func TestBannerGoesWithTheManager(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	var wg sync.WaitGroup
+	wg.Go(func() { assert.NoError(t, h.Shutdown(t.Context())) })
+	v.closed(1001, "shutdown")
+	wg.Wait()
+	assert.Contains(t, []string{"taken down", "the shadowing service is going down"}, next(t, b.said))
+}
+
+// What the banner comes to ends the view.
+func TestBannerEndsTheView(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		code   int
+		reason shadow.Reason
+	}{
+		{consent.ErrStopped, 4002, shadow.StoppedByUser},
+		{consent.ErrGone, 1001, shadow.SessionEnded},
+		{consent.ErrDisplay, 1011, shadow.DisplayUnreachable},
+		{errors.New("out of ink"), 1011, shadow.PromptFailed},
+	} {
+		t.Run(string(c.reason), func(t *testing.T) {
+			b := newFakeBanner()
+			h := start(t, shadow.Config{Banner: b})
+			v := view(t, h.granted(t, "s1", "alice").URL)
+			next(t, b.shown)
+			b.failed <- c.err
+			v.closed(c.code, string(c.reason))
+			assert.Equal(t, c.reason, h.until(t, shadow.EventEnded).Reason)
+		})
+	}
+}
+
+func TestNoBannerIsLogged(t *testing.T) {
+	var log bytes.Buffer
+	h := start(t, shadow.Config{Logger: zerolog.New(zerolog.SyncWriter(&log))})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.hangUp()
+	h.until(t, shadow.EventEnded)
+	assert.Contains(t, log.String(), "without a banner")
+	assert.Contains(t, log.String(), `"admin":"alice"`)
+}
