@@ -228,7 +228,7 @@ func (c *conn) endsSoon() bool {
 // 6455 §7.1).
 func (c *conn) goodbye() {
 	e := c.ended()
-	polite := e.code != StatusAbnormalClosure && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
+	polite := e.code != StatusAbnormalClosure && c.sendPongs() == nil && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
 	if polite {
 		<-c.received // the viewer's close frame, or the last deadline
 		c.wire.free()
@@ -243,6 +243,20 @@ func (c *conn) goodbye() {
 	c.ws.release()
 	<-c.received
 	c.in.stop()
+}
+
+// sendPongs answers the pings that came before the end.
+func (c *conn) sendPongs() error {
+	for {
+		select {
+		case pong := <-c.wire.pongs:
+			if err := c.wire.sendControl(pong); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
 }
 
 // abandon closes the connection under a TLS one, whose own Close would wait

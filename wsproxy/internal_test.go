@@ -106,19 +106,23 @@ func FuzzCloseFrame(f *testing.F) {
 	})
 }
 
-// What the library writes must neither block nor reach the wire, except the newest pong.
+// What the library writes must neither block nor reach the wire, except the newest pongs.
 func TestWireTakesTheLibrarysFrames(t *testing.T) {
 	near, far := net.Pipe() // unbuffered: a write that got through would block
 	defer near.Close()
 	defer far.Close()
 	w := newWire(near, nil, time.Second)
 	w.intake.to = &conn{in: newInbox()}
-	for _, frame := range []string{"\x8a\x01a", "\x88\x00", "\x8a\x01b", "\x89\x00"} {
-		n, err := w.Write([]byte(frame))
-		require.NoError(t, err)
-		require.Equal(t, len(frame), n)
+	for i := range 2 * maxPongs {
+		for _, frame := range []string{"\x88\x00", "\x8a\x01" + string(rune('A'+i)), "\x89\x00"} {
+			n, err := w.Write([]byte(frame))
+			require.NoError(t, err)
+			require.Equal(t, len(frame), n)
+		}
 	}
-	assert.Equal(t, "\x8a\x01b", string(<-w.pongs))
+	for i := range maxPongs {
+		assert.Equal(t, "\x8a\x01"+string(rune('A'+maxPongs+i)), string(<-w.pongs))
+	}
 	assert.Empty(t, w.pongs)
 
 	require.NoError(t, w.Close())

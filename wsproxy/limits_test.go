@@ -145,6 +145,7 @@ func TestProxyHeaderToTheTarget(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, string(got))
 		target.Close()
+		c.wantClose(1000, "Target closed")
 		record := r.record()
 		assert.EqualValues(t, 5, record.Received)
 		assert.Equal(t, target.LocalAddr().String(), record.Target)

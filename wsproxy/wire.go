@@ -24,7 +24,7 @@ var errStalled = errors.New("wsproxy: the viewer takes no data")
 type wire struct {
 	net.Conn               // as hijacked
 	intake   *intake       // reads it
-	pongs    chan []byte   // the newest pong that the library wants sent; capacity 1
+	pongs    chan []byte   // the newest pongs that the library wants sent
 	patience time.Duration // for a write that makes no progress
 
 	out    net.Conn        // what is written to: Conn, or what is under a TLS one if that lets us
@@ -46,7 +46,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
-	w := &wire{Conn: c, out: c, pongs: make(chan []byte, 1), patience: patience}
+	w := &wire{Conn: c, out: c, pongs: make(chan []byte, maxPongs), patience: patience}
 	from := c
 	if under, ok := c.(interface{ NetConn() net.Conn }); ok {
 		w.secure = true
@@ -67,14 +67,19 @@ func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
 // Read is for the library, which gets what isn't data.
 func (w *wire) Read(p []byte) (int, error) { return w.intake.Read(p) }
 
+// maxPongs is how many pongs wait to be sent at most.
+const maxPongs = 16
+
 // Write is for the library, which writes control frames only, each in one
-// call. A pong is handed on; it replaces one that hasn't been sent yet (RFC
+// call. A pong is handed on; if too many wait, it replaces the oldest (RFC
 // 6455 §5.5.3). Close frames are this package's own and the library's are dropped.
 func (w *wire) Write(p []byte) (int, error) {
 	if len(p) > 0 && p[0] == finPong {
-		select {
-		case <-w.pongs:
-		default:
+		if len(w.pongs) == maxPongs {
+			select {
+			case <-w.pongs:
+			default:
+			}
 		}
 		w.pongs <- bytes.Clone(p) // there is room: nobody else writes to it
 	}
