@@ -48,6 +48,21 @@
 //		}
 //	}
 //
-// The package decodes no pixels, keeps no copy of them, listens on nothing and
-// logs nothing. Memory per session is fixed, whatever either peer sends.
+// The same knowledge is there for who wants to look into a session:
+//
+//   - [Client] and [Server] perform handshakes, [Handshake] follows one between
+//     others;
+//   - [ParseClientMessage], [ParseServerMessage] and [ParseRectangle] read each
+//     message and rectangle whose layout is public into a type of its own,
+//     which writes itself back;
+//   - [Trace] is a captured session, which [Trace.Events] takes apart message
+//     by message and [Trace.WriteFBS] makes a recording of. The command
+//     rfbtrace does this from a shell.
+//
+// docs/rfb.md lists every version, security type, message and encoding and what
+// becomes of it; it is made from the tables that the relay works with.
+//
+// The package decodes no pixels, listens on nothing and logs nothing. The relay
+// keeps no copy of what it carries: memory per session is fixed, whatever
+// either peer sends.
 package rfb

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"os"
 
 	"vda.internal/shadow/rfb"
 )
@@ -37,6 +38,41 @@ func ExampleConnect() {
 		return server, err
 	}
 	_ = start // its result goes to Relay.Run
+}
+
+// What the peers of a captured session agreed on.
+func ExampleTrace_Handshake() {
+	f, err := os.Open("../testdata/traces/Xtightvnc-1.3.10/tight-32.trace.gz")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	trace, err := rfb.ReadTrace(f)
+	if err != nil {
+		log.Fatal(err)
+	}
+	handshake, err := trace.Handshake()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(handshake.ServerVersion, handshake.Offered, handshake.Security)
+	fmt.Println(handshake.Init.Width, handshake.Init.Height, handshake.Init.Format)
+	// Output:
+	// RFB 003.008 [VNC Authentication Tight] VNC Authentication
+	// 160 120 32/24 le 255,255,255 at 16,8,0
+}
+
+// The keys that a viewer pressed.
+func ExampleTrace_Events() {
+	var trace rfb.Trace // read with ReadTrace
+	for event, err := range trace.Events() {
+		if err != nil {
+			break // the trace ends here, or can't be read any further
+		}
+		if key, ok := event.Message.(*rfb.KeyEvent); ok && key.Down {
+			fmt.Printf("%v: key %#x\n", event.At, key.Keysym)
+		}
+	}
 }
 
 // What noVNC asks for is told apart by name.
