@@ -83,10 +83,7 @@ func show(ctx context.Context, argv []string, r Request, ended <-chan string) (a
 		return false, err
 	}
 	defer in.Close()
-	if err := tell(in, line); err != nil {
-		proc.Stop(0, termTime)
-		return true, fmt.Errorf("consent: the banner takes no orders: %w", err)
-	}
+	_ = tell(in, line) // a child that doesn't hear it says more by what it does then
 	late := time.NewTimer(bannerTime)
 	defer late.Stop()
 	for shown := out.isShown; ; {
@@ -104,7 +101,7 @@ func show(ctx context.Context, argv []string, r Request, ended <-chan string) (a
 			return out.outcome(proc, &stderr)
 		case why, ok := <-ended:
 			if ok {
-				_ = tell(in, []byte(clean(why)+"\n")) // if it doesn't hear, there is nothing to say
+				_ = tell(in, []byte(clean(why)+"\n")) // the same
 			}
 			in.Close()
 			leave(ctx, proc)

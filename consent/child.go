@@ -128,6 +128,8 @@ func answerWord(a dialog.Answer, err error) string {
 		return wordYes
 	case a == dialog.Closed:
 		return wordClosed
+	case a == dialog.Locked:
+		return wordLocked
 	}
 	return wordNo
 }

@@ -60,12 +60,16 @@ func TestChildSays(t *testing.T) {
 	d, err = ask(t, "echo closed")
 	require.NoError(t, err)
 	assert.Equal(t, Closed, d)
+	d, err = ask(t, "echo locked")
+	require.NoError(t, err)
+	assert.Equal(t, Locked, d)
 
 	for script, says := range map[string]string{
 		"echo shown; echo yes; exit 1":              "exit status 1",
 		"echo shown; echo yes; kill -9 $$":          "killed",
 		"echo shown; echo yes; echo yes":            "after the answer",
 		"echo yes":                                  "broke the protocol",
+		"echo shown; echo locked":                   "broke the protocol",
 		"echo panic: oh dear >&2; exit 2":           "without an answer (exit status 2): panic: oh dear",
 		"echo shown; kill -9 $$":                    "without an answer (signal: killed)",
 		"exit 0":                                    "without an answer (exit status 0)",

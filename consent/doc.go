@@ -52,6 +52,7 @@
 //	yes              the user said Yes; counts only after shown
 //	no               the user said No
 //	closed           the window was closed, or its connection killed
+//	locked           the screen is locked; instead of shown
 //	gone             the X server went away
 //	display DETAIL   the X server could not be reached; instead of shown, too
 //	failed DETAIL    anything else; instead of shown, too

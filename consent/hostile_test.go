@@ -49,6 +49,8 @@ func hostileClient(what string, args []string) error {
 		return c.veil()
 	case "within":
 		return c.within(xproto.Window(n[0]))
+	case "lock":
+		return c.lock(uint16(n[1]), uint16(n[2]))
 	case "steal":
 		return c.steal()
 	case "flood":
@@ -143,6 +145,18 @@ func (c client) within(of xproto.Window) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// lock grabs the keyboard and covers a part of the screen, as lockers and menus do.
+func (c client) lock(width, height uint16) error {
+	r, err := xproto.GrabKeyboard(c.x.Conn, true, c.screen.Root, xproto.TimeCurrentTime, xproto.GrabModeAsync, xproto.GrabModeAsync).Reply()
+	if err != nil {
+		return err
+	}
+	if r.Status != xproto.GrabStatusSuccess {
+		return fmt.Errorf("grabbing the keyboard: status %d", r.Status)
+	}
+	return c.cover(false, []int{int(width), int(height)})
 }
 
 // steal takes the keyboard for a window of its own, off the question.

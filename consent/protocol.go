@@ -91,6 +91,7 @@ const (
 	wordYes     = "yes"
 	wordNo      = "no"
 	wordClosed  = "closed"
+	wordLocked  = "locked"
 	wordGone    = "gone"
 	wordDisplay = "display" // with a detail
 	wordFailed  = "failed"  // with a detail
@@ -160,6 +161,8 @@ func (t *transcript) line(s string) error {
 		t.d = Granted
 	case word == wordNo && t.shown && !t.banner:
 		t.d = Denied
+	case word == wordLocked && !t.shown && !t.banner:
+		t.d = Locked
 	case word == wordStopped && t.banner, word == wordClosed && t.banner:
 		t.err = ErrStopped
 	case word == wordOver && t.banner:

@@ -21,6 +21,10 @@ import (
 // windows shine through one another, also if the pointer is in the window. When something
 // covers it, it raises itself, twice a second at most.
 //
+// A locked screen is not asked at all (Locked): when the X server's screen saver is on, or
+// when another program holds the keyboard for a second from a window over the whole
+// screen. Of lockers that do neither the caller must know by itself.
+//
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [ErrDisplay], one that ends meanwhile is
 // [ErrGone].

@@ -611,6 +611,32 @@ func TestCompositor(t *testing.T) {
 	})
 }
 
+// Nobody is asked who can't answer.
+func TestLocked(t *testing.T) {
+	t.Parallel()
+	ask := func(t *testing.T, before func(d *desk)) {
+		d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+		before(d)
+		got, err := quick.Ask(t.Context(), request(d.Desktop))
+		require.NoError(t, err)
+		assert.Equal(t, Locked, got)
+	}
+	t.Run("locker", func(t *testing.T) {
+		t.Parallel()
+		ask(t, func(d *desk) { d.spawn("lock", 640, 480) })
+	})
+	t.Run("screen saver", func(t *testing.T) {
+		t.Parallel()
+		ask(t, func(d *desk) { d.run("xset", "s", "activate") })
+	})
+	t.Run("only a menu", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, func(d *desk) { d.spawn("lock", 100, 200) }).ready()
+		d.click(d.allow)
+		d.expect(Granted)
+	})
+}
+
 func TestFocusStolen(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o testhost.Options) {

@@ -28,7 +28,8 @@ const (
 )
 
 // Ask shows the window, calls shown when it has been drawn, and returns when the user
-// has answered or closed it, or ctx ends, which is an error. When the X server goes away
+// has answered or closed it, or ctx ends, which is an error. If the screen is locked it
+// shows nothing. When the X server goes away
 // it may never return: see [xconn.Conn.Gone]. It leaves the connection open and a goroutine
 // waiting on it; both end with the process, and so does the window.
 func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, error) {
@@ -36,6 +37,9 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 	w, err := newWindow(x, questionKind)
 	if err != nil {
 		return No, err
+	}
+	if w.locked(ctx) {
+		return Locked, nil
 	}
 	lib, err := newLibrary()
 	if err != nil {

@@ -16,6 +16,7 @@ const (
 	No     Answer = iota
 	Yes           // the only one that lets anybody watch
 	Closed        // the window was closed, or taken away
+	Locked        // the screen is locked; nothing was shown
 )
 
 // An action is a key's meaning.
