@@ -13,5 +13,8 @@ import (
 func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// Whoever reads the log may go away: a write fails then, and no more. What
+	// is wrapped gets SIGPIPE as ever.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(websockify.Run(os.Args, signals, os.Stdout, os.Stderr))
 }

@@ -350,6 +350,7 @@ var tlsGoldens = map[string]func(t *testing.T, f *fixtures, addr map[string]stri
 // TestSameness tries every case on both programs. The answers are the same, or
 // docs/websockify.md lists the difference.
 func TestSameness(t *testing.T) {
+	t.Parallel()
 	f := newFixtures(t)
 	addr := [2]map[string]string{{}, {}}
 	for name, args := range servers(f) {

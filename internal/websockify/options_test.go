@@ -267,6 +267,7 @@ var words = strings.Fields(`6080 6080 :6080 [::1]:6080 h:5900 h:5900 :5900 x 1 -
 	--auth-source=a --heartbeat=3 --heartbeat --syslog=127.0.0.1:5 --syslog=h:x --legacy-syslog --target-config=/t --nope -x --help --hel --inetd -- -- - prog --l --ssl --t --a`)
 
 func TestRandomCommandLinesMeanTheSame(t *testing.T) {
+	t.Parallel()
 	const seed, count = 6143, 1500
 	random := rand.New(rand.NewPCG(seed, seed))
 	lines := make([][]string, count)

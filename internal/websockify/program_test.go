@@ -89,6 +89,7 @@ func TestSignalEndsEverything(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	p := theGo.start(t, "LISTEN", echoTarget(t), "--drain=1h")
 	c, d := openSession(t, p.addr, "/"), openSession(t, p.addr, "/")
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
@@ -110,6 +111,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
+	t.Parallel()
 	echo := echoTarget(t)
 	assert.Zero(t, theGo.launch(t, "LISTEN", echo, "--timeout", "-5").status(), "over before it began")
 	assert.Zero(t, theGo.launch(t, "LISTEN", echo, "--idle-timeout", "100ms").status())
@@ -244,6 +246,20 @@ func TestLogFileAndSyslog(t *testing.T) {
 
 	p = theGo.start(t, "LISTEN", echoTarget(t), "--syslog", filepath.Join(dir, "gone"))
 	assert.Equal(t, 1, strings.Count(p.err.String(), "messages for syslog are lost"), "said once, and it goes on")
+}
+
+func TestNobodyReadsTheLog(t *testing.T) {
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	p := theGo.launchIn(t, "", func(cmd *exec.Cmd) { cmd.Stderr = write }, "LISTEN", echoTarget(t))
+	write.Close()
+	_, err = read.Read(make([]byte, 1))
+	require.NoError(t, err)
+	read.Close()
+	waitForPort(t, p.addr)
+	openSession(t, p.addr, "/").Close()
+	openSession(t, p.addr, "/").Close()
+	assert.Zero(t, p.terminate())
 }
 
 func TestMetrics(t *testing.T) {

@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runVariable) != "" {
 		signals := make(chan os.Signal, 2)
 		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		os.Exit(Run(os.Args, signals, os.Stdout, os.Stderr))
 	}
 	goleak.VerifyTestMain(m)

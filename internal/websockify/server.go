@@ -58,6 +58,7 @@ type ending struct {
 // newServer makes everything that can be made before there are sockets.
 func newServer(o *options, program string, log *logs.Log, stdout io.Writer) (*server, error) {
 	s := &server{o: o, log: log, ends: make(chan ending, 8), metrics: newMetrics()}
+	s.live = newActivity(0, nil)
 	s.busy = newActivity(o.idleTimeout, func() {
 		s.end(ending{text: fmt.Sprintf("listener exit due to --idle-timeout %v", o.idleTimeout.Seconds())})
 	})
@@ -257,6 +258,10 @@ func (s *server) shutdown(srv *http.Server, drain time.Duration, signals <-chan 
 	defer cancelSessions()
 	if err := s.proxy.Shutdown(ctx); err != nil {
 		s.log.Warn(err.Error())
+	}
+	select {
+	case <-s.live.whenIdle():
+	case <-ctx.Done():
 	}
 	cancel()
 	<-stopped

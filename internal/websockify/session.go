@@ -51,6 +51,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, r, refusal)
 		return
 	}
+	defer s.live.enter()()
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	number, _ := r.Context().Value(connKey{}).(int64)

@@ -37,6 +37,7 @@ func writeServer(t *testing.T) string {
 }
 
 func TestWrapMovesThePort(t *testing.T) {
+	t.Parallel()
 	server := writeServer(t)
 	require.FileExists(t, "/usr/lib/websockify/rebind.so", "apt-get install websockify")
 	for _, i := range []implementation{thePython, theGo} {
@@ -51,6 +52,7 @@ func TestWrapMovesThePort(t *testing.T) {
 }
 
 func TestWrapPlaceholder(t *testing.T) {
+	t.Parallel()
 	p := theGo.launch(t, "LISTEN", "--", "/usr/bin/python3", writeServer(t), "{port}", "127.0.0.1")
 	p.until("the server", func() bool { return strings.Contains(p.out.String(), "listening") })
 	openSession(t, p.addr, "/").Close()
