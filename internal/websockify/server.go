@@ -39,7 +39,8 @@ type server struct {
 	metrics *metrics
 	traffic *traffic // nil: nobody watches
 
-	busy   *activity
+	busy   *activity   // requests and sessions
+	live   *activity   // sessions, until they are in the log
 	ends   chan ending // why the program stops; the first counts
 	conns  atomic.Int64
 	own    map[uint64]bool // inodes of the sockets that listen
