@@ -59,6 +59,7 @@ type daemon struct {
 type options struct {
 	settings string // lines at the top
 	consent  string // lines of [consent]
+	banner   bool   // show it: x11vnc sends it as JPEG, so that a canvas is never the session's to the pixel
 	viewer   string // lines of [viewer]
 	ports    int    // how many; 0 means 6
 	path     string // PATH; empty: the test's
@@ -106,7 +107,7 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	fmt.Fprintln(&b, o.settings)
 	fmt.Fprintf(&b, "[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", d.first, d.last)
 	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
-	fmt.Fprintf(&b, "[consent]\n%s\n[tls]\ndir = %q\n", o.consent, suite.certs)
+	fmt.Fprintf(&b, "[consent]\nbanner = %v\n%s\n[tls]\ndir = %q\n", o.banner, o.consent, suite.certs)
 	fmt.Fprintf(&b, "[control]\nsocket = %q\n", d.client.Socket)
 	if o.logind == "" {
 		fmt.Fprintf(&b, "[sessions]\nresolver = \"static\"\n")

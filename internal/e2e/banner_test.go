@@ -1,0 +1,59 @@
+package e2e
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/testhost"
+)
+
+// banner waits for the banner in the session.
+func banner(t testing.TB, d *testhost.Desktop) testhost.Window {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w, err := d.FindWindow(ctx, "banner")
+	require.NoError(t, err, "no banner in the session")
+	return w
+}
+
+// noBanner waits until it is gone.
+func noBanner(t testing.TB, d *testhost.Desktop) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	assert.NoError(t, d.WaitNoWindow(ctx, "banner"))
+}
+
+func TestUserStopsTheViewer(t *testing.T) {
+	session := desktop(t)
+	d := startDaemon(t, options{banner: true}, session)
+	g := d.grantWithYes("s1", "alice", session)
+	windows, err := session.Windows(t.Context(), "banner")
+	require.NoError(t, err)
+	assert.Empty(t, windows, "nobody is viewing yet")
+	p := view(t, g.URL)
+	w := banner(t, session)
+	p.resembles(session) // with the banner in it
+	require.NoError(t, session.Click(t.Context(), w.X+w.Width-30, w.Y+w.Height/2))
+	p.closed(4002, "stopped_by_user")
+	assert.Equal(t, shadow.StoppedByUser, d.event(shadow.EventEnded, g.ID).Reason)
+	assert.Empty(t, d.x11vncs())
+	noBanner(t, session)
+}
+
+func TestUserIsToldOfTheEnd(t *testing.T) {
+	session := desktop(t)
+	d := startDaemon(t, options{banner: true}, session)
+	g := d.grantWithYes("s1", "alice", session)
+	p := view(t, g.URL)
+	before := banner(t, session)
+	require.NoError(t, d.client.Stop(t.Context(), g.ID))
+	p.closed(1000, "stopped_by_admin")
+	eventually(t, "the banner says why", func() bool { return banner(t, session).Width > before.Width })
+	noBanner(t, session)
+}
