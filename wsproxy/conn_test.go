@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -201,17 +202,23 @@ func TestBytesArriveUnchangedBothWays(t *testing.T) {
 	for name, tc := range map[string]struct {
 		relay  wsproxy.Relay
 		change func(*httptest.Server)
+		dial   func(dialFunc) dialFunc
 	}{
-		"ws":                  {nil, func(*httptest.Server) {}},
-		"ws with relay":       {passing, func(*httptest.Server) {}},
-		"wss":                 {nil, func(s *httptest.Server) { s.TLS = noTickets() }},
-		"wss with relay":      {passing, func(s *httptest.Server) { s.TLS = noTickets() }},
-		"gathered":            {nil, gathering},
-		"gathered with relay": {passing, gathering},
-		"ws with a Listener":  {nil, listening},
+		"a target that is no socket": {nil, listening, wrapTarget},
+		"and gathered":               {nil, gathering, wrapTarget},
+		"ws":                         {nil, func(*httptest.Server) {}, nil},
+		"ws with relay":              {passing, func(*httptest.Server) {}, nil},
+		"wss":                        {nil, func(s *httptest.Server) { s.TLS = noTickets() }, nil},
+		"wss with relay":             {passing, func(s *httptest.Server) { s.TLS = noTickets() }, nil},
+		"gathered":                   {nil, gathering, nil},
+		"gathered with relay":        {passing, gathering, nil},
+		"ws with a Listener":         {nil, listening, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dial, targets := dialTo(t)
+			if tc.dial != nil {
+				dial = tc.dial(dial)
+			}
 			r := newRig(t, &wsproxy.Handler{Dial: dial, Relay: tc.relay, PingInterval: time.Millisecond, PongTimeout: time.Millisecond * 200}, tc.change)
 			c := r.dialRaw()
 			target := receive(t, targets)
@@ -249,6 +256,16 @@ func TestBytesArriveUnchangedBothWays(t *testing.T) {
 			assert.EqualValues(t, total, record.Sent)
 			assert.EqualValues(t, total, record.Received)
 		})
+	}
+}
+
+type dialFunc = func(context.Context, *http.Request) (net.Conn, error)
+
+// wrapTarget makes targets of which nobody knows that they are sockets.
+func wrapTarget(dial dialFunc) dialFunc {
+	return func(ctx context.Context, r *http.Request) (net.Conn, error) {
+		c, err := dial(ctx, r)
+		return struct{ net.Conn }{c}, err
 	}
 }
 

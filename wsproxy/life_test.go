@@ -1,6 +1,7 @@
 package wsproxy_test
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net"
@@ -257,6 +258,44 @@ func TestEndWhileTheViewerIsSlow(t *testing.T) {
 	end()
 	c.wantClose(wsproxy.StatusSuperseded, "superseded") // behind whole frames
 	assert.Equal(t, wsproxy.StatusSuperseded, r.record().Code)
+}
+
+// The same with the raw copy, whose frames are in a pipe or in TLS records then.
+func TestEndInMidBulk(t *testing.T) {
+	for name, change := range map[string]func(*httptest.Server){
+		"ws":  listening,
+		"wss": gathering,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dial, targets := dialTo(t)
+			slow, end := superseding()
+			r := newRig(t, &wsproxy.Handler{Dial: dial, WriteTimeout: patience}, change, slow)
+			r.readBuffer = 8 << 10
+			c := r.dialRaw()
+			target := receive(t, targets)
+			sent := pattern(8 << 20)
+			flooded := make(chan struct{})
+			go func() {
+				defer close(flooded)
+				_, _ = target.Write(sent)
+			}()
+			got := make([]byte, 3<<20) // by now it is bulk
+			_, err := io.ReadFull(c, got)
+			require.NoError(t, err)
+			pause(t, 50*time.Millisecond) // and now it is stuck
+			end()
+			rest, err := io.ReadAll(c) // up to the close frame, behind whole frames
+			require.NoError(t, err)
+			got = append(got, rest...)
+			assert.True(t, bytes.Equal(sent[:len(got)], got))
+			assert.Less(t, len(got), len(sent), "the end came first")
+			_, _ = c.conn.Write(frame(fin|opClose, nil))
+			record := r.record()
+			assert.Equal(t, wsproxy.StatusSuperseded, record.Code)
+			assert.EqualValues(t, len(got), record.Sent)
+			<-flooded
+		})
+	}
 }
 
 func TestEndWhileTheTargetIsSilent(t *testing.T) {

@@ -222,6 +222,25 @@ func (r *rig) send(request string) *raw {
 	return c
 }
 
+// upgradeQuietly performs the handshakes on c.conn, and fails no test.
+func (c *raw) upgradeQuietly(r *rig) error {
+	if err := c.conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if r.server.TLS != nil {
+		c.conn = tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	if _, err := io.WriteString(c.conn, handshake(r.addr)); err != nil {
+		return err
+	}
+	c.r = bufio.NewReader(c.conn)
+	resp, err := http.ReadResponse(c.r, nil)
+	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
+		err = errors.New(resp.Status)
+	}
+	return err
+}
+
 // frame makes a masked frame.
 func frame(first byte, payload []byte) []byte {
 	b := []byte{first}
