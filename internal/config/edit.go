@@ -23,7 +23,9 @@ import (
 //
 // The file is replaced in one step, so that whoever reads it meanwhile sees
 // the old or the new one; owner, group and mode stay. If path is a symbolic
-// link, what it leads to is replaced.
+// link, what it leads to is replaced, or made. Changes that are made at the
+// same time wait for each other, at most 10 s, by a lock on the empty file
+// .NAME.lock beside it.
 func Set(path, name string, value uint32) error {
 	return edit(path, func(data []byte) ([]byte, error) { return setValue(data, name, value) })
 }
@@ -89,28 +91,44 @@ func orDefault(path string) string {
 
 // edit replaces the file by what change makes of it.
 func edit(path string, change func([]byte) ([]byte, error)) error {
-	path = orDefault(path)
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	before, err := load(path)
+	path, err := target(orDefault(path))
 	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	// Where there is nothing to do, neither a directory nor a lock is made.
+	before, after, err := changed(path, change)
+	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	after, err := change(before)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	unlock, err := lock(path)
 	if err != nil {
+		return fmt.Errorf("config: %w", err)
+	}
+	defer unlock()
+	if before, after, err = changed(path, change); err != nil || bytes.Equal(before, after) {
 		return err
-	}
-	if bytes.Equal(before, after) {
-		return nil
-	}
-	if _, err := parse(path, after); err != nil {
-		return fmt.Errorf("config: the change would make errors: %w", err)
 	}
 	if err := replace(path, after); err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
 	return nil
+}
+
+// changed is the file, and what change makes of it, which has no errors.
+func changed(path string, change func([]byte) ([]byte, error)) (before, after []byte, err error) {
+	if before, err = load(path); err != nil {
+		return nil, nil, err
+	}
+	if after, err = change(before); err != nil {
+		return nil, nil, err
+	}
+	if _, err := parse(path, after); err != nil {
+		return nil, nil, fmt.Errorf("config: the change would make errors: %w", err)
+	}
+	return before, after, nil
 }
 
 // replace writes a file beside path and puts it there in path's place.
@@ -123,10 +141,6 @@ func replace(path string, data []byte) (err error) {
 		mode, uid, gid = info.Mode().Perm(), int(st.Uid), int(st.Gid)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
-	default:
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -98,8 +100,64 @@ func TestEditKeepsTheFilesOwnerAndMode(t *testing.T) {
 	assert.Equal(t, "EnableSessionShadowing = 0\n", contentOf(t, path))
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
-	assert.Len(t, entries, 1, "something was left behind")
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	assert.Equal(t, []string{"." + filepath.Base(path) + ".lock", filepath.Base(path)}, names, "something was left behind")
 }
+
+// What a link leads to is made where the link says, even if it isn't there.
+func TestEditThroughADanglingLink(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "real", "deep"), 0o755))
+	require.NoError(t, os.Symlink("real/deep", filepath.Join(dir, "etc")))
+	require.NoError(t, os.Symlink("../second", filepath.Join(dir, "etc", "shadowing.toml")))
+	require.NoError(t, os.Symlink("third", filepath.Join(dir, "real", "second")))
+	require.NoError(t, Set(filepath.Join(dir, "etc", "shadowing.toml"), ctxreg.ShadowingUseSSL, 1))
+	assert.Equal(t, "ShadowingUseSSL = 1\n", contentOf(t, filepath.Join(dir, "real", "third")))
+	info, err := os.Lstat(filepath.Join(dir, "etc", "shadowing.toml"))
+	require.NoError(t, err)
+	assert.NotZero(t, info.Mode()&os.ModeSymlink, "the link was replaced")
+
+	loop := filepath.Join(dir, "loop")
+	require.NoError(t, os.Symlink("loop", loop))
+	require.ErrorIs(t, Set(loop, ctxreg.ShadowingUseSSL, 1), syscall.ELOOP)
+}
+
+// Two that change different values at the same time both get their way.
+func TestEditsDontLoseEachOther(t *testing.T) {
+	path := write(t, "EnableSessionShadowing = 0\nShadowingUseSSL = 0\n")
+	for round := range 50 {
+		value := uint32(1 - round%2)
+		var edits errgroup
+		for _, name := range ctxreg.Names() {
+			edits.run(func() error { return Set(path, name, value) })
+		}
+		require.NoError(t, edits.wait())
+		values, err := Values(path)
+		require.NoError(t, err)
+		require.Equal(t, ctxreg.Values{ctxreg.EnableSessionShadowing: value, ctxreg.ShadowingUseSSL: value}, values)
+	}
+}
+
+// An errgroup runs functions at the same time.
+type errgroup struct {
+	all  sync.WaitGroup
+	lock sync.Mutex
+	errs []error
+}
+
+func (g *errgroup) run(do func() error) {
+	g.all.Go(func() {
+		err := do()
+		g.lock.Lock()
+		defer g.lock.Unlock()
+		g.errs = append(g.errs, err)
+	})
+}
+
+func (g *errgroup) wait() error { g.all.Wait(); return errors.Join(g.errs...) }
 
 // What isn't understood isn't changed.
 func TestEditLeavesABrokenFileAlone(t *testing.T) {
