@@ -39,15 +39,26 @@ test: deps novnc ## install what is needed, vet, staticcheck, and all tests with
 	go tool staticcheck ./...
 	go test -race ./...
 
+# What the gateway is compared with.
+MEASURED := websockify haproxy
+
+bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (ROUNDS=5)
+	@.ci/deps $(MEASURED)
+	go build -trimpath -o bin/bench ./internal/bench
+	bin/bench run -config internal/bench/peers.json -rounds $(or $(ROUNDS),5) -out bin/bench-result -doc docs/performance.md
+
+soak: ## ten minutes of viewers that come and go in every way, with -race (SOAK=1h: longer)
+	go test -race ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
+
 FUZZTIME ?= 1m
 
 fuzz: ## run each fuzz target of package rfb for a minute (FUZZTIME=10s: shorter); for a schedule
 	@set -e; for target in $$(go test ./rfb -list '^Fuzz' | grep '^Fuzz'); do \
-		echo "== $$target"; go test ./rfb -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		echo "== $$target"; go test ./rfb -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s; \
 	done
 
 clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo test fuzz clean
+.PHONY: help build novnc deps demo test bench soak fuzz clean

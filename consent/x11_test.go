@@ -69,9 +69,11 @@ func (d *desk) ready() *desk {
 	d.t.Helper()
 	eventually(d.t, func() bool {
 		img, err := d.Screenshot(d.ctx)
-		if err != nil {
+		windows, findErr := d.Windows(d.ctx, "consent")
+		if err != nil || findErr != nil || len(windows) == 0 {
 			return false
 		}
+		d.win = windows[0] // the window manager may have moved it
 		// Left of the word, inside of the button: see the layout in internal/dialog.
 		x, y := d.deny()
 		no := img.RGBAAt(x-30, y)
@@ -609,6 +611,34 @@ func TestCompositor(t *testing.T) {
 		d.click(d.allow) // the pointer enters the window
 		d.expect(Granted)
 	})
+}
+
+// The question and the banner do their work under each of these, with its own ideas of
+// frames, focus and stacking.
+func TestWindowManagers(t *testing.T) {
+	t.Parallel()
+	for _, argv := range [][]string{{"metacity", "--sm-disable"}, {"metacity", "--sm-disable", "--composite"}, {"icewm", "--no-configure"}} {
+		manage := func(d *desk) {
+			_, err := d.Spawn(argv[0], argv[1:]...)
+			require.NoError(d.t, err)
+			eventually(d.t, func() bool {
+				out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
+				return err == nil && strings.Contains(string(out), "window id")
+			}, argv[0]+" does not start")
+		}
+		t.Run(strings.Join(argv, " "), func(t *testing.T) {
+			t.Parallel()
+			d := put(t, bare, manage).ready()
+			d.key("Tab", "Return")
+			d.expect(Granted)
+			d = put(t, bare, manage).ready()
+			d.click(d.allow)
+			d.expect(Granted)
+			w := watch(t, bare, manage)
+			w.click(w.stop)
+			assert.ErrorIs(t, w.down(), ErrStopped)
+		})
+	}
 }
 
 // Nobody is asked who can't answer.

@@ -60,8 +60,8 @@ const xwdColourSize = 12
 
 var errXWD = errors.New("testhost: not an X window dump that can be read")
 
-// decodeXWD reads a window dump of a true-colour screen with 16 or 32 bits a
-// pixel.
+// decodeXWD reads a window dump of a true-colour screen with 16, 24 or 32 bits
+// a pixel. xwd gives 24 when the windows on the screen are of several visuals.
 func decodeXWD(b []byte) (*image.RGBA, error) {
 	if len(b) < xwdFields*4 {
 		return nil, errXWD
@@ -73,7 +73,7 @@ func decodeXWD(b []byte) (*image.RGBA, error) {
 	size, stride := int(h[xwdBitsPerPixel])/8, int(h[xwdBytesPerLine])
 	width, height := int(h[xwdWidth]), int(h[xwdHeight])
 	const zPixmap, limit = 2, 1 << 15
-	if h[xwdVersion] != 7 || h[xwdPixmapFormat] != zPixmap || (size != 2 && size != 4) ||
+	if h[xwdVersion] != 7 || h[xwdPixmapFormat] != zPixmap || size < 2 || size > 4 ||
 		width > limit || height > limit || stride > limit*4 || stride < width*size ||
 		h[xwdHeaderSize] > limit || h[xwdColours] > limit {
 		return nil, fmt.Errorf("%w: %dx%d, %d bits a pixel", errXWD, width, height, h[xwdBitsPerPixel])
@@ -91,10 +91,15 @@ func decodeXWD(b []byte) (*image.RGBA, error) {
 		row, out := b[pixels+y*stride:], img.Pix[y*img.Stride:]
 		for x := range width {
 			var v uint32
-			if size == 2 {
+			switch {
+			case size == 2:
 				v = uint32(order.Uint16(row[x*2:]))
-			} else {
+			case size == 4:
 				v = order.Uint32(row[x*4:])
+			case order == binary.ByteOrder(binary.BigEndian):
+				v = uint32(row[x*3])<<16 | uint32(row[x*3+1])<<8 | uint32(row[x*3+2])
+			default:
+				v = uint32(row[x*3+2])<<16 | uint32(row[x*3+1])<<8 | uint32(row[x*3])
 			}
 			out[x*4] = channel(v, h[xwdRedMask])
 			out[x*4+1] = channel(v, h[xwdGreenMask])
