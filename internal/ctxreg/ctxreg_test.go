@@ -54,6 +54,16 @@ func TestParseDump(t *testing.T) {
 		{"another key's", `HKLM\Software\Other EnableSessionShadowing 0x00000000` + "\n" + Key + ` EnableSessionShadowing 0x00000001` + "\nShadowingUseSSL 0x1", 1, 1},
 		{"another name's", Key + " EnableSessionShadowingLog 0x0\nMyShadowingUseSSL 0x1\nX_EnableSessionShadowing 0x0", 1, 0},
 		{"the same twice", "EnableSessionShadowing 0x0\nEnableSessionShadowing 0x00000000\nShadowingUseSSL 0x0", 0, 0},
+		{"a comma behind the key", Key + ", EnableSessionShadowing, REG_DWORD, 0x00000000", 0, 0},
+		{"a colon behind the key", Key + ": EnableSessionShadowing = 0x0", 0, 0},
+		{"the name as part of the key", Key + `\EnableSessionShadowing = 0x0` + "\n" + Key + `\ShadowingUseSSL: 0x1`, 0, 1},
+		{"another key's below its header", "[" + Key + "]\n\"EnableSessionShadowing\"=0x1\n[HKLM\\Software\\Other]\n\"EnableSessionShadowing\"=0x0\n\"ShadowingUseSSL\"=0x1", 1, 0},
+		{"below a header without a key", "[" + Key + "]\n[something]\nEnableSessionShadowing 0x0", 1, 0},
+		{"a header with blanks", Key + "\n[ HKLM\\Software\\Other ]\nEnableSessionShadowing 0x0", 1, 0},
+		{"below a bare header", "HKLM\\Software\\Other\n  EnableSessionShadowing REG_DWORD 0x0\n\n" + Key + ":\r\n  ShadowingUseSSL REG_DWORD 0x1", 1, 1},
+		{"another root's", `HKCU\Software\Citrix\VirtualDesktopAgent EnableSessionShadowing 0x0` + "\n" + Key, 1, 0},
+		{"a key with a blank", `"HKLM\Software\Other EnableSessionShadowing" x 0x0` + "\n" + Key, 1, 0},
+		{"a key below ours", Key + `\Policies X 0x0` + "\n" + Key, 1, 0},
 		{"defaults", Key + " ListOfDDCs \"ddc1\"", 1, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -69,6 +79,10 @@ func TestParseDump(t *testing.T) {
 		{"the number comes first", "0x00000001 EnableSessionShadowing\n", "has no number"},
 		{"an odd number", Key + " EnableSessionShadowing 0x00000002\n", "isn't allowed"},
 		{"too long a number", "EnableSessionShadowing 0x000000001\n", "has no number"},
+		{"a key below ours", Key + `\Policies EnableSessionShadowing 0x0` + "\n" + Key, "isn't it"},
+		{"below the header of a key below ours", "[" + Key + "\\Policies]\nEnableSessionShadowing 0x0\n[" + Key + "]\n", "isn't it"},
+		{"something else behind the key", Key + `|EnableSessionShadowing|0x0` + "\n" + Key, "isn't it"},
+		{"two keys", `HKLM\Software\Other ` + Key + ` EnableSessionShadowing 0x0`, "isn't it"},
 		{"a contradiction", "EnableSessionShadowing 0x0\nEnableSessionShadowing 0x1\n", "is there twice, as 0 and 1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

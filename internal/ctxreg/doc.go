@@ -22,13 +22,17 @@
 //   - A line is about a value if it has the value's name, in any case, as a
 //     word of its own (letters, digits and _ on neither side), with or without
 //     quotes around it.
-//   - If the line also names a registry key (it begins with HKLM\ or
-//     HKEY_LOCAL_MACHINE\ and ends at a quote, a bracket or a blank), the line
-//     counts only if that is the key of session shadowing.
+//   - If the line also names a registry key (it begins with HKLM\ or another
+//     root and ends with the quotes or brackets around it, or at a blank; a
+//     comma, colon or semicolon behind it isn't part of it), the line counts
+//     only if that is the key of session shadowing, alone or with the value's
+//     name as its last part. A line that is nothing but a key, or anything in
+//     brackets, says this of the lines below it that name no key.
 //   - The value is the last word on the line after the name that is a number,
 //     "0x" and one to eight hexadecimal digits, with or without quotes.
 //
-// A line about a value without such a number, two lines that disagree, a
+// A line about a value that names a key which only begins like that of session
+// shadowing, a line about a value without such a number, two lines that disagree, a
 // number other than 0 and 1, and a program that fails, hangs or prints too
 // much are errors. So is a value that isn't there, unless the dump names the
 // key: then the VDA's default counts, as for the VDA itself. Whoever gets an

@@ -57,25 +57,31 @@ func isSelf(path string) bool {
 	return err == nil && os.SameFile(self, other)
 }
 
-var (
-	keyInLine = regexp.MustCompile(`(?i)\b(?:HKLM|HKEY_LOCAL_MACHINE)\\[^"'\]\[\s]*`)
-	dword     = regexp.MustCompile(`(?i)^["']?(0x[0-9a-f]{1,8})["']?[,;)]?$`)
-)
+var dword = regexp.MustCompile(`(?i)^["']?(0x[0-9a-f]{1,8})["']?[,;)]?$`)
 
 // ParseDump takes both values out of a dump of the registry, as the package
 // comment says.
 func ParseDump(dump []byte) (Values, error) {
 	values := Values{}
 	hasKey := false
+	header := ours // whose the lines are that name no key
 	for line := range strings.Lines(string(dump)) {
-		key := keyInLine.FindString(line)
-		ours := IsKey(key)
-		hasKey = hasKey || ours
-		if key != "" && !ours {
+		whose, named, alone := keysIn(line)
+		if alone {
+			header = whose
+		}
+		if !named {
+			whose = header
+		}
+		hasKey = hasKey || named && whose == ours
+		if whose == others {
 			continue
 		}
 		for _, name := range Names() {
 			data, about, err := dataOf(line, name)
+			if about && whose == unclear {
+				return nil, fmt.Errorf("ctxreg: the line %.100q names %s, and a key that begins like %s but isn't it", strings.TrimSpace(line), name, Key)
+			}
 			if err != nil {
 				return nil, err
 			}
