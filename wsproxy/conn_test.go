@@ -187,7 +187,7 @@ func hashOf(r io.Reader, total int, seed uint64) ([32]byte, error) {
 }
 
 func TestBytesArriveUnchangedBothWays(t *testing.T) {
-	const total = 6 << 20
+	const total = 3 << 20
 	passing := relayFunc(func(_ context.Context, viewer, target net.Conn) error {
 		up := make(chan error, 1)
 		go func() {

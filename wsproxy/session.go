@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,7 +34,8 @@ type session struct {
 	start   time.Time
 	target  string // address; empty until there is one
 
-	rejected bool // by a limit, origin or Authorize
+	late     atomic.Pointer[time.Timer] // ends a relay that goes on for a viewer that left; nil until then
+	rejected bool                       // by a limit, origin or Authorize
 }
 
 // upgrade makes the viewer. If it fails, the response is written.
@@ -54,7 +56,7 @@ func (s *session) viewerEnds(e ending) {
 	cause := cmp.Or[error](e.err, &CloseError{e.code, e.reason})
 	s.leave(cause)
 	if e.byViewer {
-		time.AfterFunc(closeTimeout, func() { s.cancel(cause) })
+		s.late.Store(time.AfterFunc(closeTimeout, func() { s.cancel(cause) }))
 	} else {
 		s.cancel(cause)
 	}
@@ -179,6 +181,9 @@ func (s *session) close() {
 	// Nobody reads any more: what waits for room in the inbox must not wait on.
 	_ = s.viewer.Close()
 	<-s.viewer.done
+	if late := s.late.Load(); late != nil {
+		late.Stop() // or it keeps all of the session for its time
+	}
 	if s.rejected {
 		return
 	}

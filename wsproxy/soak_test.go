@@ -22,7 +22,7 @@ import (
 	"vda.internal/shadow/wsproxy"
 )
 
-var soakFor = flag.Duration("soak", 2*time.Second, "how long TestSoak goes on")
+var soakFor = flag.Duration("soak", time.Second, "how long TestSoak goes on")
 
 // TestSoak has 99 viewers at a time that come and go in every way, on plain and
 // TLS connections. Nothing may be left of them: no session, goroutine,
