@@ -147,7 +147,8 @@ func (me identity) checkDir(path string, st *unix.Stat_t, sticky bool) error {
 
 // checkOwner checks that others can't change the file.
 func (me identity) checkOwner(f *file) error {
-	fix := "chown root:root " + quote(f.path) + " && chmod 644 " + quote(f.path)
+	// Not more: there may be a key beside the certificate.
+	fix := "chown root:root " + quote(f.path) + " && chmod go-w " + quote(f.path)
 	if f.what != "certificate" {
 		fix = me.keyFix(f.path)
 	}
@@ -211,10 +212,7 @@ func (me identity) orMe() string {
 func (me identity) unreadable(path, what string, err error) error {
 	remedy := "put the " + what + " there"
 	if errors.Is(err, fs.ErrPermission) {
-		remedy = "run: " + me.keyFix(path)
-		if what == "certificate" {
-			remedy = "run: chmod 644 " + quote(path)
-		}
+		remedy = "run: " + me.keyFix(path) // of a certificate as well: there may be a key beside it
 	}
 	return refuse(Unreadable, err, fmt.Sprintf("the %s %s can't be read by uid %d: %v", what, path, me.uid, reason(err)), remedy)
 }

@@ -1,6 +1,7 @@
 package tlsstore
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,7 +57,17 @@ func TestOwnerRules(t *testing.T) {
 	assert.EqualError(t, service.checkDir("D", &unix.Stat_t{Uid: 1000, Mode: 0o755}, false),
 		"tlsstore: the directory D belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root D")
 	assert.EqualError(t, service.checkOwner(&file{path: "C", what: "certificate", stat: unix.Stat_t{Uid: 1000, Mode: 0o644}}),
-		"tlsstore: the certificate C belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root C && chmod 644 C")
+		"tlsstore: the certificate C belongs to uid 1000, not to root or uid 990, as which this program runs; run: chown root:root C && chmod go-w C")
+}
+
+// What can't be read may hold a key, whatever its name is.
+func TestNoRemedyOpensAFile(t *testing.T) {
+	for _, what := range []string{"certificate", "key", "passphrase"} {
+		assert.EqualError(t, identity{uid: 990, groups: []uint32{991}}.unreadable("C", what, fs.ErrPermission),
+			"tlsstore: the "+what+" C can't be read by uid 990: permission denied; run: chown root:991 C && chmod 640 C")
+		assert.EqualError(t, identity{}.unreadable("C", what, fs.ErrPermission),
+			"tlsstore: the "+what+" C can't be read by uid 0: permission denied; run: chown root:root C && chmod 600 C")
+	}
 }
 
 // The rules hold for real files. Root gives them away; anybody else looks at
