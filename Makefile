@@ -50,6 +50,15 @@ bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/
 soak: ## ten minutes of viewers that come and go in every way, with -race (SOAK=1h: longer)
 	go test -race ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
 
+# The WebSocket library's notice points to this one, with the same API.
+SUCCESSOR := github.com/coder/websocket@v1.8.15
+
+successor: ## test wsproxy with its library's successor in the library's place
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+		cp -R go.mod go.sum wsproxy "$$dir"; cd "$$dir"; \
+		find wsproxy -name '*.go' -exec sed -i 's#nhooyr.io/websocket#github.com/coder/websocket#' {} +; \
+		go get -C "$$dir" $(SUCCESSOR); go vet ./wsproxy; go test -race ./wsproxy
+
 FUZZTIME ?= 1m
 
 fuzz: ## run each fuzz target of package rfb for a minute (FUZZTIME=10s: shorter); for a schedule
@@ -61,4 +70,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo test bench soak fuzz clean
+.PHONY: help build novnc deps demo test bench soak successor fuzz clean
