@@ -109,7 +109,7 @@ func TestBad(t *testing.T) {
 		{"encrypted old PEM", key(sealed), tlsstore.BadFormat,
 			"the private key in DIR/shadowingkey.pem is encrypted in PEM's own old and weak way; convert it with: openssl pkcs8 -topk8 -v2 aes256 -in DIR/shadowingkey.pem -out DIR/shadowingkey.pem.tmp && chmod 600 DIR/shadowingkey.pem.tmp && mv DIR/shadowingkey.pem.tmp DIR/shadowingkey.pem"},
 		{"BER", cert([]byte("\x30\x80\x02\x01\x03")), tlsstore.BadFormat,
-			"DIR/shadowingcert.pem is in BER with indefinite lengths, as some programs write PKCS #12; take it apart with: openssl pkcs12 -nodes -nocerts -in DIR/shadowingcert.pem -out DIR/shadowingkey.pem && chmod 600 DIR/shadowingkey.pem && openssl pkcs12 -nokeys -in DIR/shadowingcert.pem -out DIR/shadowingcert.pem.tmp && mv DIR/shadowingcert.pem.tmp DIR/shadowingcert.pem"},
+			"DIR/shadowingcert.pem is in BER with indefinite lengths, as some programs write PKCS #12; take it apart with: openssl pkcs12 -nokeys -in DIR/shadowingcert.pem -out DIR/shadowingcert.pem.tmp && mv DIR/shadowingcert.pem.tmp DIR/shadowingcert.pem"},
 		{"OpenSSH key", key(block("OPENSSH PRIVATE KEY", []byte("x"))), tlsstore.BadFormat,
 			"DIR/shadowingkey.pem holds a key in OpenSSH's own format; convert it with: ssh-keygen -p -m PKCS8 -N '' -f DIR/shadowingkey.pem"},
 

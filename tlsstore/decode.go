@@ -136,10 +136,10 @@ func badKey(file *file, err error) error {
 
 // decodeDER takes a file apart that isn't PEM.
 func (f *found) decodeDER(c *contents, file *file, wantKey bool) error {
-	data := file.data
-	if len(bytes.TrimSpace(data)) == 0 {
+	if len(bytes.TrimSpace(file.data)) == 0 {
 		return refuse(BadFormat, nil, file.path+" is empty", "put the "+file.what+" there")
 	}
+	data := withoutLineEnd(file.data)
 	switch formatOf(data) {
 	case derCertificates:
 		c.certs, _ = x509.ParseCertificates(data)
@@ -157,7 +157,7 @@ func (f *found) decodeDER(c *contents, file *file, wantKey bool) error {
 		c.key, err = f.decrypt(file, data, "-inform DER -in")
 		return err
 	case derPKCS12:
-		return f.decodePKCS12(c, file)
+		return f.decodePKCS12(c, file, data)
 	case derPKCS7:
 		return refuse(BadFormat, nil, file.path+" is PKCS #7",
 			"convert it with: "+f.convert(file, certPrefix, "openssl pkcs7 -inform DER -print_certs -in %s -out %s"))
@@ -166,6 +166,24 @@ func (f *found) decodeDER(c *contents, file *file, wantKey bool) error {
 			"take it apart with: "+f.takeApart(file))
 	}
 	return refuse(BadFormat, nil, file.path+" is neither PEM nor anything else that is known here", "put the "+file.what+" there, in PEM")
+}
+
+// withoutLineEnd takes away one end of a line behind DER, which some programs
+// write there.
+func withoutLineEnd(der []byte) []byte {
+	rest := der
+	for {
+		var v asn1.RawValue
+		next, err := asn1.Unmarshal(rest, &v)
+		if err != nil {
+			break
+		}
+		rest = next
+	}
+	if end := string(rest); end == "\n" || end == "\r\n" {
+		return der[:len(der)-len(rest)]
+	}
+	return der
 }
 
 // parseKey reads a private key in any of the three unencrypted encodings.
@@ -196,12 +214,16 @@ func asSigner(key any) (crypto.Signer, error) {
 	return nil, errors.New("it can't sign")
 }
 
-// takeApart is the commands that make the preferred files of PKCS #12.
+// takeApart is the commands that make the preferred files of PKCS #12: those
+// that it is used for, so that a good one isn't overwritten.
 func (f *found) takeApart(file *file) string {
 	key := f.convert(file, keyPrefix, "openssl pkcs12 -nodes -nocerts -in %s -out %s")
 	cert := f.convert(file, certPrefix, "openssl pkcs12 -nokeys -in %s -out %s")
-	if file.path == f.pem(keyPrefix) {
-		key, cert = cert, key // the one that replaces the file comes last
+	switch {
+	case file.path != f.key:
+		return cert
+	case file.path != f.cert:
+		return key
 	}
 	return key + " && " + cert
 }

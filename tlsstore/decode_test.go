@@ -11,6 +11,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -194,4 +195,47 @@ func TestCostlyPKCS12(t *testing.T) {
 	where := &found{dir: "/d", cert: "/d/shadowingcert.p12", key: "/d/shadowingcert.p12"}
 	_, err := where.decode(&file{path: where.cert, data: p12(1, maxRounds+1)}, true)
 	assert.EqualError(t, err, "tlsstore: /d/shadowingcert.p12 has its passphrase hashed more than 2000000 times; make it anew, with openssl pkcs12 -export for example")
+}
+
+// One end of a line behind DER is forgiven, in whatever is in it.
+func TestDERWithALineEnd(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	leaf, err := x509.ParseCertificate(cert)
+	require.NoError(t, err)
+	pkcs, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	p12, err := pkcs12.Passwordless.Encode(key, leaf, nil, "")
+	require.NoError(t, err)
+	where := &found{dir: "/d", cert: "/d/shadowingcert.p12", key: "/d/shadowingcert.p12"}
+	for _, end := range []string{"", "\n", "\r\n"} {
+		for _, test := range []struct {
+			der         []byte
+			certs, keys int
+		}{{cert, 1, 0}, {append(cert[:len(cert):len(cert)], cert...), 2, 0}, {pkcs, 0, 1}, {p12, 1, 1}} {
+			c, err := where.decode(&file{path: where.cert, data: append(test.der[:len(test.der):len(test.der)], end...)}, true)
+			require.NoError(t, err, "%d bytes and %q", len(test.der), end)
+			assert.Len(t, c.certs, test.certs)
+			assert.Equal(t, test.keys, c.keys)
+		}
+	}
+	_, err = where.decode(&file{path: where.cert, data: append(cert[:len(cert):len(cert)], "\n\n"...)}, true)
+	require.ErrorContains(t, err, "neither PEM nor")
+}
+
+// A good key isn't overwritten by taking a certificate apart, nor the reverse.
+func TestTakeApart(t *testing.T) {
+	const cert = "openssl pkcs12 -nokeys -in %s -out /d/shadowingcert.pem"
+	const key = "openssl pkcs12 -nodes -nocerts -in %s -out /d/shadowingkey.pem && chmod 600 /d/shadowingkey.pem"
+	for _, test := range []struct{ path, cert, key, want string }{
+		{"/d/shadowingcert.p12", "/d/shadowingcert.p12", "/d/shadowingkey.pem", cert},
+		{"/d/shadowingkey.p12", "/d/shadowingcert.pem", "/d/shadowingkey.p12", key},
+		{"/d/shadowingcert.p12", "/d/shadowingcert.p12", "/d/shadowingcert.p12", key + " && " + cert},
+	} {
+		f := &found{dir: "/d", cert: test.cert, key: test.key}
+		assert.Equal(t, strings.ReplaceAll(test.want, "%s", test.path), f.takeApart(&file{path: test.path}))
+	}
 }

@@ -54,7 +54,8 @@
 // The suffixes .pem .crt .cer .key .der .pfx .p12 are preferred in this order,
 // in any case, then all others by name; a warning names those left aside.
 // Copies that editors and package managers leave (~ .bak .old .orig .save .swp
-// .tmp .rpmsave .rpmnew .rpmorig .dpkg-*) don't count.
+// .swo .swn .tmp .rpmsave .rpmnew .rpmorig, with or without a number behind it,
+// .dpkg-*, and a number behind another suffix) don't count.
 //
 // # Who may own the files
 //

@@ -43,12 +43,12 @@ func (f *found) decrypt(file *file, der []byte, in string) (crypto.Signer, error
 
 // decodePKCS12 opens a PFX (RFC 7292). Many are made without a passphrase,
 // which to this format is an empty one.
-func (f *found) decodePKCS12(c *contents, file *file) error {
-	if isCostly(file.data) {
+func (f *found) decodePKCS12(c *contents, file *file, der []byte) error {
+	if isCostly(der) {
 		return refuse(BadFormat, nil, fmt.Sprintf("%s has its passphrase hashed more than %d times", file.path, maxRounds),
 			"make it anew, with openssl pkcs12 -export for example")
 	}
-	key, leaf, issuers, err := pkcs12.DecodeChain(file.data, "")
+	key, leaf, issuers, err := pkcs12.DecodeChain(der, "")
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) || errors.Is(err, pkcs12.ErrDecryption) {
 		path, passphrase, perr := f.passphrase()
 		switch {
@@ -57,7 +57,7 @@ func (f *found) decodePKCS12(c *contents, file *file) error {
 		case path == "":
 			return f.needsPassphrase(file, "the PKCS #12", "take it apart with: "+f.takeApart(file))
 		}
-		key, leaf, issuers, err = pkcs12.DecodeChain(file.data, string(passphrase))
+		key, leaf, issuers, err = pkcs12.DecodeChain(der, string(passphrase))
 		if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 			return badPassphrase(file, "the PKCS #12", path, err)
 		}

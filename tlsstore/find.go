@@ -23,7 +23,7 @@ const (
 var suffixes = []string{"pem", "crt", "cer", "key", "der", "pfx", "p12"}
 
 // leftovers are how the names of copies end that nobody means to be used.
-var leftovers = []string{"~", ".bak", ".old", ".orig", ".save", ".swp", ".tmp", ".rpmsave", ".rpmnew", ".rpmorig"}
+var leftovers = []string{"~", ".bak", ".old", ".orig", ".save", ".swp", ".swo", ".swn", ".tmp", ".rpmsave", ".rpmnew", ".rpmorig"}
 
 // A found is the files of a directory that are to be used.
 type found struct {
@@ -67,7 +67,7 @@ func find(dir string) (*found, error) {
 func (f *found) pick(entries []fs.DirEntry, prefix, what string) string {
 	var names []string
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) && !e.IsDir() && !isLeftover(e.Name()) {
+		if strings.HasPrefix(e.Name(), prefix) && !e.IsDir() && !isLeftover(e.Name()[len(prefix):]) {
 			names = append(names, e.Name())
 		}
 	}
@@ -96,10 +96,14 @@ func rank(suffix string) int {
 	return len(suffixes)
 }
 
-func isLeftover(name string) bool {
-	name = strings.ToLower(name)
-	return strings.Contains(name, ".dpkg-") || slices.ContainsFunc(leftovers, func(end string) bool {
-		return strings.HasSuffix(name, end)
+// isLeftover reports whether what stands behind the prefix is a copy's. Copies
+// may be numbered: pem.1, pem.bak2.
+func isLeftover(suffix string) bool {
+	name := strings.ToLower("." + suffix)
+	plain := strings.TrimRight(name, "0123456789")
+	numbered := plain != name && len(plain) > 1 && strings.HasSuffix(plain, ".")
+	return numbered || strings.Contains(name, ".dpkg-") || slices.ContainsFunc(leftovers, func(end string) bool {
+		return strings.HasSuffix(name, end) || strings.HasSuffix(plain, end)
 	})
 }
 

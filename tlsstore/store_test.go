@@ -201,6 +201,7 @@ func TestWhichFile(t *testing.T) {
 		warnings []string
 	}{
 		{"any suffix", []string{"shadowingcert.txt", "shadowingkey.secret"}, nil, nil},
+		{"a number alone", []string{"shadowingcert.2026", "shadowingkey.1"}, nil, nil},
 		{"upper case", []string{"shadowingcert.PEM", "shadowingkey.KEY"}, []string{"shadowingcert.crt"}, []string{
 			"several files could be the certificate: DIR/shadowingcert.PEM is used and shadowingcert.crt left aside; remove or rename what isn't meant",
 		}},
@@ -212,6 +213,7 @@ func TestWhichFile(t *testing.T) {
 		{"leftovers", []string{"shadowingcert.txt", "shadowingkey.txt"}, []string{
 			"shadowingcert.pem~", "shadowingcert.pem.bak", "shadowingcert.BAK", "shadowingcert.pem.rpmsave", "shadowingcert.pem.rpmnew",
 			"shadowingcert.pem.dpkg-old", "shadowingcert.pem.dpkg-dist", "shadowingcert.swp", "shadowingkey.pem.tmp", "shadowingkey.orig",
+			"shadowingcert.pem.swo", "shadowingcert.pem.1", "shadowingcert.crt.bak2", "shadowingkey.pem.2026", "shadowingkey.pem.~1~",
 			"ashadowingcert.pem", "shadowingcert",
 		}, nil},
 	} {
