@@ -41,7 +41,9 @@ func (m *RRE) layout(c *coder) {
 		list(c, &m.Subrects, n, c.bpp+4, func(s *Subrect) {
 			c.pixel(&s.Pixel)
 			for _, v := range []*uint16{&s.Rect.X, &s.Rect.Y, &s.Rect.Width, &s.Rect.Height} {
-				*v = uint16(c.len8(int(*v)))
+				if n := c.len8(int(*v)); c.read {
+					*v = uint16(n)
+				}
 			}
 		})
 		return

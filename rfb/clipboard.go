@@ -121,9 +121,7 @@ func (f ClipboardFlags) String() string {
 func (m *Clipboard) size() int { return 4 + 4*len(m.Sizes) + len(m.Data) }
 
 func (m *Clipboard) layout(c *coder, size int) {
-	flags := uint32(m.Flags)
-	c.u32(&flags)
-	m.Flags = ClipboardFlags(flags)
+	c.u32((*uint32)(&m.Flags))
 	formats := 0
 	if m.Flags&ClipboardCaps != 0 {
 		formats = bits.OnesCount32(uint32(m.Flags & clipboardFormats))

@@ -3,6 +3,7 @@ package rfb
 import (
 	"io"
 	"reflect"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -254,4 +255,35 @@ func TestTypedRectanglesRefuse(t *testing.T) {
 		_, err := w.walk(update(in))
 		assert.Error(t, err, name)
 	}
+}
+
+// Appending a message must not write to it: many goroutines may share one. The
+// race detector sees it.
+func TestAppendingLeavesMessagesAlone(t *testing.T) {
+	list := SetEncodings{[]Encoding{1, 2, 3}}
+	clip := CutText{From: FromViewer, Extended: &Clipboard{Flags: ClipboardCaps | ClipboardText, Sizes: []uint32{9}}}
+	var rects []Rectangle
+	for _, tt := range append(rectangles[:len(rectangles):len(rectangles)], moreRectangles...) {
+		r, _, err := ParseRectangle(tt.rect, pinned)
+		require.NoError(t, err)
+		rects = append(rects, r)
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for _, m := range []Message{&list, &clip} {
+				_, err := m.AppendBinary(nil)
+				assert.NoError(t, err)
+			}
+			for _, tt := range typed {
+				_, err := tt.message.AppendBinary(nil)
+				assert.NoError(t, err)
+			}
+			for _, r := range rects {
+				_, err := r.AppendFormat(nil, pinned)
+				assert.NoError(t, err)
+			}
+		})
+	}
+	wg.Wait()
 }

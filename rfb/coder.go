@@ -24,7 +24,8 @@ type Message interface {
 
 // A coder goes over the fields of a message in the order they have on the
 // wire, to append them or to read them. A message says its layout once, for
-// both, so that the two can't disagree.
+// both, so that the two can't disagree. When appending nothing is written that
+// a copy of the message shares with it.
 type coder struct {
 	b    []byte // what was appended, or what is left to read
 	read bool
@@ -100,15 +101,17 @@ func (c *coder) u32(v *uint32) {
 
 func (c *coder) encoding(v *Encoding) {
 	n := uint32(*v)
-	c.u32(&n)
-	*v = Encoding(n)
+	if c.u32(&n); c.read {
+		*v = Encoding(n)
+	}
 }
 
 // flag is a byte that is true unless zero.
 func (c *coder) flag(v *bool) {
 	n := boolByte(*v)
-	c.u8(&n)
-	*v = n != 0
+	if c.u8(&n); c.read {
+		*v = n != 0
+	}
 }
 
 // pad is n bytes without a meaning.

@@ -66,8 +66,8 @@ func cuts(n int) map[string][]int {
 		ones[i] = 1
 	}
 	all := map[string][]int{"whole": {n}, "bytes": ones}
-	for _, seed := range []string{"random1", "random2", "random3"} {
-		r := rand.New(rand.NewPCG(uint64(len(all)), 7))
+	for seed, name := range []string{"random1", "random2", "random3"} {
+		r := rand.New(rand.NewPCG(uint64(seed), 7))
 		var parts []int
 		for left := n; left > 0; {
 			part := min(left, 1+r.IntN(1+r.IntN(40)))
@@ -77,7 +77,7 @@ func cuts(n int) map[string][]int {
 			parts = append(parts, part)
 			left -= part
 		}
-		all[seed] = parts
+		all[name] = parts
 	}
 	return all
 }

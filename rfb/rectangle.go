@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 )
 
 // A Rectangle is a part of a FramebufferUpdate (RFC 6143 §7.6.1).
@@ -86,14 +87,17 @@ func (c *coder) encodeBody(b *RectangleBody) {
 	if c.err != nil {
 		return
 	}
-	if *b == nil || c.read {
-		*b = empty
-	}
-	if fmt.Sprintf("%T", *b) != fmt.Sprintf("%T", empty) {
-		c.fail(ErrMalformed, "%T is no body of encoding %v", *b, c.enc)
+	body := *b
+	switch {
+	case c.read:
+		body, *b = empty, empty
+	case body == nil:
+		body = empty
+	case reflect.TypeOf(body) != reflect.TypeOf(empty):
+		c.fail(ErrMalformed, "%T is no body of encoding %v", body, c.enc)
 		return
 	}
-	(*b).layout(c)
+	body.layout(c)
 }
 
 func newBody(e Encoding) RectangleBody {

@@ -237,7 +237,8 @@ func (t *Trace) Handshake() (*Handshake, error) {
 
 // Trim cuts off what comes after the last message that each peer has completed,
 // and returns how many bytes those were: a capture usually ends where a
-// connection did. The error is that of [Trace.Events], which stopped there.
+// connection did. Nothing is left of a trace whose handshake doesn't end. The
+// error is that of [Trace.Events], which stopped there.
 func (t *Trace) Trim() (int64, error) {
 	d := newDissector(t, func(Event) bool { return true })
 	err := d.run()

@@ -42,9 +42,21 @@ type captured struct {
 	width, height uint16      // at its end
 }
 
-// readTraces reads all traces by name. There must be some.
+// readTraces are all traces by name, read once; don't change them. There must
+// be some.
 func readTraces(t testing.TB) map[string]*captured {
 	t.Helper()
+	reading.Do(func() { all = readAll(t) })
+	require.NotEmpty(t, all, "the traces can't be read")
+	return all
+}
+
+var (
+	reading sync.Once
+	all     map[string]*captured
+)
+
+func readAll(t testing.TB) map[string]*captured {
 	files, err := filepath.Glob(traces + "/*/*" + traceSuffix)
 	require.NoError(t, err)
 	require.NotEmpty(t, files, "no traces: go test ./rfb -run Live -update")
@@ -154,17 +166,17 @@ func TestTracesAreConsumedToTheLastByte(t *testing.T) {
 				return
 			}
 			w, a := tr.walker()
-			updates, err := countUpdates(w, bytes.Clone(tr.stream))
+			updates, err := countUpdates(w, bytes.Clone(tr.stream)) // byte by byte
 			require.NoError(t, err)
 			assert.GreaterOrEqual(t, updates, tr.updates)
 			assert.True(t, w.between())
 			width, height := a.framebuffer()
 			assert.Equal(t, [2]uint16{tr.width, tr.height}, [2]uint16{width, height})
 
-			for cut, parts := range cuts(len(tr.stream)) {
+			for _, cut := range []string{"whole", "random1", "random2"} {
 				w, _ := tr.walker()
 				in := bytes.Clone(tr.stream)
-				for _, n := range parts {
+				for _, n := range cuts(len(tr.stream))[cut] {
 					_, err := w.walk(in[:n])
 					require.NoError(t, err, cut)
 					in = in[n:]
