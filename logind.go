@@ -59,7 +59,8 @@ func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
 	return list[0], nil
 }
 
-// Sessions lists all, text consoles and greeters included.
+// Sessions lists all, text consoles and greeters included. One that logind
+// doesn't describe is listed with its error as its refusal.
 func (l *Logind) Sessions(ctx context.Context) ([]*Session, error) {
 	list, err := l.look(ctx, func(string) bool { return true })
 	if err != nil {
@@ -111,17 +112,22 @@ func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*Sess
 		if isDBusError(err, errNoSession, errNoObject) {
 			continue // it ended meanwhile
 		}
-		if err != nil {
-			return nil, fmt.Errorf("shadow: logind didn't describe session %q: %w", s.ID, because(ctx, err))
-		}
-		if host == nil {
+		if err == nil && host == nil {
 			if host, err = xsession.Scan(cmp.Or(l.root, "/")); err != nil {
 				return nil, fmt.Errorf("shadow: session %q: %w", s.ID, err)
 			}
 		}
-		one, err := p.session(ctx, s.ID, host)
-		if err != nil {
-			return nil, err
+		var one *Session
+		if err == nil {
+			one, err = p.session(ctx, s.ID, host)
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("shadow: logind didn't describe session %q: %w", s.ID, because(ctx, err))
+		}
+		if err != nil { // the others are none the worse for it
+			one = &Session{ID: s.ID, User: s.User, UID: s.UID, refusal: &Refusal{
+				Reason: DisplayUnreachable, Detail: fmt.Sprintf("logind didn't describe session %q: %v", s.ID, err), Err: err,
+			}}
 		}
 		found = append(found, one)
 	}
@@ -191,7 +197,7 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 	}
 	uid, ok := p.uid()
 	if !ok {
-		return nil, fmt.Errorf("shadow: logind doesn't say whose session %q is", id)
+		return nil, errors.New("it doesn't say whose it is")
 	}
 	a, err := account.LookupID(ctx, uid)
 	switch {
@@ -200,7 +206,7 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 		s.refusal = &Refusal{Reason: NoUser, Detail: detail, Err: err}
 		return s, nil
 	case err != nil:
-		return nil, fmt.Errorf("shadow: session %q: %w", id, err)
+		return nil, err
 	case uid == 0:
 		s.refusal = rootRefusal(id)
 		return s, nil

@@ -122,8 +122,23 @@ func TestLogind(t *testing.T) {
 	t.Run("an error is no end", func(t *testing.T) {
 		logind.Add("odd", uid, nil)
 		logind.Fail("odd", "org.freedesktop.DBus.Error.AccessDenied")
-		_, err := resolver.Session(t.Context(), "odd")
-		require.ErrorContains(t, err, `didn't describe session "odd"`)
+		logind.Add("anon", uid, map[string]any{"User": "nobody"}) // of the wrong type
+		for id, why := range map[string]string{"odd": "AccessDenied", "anon": "it doesn't say whose it is"} {
+			_, err := resolver.Session(t.Context(), id)
+			detail := requireRefusal(t, err, DisplayUnreachable).Detail
+			assert.Contains(t, detail, fmt.Sprintf("logind didn't describe session %q", id))
+			assert.Contains(t, detail, why)
+		}
+		list, err := resolver.Sessions(t.Context())
+		require.NoError(t, err, "the others can be shadowed")
+		reasons := map[string]Reason{}
+		for _, s := range list {
+			reasons[s.ID] = reasonOf(s)
+		}
+		assert.Equal(t, DisplayUnreachable, reasons["odd"])
+		assert.Equal(t, DisplayUnreachable, reasons["anon"])
+		assert.Contains(t, reasons, "2")
+		assert.Empty(t, reasons["2"])
 	})
 	t.Run("nothing is kept", func(t *testing.T) {
 		logind.Add("new", uid, map[string]any{"LockedHint": false})
@@ -270,4 +285,16 @@ func TestLogindWaitEnd(t *testing.T) {
 		_, done := wait(t, &Logind{Address: "unix:path=" + socket, Timeout: 50 * time.Millisecond}, "5")
 		require.ErrorIs(t, end(t, done), context.DeadlineExceeded)
 	})
+}
+
+// Only sessions that users work in are shadowed.
+func TestClasses(t *testing.T) {
+	for _, class := range []string{"", "user", "user-early", "user-light"} {
+		assert.Nil(t, (&Session{User: "u", Display: ":1", Class: class}).Refusal(), class)
+	}
+	for _, class := range []string{"greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "user-incomplete", "none", "new"} {
+		r := (&Session{User: "u", Display: ":1", Class: class}).Refusal()
+		require.NotNil(t, r, class)
+		assert.Equal(t, &Refusal{Reason: NoUser, Detail: "it is a " + class + " session"}, r)
+	}
 }

@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +19,7 @@ type Session struct {
 	Display    string   `json:"display"`              // X display, ":1"
 	Xauthority string   `json:"xauthority,omitempty"` // file with the display's cookie; empty: the display needs none
 	Type       string   `json:"type"`                 // "x11", "wayland", "tty", "mir"; empty counts as "x11"
-	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "lock-screen"; empty counts as "user"
+	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "background", …; empty counts as "user"
 	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"
 	Locked     bool     `json:"locked"`               // logind's LockedHint
 
@@ -26,7 +27,8 @@ type Session struct {
 }
 
 // Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
-// but x11), no_user (no user, or a greeter), session_ended (closing), locked,
+// but x11), no_user (no user, or a class of sessions that aren't users' own: a
+// greeter, a background service), session_ended (closing), locked,
 // display_unreachable (no display of this host is known).
 func (s *Session) Refusal() *Refusal {
 	switch {
@@ -34,8 +36,8 @@ func (s *Session) Refusal() *Refusal {
 		return s.refusal
 	case s.Type != "" && s.Type != "x11":
 		return &Refusal{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
-	case s.Class == "greeter" || s.Class == "lock-screen":
-		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("it is a %s", s.Class)}
+	case !slices.Contains(userClasses, s.Class):
+		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("it is a %s session", s.Class)}
 	case s.User == "":
 		return &Refusal{Reason: NoUser}
 	case s.State == "closing":
@@ -49,6 +51,10 @@ func (s *Session) Refusal() *Refusal {
 	}
 	return nil
 }
+
+// userClasses are those of the sessions that users work in (pam_systemd(8)),
+// with "" where there are no classes. What systemd may add isn't shadowed.
+var userClasses = []string{"", "user", "user-early", "user-light"}
 
 // screen names the display without its screen number: what is shown and asked
 // on ":1.0" is on ":1".
