@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/control"
 )
@@ -186,7 +187,7 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, pa
 	case err != nil:
 		logger.Error().Err(err).Msg("the settings can't be read, and until this is mended every request is refused with disabled")
 	case settings.ShadowingUseSSL:
-		announceCertificate(logger, cfg)
+		announceCertificate(ctx, logger, cfg)
 	default:
 		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
 	}
@@ -204,9 +205,17 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, pa
 }
 
 // announceCertificate says at the start what a request for wss would meet.
-func announceCertificate(logger zerolog.Logger, cfg *config.Config) {
+func announceCertificate(ctx context.Context, logger zerolog.Logger, cfg *config.Config) {
+	host := cfg.Viewer.Host
+	if host == "" {
+		var err error
+		if host, err = shadow.FQDN(ctx); err != nil {
+			logger.Error().Err(err).Msg("this host doesn't know its name, and until viewer.host is set every request is refused")
+			return
+		}
+	}
 	store := certificates(cfg, logger)
-	pair, err := store.Load(cfg.Viewer.Host)
+	pair, err := store.Load(host)
 	if err != nil {
 		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")
 		return

@@ -2,13 +2,22 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
 )
 
@@ -76,4 +85,32 @@ func TestAuditFile(t *testing.T) {
 	cfg.Log.Audit = filepath.Join(t.TempDir(), "missing", "audit.log")
 	_, _, _, err = loggers(cfg, &log)
 	assert.ErrorContains(t, err, "audit")
+}
+
+// What is announced of the certificate is what requests will meet: without
+// viewer.host it has to name this host.
+func TestAnnouncedCertificate(t *testing.T) {
+	host, err := shadow.FQDN(t.Context())
+	require.NoError(t, err)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"elsewhere.example"}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	cfg := config.Default()
+	cfg.TLS.Dir = t.TempDir()
+	for name, block := range map[string]*pem.Block{
+		"shadowingcert.pem": {Type: "CERTIFICATE", Bytes: cert}, "shadowingkey.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(cfg.TLS.Dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+	var log bytes.Buffer
+	announceCertificate(t.Context(), zerolog.New(&log), cfg)
+	assert.Contains(t, log.String(), "is for elsewhere.example, not for "+host)
+	log.Reset()
+	cfg.Viewer.Host = "elsewhere.example"
+	announceCertificate(t.Context(), zerolog.New(&log), cfg)
+	assert.NotContains(t, log.String(), "not for")
 }
