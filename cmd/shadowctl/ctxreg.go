@@ -56,6 +56,17 @@ This program is ctxreg, too, if it is started under that name.`,
 	return cmd
 }
 
+// ctxregProgram is the command as a program of its own.
+func (a *app) ctxregProgram() *cobra.Command {
+	cmd := a.ctxregCommand()
+	cmd.Example = strings.ReplaceAll(cmd.Example, "shadowctl "+ctxregName, ctxregName)
+	cmd.Version = version()
+	cmd.SilenceUsage, cmd.SilenceErrors = true, true
+	cmd.CompletionOptions.HiddenDefaultCmd = true
+	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")
+	return cmd
+}
+
 // command makes one of the commands. Its flags are those of the letters, the
 // first of which are required.
 func (r *registry) command(use, short string, do func(context.Context) error, required, optional string) *cobra.Command {
@@ -83,6 +94,11 @@ func (r *registry) command(use, short string, do func(context.Context) error, re
 			if flag := flags.ShorthandLookup(string(letter)); !flag.Changed {
 				what, _, _ := strings.Cut(strings.ReplaceAll(flag.Usage, ",", ":"), ":")
 				return fmt.Errorf("-%c is missing: the %s", letter, strings.ReplaceAll(what, "`", ""))
+			}
+		}
+		for _, letter := range required + optional {
+			if flag := flags.ShorthandLookup(string(letter)); flag != nil && flag.Changed && flag.Value.String() == "" {
+				return fmt.Errorf("-%c is empty", letter)
 			}
 		}
 		return r.check()

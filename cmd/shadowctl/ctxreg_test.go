@@ -72,11 +72,19 @@ func TestCtxregRefuses(t *testing.T) {
 		{"update -k KEY -v EnableSessionShadowing", exitUsage, "-d is missing: the data of the value"},
 		{"read -k KEY -v EnableSessionShadowing -d 1", exitUsage, "unknown shorthand flag: 'd'"},
 		{"update -k KEY -v EnableSessionShadowing -d 1 more", exitUsage, `unexpected argument "more"`},
+		{"update -k EMPTY -v EnableSessionShadowing -d 0", exitUsage, "-k is empty"},
+		{"update -k KEY -v EMPTY -d 0", exitUsage, "-v is empty"},
+		{"update -k KEY -v EnableSessionShadowing -d EMPTY", exitUsage, "-d is empty"},
+		{"create -k KEY -t EMPTY -v ShadowingUseSSL -d 1", exitUsage, "-t is empty"},
+		{"dump -k EMPTY", exitUsage, "-k is empty"},
 		{"", exitUsage, "a command is missing"},
 		{"query", exitUsage, `unknown command "query"`},
 	} {
 		file := registryFile(t, content)
 		args := strings.Fields(strings.ReplaceAll(test.args, "KEY", someKey))
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "EMPTY", "")
+		}
 		r := shadowctl(t.Context(), append([]string{"ctxreg", "--config", file}, args...)...)
 		assert.Equal(t, test.status, r.status, test.args)
 		assert.Contains(t, r.stderr, test.want, test.args)
@@ -137,5 +145,14 @@ func TestCtxregByName(t *testing.T) {
 
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, exitUsage, run(t.Context(), bin, []string{"bogus"}, &stdout, &stderr))
-	assert.Equal(t, "ctxreg: unknown command \"bogus\" for \"shadowctl ctxreg\"\nTry 'ctxreg --help'.\n", stderr.String())
+	assert.Equal(t, "ctxreg: unknown command \"bogus\" for \"ctxreg\"\nTry 'ctxreg --help'.\n", stderr.String())
+	for _, args := range [][]string{{"--help"}, {"update", "--help"}, {}} {
+		stdout.Reset()
+		stderr.Reset()
+		run(t.Context(), bin, args, &stdout, &stderr)
+		assert.NotContains(t, stdout.String()+stderr.String(), "shadowctl", args)
+	}
+	stdout.Reset()
+	require.Zero(t, run(t.Context(), bin, []string{"dump", "--json", "--config", file}, &stdout, &stderr))
+	assert.JSONEq(t, `{"EnableSessionShadowing": 0, "ShadowingUseSSL": 0}`, stdout.String())
 }

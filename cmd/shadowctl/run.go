@@ -44,7 +44,7 @@ func run(ctx context.Context, name string, args []string, stdout, stderr io.Writ
 	cmd := a.command()
 	if filepath.Base(name) == ctxregName {
 		a.name = ctxregName
-		args = append([]string{ctxregName}, args...)
+		cmd = a.ctxregProgram()
 	}
 	cmd.SetArgs(args)
 	cmd.SetOut(stdout)
@@ -76,7 +76,7 @@ func (a *app) explain(ctx context.Context, err error) int {
 				Detail string        `json:"detail,omitempty"`
 			}{reason, detail})
 		}
-		fmt.Fprintf(a.stderr, "shadowctl: %s\n", clean(err.Error()))
+		fmt.Fprintf(a.stderr, "%s: %s\n", a.name, clean(err.Error()))
 		return exitRefused
 	}
 	fmt.Fprintf(a.stderr, "%s: %s\n", a.name, withoutPackage(err))
