@@ -263,11 +263,14 @@ func TestBrokenHosts(t *testing.T) {
 		}, "firewall", "--dports 1024:65535 -j REJECT", "iptables -I INPUT -p tcp --dport"},
 		{"ufw", func(p *patient) {
 			p.tool("ufw", prints("Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\nNew profiles: skip\n\nTo                         Action      From\n--                         ------      ----\n22/tcp                     ALLOW IN    Anywhere"))
-			p.tool("nft", "exit 1") // which isn't asked
 		}, "firewall", "ufw drops connections to", "ufw allow"},
 		{"firewalld", func(p *patient) {
 			p.tool("firewall-cmd", "case $* in\n--state) echo running;;\n--get-active-zones) echo public; echo '  interfaces: eth0';;\n*) echo 'public (active)'; echo '  target: default'; echo '  services: ssh'; echo '  ports: 80/tcp 6000-6001/udp';;\nesac")
 		}, "firewall", "firewalld drops connections to", "--zone=public --add-port="},
+		{"nftables beside firewalld", func(p *patient) {
+			p.tool("firewall-cmd", "case $* in\n--state) echo running;;\n--get-active-zones) echo trusted; echo '  interfaces: eth0';;\n*) echo 'trusted (active)'; echo '  target: ACCEPT';;\nesac")
+			p.tool("nft", prints(nftDrop))
+		}, "firewall", "nftables drops connections to", "nft insert rule inet filter input tcp dport"},
 		{"no certificate", func(p *patient) { p.top = "ShadowingUseSSL = 1\n" },
 			"certificate", "there is no shadowingcert.*", "put the host's certificate there"},
 		{"certificate expired", func(p *patient) {
@@ -379,6 +382,7 @@ func TestNotes(t *testing.T) {
 			}
 		}, "ports", "1 of 99 ports 6001-6099 is free"},
 		{"a firewall that can't be read", func(p *patient) { p.tool("nft", "echo 'Operation not permitted' >&2; exit 1") }, "firewall", "Operation not permitted"},
+		{"no tool to look at firewalls", func(*patient) {}, "firewall", "there is neither nft nor iptables-save"},
 		{"a firewall that knows networks", func(p *patient) {
 			p.tool("ufw", prints("Status: active\nDefault: deny (incoming), allow (outgoing)\n\nAnywhere                   ALLOW IN    10.0.0.0/8"))
 		}, "firewall", "ufw lets connections to"},

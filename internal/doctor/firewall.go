@@ -23,31 +23,36 @@ type wall struct {
 }
 
 // firewall sees whether a firewall of this host drops viewers' connections.
-// ufw and firewalld are asked themselves where they run, and else the rules of
-// the kernel. Nothing is changed.
+// ufw and firewalld are asked themselves where they run, and the kernel for
+// the rules that aren't theirs. Nothing is changed.
 func (d *Doctor) firewall(ctx context.Context) {
 	first, last := d.cfg.Ports.First, d.cfg.Ports.Last
 	var walls []*wall
 	var failed []string
-	for _, ask := range []func(context.Context, int, int) (*wall, error){d.ufw, d.firewalld} {
-		w, err := ask(ctx, first, last)
-		switch {
-		case err != nil:
+	ask := func(of func(context.Context, int, int) (*wall, error)) *wall {
+		w, err := of(ctx, first, last)
+		if err != nil {
 			failed = append(failed, words(err))
-		case w != nil:
+		}
+		if w != nil {
 			walls = append(walls, w)
 		}
+		return w
 	}
-	if len(walls) == 0 {
-		for _, ask := range []func(context.Context, int, int) (*wall, error){d.nftables, d.iptables} {
-			w, err := ask(ctx, first, last)
-			switch {
-			case err != nil:
-				failed = append(failed, words(err))
-			case w != nil:
-				walls = append(walls, w)
-			}
-		}
+	managed := ask(d.ufw) != nil // through iptables
+	without := ""
+	if ask(d.firewalld) != nil {
+		managed, without = true, "firewalld"
+	}
+	ask(func(ctx context.Context, first, last int) (*wall, error) {
+		return d.nftables(ctx, first, last, without)
+	})
+	if !managed {
+		ask(d.iptables)
+	}
+	if len(walls) == 0 && len(failed) == 0 && program.Find(d.host.path, "nft") == "" && program.Find(d.host.path, "iptables-save") == "" {
+		d.note("firewall", "the kernel's rules can't be seen: there is neither nft nor iptables-save", "install nftables, or see by other means that viewers' connections are let in")
+		return
 	}
 	d.judgeWalls(walls, failed)
 }

@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -53,6 +55,12 @@ func TestIPTables(t *testing.T) {
 		"jump and back":        {"ACCEPT", ":site - [0:0]\n-A INPUT -j site\n-A INPUT -j DROP\n-A site -p tcp -j RETURN\n-A site -j ACCEPT", "drop"},
 		"goto and out":         {"DROP", ":site - [0:0]\n-A INPUT -g site\n-A INPUT -j ACCEPT\n-A site -p udp -j ACCEPT", "drop"},
 		"for ever":             {"ACCEPT", ":site - [0:0]\n-A INPUT -j site\n-A site -j site", "maybe"},
+		"flags of a SYN":       {"DROP", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT", "accept"},
+		"no flags":             {"ACCEPT", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,PSH,ACK,URG NONE -j DROP", "accept"},
+		"no flags but a SYN":   {"ACCEPT", "-A INPUT -p tcp -m tcp --tcp-flags FIN,RST NONE -j DROP", "drop"},
+		"odd flags":            {"ACCEPT", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP", "accept"},
+		"flags of no SYN":      {"ACCEPT", "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -j DROP", "accept"},
+		"a bare match":         {"DROP", "-A INPUT -p tcp -m socket -j ACCEPT", "maybe"},
 		"an unknown target":    {"ACCEPT", "-A INPUT -j MYSTERY", "maybe"},
 		"the first counts":     {"ACCEPT", "-A INPUT -p tcp -m tcp --dport 6050 -j DROP\n-A INPUT -j ACCEPT", "drop"},
 	} {
@@ -108,6 +116,30 @@ func TestNFT(t *testing.T) {
 	}
 	_, err := parseNFT([]byte("table inet filter {"))
 	require.Error(t, err)
+}
+
+// A packet must pass what is hooked before routing as well.
+func TestNFTBeforeRouting(t *testing.T) {
+	dir := t.TempDir()
+	d := &Doctor{host: host{path: dir}}
+	chainOf := func(table, name, kind, hook string) string {
+		return fmt.Sprintf(`{"chain": {"family": "inet", "table": %q, "name": %q, "type": %q, "hook": %q, "policy": "drop"}}`, table, name, kind, hook)
+	}
+	for _, test := range []struct{ chain, without, want string }{
+		{chainOf("early", "raw", "filter", "prerouting"), "", "drop"},
+		{chainOf("early", "dnat", "nat", "prerouting"), "", "none"},
+		{chainOf("firewalld", "filter_INPUT", "filter", "input"), "firewalld", "none"},
+		{chainOf("firewalld", "filter_INPUT", "filter", "input"), "", "drop"},
+	} {
+		script := "#!/bin/sh\n" + prints(`{"nftables": [`+test.chain+`, {"chain": {"family": "inet", "table": "early", "name": "in", "type": "filter", "hook": "input", "policy": "accept"}}]}`)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "nft"), []byte(script), 0o700))
+		w, err := d.nftables(t.Context(), 6001, 6099, test.without)
+		require.NoError(t, err)
+		assert.Equal(t, test.want, fate(w), test.chain)
+		if test.chain == chainOf("early", "raw", "filter", "prerouting") {
+			assert.Equal(t, "nft insert rule inet early raw tcp dport 6001-6099 accept", w.allow)
+		}
+	}
 }
 
 func TestUFW(t *testing.T) {

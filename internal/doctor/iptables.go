@@ -113,8 +113,15 @@ func iptablesTarget(option, target string) (verdict, chain string) {
 func iptablesCondition(option, value string) func(port int) truth {
 	is := func(t truth) func(int) truth { return func(int) truth { return t } }
 	switch option {
-	case "-m", "--comment", "--syn", "--tcp-flags":
+	case "-m":
+		switch value {
+		case "tcp", "udp", "icmp", "multiport", "conntrack", "state", "comment", "addrtype":
+			return is(yes) // its options say what it is for
+		}
+	case "--comment", "--syn":
 		return is(yes) // the connection's first packet is what counts
+	case "--tcp-flags":
+		return is(boolTruth(matchesSYN(value)))
 	case "-p":
 		return is(boolTruth(value == "tcp" || value == "6" || value == "all"))
 	case "--dport", "--dports", "--destination-ports":
@@ -151,6 +158,18 @@ func iptablesCondition(option, value string) func(port int) truth {
 		return is(no)
 	}
 	return is(maybe)
+}
+
+// matchesSYN reports whether a connection's first packet, in which SYN alone of
+// all flags is set, matches "MASK COMP".
+func matchesSYN(value string) bool {
+	mask, set, _ := strings.Cut(value, " ")
+	for flag := range strings.SplitSeq(mask, ",") {
+		if flag == "SYN" || flag == "ALL" {
+			return set == "SYN"
+		}
+	}
+	return set == "NONE"
 }
 
 // shellWords splits a line at blanks, but not inside double quotes.

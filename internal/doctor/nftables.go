@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// nftables is nil where there is no nft, or nothing filters. See nft(8) and
-// libnftables-json(5).
-func (d *Doctor) nftables(ctx context.Context, first, last int) (*wall, error) {
+// nftables is nil where there is no nft, or nothing filters. Tables of one name
+// can be left out. See nft(8) and libnftables-json(5).
+func (d *Doctor) nftables(ctx context.Context, first, last int, without string) (*wall, error) {
 	out, ran, err := d.run(ctx, "nft", "-j", "list", "ruleset")
 	if !ran || err != nil {
 		return nil, err
@@ -19,22 +19,28 @@ func (d *Doctor) nftables(ctx context.Context, first, last int) (*wall, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nft -j list ruleset: %w", err)
 	}
+	tables = slices.DeleteFunc(tables, func(t *nftTable) bool {
+		_, name, _ := strings.Cut(t.name, " ")
+		return name == without
+	})
 	if len(tables) == 0 {
 		return nil, nil
 	}
 	w := &wall{name: "nftables"}
 	for _, t := range tables {
-		if w.allow == "" {
-			w.allow = fmt.Sprintf("nft insert rule %s %s tcp dport %d-%d accept", t.name, t.bases[0].name, first, last)
+		for _, base := range t.bases { // all of which must let a connection in
+			one := &wall{}
+			one.survey(t.chains, []*chain{base}, first, last)
+			worse := len(one.dropped) > 0 && len(w.dropped) == 0
+			if w.why == "" || worse {
+				w.why = one.why
+			}
+			if w.allow == "" || worse {
+				w.allow = fmt.Sprintf("nft insert rule %s %s tcp dport %d-%d accept", t.name, base.name, first, last)
+			}
+			w.dropped = union(w.dropped, one.dropped)
+			w.maybe = union(w.maybe, one.maybe)
 		}
-		one := &wall{}
-		one.survey(t.chains, t.bases, first, last)
-		if w.why == "" || len(one.dropped) > 0 && len(w.dropped) == 0 {
-			w.why = one.why
-		}
-		// Every table must let a connection in.
-		w.dropped = union(w.dropped, one.dropped)
-		w.maybe = union(w.maybe, one.maybe)
 	}
 	w.maybe = slices.DeleteFunc(w.maybe, func(port int) bool { return slices.Contains(w.dropped, port) })
 	return w, nil
@@ -82,7 +88,7 @@ func parseNFT(out []byte) ([]*nftTable, error) {
 				order = append(order, t)
 			}
 			one := &chain{name: c.Name}
-			if c.Hook == "input" && c.Type == "filter" {
+			if (c.Hook == "input" || c.Hook == "prerouting") && c.Type == "filter" {
 				one.policy = "accept"
 				if c.Policy == "drop" {
 					one.policy = "drop"
