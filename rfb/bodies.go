@@ -149,7 +149,8 @@ func (m *Packed) layout(c *coder) {
 	c.bytes(&m.Data, n)
 }
 
-// A Tight is TightVNC's encoding, also for TightPNG.
+// A Tight is TightVNC's encoding, also for TightPNG. The length of Data is
+// written in as few bytes as it needs, which not every server does.
 type Tight struct {
 	// Control says in its upper half what it is: 8 one pixel, 9 JPEG, with
 	// TightPNG 10 PNG; 0 to 7 compressed pixels, the two lowest bits being the

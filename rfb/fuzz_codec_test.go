@@ -100,9 +100,11 @@ func FuzzRectangles(f *testing.F) {
 		}
 		again, err := r.AppendFormat(nil, p)
 		require.NoError(t, err)
-		if hasPadding(r.Encoding) {
-			assert.Len(t, again, n)
-		} else {
+		second, n2, err := ParseRectangle(again, p)
+		require.NoError(t, err)
+		assert.Equal(t, len(again), n2)
+		assert.Equal(t, r, second, "%v", r.Encoding)
+		if oneWay(r.Encoding) {
 			assert.True(t, bytes.Equal(b[:n], again), "%v", r.Encoding)
 		}
 		if walkErr == nil { // the walker also wants a size that a screen can have
@@ -113,9 +115,15 @@ func FuzzRectangles(f *testing.F) {
 	})
 }
 
-// hasPadding reports whether some bytes of a rectangle may be anything.
-func hasPadding(e Encoding) bool {
-	return e == EncodingExtendedDesktopSize || e == EncodingVMwareCursor || e == EncodingVMwareDisplayMode
+// oneWay reports whether a rectangle can be written in one way only: it has no
+// padding, and no length that could be written with more bytes than it needs.
+func oneWay(e Encoding) bool {
+	switch e {
+	case EncodingExtendedDesktopSize, EncodingVMwareCursor, EncodingVMwareDisplayMode,
+		EncodingTight, EncodingTightPNG, EncodingCursorWithAlpha:
+		return false
+	}
+	return true
 }
 
 // FuzzTrace: what is read as a trace is written as one that reads the same, and
