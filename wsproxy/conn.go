@@ -57,8 +57,9 @@ type conn struct {
 	sent   atomic.Int64
 	got    atomic.Int64
 
-	writing sync.Mutex // one Write at a time; guards head
-	head    []byte     // of a frame
+	writing sync.Mutex              // one Write at a time; guards what follows
+	frames  [2 * batchFrames][]byte // headers and payloads
+	heads   [batchFrames][maxHeader]byte
 }
 
 // start sets the goroutines to work. The connection is closed some time after
@@ -275,17 +276,23 @@ func (c *conn) Read(p []byte) (int, error) { return c.in.read(p) }
 // that io.Copy needs no buffer.
 func (c *conn) WriteTo(w io.Writer) (int64, error) { return c.in.writeTo(w) }
 
-// Write sends p in binary messages of at most [maxPayload]. If the write
-// deadline expires between two of them it says how much was sent; a message
-// that was begun counts as sent, and its rest goes out with the next write.
+// Write sends p in binary messages of at most [maxPayload], [batchFrames] of
+// them at a time. If the write deadline expires it says how much was sent; what
+// was begun counts as sent, and its rest goes out with the next write.
 func (c *conn) Write(p []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	defer clear(c.frames[:])
 	for len(p) > 0 && err == nil {
-		chunk := p[:min(len(p), maxPayload)]
-		c.head = appendHeader(c.head[:0], finBinary, len(chunk))
+		size, pieces := 0, c.frames[:0]
+		for size < len(p) && len(pieces) < len(c.frames) {
+			payload := p[size:min(len(p), size+maxPayload)]
+			head := &c.heads[len(pieces)/2]
+			pieces = append(pieces, appendHeader(head[:0], finBinary, len(payload)), payload)
+			size += len(payload)
+		}
 		var m int
-		m, err = c.send(c.head, chunk, len(chunk))
+		m, err = c.send(size, pieces...)
 		n += m
 		p = p[m:]
 	}
@@ -295,13 +302,14 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// send sends frames with a payload of size bytes and returns how many of them
-// count as sent. It is called with writing held.
-func (c *conn) send(head, payload []byte, size int) (int, error) {
+// send sends frames with a payload of size bytes, in pieces as wire.sendData
+// takes them, and returns how many bytes count as sent. It is called with
+// writing held.
+func (c *conn) send(size int, pieces ...[]byte) (int, error) {
 	if err := c.usable(); err != nil {
 		return 0, err
 	}
-	return c.sentFrames(size, c.wire.sendData(head, payload))
+	return c.sentFrames(size, c.wire.sendData(pieces...))
 }
 
 // sentFrames counts what was sent, and makes the error for the stream's user.

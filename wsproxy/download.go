@@ -95,7 +95,7 @@ func (d *download) send() (int, error) {
 	}
 	d.c.writing.Lock()
 	defer d.c.writing.Unlock()
-	return d.c.send(d.buf[:d.n], nil, d.payload)
+	return d.c.send(d.payload, d.buf[:d.n])
 }
 
 // readRaw makes frames of what a socket has. It is what d.raw.Read calls, and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -32,11 +33,11 @@ type wire struct {
 	secure bool            // Conn is a TLS connection
 	sealed *accepted       // gathers what it seals; nil: it writes for itself
 
-	mu     sync.Mutex  // one frame at a time
-	tail   []byte      // the rest of a frame whose write expired; goes first
-	dead   error       // why nothing can be sent any more
-	pieces [2][]byte   // memory of sendBytes
-	rest   net.Buffers // likewise
+	mu     sync.Mutex              // one frame at a time
+	tail   []byte                  // the rest of a frame whose write expired; goes first
+	dead   error                   // why nothing can be sent any more
+	pieces [2 * batchFrames][]byte // memory of sendBytes
+	rest   net.Buffers             // likewise
 
 	clock     sync.Mutex
 	user      time.Time // write deadline of data, by SetWriteDeadline
@@ -91,17 +92,18 @@ func (w *wire) Close() error {
 	return w.SetReadDeadline(time.Unix(1, 0))
 }
 
-// sendData sends frames of the stream, in two pieces so that nobody need copy
-// a payload behind its header. It is bound by the user's deadline too: if that
-// expires in between, the frames count as sent and their rest is kept, for a
-// started frame has to be finished before another.
-func (w *wire) sendData(head, payload []byte) error {
+// sendData sends frames of the stream, in pieces so that nobody need copy a
+// payload behind its header: header, payload, header and so on, or whole
+// frames. It is bound by the user's deadline too: if that expires in between,
+// the frames count as sent and their rest is kept, for a started frame has to
+// be finished before another.
+func (w *wire) sendData(pieces ...[]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.flush(true); err != nil {
 		return err
 	}
-	n, err := w.sendBytes(head, payload, true)
+	n, err := w.sendBytes(true, pieces...)
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		return errFrameKept
 	}
@@ -118,7 +120,7 @@ func (w *wire) sendControl(frame []byte) error {
 	if err := w.flush(false); err != nil {
 		return err
 	}
-	_, err := w.sendBytes(frame, nil, false)
+	_, err := w.sendBytes(false, frame)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		w.dead = err // only the last deadline is left to expire here
 	}
@@ -137,47 +139,52 @@ func (w *wire) flush(user bool) error {
 	return err
 }
 
-// sendBytes sends head and payload. If a deadline expires and n isn't 0, the
-// rest has become the tail. It is called with mu held.
-func (w *wire) sendBytes(head, payload []byte, user bool) (n int, err error) {
-	total := len(head) + len(payload)
+// sendBytes sends pieces. If a deadline expires and n isn't 0, the rest has
+// become the tail. It is called with mu held.
+func (w *wire) sendBytes(user bool, pieces ...[]byte) (n int, err error) {
+	total := 0
+	for _, p := range pieces {
+		total += len(p)
+	}
 	switch {
 	case w.sealed != nil:
-		return w.sendSealed(head, payload, user)
+		return w.sendSealed(user, total, pieces)
 	case w.secure:
 		return w.send(total, user, func(int) (int, error) {
-			if err := w.seal(head, payload); err != nil {
+			if err := w.seal(pieces); err != nil {
 				return 0, err
 			}
 			return total, nil
 		})
-	case len(payload) > 0 && w.raw == nil:
+	case len(pieces) > 1 && w.raw == nil:
 		b := getMemory(total)
 		defer putMemory(b)
-		head, payload = append(append(b[:0], head...), payload...), nil
-	}
-	w.rest = append(w.pieces[:0], head, payload)
-	defer clear(w.pieces[:])
-	n, err = w.send(total, user, func(done int) (int, error) {
-		if len(payload) == 0 {
-			return w.out.Write(head[done:])
+		b = b[:0]
+		for _, p := range pieces {
+			b = append(b, p...)
 		}
-		m, err := w.rest.WriteTo(w.out) // writev
+		w.rest = append(w.pieces[:0], b)
+	default:
+		w.rest = append(w.pieces[:0], pieces...)
+	}
+	defer clear(w.pieces[:])
+	n, err = w.send(total, user, func(int) (int, error) {
+		m, err := w.rest.WriteTo(w.out) // writev, and takes away what was written
 		return int(m), err
 	})
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.tail = append(bytes.Clone(head[min(n, len(head)):]), payload[max(0, n-len(head)):]...)
+		w.tail = slices.Concat(w.rest...)
 	}
 	return n, err
 }
 
-// sendSealed sends what crypto/tls makes of head and payload.
-func (w *wire) sendSealed(head, payload []byte, user bool) (n int, err error) {
+// sendSealed sends what crypto/tls makes of pieces.
+func (w *wire) sendSealed(user bool, total int, pieces [][]byte) (n int, err error) {
 	if w.dead != nil {
 		return 0, w.dead
 	}
-	w.sealed.expect(len(head) + len(payload))
-	if err := w.seal(head, payload); err != nil {
+	w.sealed.expect(total)
+	if err := w.seal(pieces); err != nil {
 		w.dead = err
 		return 0, err
 	}
@@ -186,7 +193,7 @@ func (w *wire) sendSealed(head, payload []byte, user bool) (n int, err error) {
 	n, err = w.send(len(records), user, func(n int) (int, error) { return w.out.Write(records[n:]) })
 	if errors.Is(err, os.ErrDeadlineExceeded) { // what is sealed has to go
 		w.tail = bytes.Clone(records[n:])
-		n = len(head) + len(payload)
+		n = total
 	}
 	return n, err
 }
@@ -194,22 +201,30 @@ func (w *wire) sendSealed(head, payload []byte, user bool) (n int, err error) {
 // maxRecord is the payload of a TLS record (RFC 8446 §5.1).
 const maxRecord = 16 << 10
 
-// seal gives head and payload to crypto/tls, as much of the payload together
-// with the head as one record takes.
-func (w *wire) seal(head, payload []byte) error {
-	if len(payload) > 0 {
-		b := getMemory(maxRecord)
-		defer putMemory(b)
-		record := b[:maxRecord]
-		n := copy(record, head)
-		m := copy(record[n:], payload)
-		head, payload = record[:n+m], payload[m:]
+// seal gives pieces to crypto/tls. Each header has a record together with as
+// much of its payload as that takes.
+func (w *wire) seal(pieces [][]byte) error {
+	if len(pieces) == 1 {
+		_, err := w.Conn.Write(pieces[0])
+		return err
 	}
-	_, err := w.Conn.Write(head)
-	if err == nil && len(payload) > 0 {
-		_, err = w.Conn.Write(payload)
+	b := getMemory(maxRecord)
+	defer putMemory(b)
+	record := b[:maxRecord]
+	for pair := range slices.Chunk(pieces, 2) {
+		n := copy(record, pair[0])
+		m := copy(record[n:], pair[1])
+		if _, err := w.Conn.Write(record[:n+m]); err != nil {
+			return err
+		}
+		if m == len(pair[1]) {
+			continue
+		}
+		if _, err := w.Conn.Write(pair[1][m:]); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // send calls write, which is told how much is done, until all of total is
