@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
@@ -69,6 +72,7 @@ type host struct {
 	bind     func(address string) error
 	resolver shadow.Resolver // instead of the configured one
 	xvfb     bool            // false: there is none
+	uid      int             // that this program runs as
 }
 
 func thisHost() host {
@@ -82,6 +86,7 @@ func thisHost() host {
 		own:  ownAddresses,
 		bind: bindOnce,
 		xvfb: err == nil,
+		uid:  os.Geteuid(),
 	}
 }
 
@@ -101,14 +106,14 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 }
 
 func (d *Doctor) examine(ctx context.Context) {
-	if uid := os.Geteuid(); uid != 0 {
-		d.note("rights", fmt.Sprintf("this is uid %d: what only root can see is left out", uid), "run it as root")
+	if d.host.uid != 0 {
+		d.note("rights", fmt.Sprintf("this is uid %d: what only root can see is left out", d.host.uid), asRoot)
 	}
 	if !d.configuration() {
 		return // all the rest depends on it
 	}
 	for _, check := range []func(context.Context){
-		d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.sessions, d.selfTest,
+		d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
 	} {
 		if ctx.Err() != nil {
 			return
@@ -131,15 +136,29 @@ func (d *Doctor) ok(name, found string)             { d.add(Check{name, OK, foun
 func (d *Doctor) note(name, found, remedy string)   { d.add(Check{name, Note, found, remedy}) }
 func (d *Doctor) broken(name, found, remedy string) { d.add(Check{name, Bad, found, remedy}) }
 
+// asRoot is what to do about what only root may see.
+const asRoot = "run this as root"
+
+// failed is broken, for an error; but what this user alone may not see is no
+// fault of the host's.
+func (d *Doctor) failed(name string, err error, found, remedy string) {
+	if d.host.uid != 0 && errors.Is(err, fs.ErrPermission) {
+		d.note(name, found, asRoot)
+		return
+	}
+	d.broken(name, found, remedy)
+}
+
 // file is a file of the host's.
 func (d *Doctor) file(path string) string { return filepath.Join(d.host.root, path) }
 
 // configuration reads the file.
 func (d *Doctor) configuration() bool {
 	cfg, err := config.Load(d.Config)
-	path := d.Config
-	if path == "" {
-		path = config.DefaultPath
+	path := d.configPath()
+	if d.host.uid != 0 && errors.Is(err, fs.ErrPermission) {
+		d.broken("configuration", words(err), asRoot) // nothing is known then
+		return false
 	}
 	if err != nil {
 		d.broken("configuration", words(err), "correct the file; shadowd --check tells whether it is fine, and shadowd --print-config what each key means")
@@ -154,6 +173,8 @@ func (d *Doctor) configuration() bool {
 	return true
 }
 
+func (d *Doctor) configPath() string { return cmp.Or(d.Config, config.DefaultPath) }
+
 // settings reads the VDA's two values from where they count.
 func (d *Doctor) settings(ctx context.Context) {
 	from := ""
@@ -164,7 +185,7 @@ func (d *Doctor) settings(ctx context.Context) {
 	d.tls = s.ShadowingUseSSL
 	switch {
 	case err != nil:
-		d.broken("settings", fmt.Sprintf("they can't be read, so that every request is refused: %s", words(err)),
+		d.failed("settings", err, fmt.Sprintf("they can't be read, so that every request is refused: %s", words(err)),
 			`see that "ctxreg dump" works for root, or set settings = "file" in the configuration`)
 	case !s.EnableSessionShadowing:
 		d.broken("settings", "EnableSessionShadowing is 0"+from+": every request is refused",
@@ -191,6 +212,10 @@ func (d *Doctor) daemon(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	list, err := client.List(ctx)
+	if err != nil && d.host.uid != 0 && errors.Is(unix.Access(d.socket(), unix.W_OK), fs.ErrPermission) {
+		d.note("daemon", words(err), asRoot)
+		return
+	}
 	if err != nil {
 		d.broken("daemon", words(err), "start shadowd as root, as a service with: systemctl start shadowd; if it doesn't stay, its log says why: journalctl -u shadowd")
 		return
@@ -201,7 +226,13 @@ func (d *Doctor) daemon(ctx context.Context) {
 			d.taken = append(d.taken, s.Port)
 		}
 	}
-	d.ok("daemon", fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list)))
+	found := fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list))
+	if path := d.configPath(); d.changedSinceStart(path) {
+		d.note("daemon", found+"; "+path+" has changed since it started, and of that only EnableSessionShadowing and ShadowingUseSSL count before it starts again",
+			"unless nothing else was changed, restart it: systemctl restart shadowd")
+		return
+	}
+	d.ok("daemon", found)
 }
 
 func (d *Doctor) socket() string {

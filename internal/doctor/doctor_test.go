@@ -316,6 +316,19 @@ func TestBrokenHosts(t *testing.T) {
 		{"no program that asks", func(p *patient) {
 			p.tables["consent"] = "prompter = \"exec\"\nexec = [\"/nonexistent/ask\"]\n"
 		}, "question", "/nonexistent/ask, which can't be run", "put the program there"},
+		{"a directory that asks", func(p *patient) {
+			p.tables["consent"] = fmt.Sprintf("prompter = \"exec\"\nexec = [%q]\n", p.dir)
+		}, "question", "which is no program", "put the program there"},
+		{"a program that asks, but not for users", func(p *patient) {
+			if p.session.UID == uint32(os.Getuid()) {
+				p.t.Fatal("these tests are run by root: users' rights can't be tried out otherwise")
+			}
+			p.tool("ask", "")
+			require.NoError(p.t, os.Chmod(filepath.Join(p.host.path, "ask"), 0o700))
+			p.tables["consent"] = fmt.Sprintf("prompter = \"exec\"\nexec = [%q]\n", filepath.Join(p.host.path, "ask"))
+		}, "question", "which user1, as whom it runs, can't execute", "executable by everybody"},
+		{"no session now", func(p *patient) { p.Session = ""; p.session.Locked = true },
+			"sessions", "1 session, and none that can be shadowed now", "shadowctl sessions"},
 		{"sessions unknown", func(p *patient) {
 			p.tables["sessions"] = "resolver = \"exec\"\nexec = [\"/bin/false\"]\n"
 			p.host.resolver = nil
@@ -404,7 +417,6 @@ func TestNotes(t *testing.T) {
 			require.NoError(p.t, os.MkdirAll(filepath.Join(p.host.root, credentials), 0o700))
 		}, "certificate", "but shadowd has credentials of its own"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
-		{"no session now", func(p *patient) { p.Session = ""; p.session.Locked = true }, "sessions", "1 session, and none that can be shadowed now"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -461,6 +473,65 @@ func TestAllSessions(t *testing.T) {
 	assert.Equal(t, OK, states["session 42"])
 	assert.Equal(t, Bad, states["session 43"])
 	assert.NotContains(t, states, "session c1")
+}
+
+// Who is asked is a matter of the host, whether anybody is there or not.
+func TestThePrompterIsJudgedOnce(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	second := *w.well(t).session
+	second.ID = "43"
+	for _, there := range []bool{true, false} {
+		p := w.well(t)
+		p.Session = ""
+		p.session.Locked = !there
+		p.host.resolver = sessionsOf{p.session}
+		if there {
+			p.host.resolver = sessionsOf{p.session, &second}
+		}
+		p.tables["consent"] = "prompter = \"deny\"\n"
+		startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+		var questions []Check
+		for _, c := range p.examine().Checks {
+			if c.Name == "question" {
+				questions = append(questions, c)
+			}
+		}
+		require.Len(t, questions, 1)
+		assert.Equal(t, Bad, questions[0].State)
+	}
+}
+
+// The daemon reads all but the VDA's two values when it starts.
+func TestChangedConfiguration(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	p.examine()
+	for changed, want := range map[time.Duration]State{-24 * time.Hour: OK, time.Hour: Note} {
+		when := time.Now().Add(changed)
+		require.NoError(t, os.Chtimes(p.Config, when, when))
+		for _, c := range p.Examine(t.Context()).Checks {
+			if c.Name == "daemon" {
+				assert.Equal(t, want, c.State, c.Found)
+				assert.Equal(t, want == Note, strings.Contains(c.Remedy, "systemctl restart shadowd"))
+			}
+		}
+	}
+	started, ok := p.started(os.Getpid())
+	require.True(t, ok)
+	assert.WithinRange(t, started, time.Now().Add(-time.Hour), time.Now().Add(2*time.Second))
+}
+
+// What an ordinary user may not see is no fault of the host's.
+func TestWithoutRights(t *testing.T) {
+	var d Doctor
+	d.bad = map[string]bool{}
+	d.host.uid = 1000
+	d.failed("x", fmt.Errorf("read: %w", os.ErrPermission), "found", "remedy")
+	d.failed("y", os.ErrNotExist, "found", "remedy")
+	d.host.uid = 0
+	d.failed("z", os.ErrPermission, "found", "remedy")
+	assert.Equal(t, []Check{{"x", Note, "found", "run this as root"}, {"y", Bad, "found", "remedy"}, {"z", Bad, "found", "remedy"}}, d.list)
 }
 
 // A doctor that is interrupted has found nothing out.

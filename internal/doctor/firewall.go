@@ -75,7 +75,7 @@ func (d *Doctor) judgeWalls(walls []*wall, failed []string) {
 		}
 	}
 	if len(failed) > 0 {
-		d.note("firewall", "rules can't be read: "+strings.Join(failed, "; "), "run this as root")
+		d.note("firewall", "rules can't be read: "+strings.Join(failed, "; "), asRoot)
 		return
 	}
 	if !fine {

@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/child"
@@ -77,7 +73,7 @@ func (d *Doctor) sessions(ctx context.Context) {
 	}
 	list, err := resolver.Sessions(ctx)
 	if err != nil {
-		d.broken("sessions", words(err), resolverRemedy(d.cfg.Sessions.Resolver))
+		d.failed("sessions", err, words(err), resolverRemedy(d.cfg.Sessions.Resolver))
 		return
 	}
 	var good []*shadow.Session
@@ -87,7 +83,7 @@ func (d *Doctor) sessions(ctx context.Context) {
 		}
 	}
 	if len(good) == 0 {
-		d.note("sessions", fmt.Sprintf("%s, and none that can be shadowed now", plural(len(list), "session", "sessions")), "shadowctl sessions says why")
+		d.broken("sessions", fmt.Sprintf("%s, and none that can be shadowed now", plural(len(list), "session", "sessions")), "shadowctl sessions says why; try again when somebody is logged on")
 		return
 	}
 	d.ok("sessions", fmt.Sprintf("%s, of which %d can be shadowed", plural(len(list), "session", "sessions"), len(good)))
@@ -120,7 +116,7 @@ func (d *Doctor) oneSession(ctx context.Context, resolver shadow.Resolver) {
 		}
 		d.broken(name, oneLine(found), sessionRemedy(refusal.Reason))
 	case err != nil:
-		d.broken(name, words(err), resolverRemedy(d.cfg.Sessions.Resolver))
+		d.failed(name, err, words(err), resolverRemedy(d.cfg.Sessions.Resolver))
 	default:
 		d.session(ctx, s)
 	}
@@ -145,8 +141,8 @@ func sessionRemedy(r shadow.Reason) string {
 func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
 	name := "session " + oneLine(s.ID)
 	id := child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}
-	if euid := uint32(os.Geteuid()); euid != 0 && euid != s.UID {
-		d.note(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), "run this as root")
+	if euid := uint32(d.host.uid); euid != 0 && euid != s.UID {
+		d.note(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), asRoot)
 		return
 	}
 	screen, err := xprobe.Probe(ctx, xprobe.Target{Display: s.Display, Xauthority: s.Xauthority, Identity: id})
@@ -155,7 +151,7 @@ func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
 		return
 	}
 	d.ok(name, fmt.Sprintf("display %s of %s can be reached, %dx%d pixels", s.Display, s.User, screen.Width, screen.Height))
-	d.question(name, s)
+	d.question(ctx, name, s)
 }
 
 func displayRemedy(kind xprobe.Kind, s *shadow.Session) string {
@@ -170,56 +166,4 @@ func displayRemedy(kind xprobe.Kind, s *shadow.Session) string {
 		return "find out who pretends to be the session's display (ls -l /tmp/.X11-unix, ss -xlp): its user isn't asked there"
 	}
 	return "see that this program may be executed by everybody (chmod 755)"
-}
-
-// question sees whether the session's user could be asked.
-func (d *Doctor) question(name string, s *shadow.Session) {
-	c := d.cfg.Consent
-	switch c.Prompter {
-	case "deny":
-		d.broken("question", `prompter is "deny": every request is refused without asking`, `set consent.prompter = "x11" in the configuration`)
-	case "allow":
-		d.note("question", `prompter is "allow": nobody is asked`, `set consent.prompter = "x11" in the configuration, unless this is an unattended kiosk`)
-	case "exec":
-		err := unix.Access(c.Exec[0], unix.X_OK)
-		if err != nil {
-			d.broken("question", fmt.Sprintf("consent.exec is %s, which can't be run: %v", c.Exec[0], err), "put the program there, executable by everybody")
-			return
-		}
-		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))
-	default:
-		if mode, path := d.daemonProgram(); path != "" && mode&0o001 == 0 {
-			d.broken("question", fmt.Sprintf("%s (mode %04o) can't be executed by %s, as whom it shows the question", path, mode.Perm(), s.User), "chmod 755 "+path)
-			return
-		}
-		d.ok("question", fmt.Sprintf("%s can be asked in a window on %s, and has %s", s.User, s.Display, c.Timeout))
-	}
-}
-
-// daemonProgram is the running daemon's executable, or "" if it can't be seen.
-func (d *Doctor) daemonProgram() (os.FileMode, string) {
-	conn, err := net.DialTimeout("unix", d.socket(), time.Second)
-	if err != nil {
-		return 0, ""
-	}
-	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
-	if err != nil {
-		return 0, ""
-	}
-	var cred *unix.Ucred
-	_ = raw.Control(func(fd uintptr) { cred, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if cred == nil {
-		return 0, ""
-	}
-	link := fmt.Sprintf("/proc/%d/exe", cred.Pid)
-	path, err := os.Readlink(link)
-	if err != nil {
-		return 0, ""
-	}
-	info, err := os.Stat(link)
-	if err != nil {
-		return 0, ""
-	}
-	return info.Mode(), path
 }

@@ -3,6 +3,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"regexp"
 	"strings"
@@ -39,6 +40,8 @@ func (d *Doctor) judgePair(store *tlsstore.Store) {
 	pair, err := store.Load(d.fqdn)
 	var le *tlsstore.LoadError
 	switch {
+	case d.host.uid != 0 && errors.Is(err, fs.ErrPermission):
+		d.note("certificate", words(err), asRoot)
 	case errors.As(err, &le):
 		for _, f := range le.Findings {
 			d.finding(f)

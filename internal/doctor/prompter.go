@@ -1,0 +1,78 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/child"
+)
+
+// prompter sees whether anybody could be asked, whatever the session.
+func (d *Doctor) prompter(context.Context) {
+	c := d.cfg.Consent
+	switch c.Prompter {
+	case "deny":
+		d.broken("question", `prompter is "deny": every request is refused without asking`, `set consent.prompter = "x11" in the configuration`)
+	case "allow":
+		d.note("question", `prompter is "allow": nobody is asked`, `set consent.prompter = "x11" in the configuration, unless this is an unattended kiosk`)
+	case "exec":
+		info, err := os.Stat(c.Exec[0])
+		switch {
+		case err != nil:
+			d.failed("question", err, fmt.Sprintf("consent.exec is %s, which can't be run: %v", c.Exec[0], err), programRemedy)
+		case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+			d.broken("question", fmt.Sprintf("consent.exec is %s (%s), which is no program", c.Exec[0], info.Mode()), programRemedy)
+		}
+	default:
+		if mode, path := d.daemonProgram(); path != "" && mode&0o001 == 0 {
+			d.broken("question", fmt.Sprintf("%s (mode %04o) can't be executed by sessions' users, as whom it shows the question", path, mode.Perm()), "chmod 755 "+path)
+		}
+	}
+}
+
+const programRemedy = "put the program there, executable by everybody, in directories that everybody may enter"
+
+// question sees whether a session's user could be asked, if prompter has found
+// nothing.
+func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
+	c := d.cfg.Consent
+	switch {
+	case d.bad["question"] || c.Prompter == "allow":
+	case c.Prompter == "exec":
+		if err := canRun(ctx, c.Exec[0], child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}); err != nil {
+			d.broken("question", fmt.Sprintf("consent.exec is %s, which %s, as whom it runs, can't execute: %v", c.Exec[0], s.User, err), programRemedy)
+			return
+		}
+		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))
+	default:
+		d.ok("question", fmt.Sprintf("%s can be asked in a window on %s, and has %s", s.User, s.Display, c.Timeout))
+	}
+}
+
+// canRun sees whether id may execute a program, without doing it: only a
+// process of id's knows, with its groups, and the directories on the way.
+func canRun(ctx context.Context, path string, id child.Identity) error {
+	p, err := child.Start(exec.Command("/bin/sh", "-c", `test -f "$1" && test -x "$1"`, "sh", path), id)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+	}
+	p.Stop(0, time.Second)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case p.ExitCode() != 0:
+		return errors.New("permission denied")
+	}
+	return nil
+}
