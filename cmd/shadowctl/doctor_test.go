@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -17,6 +19,8 @@ func TestDoctor(t *testing.T) {
 	// Nothing but the daemon is looked at here: package doctor tests the rest.
 	file := registryFile(t, "EnableSessionShadowing = 0\n[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid = \"1\"\ndisplay = \":59995\"\nuser = \"root\"\n"+
 		"[source]\nx11vnc = \"/nonexistent/x11vnc\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\nfirst = 60999\nlast = 60999\n")
+	yesterday := time.Now().Add(-24 * time.Hour) // before the daemon was started
+	require.NoError(t, os.Chtimes(file, yesterday, yesterday))
 	socket := daemon(t, &fakeEngine{})
 	r := shadowctl(t.Context(), "doctor", "--config", file, "--socket", socket, "1")
 	assert.Equal(t, exitFailed, r.status)
