@@ -11,7 +11,7 @@ NOVNC := internal/viewer/novnc/core/rfb.js
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: novnc ## build bin/shadowd and bin/shadowctl
+build: novnc ## build shadowd, shadowctl, websockify and rfbtrace into bin
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
 novnc: $(NOVNC) ## fetch noVNC from npm, to be embedded
