@@ -173,12 +173,18 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	l := (*life)(r)
 	l.setState(Viewing, viewer.RemoteAddr().String())
 	l.emit(Event{Type: EventConnected, Viewer: viewer.RemoteAddr().String()})
+	session := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
 	defer l.watchSource(cancel)()
 	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
 	l.watch.err = inspect.Run(ctx, viewer, server)
+	if session.Err() != nil {
+		// The WebSocket end is over and has closed both connections: what the
+		// relay met then is a consequence, and no fault of the source.
+		l.watch.err = context.Cause(session)
+	}
 	why := l.verdict()
 	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
 }
