@@ -247,8 +247,8 @@ func (l *life) answer() (consent.Decision, error) {
 	l.m.wg.Add(1) // Shutdown waits even for a prompter that ignores its context
 	go func() {
 		defer l.m.wg.Done()
-		defer l.doneAsking()
 		decision, err := l.m.cfg.Prompter.Ask(ctx, q)
+		l.doneAsking() // before the answer counts: whoever hears it may ask again at once
 		answers <- answer{decision, err}
 	}()
 	var a answer
