@@ -13,7 +13,7 @@ import (
 	"github.com/BurntSushi/xgb"
 
 	"vda.internal/shadow/consent/internal/dialog"
-	"vda.internal/shadow/consent/internal/xconn"
+	"vda.internal/shadow/internal/xconn"
 )
 
 // ChildArg is the argument by which [Child] knows that this process is to show

@@ -10,7 +10,7 @@ import (
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 
-	"vda.internal/shadow/consent/internal/xconn"
+	"vda.internal/shadow/internal/xconn"
 )
 
 // hostileArg makes this test program another X client, which does what no

@@ -10,7 +10,7 @@ import (
 	"github.com/BurntSushi/xgb"
 	"github.com/BurntSushi/xgb/xproto"
 
-	"vda.internal/shadow/consent/internal/xconn"
+	"vda.internal/shadow/internal/xconn"
 )
 
 // A Question is what the window shows. The names are shown as they are: whoever

@@ -8,7 +8,7 @@ import (
 
 	"github.com/BurntSushi/xgb/xproto"
 
-	"vda.internal/shadow/consent/internal/xconn"
+	"vda.internal/shadow/internal/xconn"
 )
 
 // A kind is what sort of window it is, for window managers and for people.
