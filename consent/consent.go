@@ -51,6 +51,7 @@ type Request struct {
 	Display    string // X display, ":1"
 	Xauthority string // file with the display's cookie; empty: none
 	User       string // account name of the session's user
+	Locale     string // of the session: "de_DE.UTF-8", "zh_CN", or a list as LANGUAGE has; empty or without words of its own: English
 	UID        uint32
 	GID        uint32
 	Groups     []uint32 // supplementary groups

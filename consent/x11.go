@@ -33,6 +33,11 @@ type X11 struct {
 	// main, with [ChildArg] as the only argument, or anything that speaks the
 	// protocol of the package comment. Nil runs this program again.
 	Command []string
+
+	// Texts replace the words of the question and the banner. The zero value is the
+	// built-in words of the session's language; what doesn't pass [Texts.Validate] refuses
+	// with its error.
+	Texts Texts
 }
 
 // childReady says that this program's main calls Child.

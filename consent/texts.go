@@ -1,0 +1,219 @@
+package consent
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Texts are the words that a user sees. A zero field means the built-in words of the
+// session's language, see [Request]; one that is set is shown in every language. A
+// placeholder stands where a name or a number goes: each field says which it must hold, at
+// least once, and it may hold no other. What a name itself holds is never taken for one.
+type Texts struct {
+	Question  string `json:"question,omitempty" toml:"question,omitempty"`   // the headline and the window's title; holds {admin}
+	Sees      string `json:"sees,omitempty" toml:"sees,omitempty"`           // what a Yes allows; holds {host}
+	Cannot    string `json:"cannot,omitempty" toml:"cannot,omitempty"`       // what it doesn't; holds nothing
+	Replaces  string `json:"replaces,omitempty" toml:"replaces,omitempty"`   // what a Yes ends; holds {replaces}
+	Countdown string `json:"countdown,omitempty" toml:"countdown,omitempty"` // what silence means; holds {seconds}
+	No        string `json:"no,omitempty" toml:"no,omitempty"`               // the buttons; hold nothing, and differ
+	Yes       string `json:"yes,omitempty" toml:"yes,omitempty"`
+
+	Viewing string            `json:"viewing,omitempty" toml:"viewing,omitempty"` // the banner and its title; holds {admin}
+	Stop    string            `json:"stop,omitempty" toml:"stop,omitempty"`       // its button; holds nothing
+	Ended   string            `json:"ended,omitempty" toml:"ended,omitempty"`     // the banner in the end; holds {admin}
+	Reasons map[string]string `json:"-" toml:"reasons,omitempty"`                 // why it ended, by the reason's word ("viewer_left"); hold nothing
+
+	Somebody string `json:"-" toml:"somebody,omitempty"` // {admin} of a request without one; holds nothing
+	Here     string `json:"-" toml:"here,omitempty"`     // {host} of a request without one; holds nothing
+}
+
+// Bounds of a text, in runes.
+const (
+	maxText  = 200 // a sentence
+	maxLabel = 24  // a button
+)
+
+// A text is one field of Texts.
+type text struct {
+	key   string
+	value *string
+	holds string // its placeholder, without the braces; empty: none
+	most  int    // runes
+}
+
+// fields are the texts of t besides the reasons.
+func (t *Texts) fields() []text {
+	return []text{
+		{"question", &t.Question, "admin", maxText},
+		{"sees", &t.Sees, "host", maxText},
+		{"cannot", &t.Cannot, "", maxText},
+		{"replaces", &t.Replaces, "replaces", maxText},
+		{"countdown", &t.Countdown, "seconds", maxText},
+		{"no", &t.No, "", maxLabel},
+		{"yes", &t.Yes, "", maxLabel},
+		{"viewing", &t.Viewing, "admin", maxText},
+		{"stop", &t.Stop, "", maxLabel},
+		{"ended", &t.Ended, "admin", maxText},
+		{"somebody", &t.Somebody, "", maxName},
+		{"here", &t.Here, "", maxName},
+	}
+}
+
+// Validate says what is wrong with the texts that are set, and names the key of each:
+// the field's name in lower case, and "reasons.viewer_left" for a reason.
+func (t Texts) Validate() error {
+	var all []error
+	for _, f := range t.fields() {
+		if *f.value != "" {
+			all = append(all, f.validate())
+		}
+	}
+	for reason, words := range t.Reasons {
+		f := text{"reasons." + reason, &words, "", maxText}
+		switch _, known := english.Reasons[reason]; {
+		case !known:
+			all = append(all, fmt.Errorf("consent: text %q: no viewing ends for this reason", f.key))
+		case words != "":
+			all = append(all, f.validate())
+		}
+	}
+	if t.Yes != "" && t.Yes == t.No {
+		all = append(all, errors.New(`consent: the texts "yes" and "no" are the same`))
+	}
+	return errors.Join(all...)
+}
+
+// validate says what is wrong with one text.
+func (f text) validate() error {
+	problem := func(format string, args ...any) error {
+		return fmt.Errorf("consent: text %q "+format, append([]any{f.key}, args...)...)
+	}
+	s := *f.value
+	switch {
+	case !utf8.ValidString(s):
+		return problem("is not UTF-8")
+	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		return problem("holds a control character")
+	case strings.TrimSpace(s) == "":
+		return problem("is blank")
+	case utf8.RuneCountInString(s) > f.most:
+		return problem("is longer than %d characters", f.most)
+	}
+	found := false
+	for _, p := range cut(s) {
+		switch {
+		case !p.slot:
+		case p.text == f.holds:
+			found = true
+		default:
+			return problem("holds {%s}, which has no meaning there", p.text)
+		}
+	}
+	if f.holds != "" && !found {
+		return problem("must hold {%s}", f.holds)
+	}
+	return nil
+}
+
+// placeholders are those that there are.
+var placeholders = []string{"admin", "host", "replaces", "seconds"}
+
+// A piece of a sentence is words or the name of a placeholder.
+type piece struct {
+	text string
+	slot bool
+}
+
+// cut takes a sentence apart. A brace that begins no placeholder is words.
+func cut(s string) []piece {
+	var all []piece
+	for s != "" {
+		at, name := len(s), ""
+		for _, p := range placeholders {
+			if i := strings.Index(s, "{"+p+"}"); i >= 0 && i < at {
+				at, name = i, p
+			}
+		}
+		if at > 0 {
+			all = append(all, piece{text: s[:at]})
+		}
+		if name == "" {
+			break
+		}
+		all = append(all, piece{text: name, slot: true})
+		s = s[at+len(name)+2:]
+	}
+	return all
+}
+
+// fill is a sentence with its placeholders filled. A name that is written from right to
+// left is kept apart by directional isolates (Unicode Standard Annex 9), or it would change
+// the places of the words around it.
+func fill(sentence string, names map[string]string) string {
+	var b strings.Builder
+	for _, p := range cut(sentence) {
+		switch {
+		case !p.slot:
+			b.WriteString(p.text)
+		case strings.ContainsFunc(names[p.text], leftwards):
+			b.WriteString("\u2068" + names[p.text] + "\u2069")
+		default:
+			b.WriteString(names[p.text])
+		}
+	}
+	return b.String()
+}
+
+// leftwards reports whether r belongs to a script that is written from right to left.
+func leftwards(r rune) bool {
+	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+}
+
+// in is t with its zero fields in the language of a locale, and that language's tag.
+func (t Texts) in(locale string) (Texts, string) {
+	language := languageOf(locale)
+	whole := languages[language]
+	set, into := t.fields(), whole.fields()
+	for i := range set {
+		if *set[i].value != "" {
+			*into[i].value = *set[i].value
+		}
+	}
+	if len(t.Reasons) > 0 {
+		reasons := make(map[string]string, len(whole.Reasons))
+		for _, from := range []map[string]string{whole.Reasons, t.Reasons} {
+			for reason, words := range from {
+				if words != "" {
+					reasons[reason] = words
+				}
+			}
+		}
+		whole.Reasons = reasons
+	}
+	return whole, language
+}
+
+// languageOf is the first language of a locale, or of a list with colons, that there are
+// words for (setlocale(3), and gettext's LANGUAGE).
+func languageOf(locale string) string {
+	for name := range strings.SplitSeq(locale, ":") {
+		name, _, _ = strings.Cut(name, "@")
+		name, _, _ = strings.Cut(name, ".")
+		name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+		if name == "c" || name == "posix" {
+			break
+		}
+		language, rest, _ := strings.Cut(name, "_")
+		if language == "zh" && slices.ContainsFunc([]string{"tw", "hk", "mo", "hant"}, func(s string) bool { return strings.HasPrefix(rest, s) }) {
+			continue // these write the traditional characters
+		}
+		if _, ok := languages[language]; ok {
+			return language
+		}
+	}
+	return "en"
+}
