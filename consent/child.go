@@ -137,7 +137,7 @@ func answerWord(a dialog.Answer, err error) string {
 // whyGone tells a connection that was killed (closed) from a server that ended
 // (gone): the first still lets us in.
 func whyGone(display, xauthority string) string {
-	if xconn.Probe(display, xauthority, probeTime) != nil {
+	if _, err := xconn.Probe(display, xauthority, probeTime); err != nil {
 		return wordGone
 	}
 	return wordClosed

@@ -194,5 +194,6 @@ func TestDetailFitsALine(t *testing.T) {
 		assert.ErrorIs(t, err, ErrDisplay)
 		assert.Equal(t, Denied, d)
 	}
-	assert.Error(t, xconn.Probe("", "", time.Second))
+	_, err := xconn.Probe("", "", time.Second)
+	assert.Error(t, err)
 }

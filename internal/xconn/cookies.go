@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // Families of an .Xauthority entry (Xauth.h).
@@ -29,23 +31,31 @@ func readCookies(file string, display int) ([][]byte, error) {
 	if file == "" {
 		return none, nil
 	}
-	f, err := os.Open(file)
+	// What is no plain file, such as a pipe that nobody writes to, is not waited for.
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return none, fmt.Errorf("no cookie: %w", err)
+		return none, fmt.Errorf("the file with the cookie, %s, can't be read by the session's user: %w", file, cause(err))
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return none, fmt.Errorf("the file with the cookie, %s, can't be read: %w", file, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		return none, fmt.Errorf("the file with the cookie, %s, is no plain file", file)
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxAuthority+1))
 	if err != nil {
-		return none, fmt.Errorf("no cookie: %w", err)
+		return none, fmt.Errorf("the file with the cookie, %s, can't be read: %w", file, cause(err))
 	}
 	if len(data) > maxAuthority {
-		return none, fmt.Errorf("no cookie: %s is larger than %d bytes", file, maxAuthority)
+		return none, fmt.Errorf("the file with the cookie, %s, is larger than %d bytes", file, maxAuthority)
 	}
 	host, _ := os.Hostname() // without one, the wild entries come first
 	if cookies := cookiesFor(parseAuthority(data), host, display); cookies != nil {
 		return cookies, nil
 	}
-	return none, fmt.Errorf("no cookie: %s has none for display :%d", file, display)
+	return none, fmt.Errorf("%s has no cookie for display :%d", file, display)
 }
 
 // An authority is one entry of an .Xauthority file.

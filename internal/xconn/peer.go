@@ -37,7 +37,7 @@ func openSocket(address string, deadline time.Time) (net.Conn, error) {
 	d := net.Dialer{Deadline: deadline}
 	conn, err := d.Dial("unix", address)
 	if err != nil {
-		return nil, fmt.Errorf("no X server answers: %w", err)
+		return nil, fmt.Errorf("xconn: no X server answers at %s: %w", address, cause(err))
 	}
 	owner, err := peerUID(conn.(*net.UnixConn))
 	if err == nil {
@@ -55,24 +55,24 @@ func trust(address string, owner, own uint32) error {
 	if owner == 0 || owner == own {
 		return nil
 	}
-	return fmt.Errorf("the X server at %s is uid %d's, and only root's or uid %d's own would be trusted: another user may be pretending to be it", address, owner, own)
+	return &StrangerError{Address: address, Owner: owner, Own: own}
 }
 
 // peerUID is the user of the process that listens at the other end (unix(7), SO_PEERCRED).
 func peerUID(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0, fmt.Errorf("whose X server it is: %w", err)
+		return 0, fmt.Errorf("xconn: whose X server it is: %w", err)
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return 0, fmt.Errorf("whose X server it is: %w", err)
+		return 0, fmt.Errorf("xconn: whose X server it is: %w", err)
 	}
 	if credErr != nil {
-		return 0, fmt.Errorf("whose X server it is: %w", credErr)
+		return 0, fmt.Errorf("xconn: whose X server it is: %w", credErr)
 	}
 	return cred.Uid, nil
 }

@@ -1,7 +1,7 @@
 // Package xconn opens connections to X servers on this host for xgb and takes
 // away what xgb can't bear or doesn't show:
 //
-//   - a server that is neither root's nor the own user's is refused;
+//   - a server that is neither root's nor the own user's is refused ([StrangerError]);
 //   - the cookie is looked up here, for the cases that xgb's lookup misses;
 //   - the set-up has a deadline, and a refusal of any length is an error;
 //   - input that another client made up (SendEvent) is dropped;
@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +41,9 @@ func (c *Conn) Gone() <-chan struct{} { return c.f.gone }
 // xauthority holds its cookie; without a file, or a cookie in it, the server is
 // asked all the same. A server that belongs to anybody but root and the user of this
 // process is refused. The whole must be done within timeout.
+//
+// An error is a [*StrangerError], a [*RefusedError], a [*CookieError], or any other if nothing
+// that is an X server answers.
 func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 	conn, setup, err := connect(display, xauthority, timeout)
 	if err != nil {
@@ -51,18 +53,20 @@ func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 	x, err := xgb.NewConnNet(f)
 	if err != nil {
 		conn.Close()
-		return nil, err
+		return nil, fmt.Errorf("xconn: %w", err)
 	}
 	return &Conn{Conn: x, f: f}, nil
 }
 
-// Probe reports whether Dial would succeed now.
-func Probe(display, xauthority string, timeout time.Duration) error {
-	conn, _, err := connect(display, xauthority, timeout)
+// Probe reports whether Dial would succeed now. It returns what the server says of itself:
+// its whole answer to the set-up, of at least 40 bytes, none of which but the first eight were
+// looked at.
+func Probe(display, xauthority string, timeout time.Duration) (setup []byte, err error) {
+	conn, setup, err := connect(display, xauthority, timeout)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return conn.Close()
+	return setup, conn.Close()
 }
 
 // connect connects and does the set-up. It returns the server's part of it.
@@ -76,12 +80,15 @@ func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byt
 	deadline := time.Now().Add(timeout)
 	for {
 		conn, setup, err := try(number, cookies[0], deadline)
-		var refused *refusedError
-		if !errors.As(err, &refused) {
+		refused, ok := errors.AsType[*RefusedError](err)
+		switch {
+		case !ok:
 			return conn, setup, err
+		case cookieErr != nil:
+			return nil, nil, &CookieError{Err: cookieErr, Refused: refused}
 		}
 		if cookies = cookies[1:]; len(cookies) == 0 {
-			return nil, nil, errors.Join(err, cookieErr)
+			return nil, nil, err
 		}
 	}
 }
@@ -114,18 +121,13 @@ func displayNumber(display string) (int, error) {
 	number, screen, hasScreen := strings.Cut(number, ".")
 	n, err := strconv.ParseUint(number, 10, 16)
 	if !ok || err != nil || hasScreen && screen == "" {
-		return 0, fmt.Errorf("%.40q is not the name of a display such as :1", display)
+		return 0, fmt.Errorf("xconn: %.40q is not the name of a display such as :1", display)
 	}
 	if host != "" && host != "unix" {
-		return 0, fmt.Errorf("%.40q is not a display of this host", display)
+		return 0, fmt.Errorf("xconn: %.40q is not a display of this host", display)
 	}
 	return int(n), nil
 }
-
-// A refusedError is a server's No to a connection.
-type refusedError struct{ reason string }
-
-func (e *refusedError) Error() string { return "the X server refused the connection: " + e.reason }
 
 // cookieID is the one kind of authorisation that is known here.
 const cookieID = "MIT-MAGIC-COOKIE-1"
@@ -150,41 +152,30 @@ func setUp(conn io.ReadWriter, cookie []byte) ([]byte, error) {
 	req = append(req, cookie...)
 	req = append(req, make([]byte, -len(req)&3)...)
 	if _, err := conn.Write(req); err != nil {
-		return nil, fmt.Errorf("the X server took no set-up: %w", err)
+		return nil, fmt.Errorf("xconn: the X server took no set-up: %w", cause(err))
 	}
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(conn, head); err != nil {
-		return nil, fmt.Errorf("the X server gave no answer: %w", readError(err))
+		return nil, fmt.Errorf("xconn: the X server gave no answer: %w", cause(err))
 	}
 	// At most 262,140 bytes: the length is 16 bits of four-byte units.
 	answer := make([]byte, 8+4*int(binary.LittleEndian.Uint16(head[6:])))
 	copy(answer, head)
 	if _, err := io.ReadFull(conn, answer[8:]); err != nil {
-		return nil, fmt.Errorf("the X server gave half an answer: %w", readError(err))
+		return nil, fmt.Errorf("xconn: the X server gave half an answer: %w", cause(err))
 	}
 	if answer[0] != 1 {
 		reason := answer[8:]
 		if answer[0] == 0 && int(answer[1]) <= len(reason) {
 			reason = reason[:answer[1]]
 		}
-		return nil, &refusedError{strings.TrimRight(string(reason), "\x00\n ")}
+		return nil, &RefusedError{strings.TrimRight(string(reason), "\x00\n ")}
 	}
 	if major := binary.LittleEndian.Uint16(answer[2:]); major != 11 {
-		return nil, fmt.Errorf("the X server speaks version %d, not 11", major)
+		return nil, fmt.Errorf("xconn: the X server speaks version %d, not 11", major)
 	}
 	if len(answer) < minSetup {
-		return nil, errors.New("the X server's answer is too short")
+		return nil, errors.New("xconn: the X server's answer is too short")
 	}
 	return answer, nil
-}
-
-// readError says in words what a read of a silent or closed peer returns.
-func readError(err error) error {
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errors.New("it is silent")
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("it hung up")
-	}
-	return err
 }

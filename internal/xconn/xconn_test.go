@@ -6,17 +6,17 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/iotest"
 	"time"
 
-	"os"
-
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/child"
 	"vda.internal/shadow/internal/testhost"
@@ -230,10 +230,10 @@ func TestSetUp(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ says, fails string }{
 		"accepted":           {answer(1, 0, 8, strings.Repeat("s", 32)), ""},
-		"refused":            {answer(0, 5, 2, "No!! \x00\x00\x00"), "refused the connection: No!!"},
+		"refused":            {answer(0, 5, 2, "No!! \x00\x00\x00"), "refuses the connection: \"No!!\""},
 		"refused at length":  {answer(0, 255, 64, strings.Repeat("n", 256)), strings.Repeat("n", 255)},
-		"refused, a lie":     {answer(0, 200, 1, "why?"), "refused the connection: why?"},
-		"wants more":         {answer(2, 0, 1, "more"), "refused the connection: more"},
+		"refused, a lie":     {answer(0, 200, 1, "why?"), "refuses the connection: \"why?\""},
+		"wants more":         {answer(2, 0, 1, "more"), "refuses the connection: \"more\""},
 		"another version":    {"\x01\x00\x0c\x00\x00\x00\x08\x00" + strings.Repeat("s", 32), "version 12"},
 		"too short":          {answer(1, 0, 7, strings.Repeat("s", 28)), "too short"},
 		"hangs up":           {"", "it hung up"},
@@ -266,11 +266,10 @@ func TestDial(t *testing.T) {
 	wrong := filepath.Join(t.TempDir(), "wrong")
 	require.NoError(t, os.WriteFile(wrong, entry(familyWild, "", "", cookieID, "0123456789abcdef"), 0o600))
 	_, err = Dial(d.Display, wrong, 5*time.Second)
-	assert.ErrorContains(t, err, "refused")
-	_, err = Dial(d.Display, filepath.Join(t.TempDir(), "none"), 5*time.Second)
-	assert.ErrorContains(t, err, "no cookie")
+	var refused *RefusedError
+	assert.ErrorAs(t, err, &refused)
 	_, err = Dial(d.Display, "", 5*time.Second)
-	assert.ErrorContains(t, err, "refused")
+	assert.ErrorAs(t, err, &refused)
 
 	// The right one is found behind a wrong one.
 	right, err := os.ReadFile(d.Xauthority)
@@ -278,7 +277,9 @@ func TestDial(t *testing.T) {
 	both := filepath.Join(t.TempDir(), "both")
 	host, _ := os.Hostname()
 	require.NoError(t, os.WriteFile(both, append(entry(familyLocal, host, "", cookieID, "0123456789abcdef"), right...), 0o600))
-	assert.NoError(t, Probe(d.Display, both, 5*time.Second))
+	answer, err := Probe(d.Display, both, 5*time.Second)
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, answer[0])
 
 	d.Kill()
 	select {
@@ -286,7 +287,32 @@ func TestDial(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the dead server was not noticed")
 	}
-	assert.Error(t, Probe(d.Display, d.Xauthority, 5*time.Second))
+	_, err = Probe(d.Display, d.Xauthority, 5*time.Second)
+	assert.ErrorContains(t, err, "no X server answers")
+}
+
+// Without a cookie the server has the last word, and the error says why there was none.
+func TestDialWithoutACookie(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Identity: own()})
+	dir := t.TempDir()
+	fifo, large, other := filepath.Join(dir, "fifo"), filepath.Join(dir, "large"), filepath.Join(dir, "other")
+	require.NoError(t, unix.Mkfifo(fifo, 0o600))
+	require.NoError(t, os.WriteFile(large, make([]byte, maxAuthority+1), 0o600))
+	require.NoError(t, os.WriteFile(other, entry(familyWild, "", "64008", cookieID, "0123456789abcdef"), 0o600))
+	for file, why := range map[string]string{
+		filepath.Join(dir, "none"): "can't be read by the session's user: no such file",
+		dir:                        "is no plain file",
+		fifo:                       "is no plain file",
+		large:                      "is larger than",
+		other:                      "has no cookie for display " + d.Display,
+	} {
+		_, err := Dial(d.Display, file, 5*time.Second)
+		var e *CookieError
+		if assert.ErrorAs(t, err, &e, file) {
+			assert.ErrorContains(t, err, why)
+			assert.NotEmpty(t, e.Refused.Reason)
+		}
+	}
 }
 
 func TestDialEndsWithASilentServer(t *testing.T) {
@@ -303,6 +329,9 @@ func TestTrust(t *testing.T) {
 	assert.NoError(t, trust("X1", 0, 1000), "root's")
 	assert.NoError(t, trust("X1", 1000, 1000), "its own")
 	assert.ErrorContains(t, trust("X1", 1001, 1000), "the X server at X1 is uid 1001's")
+	var stranger *StrangerError
+	require.ErrorAs(t, trust("X1", 1001, 1000), &stranger)
+	assert.EqualValues(t, 1001, stranger.Owner)
 	assert.Error(t, trust("X1", 1000, 0), "root's session on a user's server")
 }
 
@@ -311,7 +340,8 @@ func TestDialWithoutThePath(t *testing.T) {
 	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Identity: own()})
 	path := "/tmp/.X11-unix/X" + strings.TrimPrefix(d.Display, ":")
 	require.NoError(t, os.Remove(path))
-	assert.NoError(t, Probe(d.Display, d.Xauthority, 5*time.Second))
+	_, err := Probe(d.Display, d.Xauthority, 5*time.Second)
+	assert.NoError(t, err)
 
 	// What is bound at the path in its place is asked first, if it can be trusted.
 	l, err := net.Listen("unix", path)
@@ -323,5 +353,6 @@ func TestDialWithoutThePath(t *testing.T) {
 	uid, err := peerUID(conn.(*net.UnixConn))
 	require.NoError(t, err)
 	assert.EqualValues(t, os.Getuid(), uid)
-	assert.ErrorContains(t, Probe(d.Display, d.Xauthority, 100*time.Millisecond), "it is silent")
+	_, err = Probe(d.Display, d.Xauthority, 100*time.Millisecond)
+	assert.ErrorContains(t, err, "it is silent")
 }

@@ -76,12 +76,10 @@ func Child() {
 		return
 	}
 	a := answer{}
-	screen, err := dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), time.Now().Add(childTime))
+	screen, err := dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), childTime)
 	if err == nil {
 		a.Screen = screen
-	} else if e := new(Error); errors.As(err, &e) {
-		a.Error = e
-	} else {
+	} else if !errors.As(err, &a.Error) {
 		a.Error = &Error{Failed, err.Error()}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
