@@ -131,32 +131,33 @@ func (r *registry) check() (err error) {
 // plain is an error of package ctxreg in the words of this program.
 func plain(err error) error { return errors.New(strings.TrimPrefix(err.Error(), "ctxreg: ")) }
 
-func (r *registry) create(ctx context.Context) error {
-	if !r.force {
-		values, err := r.file()
-		if err != nil {
-			return err
-		}
-		if n, there := values[r.name]; there {
-			return fmt.Errorf("%s is there already, with %s: use update, or --force", r.name, ctxreg.FormatData(n))
-		}
+func (r *registry) create(context.Context) error {
+	if r.force {
+		return r.write(config.Set)
 	}
-	return r.update(ctx)
+	err := r.write(config.Create)
+	if errors.Is(err, config.ErrExists) {
+		return fmt.Errorf("%w; use update, or --force", err)
+	}
+	return err
 }
 
-func (r *registry) update(context.Context) error {
-	if _, err := r.file(); err != nil {
+func (r *registry) update(context.Context) error { return r.write(config.Set) }
+
+// write gives the value its data in one of config's ways.
+func (r *registry) write(as func(path, name string, value uint32) error) error {
+	if err := r.counts(); err != nil {
 		return err
 	}
 	n, err := ctxreg.ParseData(r.data)
 	if err != nil {
 		return err
 	}
-	return config.Set(r.config, r.name, n)
+	return as(r.config, r.name, n)
 }
 
 func (r *registry) delete(context.Context) error {
-	if _, err := r.file(); err != nil {
+	if err := r.counts(); err != nil {
 		return err
 	}
 	was, err := config.Delete(r.config, r.name)
@@ -208,16 +209,13 @@ func (r *registry) load() (*config.Config, error) {
 	return c, err
 }
 
-// file is the values that the file has, if they count.
-func (r *registry) file() (ctxreg.Values, error) {
+// counts is why there is no use in writing the file, or nil.
+func (r *registry) counts() error {
 	c, err := r.load()
-	if err != nil {
-		return nil, err
+	if err == nil && c.Settings == ctxregName {
+		err = fmt.Errorf(`the configuration says settings = "ctxreg": what counts is in the VDA's registry, so use the VDA's own program, %s`, cmp.Or(c.Ctxreg, ctxreg.DefaultPath))
 	}
-	if c.Settings == ctxregName {
-		return nil, fmt.Errorf(`the configuration says settings = "ctxreg": what counts is in the VDA's registry, so use the VDA's own program, %s`, cmp.Or(c.Ctxreg, ctxreg.DefaultPath))
-	}
-	return config.Values(r.config)
+	return err
 }
 
 // values are those that count.

@@ -61,7 +61,7 @@ func TestCtxregRefuses(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"create -k KEY -v EnableSessionShadowing -d 0", exitFailed, "is there already, with 0x00000001: use update, or --force"},
+		{"create -k KEY -v EnableSessionShadowing -d 0", exitFailed, "the value is there already: EnableSessionShadowing is 0x00000001; use update, or --force"},
 		{"delete -k KEY -v ShadowingUseSSL", exitFailed, "ShadowingUseSSL isn't there; its default, 0x00000000, counts"},
 		{"update -k KEY -v EnableSessionShadowing -d 2", exitUsage, `"2" isn't allowed; allowed are 0x00000000 and 0x00000001`},
 		{"update -k KEY -v MaxIdleTime -d 1", exitUsage, `there is no value "MaxIdleTime" here`},

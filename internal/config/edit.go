@@ -30,6 +30,25 @@ func Set(path, name string, value uint32) error {
 	return edit(path, func(data []byte) ([]byte, error) { return setValue(data, name, value) })
 }
 
+// ErrExists is that a value is in the file already.
+var ErrExists = errors.New("config: the value is there already")
+
+// Create writes one of the VDA's two values as Set does, unless it is in the
+// file already, whatever its data: then the error wraps [ErrExists]. Of several
+// that create it at the same time one succeeds.
+func Create(path, name string, value uint32) error {
+	return edit(path, func(data []byte) ([]byte, error) {
+		n, there, err := valueOf(data, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case there:
+			return nil, fmt.Errorf("%w: %s is %s", ErrExists, name, ctxreg.FormatData(n))
+		}
+		return setValue(data, name, value)
+	})
+}
+
 // Delete takes one of the VDA's two values out of the file, so that its
 // default counts, in the way that Set writes one. It reports whether the value
 // was there.
@@ -51,19 +70,28 @@ func Values(path string) (ctxreg.Values, error) {
 	}
 	values := ctxreg.Values{}
 	for _, name := range ctxreg.Names() {
-		spots, err := find(data, name)
+		n, there, err := valueOf(data, name)
 		if err != nil {
 			return nil, err
 		}
-		if spots.value != nil {
-			n, err := strconv.ParseUint(string(spots.value.of(data)), 0, 32)
-			if err != nil {
-				return nil, fmt.Errorf("config: %s: %w", name, err)
-			}
-			values[name] = uint32(n)
+		if there {
+			values[name] = n
 		}
 	}
 	return values, nil
+}
+
+// valueOf is the data of a key in a document that is known to be valid.
+func valueOf(data []byte, name string) (n uint32, there bool, err error) {
+	spots, err := find(data, name)
+	if err != nil || spots.value == nil {
+		return 0, false, err
+	}
+	wide, err := strconv.ParseUint(string(spots.value.of(data)), 0, 32)
+	if err != nil {
+		return 0, false, fmt.Errorf("config: %s: %w", name, err)
+	}
+	return uint32(wide), true, nil
 }
 
 // load reads a file that may be missing, but may have no errors.

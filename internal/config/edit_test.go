@@ -141,6 +141,35 @@ func TestEditsDontLoseEachOther(t *testing.T) {
 	}
 }
 
+// Of many that create a value one does, and the others are told so.
+func TestCreateOnce(t *testing.T) {
+	for range 20 {
+		path := write(t, "# empty\n")
+		const many = 8
+		var lock sync.Mutex
+		var edits errgroup
+		refused := 0
+		for i := range many {
+			edits.run(func() error {
+				err := Create(path, ctxreg.ShadowingUseSSL, uint32(i%2))
+				if errors.Is(err, ErrExists) {
+					lock.Lock()
+					defer lock.Unlock()
+					refused++
+					return nil
+				}
+				return err
+			})
+		}
+		require.NoError(t, edits.wait())
+		require.Equal(t, many-1, refused)
+	}
+	path := write(t, "ShadowingUseSSL = 0x1 # mine\n")
+	require.ErrorIs(t, Create(path, ctxreg.ShadowingUseSSL, 1), ErrExists, "the same data is no reason to pass over it")
+	require.ErrorContains(t, Create(path, ctxreg.ShadowingUseSSL, 0), "ShadowingUseSSL is 0x00000001")
+	assert.Equal(t, "ShadowingUseSSL = 0x1 # mine\n", contentOf(t, path))
+}
+
 // An errgroup runs functions at the same time.
 type errgroup struct {
 	all  sync.WaitGroup

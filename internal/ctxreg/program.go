@@ -94,14 +94,14 @@ func ParseDump(dump []byte) (Values, error) {
 			values[name] = data
 		}
 	}
-	for name, n := range Defaults() {
+	for _, name := range Names() {
 		if _, there := values[name]; there {
 			continue
 		}
 		if !hasKey {
 			return nil, fmt.Errorf("ctxreg: there is no %s, and nothing else of %s", name, Key)
 		}
-		values[name] = n
+		values[name] = Defaults()[name]
 	}
 	return values, nil
 }
