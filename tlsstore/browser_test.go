@@ -13,7 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
+	"regexp"
 	"testing"
 	"time"
 
@@ -22,10 +22,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// netError is how Chromium names the reason of a failed connection
+// (net/base/net_error_list.h of its source).
+var netError = regexp.MustCompile(`net::ERR_[A-Z0-9_]+`)
+
 // A browser is a page in a Chromium that trusts root.
 type browser struct {
 	ctx  context.Context
-	said chan string // why WebSockets failed
+	said chan string // the codes of why WebSockets failed
 }
 
 // startBrowser starts Chromium with a home of its own, where it finds root in
@@ -56,8 +60,9 @@ func startBrowser(t *testing.T) *browser {
 	b := &browser{ctx: ctx, said: make(chan string, 100)}
 	require.NoError(t, chromedp.Listen(ctx, func(ev any) {
 		if ev, ok := ev.(*network.EventWebSocketFrameError); ok {
-			if why, ok := strings.CutPrefix(ev.ErrorMessage, "Error in connection establishment: "); ok {
-				b.said <- why
+			// The words around the code differ from one version to the next.
+			if code := netError.FindString(ev.ErrorMessage); code != "" {
+				b.said <- code
 			}
 		}
 	}), "starting Chromium (Debian package chromium)")
