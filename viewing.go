@@ -106,7 +106,8 @@ func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan s
 		ErrorLog:          log.New(l.m.cfg.Logger.With().Str("id", l.id).Logger(), "", 0),
 	}
 	done := make(chan struct{})
-	ln := netutil.LimitListener(l.port.HoldOnClose(), maxStrangers)
+	// The outermost one is wsproxy's, or it would not know its connections again.
+	ln := &wsproxy.Listener{Listener: netutil.LimitListener(l.port.HoldOnClose(), maxStrangers)}
 	go func() {
 		defer close(done)
 		if l.tls != nil {
