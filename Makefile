@@ -9,7 +9,7 @@ TESTING := $(DESKTOP) chromium xsel libnss3-tools openssl dbus tigervnc-standalo
 NOVNC := internal/viewer/novnc/core/rfb.js
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: novnc ## build shadowd, shadowctl, websockify and rfbtrace into bin
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -33,12 +33,13 @@ demo: build ## a desktop and an administrator in one page (ONCE=1: without a per
 	go build -trimpath -o bin/demo ./internal/demo
 	bin/demo $(if $(ADDR),-addr $(ADDR)) $(if $(ONCE),-once)
 
-test: deps novnc ## install what is needed, vet, staticcheck, and all tests with -race
+test: deps novnc ## install what is needed, vet, staticcheck, all tests with -race, and successor
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go mod tidy -diff
 	go vet ./...
 	go tool staticcheck ./...
 	go test -race ./...
+	$(MAKE) --no-print-directory successor
 
 # What the gateway is compared with.
 MEASURED := websockify haproxy
@@ -51,14 +52,19 @@ bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/
 soak: ## ten minutes of viewers that come and go in every way, with -race (SOAK=1h: longer)
 	go test -race ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
 
-# The WebSocket library's notice points to this one, with the same API.
-SUCCESSOR := github.com/coder/websocket@v1.8.15
+# The WebSocket library's notice points to the one, the X library's to the other, with the same API.
+SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
+# What uses them, and what of the rest that needs.
+SUCCEED := wsproxy consent internal/xconn
+NEEDED  := internal/child internal/testhost
 
-successor: ## test wsproxy with its library's successor in the library's place
+successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-		cp -R go.mod go.sum wsproxy "$$dir"; cd "$$dir"; \
-		find wsproxy -name '*.go' -exec sed -i 's#nhooyr.io/websocket#github.com/coder/websocket#' {} +; \
-		go get -C "$$dir" $(SUCCESSOR); go vet ./wsproxy; go test -race ./wsproxy
+		cp -R --parents go.mod go.sum $(SUCCEED) $(NEEDED) "$$dir"; cd "$$dir"; \
+		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
+			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
+		go get $(SUCCESSORS); \
+		go vet $(SUCCEED:%=./%/...); go test -race $(SUCCEED:%=./%/...)
 
 FUZZTIME ?= 1m
 
