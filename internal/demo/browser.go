@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"vda.internal/shadow/internal/testhost"
 )
 
 // openBrowser starts Chromium. It is given no network service of its own to
@@ -48,7 +50,7 @@ func openBrowser(ctx context.Context) (context.Context, func(), error) {
 
 // state waits until a JavaScript expression is true on the page.
 func (p *player) state(ctx context.Context, expression string) error {
-	return until(ctx, expression, func() (bool, error) {
+	return testhost.Until(ctx, expression, func() (bool, error) {
 		return chromedp.Run(ctx, chromedp.Evaluate[bool](expression))
 	})
 }
@@ -75,7 +77,7 @@ func place(ctx context.Context, half string, x, y int) (px, py float64, err erro
 func (p *player) same(ctx context.Context, half string) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("its picture is not the session's"))
 	defer cancel()
-	return until(ctx, half, func() (bool, error) {
+	return testhost.Until(ctx, half, func() (bool, error) {
 		data, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("`+half+` canvas").toDataURL("image/png")`))
 		if err != nil {
 			return false, err

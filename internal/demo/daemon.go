@@ -76,7 +76,7 @@ func (s *daemon) start(ctx context.Context, path string, d *testhost.Desktop, pa
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return until(ctx, "shadowd to answer", func() (bool, error) {
+	return testhost.Until(ctx, "shadowd to answer", func() (bool, error) {
 		select {
 		case <-s.process.Done():
 			return false, s.failure("shadowd doesn't start")

@@ -113,20 +113,3 @@ func pageURL(a *net.TCPAddr) string {
 	}
 	return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port)) + "/"
 }
-
-// until calls f at short intervals until it is true, fails, or ctx ends.
-func until(ctx context.Context, what string, f func() (bool, error)) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		ok, err := f()
-		if ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
-		}
-	}
-}

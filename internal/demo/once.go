@@ -86,7 +86,7 @@ func (p *player) ask(ctx context.Context) error {
 // answer clicks Yes, in the question's lower right corner, as often as it takes:
 // the question takes no answer in its first moment.
 func (p *player) answer(ctx context.Context) error {
-	err := until(ctx, "the question to be answered", func() (bool, error) {
+	err := testhost.Until(ctx, "the question to be answered", func() (bool, error) {
 		asked, err := p.desktop.Windows(ctx, "consent")
 		if err != nil || len(asked) == 0 {
 			return err == nil, err

@@ -178,7 +178,7 @@ func (d *Desktop) startWindowManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return poll(ctx, "openbox managing windows", func() (bool, error) {
+	return Until(ctx, "openbox managing windows", func() (bool, error) {
 		select {
 		case <-p.Done():
 			return false, fmt.Errorf("testhost: openbox ended: exit code %d", p.ExitCode())

@@ -117,8 +117,9 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 	return out.Bytes(), nil
 }
 
-// poll waits until f is true: what is waited for is named in the error.
-func poll(ctx context.Context, what string, f func() (bool, error)) error {
+// Until waits until f is true, asking it again and again: what is waited for is named
+// in the error. It ends with f's error or with ctx.
+func Until(ctx context.Context, what string, f func() (bool, error)) error {
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -22,7 +22,7 @@ func (w Window) Center() (x, y int) { return w.X + w.Width/2, w.Y + w.Height/2 }
 // and says where it is. ctx bounds the wait.
 func (d *Desktop) FindWindow(ctx context.Context, name string) (Window, error) {
 	var found Window
-	err := poll(ctx, "a window "+strconv.Quote(name), func() (bool, error) {
+	err := Until(ctx, "a window "+strconv.Quote(name), func() (bool, error) {
 		ws, err := d.Windows(ctx, name)
 		if err != nil || len(ws) == 0 {
 			return false, err
@@ -36,7 +36,7 @@ func (d *Desktop) FindWindow(ctx context.Context, name string) (Window, error) {
 // WaitNoWindow waits until no window whose WM_CLASS instance is name can be
 // seen. ctx bounds the wait.
 func (d *Desktop) WaitNoWindow(ctx context.Context, name string) error {
-	return poll(ctx, "no window "+strconv.Quote(name), func() (bool, error) {
+	return Until(ctx, "no window "+strconv.Quote(name), func() (bool, error) {
 		ws, err := d.Windows(ctx, name)
 		return err == nil && len(ws) == 0, err
 	})
