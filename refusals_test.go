@@ -137,7 +137,23 @@ func TestNoFreesThePlaceBeforeItIsHeard(t *testing.T) {
 	h := start(t, shadow.Config{Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
 		return consent.Denied, nil
 	})})
-	for range 200 {
+	quiet := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 { // who keep the manager's lock busy, so that the order shows
+		wg.Go(func() {
+			for {
+				select {
+				case <-quiet:
+					return
+				default:
+					h.List()
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(quiet)
+	for range 500 {
 		h.refused(t, shadow.Denied)
 	}
 }
