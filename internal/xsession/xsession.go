@@ -1,7 +1,8 @@
 // Package xsession finds the X display of a login session, and the file with
 // the display's cookie, where the session manager doesn't know them: in the
 // environment of the session's processes, on the X server's command line, and
-// in the places where login managers put such files.
+// in the places where login managers put such files. It also finds out in which
+// language the session is.
 //
 //	host, err := xsession.Scan("/")
 //	if err != nil {
@@ -16,7 +17,6 @@ package xsession
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	maxProcFile = 1 << 20 // bytes read of one file in /proc
+	maxProcFile = 1 << 20 // bytes read of one file
 	maxTree     = 4096    // processes of one session that are looked at
 )
 
@@ -173,13 +173,7 @@ func ownerOf(info fs.FileInfo) (uint32, bool) {
 
 // read returns a file of a process, or nothing.
 func (h *Host) read(pid int, name string) []byte {
-	f, err := os.Open(filepath.Join(h.root, "proc", strconv.Itoa(pid), name))
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	data, _ := io.ReadAll(io.LimitReader(f, maxProcFile))
-	return data
+	return readFile(filepath.Join(h.root, "proc", strconv.Itoa(pid), name))
 }
 
 // parseStat takes name and parent out of /proc/PID/stat, proc_pid_stat(5). The
