@@ -25,8 +25,8 @@ import (
 //
 // id is required. user is an account's name; without it nobody is logged on.
 // xauthority is the file with the display's cookie, if there is one. There may
-// be type, class and state, with the words of the fields of [Session], and
-// locked (true or false). Anything else, an id that is there twice, and more
+// be locale, type, class and state, with the words of the fields of [Session],
+// and locked (true or false). Without a locale it is the host's. Anything else, an id that is there twice, and more
 // than 1 MiB are errors.
 type ExecSessions struct {
 	Command []string      // program, by its absolute path, and arguments; empty refuses
@@ -124,6 +124,7 @@ type execLine struct {
 	User       string `json:"user"`
 	Display    string `json:"display"`
 	Xauthority string `json:"xauthority"`
+	Locale     string `json:"locale"`
 	Type       string `json:"type"`
 	Class      string `json:"class"`
 	State      string `json:"state"`
@@ -132,8 +133,8 @@ type execLine struct {
 
 func (l execLine) session(ctx context.Context) (*Session, error) {
 	s := &Session{
-		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Type: cmp.Or(l.Type, "x11"),
-		Class: l.Class, State: l.State, Locked: l.Locked,
+		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale),
+		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked,
 	}
 	if l.User == "" {
 		return s, nil
@@ -187,6 +188,8 @@ func parseExecLine(text []byte) (execLine, error) {
 		return l, fmt.Errorf(`"display" is %q, not a display of this host such as ":1"`, l.Display)
 	case l.Xauthority != "" && !filepath.IsAbs(l.Xauthority):
 		return l, fmt.Errorf(`"xauthority" is %q, not an absolute path`, l.Xauthority)
+	case l.Locale != "" && !xsession.IsLocale(l.Locale):
+		return l, fmt.Errorf(`"locale" is %q, not a locale such as "de_DE.UTF-8"`, l.Locale)
 	}
 	return l, nil
 }

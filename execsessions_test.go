@@ -21,7 +21,7 @@ func shell(script string) *ExecSessions {
 
 func TestExecSessions(t *testing.T) {
 	sessions := shell(`
-		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie"}'
+		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8"}'
 		echo
 		echo '{"id": "43", "user": "no-such-account", "display": ":2"}'
 		echo '{"id": "44", "user": "root", "display": ":3"}'
@@ -35,6 +35,7 @@ func TestExecSessions(t *testing.T) {
 	assert.NotZero(t, s.UID)
 	assert.Equal(t, ":1", s.Display)
 	assert.Equal(t, "/run/cookie", s.Xauthority)
+	assert.Equal(t, "de_DE.UTF-8", s.Locale)
 
 	_, err = sessions.Session(t.Context(), "1")
 	requireRefusal(t, err, NoSession)
@@ -61,6 +62,7 @@ func TestExecSessionsErrors(t *testing.T) {
 		{"twice", `echo '{"id": "1"}'; echo '{"id": "1"}'`, `line 2: id "1" is there twice`},
 		{"display", `echo '{"id": "1", "display": "host:1"}'`, `line 1: "display" is "host:1"`},
 		{"xauthority", `echo '{"id": "1", "xauthority": "cookie"}'`, `line 1: "xauthority" is "cookie"`},
+		{"locale", `echo '{"id": "1", "locale": "de DE"}'`, `line 1: "locale" is "de DE"`},
 		{"exit status", `echo '{"id": "1"}'; echo no broker >&2; exit 3`, `exit status 3: "no broker"`},
 		{"too much", `exec head -c 2000000 /dev/zero`, "printed more than 1048576 bytes"},
 	} {

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -273,6 +274,7 @@ func (l *life) question() consent.Request {
 		Admin: l.req.Admin, Host: l.host,
 		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
 		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
+		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale),
 	}
 }
 

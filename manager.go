@@ -39,6 +39,10 @@ type Config struct {
 	// off). An error refuses the request; five in a row end what is going on.
 	Settings func(context.Context) (Settings, error)
 
+	// Language is the locale, as in Session, in which every user is asked; empty: the
+	// session's own.
+	Language string
+
 	Host           string        // this host's FQDN, for URLs; empty: the system's
 	PromptTimeout  time.Duration // how long the user has; 0 means 20 s
 	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s

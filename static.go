@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"vda.internal/shadow/internal/account"
+	"vda.internal/shadow/internal/xsession"
 )
 
 // A StaticSession is a session that an operator has written down.
@@ -14,6 +15,7 @@ type StaticSession struct {
 	Display    string // X display of this host, ":1"
 	User       string // account name; any account of this host, root included
 	Xauthority string // file with the display's cookie; empty: the display needs none
+	Locale     string // of its messages, as in [Session]; empty: the host's
 }
 
 // StaticSessions is a [Resolver] that knows the sessions in it and no others:
@@ -49,11 +51,19 @@ func (l StaticSessions) Sessions(ctx context.Context) ([]*Session, error) {
 }
 
 func (s StaticSession) session(ctx context.Context) (*Session, error) {
-	found := &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Class: "user"}
+	found := &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Type: "x11", Class: "user"}
 	if err := found.setUser(ctx, s.User); err != nil {
 		return nil, err
 	}
 	return found, nil
+}
+
+// localeOr is the locale of a session that is said to have this one: the host's, if none.
+func localeOr(locale string) string {
+	if locale == "" {
+		return xsession.HostLocale("/")
+	}
+	return locale
 }
 
 // noSession is the refusal for an id that a resolver doesn't know.

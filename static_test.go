@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/xsession"
 )
 
 // requireRefusal asserts that err is a refusal for that reason and returns it.
@@ -28,7 +30,7 @@ func reasonOf(s *Session) Reason {
 
 func TestStaticSessions(t *testing.T) {
 	sessions := StaticSessions{
-		{ID: "42", Display: ":1", User: "nobody", Xauthority: "/run/cookie"},
+		{ID: "42", Display: ":1", User: "nobody", Xauthority: "/run/cookie", Locale: "fr:de"},
 		{ID: "root", Display: ":2", User: "root"},
 		{ID: "gone", Display: ":3", User: "no-such-account"},
 	}
@@ -40,6 +42,7 @@ func TestStaticSessions(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, ":1", s.Display)
 		assert.Equal(t, "/run/cookie", s.Xauthority)
+		assert.Equal(t, "fr:de", s.Locale)
 		assert.Equal(t, "nobody", s.User)
 		assert.Equal(t, nobody.Uid, strconv.Itoa(int(s.UID)))
 		assert.Equal(t, nobody.Gid, strconv.Itoa(int(s.GID)))
@@ -49,6 +52,7 @@ func TestStaticSessions(t *testing.T) {
 		s, err := sessions.Session(t.Context(), "root")
 		require.NoError(t, err)
 		assert.Zero(t, s.UID)
+		assert.Equal(t, xsession.HostLocale("/"), s.Locale, "the host's, if none is written down")
 		assert.Nil(t, s.Refusal())
 	})
 	t.Run("unknown id", func(t *testing.T) {
