@@ -49,12 +49,13 @@ type Handler struct {
 	// web. A request without an Origin header, which no browser sends, is admitted.
 	OriginPatterns []string
 
-	// PingInterval is the time between pings to the viewer. 0 means 30 s;
-	// negative means none.
+	// PingInterval is the time between pings to the viewer, answered or not. 0
+	// means 30 s; negative means none.
 	PingInterval time.Duration
 
-	// PongTimeout is how long a viewer may be silent after a ping. Then the
-	// session ends with [StatusStalled]. 0 means 15 s.
+	// PongTimeout is how long a viewer may be silent after a ping, be it longer
+	// or shorter than PingInterval. Then the session ends with [StatusStalled]. 0
+	// means 15 s.
 	PongTimeout time.Duration
 
 	// WriteTimeout is how long a viewer may take no data at all while some

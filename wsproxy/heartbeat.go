@@ -2,16 +2,19 @@ package wsproxy
 
 import "time"
 
-// A heartbeat finds out whether the viewer is still there. Whatever is
-// received after a ping answers it: a pong can be a long way behind in a busy
-// stream. While nothing is read because the inbox is full, silence means nothing.
+// A heartbeat sends pings and finds out whether the viewer is still there.
+// Whatever is received after a ping answers it: a pong can be a long way behind
+// in a busy stream. While nothing is read because the inbox is full, silence
+// means nothing. Pings go out whether or not the last was answered, for some are
+// sent to keep the timers of routers on the way from expiring.
 type heartbeat struct {
 	c     *conn
 	timer *time.Timer
 
-	asked  bool   // a ping is unanswered
-	reads  uint64 // c.wire.intake.reads when it was sent
-	waited int    // how often the inbox had been full
+	next   time.Time // when a ping is due
+	asked  time.Time // when the oldest unanswered ping was sent; zero: all are answered
+	reads  uint64    // c.wire.intake.reads at that time
+	waited int       // how often the inbox had been full
 }
 
 func newHeartbeat(c *conn) *heartbeat {
@@ -22,22 +25,35 @@ func newHeartbeat(c *conn) *heartbeat {
 	return h
 }
 
-// beat is called when the timer fires.
-func (h *heartbeat) beat() error {
-	if h.asked {
-		if !h.answered() {
-			return errNoPong
-		}
-		h.asked = false
-		h.timer.Reset(max(h.c.pingInterval-h.c.pongTimeout, 0))
-		return nil
+// beat is called when the timer fires: a ping is due, or an answer.
+func (h *heartbeat) beat() (err error) {
+	now := time.Now()
+	switch {
+	case h.asked.IsZero():
+	case h.answered():
+		h.asked = time.Time{}
+	case now.Sub(h.asked) >= h.c.pongTimeout:
+		return errNoPong
 	}
-	h.asked = true
-	h.reads = h.c.wire.intake.reads.Load()
-	_, h.waited = h.c.in.blocked()
-	err := h.c.wire.sendControl([]byte{finPing, 0})
-	h.timer.Reset(h.c.pongTimeout)
+	if !now.Before(h.next) {
+		err = h.ping(now)
+	}
+	wake := h.next
+	if answer := h.asked.Add(h.c.pongTimeout); !h.asked.IsZero() && answer.Before(wake) {
+		wake = answer
+	}
+	h.timer.Reset(time.Until(wake))
 	return err
+}
+
+func (h *heartbeat) ping(now time.Time) error {
+	h.next = now.Add(h.c.pingInterval)
+	if h.asked.IsZero() {
+		h.asked = now
+		h.reads = h.c.wire.intake.reads.Load()
+		_, h.waited = h.c.in.blocked()
+	}
+	return h.c.wire.sendControl([]byte{finPing, 0})
 }
 
 func (h *heartbeat) answered() bool {

@@ -41,7 +41,21 @@ func TestViewerThatNeverPongs(t *testing.T) {
 	assert.False(t, record.ByViewer)
 }
 
-// The second ping is sent only if the first counts as answered.
+// Pings come whether or not they are answered, and no more often than asked for.
+func TestPingsWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	const interval = 20 * time.Millisecond
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: interval, PongTimeout: time.Hour})
+	start := time.Now()
+	c := r.dialRaw()
+	for range 5 {
+		first, _ := c.next()
+		require.Equal(t, byte(fin|opPing), first)
+	}
+	assert.GreaterOrEqual(t, time.Since(start), 4*interval)
+}
+
+// The last pings are sent only if the first count as answered.
 func TestSignsOfLife(t *testing.T) {
 	t.Parallel()
 	pings := func(t *testing.T, c *raw, answer func()) {
@@ -52,7 +66,7 @@ func TestSignsOfLife(t *testing.T) {
 		}
 	}
 	handler := func(relay wsproxy.Relay) *wsproxy.Handler {
-		return &wsproxy.Handler{Dial: pipeDial, Relay: relay, PingInterval: time.Millisecond, PongTimeout: 200 * time.Millisecond, MaxMessage: 8 << 20}
+		return &wsproxy.Handler{Dial: pipeDial, Relay: relay, PingInterval: 150 * time.Millisecond, PongTimeout: 200 * time.Millisecond, MaxMessage: 8 << 20}
 	}
 	silent := relayFunc(func(_ context.Context, viewer, _ net.Conn) error {
 		_, err := io.Copy(io.Discard, viewer)
