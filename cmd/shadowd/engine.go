@@ -25,6 +25,7 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 		Ports:          cfg.NewPool(),
 		Certificates:   certificates(cfg, logger),
 		Settings:       config.SettingsFrom(path),
+		Language:       cfg.Consent.Language,
 		Host:           cfg.Viewer.Host,
 		PromptTimeout:  cfg.Consent.Timeout,
 		ConnectTimeout: cfg.Viewer.ConnectTimeout,
@@ -56,7 +57,7 @@ func banner(cfg *config.Config) consent.Banner {
 	if !cfg.Consent.Banner {
 		return nil
 	}
-	return consent.X11{}
+	return consent.X11{Texts: cfg.Consent.Texts}
 }
 
 func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
@@ -72,5 +73,5 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 	case "exec":
 		return consent.Exec{Command: cfg.Consent.Exec}
 	}
-	return consent.X11{}
+	return consent.X11{Texts: cfg.Consent.Texts}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/ctxreg"
 )
 
@@ -70,6 +71,8 @@ type Consent struct {
 	Timeout  time.Duration
 	Exec     []string // program and arguments, if Prompter is "exec"
 	Banner   bool     // the user sees who is viewing, and can stop it
+	Language string   // locale of the words; "": the session's
+	Texts    consent.Texts
 }
 
 // Source is where the picture comes from.

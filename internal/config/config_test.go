@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
 )
 
 // write makes a file of that content.
@@ -44,6 +45,12 @@ prompter = "exec"
 timeout = "5s"
 exec = ["/usr/bin/ask", "a \"b\" \\ é"]
 banner = false
+language = "de_AT:de"
+
+[consent.texts]
+question = "Darf {admin} zuschauen?"
+yes = "Ja, bitte"
+reasons = {viewer_left = "Tschüs", "session_ended" = "Aus"}
 
 [source]
 kind = "dial"
@@ -63,6 +70,7 @@ id = "42"
 display = ":1"
 user = "user1"
 xauthority = "/run/user/1000/Xauthority"
+locale = "fr_FR.UTF-8"
 
 [[sessions.static]]
 id = "43"
@@ -92,11 +100,17 @@ func TestLoadEveryKey(t *testing.T) {
 			Host: "vda1.corp.example", Token: "optional", ConnectTimeout: 90 * time.Second,
 			Origins: []string{"director.corp", "*.corp:8443"},
 		},
-		Consent: Consent{Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}},
-		Source:  Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
+		Consent: Consent{
+			Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Language: "de_AT:de",
+			Texts: consent.Texts{
+				Question: "Darf {admin} zuschauen?", Yes: "Ja, bitte",
+				Reasons: map[string]string{"viewer_left": "Tschüs", "session_ended": "Aus"},
+			},
+		},
+		Source: Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
 		TLS:     TLS{Dir: "/etc/ssl/shadow", Strict: true},
 		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []shadow.StaticSession{
-			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority"},
+			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority", Locale: "fr_FR.UTF-8"},
 			{ID: "43", Display: ":2.0", User: `CORP\user2`},
 		}},
 		Control: Control{Socket: "/tmp/control.sock", Group: "shadow admins"},
@@ -178,6 +192,18 @@ func TestMessages(t *testing.T) {
 		{"origin element", "[viewer]\norigins = [1]", `2: viewer.origins: 1 isn't a string; put it in quotes`},
 		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "exec", "deny", "allow"`},
 		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
+		{"language", "[consent]\nlanguage = \"de DE\"", `2: consent.language: "de DE" isn't a locale; allowed are one such as "de_DE.UTF-8" or "de"`},
+		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},
+		{"text with another name", "[consent]\ntexts.cannot = \"{admin}\"", `2: consent.texts.cannot: holds {admin}, which has no meaning there`},
+		{"long text", "[consent.texts]\nyes = \"" + strings.Repeat("y", 99) + "\"", `2: consent.texts.yes: is longer than 24 characters`},
+		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are cannot, countdown, ended`},
+		{"text, the wrong table", "[consent]\nsees = \"{host}\"", `2: consent.sees: unknown key; did you mean texts.sees?`},
+		{"texts not a table", "[consent]\ntexts = \"de\"", `2: consent.texts: is a table: write [consent.texts] and its keys below`},
+		{"buttons alike", "[consent.texts]\nno = \"Oui\"\nyes = \"Oui\"", `3: consent.texts.yes: "Oui" is what the other button says, too`},
+		{"reason unknown", "[consent.texts.reasons]\nboredom = \"Bored\"", `1: consent.texts.reasons: "boredom": no viewing ends for this reason`},
+		{"reason not a text", "[consent.texts]\nreasons = {viewer_left = 1}", `2: consent.texts.reasons: "viewer_left": 1 isn't a string; put it in quotes`},
+		{"reasons not a table", "[consent.texts]\nreasons = [\"gone\"]", `2: consent.texts.reasons: a list isn't allowed; allowed is a table of strings`},
+		{"locale", "[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid=\"1\"\nuser=\"a\"\ndisplay=\":1\"\nlocale=\"/etc\"", `7: sessions.static[0].locale: "/etc" isn't a locale`},
 		{"relative program", "[consent]\nexec = [\"ask\"]", `2: consent.exec: "ask" isn't an absolute path; the program is named by one`},
 		{"kind", "[source]\nkind = \"xvnc\"", `2: source.kind: "xvnc" isn't allowed; allowed: "x11vnc", "dial"`},
 		{"kind dial", "[source]\nkind = \"dial\"", `2: source.kind: "dial" needs source.dial, the address`},
@@ -289,6 +315,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
 	f.Add(Default().TOML())
 	f.Add([]byte("[[sessions.static]]\n[sessions.static.x]\ny=1\n[[sessions.static]]\n"))
+	f.Add([]byte("[consent.texts]\nquestion = \"{admin}?\"\nreasons.viewer_left = \"x\"\n"))
 	f.Add([]byte("sessions = {static = [{id = '1'}, [{}]]}\n\"a.b\".c = [[1], {x = 2}]\n"))
 	f.Add([]byte("a = 1979-05-27T07:32:00Z\r\nb = nan\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -28,7 +28,7 @@ type key struct {
 // keys lists every key but sessions.static, in the order of the printed file,
 // bound to c.
 func (c *Config) keys() []key {
-	return []key{
+	keys := []key{
 		{"EnableSessionShadowing", "0 switches session shadowing off; 1 is the default", flag{&c.EnableSessionShadowing}},
 		{"ShadowingUseSSL", "1: viewers connect with wss and the certificate in tls.dir; 0: with ws", flag{&c.ShadowingUseSSL}},
 		{"settings", "where the two values above are read, at every request: file | ctxreg (through the VDA's program; those above don't count then)", choice{&c.Settings, []string{"file", "ctxreg"}}},
@@ -47,7 +47,10 @@ func (c *Config) keys() []key {
 		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
 		{"consent.banner", "true: while somebody is viewing the user sees who it is, and can stop it; false is logged at every view", boolean{&c.Consent.Banner}},
-
+		{"consent.language", "in which users are asked, such as \"de\"; \"\" is each session's own. There are words in en, de, fr, es, ja and zh; others are asked in English", text{&c.Consent.Language, checkLocale}},
+	}
+	keys = append(keys, textKeys(&c.Consent.Texts)...)
+	return append(keys, []key{
 		{"source.kind", "x11vnc | dial", choice{&c.Source.Kind, []string{"x11vnc", "dial"}}},
 		{"source.x11vnc", "path of the program; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},
 		{"source.dial", "\"tcp:HOST:PORT\" or \"unix:/PATH\" for kind = \"dial\"", text{&c.Source.Dial, checkDial}},
@@ -64,7 +67,7 @@ func (c *Config) keys() []key {
 		{"log.format", "json | console", choice{&c.Log.Format, []string{"json", "console"}}},
 		{"log.level", "trace | debug | info | warn | error", choice{&c.Log.Level, []string{"trace", "debug", "info", "warn", "error"}}},
 		{"log.audit", "file for the audit lines; \"\" is the log", text{&c.Log.Audit, checkFile}},
-	}
+	}...)
 }
 
 // staticKeys lists the keys of one [[sessions.static]], bound to s.
@@ -74,6 +77,7 @@ func staticKeys(s *shadow.StaticSession) []key {
 		{"display", "", text{&s.Display, checkDisplay}},
 		{"user", "", text{&s.User, checkNotEmpty}},
 		{"xauthority", "", text{&s.Xauthority, checkFile}},
+		{"locale", "", text{&s.Locale, checkLocale}},
 	}
 }
 
@@ -172,6 +176,13 @@ func checkDial(s string) error {
 func checkDisplay(s string) error {
 	if !xsession.IsDisplay(s) {
 		return fmt.Errorf(`%q isn't a display of this host; allowed is one such as ":1"`, s)
+	}
+	return nil
+}
+
+func checkLocale(s string) error {
+	if s != "" && !xsession.IsLocale(s) {
+		return fmt.Errorf(`%q isn't a locale; allowed are one such as "de_DE.UTF-8" or "de", several as in "de:fr", and ""`, s)
 	}
 	return nil
 }

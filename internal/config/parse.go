@@ -57,8 +57,8 @@ func parse(name string, data []byte) (*Config, error) {
 	r := &reader{lines: lines, tables: map[string]bool{}, known: map[string]value{}}
 	for _, k := range c.keys() {
 		r.known[k.name] = k.value
-		if table, _, ok := strings.Cut(k.name, "."); ok {
-			r.tables[table] = true
+		for i := strings.LastIndexByte(k.name, '.'); i >= 0; i = strings.LastIndexByte(k.name[:i], '.') {
+			r.tables[k.name[:i]] = true
 		}
 	}
 	static := r.takeStatic(doc)
@@ -165,7 +165,7 @@ func (r *reader) static(list []any) []shadow.StaticSession {
 		sub := &reader{lines: r.lines, known: map[string]value{}}
 		for _, k := range staticKeys(&s) {
 			sub.known[join(name, k.name)] = k.value
-			if _, there := t[k.name]; !there && k.name != "xauthority" {
+			if _, there := t[k.name]; !there && k.name != "xauthority" && k.name != "locale" {
 				sub.fail(name, "%s is missing; a session needs id, display and user", k.name)
 			}
 		}
@@ -191,6 +191,9 @@ func (r *reader) check(c *Config) {
 	}
 	if c.Consent.Prompter == "exec" && len(c.Consent.Exec) == 0 {
 		r.fail("consent.prompter", `"exec" needs consent.exec, the program and its arguments`)
+	}
+	if t := c.Consent.Texts; t.Yes != "" && t.Yes == t.No {
+		r.fail("consent.texts.yes", "%q is what the other button says, too", t.Yes)
 	}
 	if c.Source.Kind == "dial" && c.Source.Dial == "" {
 		r.fail("source.kind", `"dial" needs source.dial, the address`)

@@ -12,13 +12,13 @@ func (c *Config) TOML() []byte {
 	table := ""
 	for _, k := range keys {
 		name := k.name
-		if t, rest, nested := strings.Cut(k.name, "."); nested {
-			if t != table {
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			if t := name[:i]; t != table {
 				c.endTable(&b, table)
 				fmt.Fprintf(&b, "\n[%s]\n", t)
 				table = t
 			}
-			name = rest
+			name = name[i+1:]
 		}
 		if k.comment != "" {
 			fmt.Fprintf(&b, "# %s\n", k.comment)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,6 +159,43 @@ func (l list) toml() string {
 		quoted[i] = quote(s)
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
+}
+
+// dict is a table of strings.
+type dict struct {
+	dst   *map[string]string
+	check func(key, value string) error
+}
+
+func (d dict) set(v any) error {
+	table, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Errorf(`%s isn't allowed; allowed is a table of strings: {… = "…"}`, show(v))
+	}
+	var all map[string]string
+	for _, key := range slices.Sorted(maps.Keys(table)) {
+		s, err := asText(table[key])
+		if err == nil {
+			err = d.check(key, s)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", show(key), err)
+		}
+		if all == nil {
+			all = make(map[string]string, len(table))
+		}
+		all[key] = s
+	}
+	*d.dst = all
+	return nil
+}
+
+func (d dict) toml() string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(*d.dst)) {
+		pairs = append(pairs, quote(key)+" = "+quote((*d.dst)[key]))
+	}
+	return "{" + strings.Join(pairs, ", ") + "}"
 }
 
 func asText(v any) (string, error) {
