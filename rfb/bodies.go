@@ -55,14 +55,15 @@ func (m *RRE) layout(c *coder) {
 }
 
 // A Hextile is tiles of 16 x 16 pixels, row by row, smaller at the right and
-// lower edge (RFC 6143 §7.7.4); also for ZlibHex.
+// lower edge (RFC 6143 §7.7.4); also for ZlibHex and ZstdHex.
 type Hextile struct {
 	Tiles []Tile
 }
 
 // A Tile is a part of a [Hextile]. The bits of Mask say which fields exist: 1
 // Raw, 2 Background, 4 Foreground, 8 Subrects, 16 subrectangles with pixels of
-// their own; with ZlibHex 32 and 64 Packed, which then is all there is.
+// their own; with ZlibHex and ZstdHex 32 and 64 Packed, which then is all there
+// is.
 type Tile struct {
 	Mask       uint8
 	Raw        []byte
@@ -99,7 +100,7 @@ func (m *Hextile) layout(c *coder) {
 func (m *Tile) layout(c *coder, raw int) {
 	c.u8(&m.Mask)
 	allowed := uint8(tileBits)
-	if c.enc == EncodingZlibHex {
+	if c.enc != EncodingHextile {
 		allowed |= tilePacked
 	}
 	switch {
@@ -135,8 +136,8 @@ func (m *Tile) layout(c *coder, raw int) {
 	})
 }
 
-// A Packed is compressed pixels: the body of Zlib, ZRLE, ZYWRLE, Ultra, Ultra2
-// and UltraZip.
+// A Packed is compressed pixels: the body of Zlib, ZRLE, ZYWRLE, Zstd and its
+// kin, Ultra, Ultra2, and of UltraVNC's rectangles that hold many.
 type Packed struct {
 	Data []byte
 }
@@ -149,7 +150,26 @@ func (m *Packed) layout(c *coder) {
 	c.bytes(&m.Data, n)
 }
 
-// A Tight is TightVNC's encoding, also for TightPNG. The length of Data is
+// A ManyRects is the body of XZ and XZYW: many rectangles, compressed at once.
+// The rectangle that has it counts as X·65536 + Y of its update's, and its
+// length is Width·65536 + Height, at most 16 MiB.
+type ManyRects struct {
+	Data []byte
+}
+
+func (m *ManyRects) layout(c *coder) {
+	rects, length := c.rect.stands()
+	if rects == 0 {
+		c.fail(ErrMalformed, "%v for no rectangles", c.enc)
+	}
+	if length > maxMany {
+		c.fail(ErrLimit, "%v of %d bytes", c.enc, length)
+		return
+	}
+	c.bytes(&m.Data, int(length))
+}
+
+// A Tight is TightVNC's encoding, also for TightPNG and TightZstd. The length of Data is
 // written in as few bytes as it needs, which not every server does.
 type Tight struct {
 	// Control says in its upper half what it is: 8 one pixel, 9 JPEG, with

@@ -2,7 +2,6 @@ package rfb
 
 import (
 	"encoding"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -27,9 +26,11 @@ type Message interface {
 // both, so that the two can't disagree. When appending nothing is written that
 // a copy of the message shares with it.
 type coder struct {
-	b    []byte // what was appended, or what is left to read
-	read bool
-	err  error // the first; nothing happens after it
+	b      []byte // what was appended, or what is left to read
+	read   bool
+	err    error // the first; nothing happens after it
+	short  int   // with io.ErrUnexpectedEOF: at least so many more bytes are needed
+	little bool  // numbers are little endian
 
 	format PixelFormat // of a rectangle's pixels
 	rect   Rect        // the rectangle
@@ -67,7 +68,7 @@ func (c *coder) next(n int) []byte {
 		return nil
 	}
 	if len(c.b) < n {
-		c.err = io.ErrUnexpectedEOF
+		c.err, c.short = io.ErrUnexpectedEOF, n-len(c.b)
 		return nil
 	}
 	b := c.b[:n]
@@ -83,20 +84,45 @@ func (c *coder) u8(v *uint8) {
 	}
 }
 
-func (c *coder) u16(v *uint16) {
-	if !c.read {
-		c.b = binary.BigEndian.AppendUint16(c.b, *v)
-	} else if b := c.next(2); b != nil {
-		*v = binary.BigEndian.Uint16(b)
+func (c *coder) u16(v *uint16) { number(c, v, 2) }
+func (c *coder) u32(v *uint32) { number(c, v, 4) }
+func (c *coder) u64(v *uint64) { number(c, v, 8) }
+
+// number is an unsigned number of size bytes.
+func number[T uint16 | uint32 | uint64](c *coder, v *T, size int) {
+	if c.read {
+		b := c.next(size)
+		if b == nil {
+			return
+		}
+		*v = 0
+		for i := range b {
+			if c.little {
+				i = size - 1 - i
+			}
+			*v = *v<<8 | T(b[i])
+		}
+		return
+	}
+	for i := range size {
+		if !c.little {
+			i = size - 1 - i
+		}
+		c.b = append(c.b, byte(*v>>(8*i)))
 	}
 }
 
-func (c *coder) u32(v *uint32) {
-	if !c.read {
-		c.b = binary.BigEndian.AppendUint32(c.b, *v)
-	} else if b := c.next(4); b != nil {
-		*v = binary.BigEndian.Uint32(b)
-	}
+// i16 and i32 are signed numbers.
+func (c *coder) i16(v *int16) {
+	n := uint16(*v)
+	c.u16(&n)
+	*v = int16(n)
+}
+
+func (c *coder) i32(v *int32) {
+	n := uint32(*v)
+	c.u32(&n)
+	*v = int32(n)
 }
 
 func (c *coder) encoding(v *Encoding) {
@@ -203,7 +229,7 @@ func list[T any](c *coder, v *[]T, n, size int, each func(*T)) {
 			return
 		}
 		if len(c.b)/size < n {
-			c.err = io.ErrUnexpectedEOF
+			c.err, c.short = io.ErrUnexpectedEOF, n*size-len(c.b)
 			return
 		}
 		*v = (*v)[:0]

@@ -53,6 +53,7 @@ type dissector struct {
 	now      time.Duration
 	shake    *Handshake
 	streams  [3][]byte // by direction: what isn't read yet
+	enough   [3]int    // bytes of it without which reading on is no use
 	offsets  [3]int64  // of its first byte
 	complete [3]int64  // offset after the last complete message
 
@@ -125,7 +126,7 @@ func (d *dissector) emit(e Event, offset int64) {
 
 // messages reads what a peer has completed.
 func (d *dissector) messages(from Direction) error {
-	for !d.stopped && len(d.streams[from]) > 0 {
+	for !d.stopped && len(d.streams[from]) > d.enough[from] {
 		read := d.clientMessage
 		switch {
 		case from == FromServer && d.rects > 0:
@@ -133,8 +134,9 @@ func (d *dissector) messages(from Direction) error {
 		case from == FromServer:
 			read = d.serverMessage
 		}
-		e, err := read(d.streams[from])
+		e, short, err := read(d.streams[from])
 		if errors.Is(err, io.ErrUnexpectedEOF) {
+			d.enough[from] = len(d.streams[from]) + short - 1
 			return nil
 		}
 		if err != nil {
@@ -142,6 +144,7 @@ func (d *dissector) messages(from Direction) error {
 		}
 		e.From = from
 		offset := d.offsets[from]
+		d.enough[from] = 0
 		d.streams[from] = d.streams[from][e.Len:]
 		d.offsets[from] += int64(e.Len)
 		if from == FromViewer || d.rects == 0 {
@@ -152,72 +155,82 @@ func (d *dissector) messages(from Direction) error {
 	return nil
 }
 
-func (d *dissector) clientMessage(b []byte) (Event, error) {
-	m, n, err := ParseClientMessage(b)
-	if p, ok := m.(*PointerEvent); ok && d.mouse && p.Buttons&extendedButtons != 0 {
-		if len(b) <= n {
-			return Event{}, io.ErrUnexpectedEOF
-		}
-		p.Extended, p.More = true, b[n]
-		n++
+// clientMessage, serverMessage and rectangle read what b begins with. If b ends
+// before it does, they return io.ErrUnexpectedEOF and how many bytes are needed
+// at least, so that a large message isn't read again for each of its chunks.
+func (d *dissector) clientMessage(b []byte) (Event, int, error) {
+	p := parseClient(b)
+	if p.err != nil {
+		return Event{}, p.short, p.err
 	}
-	if err != nil {
-		return Event{}, err
+	if m, ok := p.message.(*PointerEvent); ok && d.mouse && m.Buttons&extendedButtons != 0 {
+		if len(b) <= p.n {
+			return Event{}, 1, io.ErrUnexpectedEOF
+		}
+		m.Extended, m.More = true, b[p.n]
+		p.n++
 	}
 	synced := d.noticed
 	d.noticed = false
-	switch m := m.(type) {
+	switch m := p.message.(type) {
 	case *SetPixelFormat:
 		if err := m.Format.check(); err != nil {
-			return Event{}, err
+			return Event{}, 0, err
 		}
 		d.next, d.sync = &m.Format, synced
 	case *Fence:
 		d.noticed = m.Flags&(FenceRequest|FenceSyncNext) == FenceRequest|FenceSyncNext
 	}
-	return Event{Message: m, Len: n}, nil
+	return Event{Message: p.message, Len: p.n}, 0, nil
 }
 
-func (d *dissector) serverMessage(b []byte) (Event, error) {
-	m, n, err := ParseServerMessage(b)
-	if err != nil {
-		return Event{}, err
+func (d *dissector) serverMessage(b []byte) (Event, int, error) {
+	p := parseServer(b)
+	if p.err != nil {
+		return Event{}, p.short, p.err
 	}
-	if f, ok := m.(*Fence); ok && f.Flags&FenceRequest == 0 {
+	if f, ok := p.message.(*Fence); ok && f.Flags&FenceRequest == 0 {
 		d.sync = false
 	}
 	if d.next != nil && !d.sync {
 		d.format, d.next = *d.next, nil
 	}
-	if u, ok := m.(*FramebufferUpdate); ok {
+	if u, ok := p.message.(*FramebufferUpdate); ok {
 		d.rects = int(u.Rectangles)
 	}
-	return Event{Message: m, Len: n}, nil
+	return Event{Message: p.message, Len: p.n}, 0, nil
 }
 
-func (d *dissector) rectangle(b []byte) (Event, error) {
+func (d *dissector) rectangle(b []byte) (Event, int, error) {
 	if len(b) < rectangleHeadLen {
-		return Event{}, io.ErrUnexpectedEOF
+		return Event{}, rectangleHeadLen - len(b), io.ErrUnexpectedEOF
 	}
-	if d.body == nil { // so that a large body isn't read again for each of its chunks
+	if d.body == nil {
 		var err error
 		if d.body, err = newEndFinder(parseRect(b), Encoding(be32(b[8:])), d.format); err != nil {
-			return Event{}, err
+			return Event{}, 0, err
 		}
 	}
 	if _, err := d.body.end(b[rectangleHeadLen:]); err != nil {
-		return Event{}, err
+		return Event{}, 1, err
 	}
 	d.body = nil
 	r, n, err := ParseRectangle(b, d.format)
 	if err != nil {
-		return Event{}, err
+		return Event{}, 0, err
 	}
-	d.rects--
+	rects := 1
+	if r.Encoding.many() {
+		n, _ := r.Rect.stands()
+		rects = int(n)
+	}
+	if d.rects -= rects; d.rects < 0 {
+		return Event{}, 0, fmt.Errorf("%w: %v for %d rectangles where %d are left", ErrMalformed, r.Encoding, rects, rects+d.rects)
+	}
 	switch body := r.Body.(type) {
 	case *VMwareDisplayMode:
 		if err := body.Format.check(); err != nil {
-			return Event{}, err
+			return Event{}, 0, err
 		}
 		d.format = body.Format
 	case *NoBody:
@@ -228,7 +241,7 @@ func (d *dissector) rectangle(b []byte) (Event, error) {
 			d.mouse = true
 		}
 	}
-	return Event{Rectangle: &r, Len: n}, nil
+	return Event{Rectangle: &r, Len: n}, 0, nil
 }
 
 // Name is the message's or the encoding's.

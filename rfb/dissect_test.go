@@ -200,3 +200,67 @@ func TestEventsFollowThePixelFormat(t *testing.T) {
 		require.NoError(t, err)
 	}
 }
+
+// UltraVNC's XZ counts as as many rectangles as are in it.
+func TestOneRectangleStandsForMany(t *testing.T) {
+	tr := smallTrace(t)
+	say := func(b []byte) { tr.Chunks = append(tr.Chunks, Chunk{FromServer, time.Second, b}) }
+	xz := rectOf(Rect{0, 2, 0, 5}, EncodingXZ, zeros(5))
+	say(join([]byte{0, 0, 0, 3}, xz, rectOf(Rect{}, EncodingPointerPos), []byte{2}))
+	var names []string
+	for e, err := range tr.Events() {
+		require.NoError(t, err)
+		names = append(names, e.Name())
+	}
+	assert.Equal(t, []string{"XZ", "PointerPos", "Bell"}, names[len(names)-3:])
+
+	say(join([]byte{0, 0, 0, 1}, xz))
+	var last error
+	for _, last = range tr.Events() {
+	}
+	assert.ErrorIs(t, last, ErrMalformed)
+}
+
+// However large a message is and however it is cut, its parts are looked at a
+// few times only.
+func TestDissectorReadsALargeMessageOnce(t *testing.T) {
+	list := TightFileList{Files: make([]TightFile, 65535), Names: make([]byte, 65535)}
+	big := wire(t, &list)
+	reads := 0
+	d := newDissector(smallTrace(t), func(Event) bool { return true })
+	require.NoError(t, d.run())
+	for i := range big {
+		before := d.enough[FromServer]
+		require.NoError(t, d.chunk(Chunk{From: FromServer, Data: big[i : i+1]}))
+		if d.enough[FromServer] != before {
+			reads++
+		}
+	}
+	assert.Empty(t, d.streams[FromServer])
+	assert.LessOrEqual(t, reads, 10)
+}
+
+// The same of a handshake.
+func TestHandshakeReadsALargeOneOnce(t *testing.T) {
+	var h Handshake
+	feed := func(from Direction, b []byte) (reads int) {
+		for i := range b {
+			before := h.enough
+			require.NoError(t, h.Feed(from, b[i:i+1]))
+			if h.enough != before {
+				reads++
+			}
+		}
+		return reads
+	}
+	version := []byte("RFB 003.008\n")
+	feed(FromServer, join(version, []byte{1, 16}))
+	feed(FromViewer, join(version, []byte{16}))
+	const n = 3000
+	assert.LessOrEqual(t, feed(FromServer, join(u32(n), zeros(n*capabilityLen))), 10)
+	feed(FromViewer, u32(0))
+	feed(FromServer, join(u32(0), u32(0), wire(t, desktop), zeros(8)))
+	feed(FromViewer, []byte{1})
+	assert.True(t, h.Done())
+	assert.Len(t, h.Tunnels, n)
+}

@@ -23,12 +23,12 @@ const (
 	EncodingTRLE      Encoding = 15 // RFC 6143 §7.7.5
 	EncodingZRLE      Encoding = 16 // RFC 6143 §7.7.6
 	EncodingZYWRLE    Encoding = 17 // Hitachi's, ZRLE with wavelets; KasmVNC uses the number for video
-	EncodingXZ        Encoding = 18 // UltraVNC; layout not verified, as the others to 29
-	EncodingXZYW      Encoding = 19 // UltraVNC
+	EncodingXZ        Encoding = 18 // UltraVNC: many rectangles, packed with LZMA
+	EncodingXZYW      Encoding = 19 // UltraVNC: XZ with wavelets
 	EncodingVendor264 Encoding = 20 // H.264; layout unpublished
 	EncodingJPEG      Encoding = 21 // a bare JFIF stream
 	EncodingJRLE      Encoding = 22 // layout unpublished
-	EncodingZstd      Encoding = 25 // UltraVNC
+	EncodingZstd      Encoding = 25 // UltraVNC: Zlib with Zstandard instead, as the others to 29
 	EncodingTightZstd Encoding = 26 // UltraVNC
 	EncodingZstdHex   Encoding = 27 // UltraVNC
 	EncodingZstdRLE   Encoding = 28 // UltraVNC
@@ -39,14 +39,16 @@ const (
 
 	EncodingUltraCache         Encoding = -0x10000 // UltraVNC: 0xffff0000
 	EncodingUltraCacheEnable   Encoding = -0xffff
-	EncodingUltraXORZlib       Encoding = -0xfffe // layout unpublished, as the others to SolMonoZip
+	EncodingUltraXORZlib       Encoding = -0xfffe // layout unpublished, as the others to SolidColor
 	EncodingUltraXORMono       Encoding = -0xfffd
 	EncodingUltraXORMultiColor Encoding = -0xfffc
 	EncodingUltraSolidColor    Encoding = -0xfffb
 	EncodingUltraXOREnable     Encoding = -0xfffa
-	EncodingUltraCacheZip      Encoding = -0xfff9
-	EncodingUltraSolMonoZip    Encoding = -0xfff8
+	EncodingUltraCacheZip      Encoding = -0xfff9 // many UltraCache
+	EncodingUltraSolMonoZip    Encoding = -0xfff8 // today: many rectangles at once
 	EncodingUltraZip           Encoding = -0xfff7 // 0xffff0009: many small rectangles at once
+	EncodingUltraQueueZstd     Encoding = -0xfff6 // the same with Zstandard
+	EncodingUltraQueueEnable   Encoding = -0xfff5
 )
 
 // The pseudo-encodings. Some have rectangles of their own, some only allow
@@ -91,7 +93,10 @@ const (
 	EncodingEnableKeepAlive     Encoding = -0x7fff     // UltraVNC
 	EncodingFTProtocolVersion   Encoding = -0x7ffe     // UltraVNC: file transfer
 	EncodingSession             Encoding = -0x7ffd     // UltraVNC
+	EncodingEnableIdleTime      Encoding = -0x7ffc     // UltraVNC
+	EncodingMonitorInfo         Encoding = -0x7ffb     // UltraVNC: allows MonitorInfo and SetMonitor
 	EncodingTextChat            Encoding = -0x7ffa     // UltraVNC: 0xffff8006
+	EncodingChatFileTransfer    Encoding = -0x7ff9     // UltraVNC
 )
 
 // The hints: ranges of pseudo-encodings that stand in SetEncodings only and

@@ -25,7 +25,8 @@ const (
 const (
 	pixelsLayout = "w·h·B"
 	lengthLayout = "U32 n + n"
-	noLayout     = "unpublished, or not verified"
+	manyLayout   = "w·65536 + h; stands for x·65536 + y rectangles"
+	noLayout     = "unpublished"
 	noBody       = "0"
 	noRectangle  = "no rectangles"
 )
@@ -46,16 +47,16 @@ var encodings = []encodingInfo{
 	{EncodingTRLE, "TRLE", body[TRLE], never, "tiles of 16 x 16: U8 kind; raw, palette or runs of C", rfc},
 	{EncodingZRLE, "ZRLE", body[Packed], viewAsks, lengthLayout, rfc},
 	{EncodingZYWRLE, "ZYWRLE", body[Packed], never, lengthLayout, "Hitachi"},
-	{EncodingXZ, "XZ", nil, never, noLayout, ultra},
-	{EncodingXZYW, "XZYW", nil, never, noLayout, ultra},
+	{EncodingXZ, "XZ", body[ManyRects], never, manyLayout, ultra},
+	{EncodingXZYW, "XZYW", body[ManyRects], never, manyLayout, ultra},
 	{EncodingVendor264, "VendorH.264", nil, never, noLayout, "registered"},
 	{EncodingJPEG, "JPEG", body[JPEG], controlAsks, "JFIF markers up to FFD9", tiger},
 	{EncodingJRLE, "JRLE", nil, never, noLayout, "registered"},
-	{EncodingZstd, "Zstd", nil, never, noLayout, ultra},
-	{EncodingTightZstd, "TightZstd", nil, never, noLayout, ultra},
-	{EncodingZstdHex, "ZstdHex", nil, never, noLayout, ultra},
-	{EncodingZstdRLE, "ZstdRLE", nil, never, noLayout, ultra},
-	{EncodingZstdYWRLE, "ZstdYWRLE", nil, never, noLayout, ultra},
+	{EncodingZstd, "Zstd", body[Packed], never, lengthLayout, ultra},
+	{EncodingTightZstd, "TightZstd", body[Tight], never, "as Tight", ultra},
+	{EncodingZstdHex, "ZstdHex", body[Hextile], never, "as ZlibHex", ultra},
+	{EncodingZstdRLE, "ZstdRLE", body[Packed], never, lengthLayout, ultra},
+	{EncodingZstdYWRLE, "ZstdYWRLE", body[Packed], never, lengthLayout, ultra},
 	{EncodingH264, "H.264", body[H264], controlAsks, "U32 n + U32 flags + n", tiger},
 	{EncodingTightPNG, "TightPNG", body[Tight], controlAsks, "as Tight; PNG instead of basic", tight},
 	{EncodingVA264, "VAH.264", nil, never, noLayout, "registered"},
@@ -99,7 +100,10 @@ var encodings = []encodingInfo{
 	{EncodingEnableKeepAlive, "EnableKeepAlive", nil, never, noRectangle, ultra},
 	{EncodingFTProtocolVersion, "FTProtocolVersion", nil, never, noRectangle, ultra},
 	{EncodingSession, "Session", nil, never, noRectangle, ultra},
+	{EncodingEnableIdleTime, "EnableIdleTime", nil, never, noRectangle, ultra},
+	{EncodingMonitorInfo, "MonitorInfo", nil, never, noRectangle, ultra},
 	{EncodingTextChat, "TextChat", nil, never, noRectangle, ultra},
+	{EncodingChatFileTransfer, "ChatFileTransfer", nil, never, noRectangle, ultra},
 	{EncodingUltraCache, "UltraCache", body[UltraCache], never, "2", ultra},
 	{EncodingUltraCacheEnable, "UltraCacheEnable", nil, never, noRectangle, ultra},
 	{EncodingUltraXORZlib, "UltraXORZlib", nil, never, noLayout, ultra},
@@ -107,9 +111,11 @@ var encodings = []encodingInfo{
 	{EncodingUltraXORMultiColor, "UltraXORMultiColor", nil, never, noLayout, ultra},
 	{EncodingUltraSolidColor, "UltraSolidColor", nil, never, noLayout, ultra},
 	{EncodingUltraXOREnable, "UltraXOREnable", nil, never, noRectangle, ultra},
-	{EncodingUltraCacheZip, "UltraCacheZip", nil, never, noLayout, ultra},
-	{EncodingUltraSolMonoZip, "UltraSolMonoZip", nil, never, noLayout, ultra},
+	{EncodingUltraCacheZip, "UltraCacheZip", body[Packed], never, lengthLayout, ultra},
+	{EncodingUltraSolMonoZip, "UltraSolMonoZip", body[Packed], never, lengthLayout, ultra},
 	{EncodingUltraZip, "UltraZip", body[Packed], never, lengthLayout, ultra},
+	{EncodingUltraQueueZstd, "UltraQueueZstd", body[Packed], never, lengthLayout, ultra},
+	{EncodingUltraQueueEnable, "UltraQueueEnable", nil, never, noRectangle, ultra},
 }
 
 // encodingRanges are registered as ranges, without layouts.
@@ -120,7 +126,7 @@ var encodingRanges = []struct {
 	{1000, 1002, "Apple"}, {1011, 1011, "Apple"}, {1100, 1105, "Apple"}, {1024, 1099, "RealVNC"},
 	{-22, -1, "TightOption"}, {-218, -33, "TightOption"}, {-222, -219, "LibVNCServer"}, {-225, -225, "OldPointerPos"},
 	{-238, -226, "TightOption"}, {-246, -241, "TightOption"}, {-272, -262, "QEMU"}, {-304, -273, "VMware"},
-	{-528, -523, "CarConnectivity"}, {0x574d5600, 0x574d56ff, "VMware"},
+	{-528, -523, "CarConnectivity"}, {-1024, -770, "KasmVNC"}, {-1170, -1025, "KasmVNC"}, {-2048, -1884, "KasmVNC"}, {0x574d5600, 0x574d56ff, "VMware"},
 	{-0x1fffc, -0x1ff01, "LibVNCServer"}, {-0x7ffc, -0x7ff8, "UltraVNC"},
 }
 

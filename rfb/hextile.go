@@ -51,7 +51,7 @@ func (w *walker) nextTile() {
 
 // tileMask begins a tile.
 func (w *walker) tileMask(mask byte) error {
-	if w.enc == EncodingZlibHex && mask&tilePacked != 0 && mask&^(tileBits|tilePacked) == 0 {
+	if w.enc != EncodingHextile && mask&tilePacked != 0 && mask&^(tileBits|tilePacked) == 0 {
 		w.expect(inPackedTile, 2)
 		return nil
 	}

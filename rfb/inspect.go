@@ -32,9 +32,10 @@ type Handshake struct {
 	Init         ServerInit   // Width is zero until it was said
 	Capabilities []Capability // after Init, with SecurityTight: what the server sends, what it takes, encodings
 
-	seen [3][]byte // by direction
-	used [3]int    // how much of it is handshake
-	done bool
+	seen   [3][]byte // by direction
+	used   [3]int    // how much of it is handshake
+	enough [3]int    // bytes of it without which reading on is no use
+	done   bool
 }
 
 // A Capability is what TightVNC calls one: a number and who gave it which
@@ -67,7 +68,13 @@ func (h *Handshake) Feed(from Direction, p []byte) error {
 		return &ProtocolError{from, int64(len(h.seen[from])), fmt.Errorf("%w: handshake of more than %d bytes", ErrLimit, maxHandshake)}
 	}
 	h.seen[from] = append(h.seen[from], p...)
-	// A handshake is short: it is read from its beginning each time.
+	for d, seen := range h.seen {
+		if len(seen) < h.enough[d] {
+			return nil
+		}
+	}
+	// A handshake is short: it is read from its beginning when there is more of
+	// what it waits for.
 	next := Handshake{seen: h.seen}
 	r := &onlooker{h: &next}
 	for d, seen := range h.seen {
@@ -80,6 +87,7 @@ func (h *Handshake) Feed(from Direction, p []byte) error {
 	next.done = err == nil
 	*h = next
 	if errors.Is(err, io.ErrUnexpectedEOF) {
+		h.enough[r.last] = len(h.seen[r.last]) + r.peers[r.last].short
 		return nil
 	}
 	if err != nil {

@@ -34,6 +34,7 @@ const (
 	fenceTime = 3 * time.Second // the viewer answering a fence; it is answered for then
 	maxH264   = 16 << 20        // bytes of an H.264 rectangle
 	maxJPEG   = 32 << 20        // bytes of a JPEG rectangle
+	maxMany   = 16 << 20        // bytes of a rectangle of UltraVNC's that stands for many
 
 	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
 	maxEncodingsOut = 24  // encodings of ours

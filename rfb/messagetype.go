@@ -44,7 +44,7 @@ const (
 	ClientTightUploadFailed        ClientMessageType = 135 // TightVNC 1.3
 	ClientTightCreateDirectory     ClientMessageType = 136 // TightVNC 1.3
 	ClientEnableContinuousUpdates  ClientMessageType = 150 // TigerVNC
-	ClientVideoRectangleSelection  ClientMessageType = 151 // TightVNC; layout unpublished
+	ClientVideoRectangleSelection  ClientMessageType = 151 // TightVNC 2
 	ClientKasmRequestStats         ClientMessageType = 178 // KasmVNC, as all to 191; they differ between its versions
 	ClientKasmFrameStats           ClientMessageType = 179 // KasmVNC
 	ClientKasmBinaryClipboard      ClientMessageType = 180 // KasmVNC
@@ -53,20 +53,18 @@ const (
 	ClientKasmUnixRelay            ClientMessageType = 183 // KasmVNC
 	ClientKasmVideoEncoders        ClientMessageType = 184 // KasmVNC
 	ClientKasmKeepAlive            ClientMessageType = 185 // KasmVNC
-	ClientKasm186                  ClientMessageType = 186 // KasmVNC: ServerDisconnect
-	ClientKasm187                  ClientMessageType = 187 // KasmVNC: ForceGameMode
 	ClientKasmDirectMouse          ClientMessageType = 188 // KasmVNC: the pointer
 	ClientKasmLatency              ClientMessageType = 189 // KasmVNC
-	ClientKasm190                  ClientMessageType = 190 // KasmVNC: statistics
-	ClientKasm191                  ClientMessageType = 191 // KasmVNC: statistics
+	ClientKasmNetworkStats         ClientMessageType = 190 // KasmVNC
+	ClientKasmSystemStats          ClientMessageType = 191 // KasmVNC
 	ClientReplitAudio              ClientMessageType = 245 // replit/rfbproxy
 	ClientFence                    ClientMessageType = 248 // TigerVNC
 	ClientOLIVECallControl         ClientMessageType = 249 // OLIVE; layout unpublished
 	ClientXVP                      ClientMessageType = 250 // shut down, reboot, reset
 	ClientSetDesktopSize           ClientMessageType = 251 // TigerVNC
-	ClientTight2                   ClientMessageType = 252 // TightVNC 2; UltraVNC and KasmVNC use the number for others
+	ClientTight2                   ClientMessageType = 252 // TightVNC 2; KasmVNC's SetMaxVideoResolution
 	ClientGII                      ClientMessageType = 253 // general input interface
-	ClientVMware2                  ClientMessageType = 254 // VMware; UltraVNC's SetMonitor
+	ClientVMware2                  ClientMessageType = 254 // VMware, layout unpublished; UltraVNC's SetMonitor
 	ClientQEMU                     ClientMessageType = 255 // QEMU: extended keys, audio
 )
 
@@ -95,12 +93,24 @@ const (
 	ServerTightDownloadFailed    ServerMessageType = 133 // TightVNC 1.3
 	ServerEndOfContinuousUpdates ServerMessageType = 150 // TigerVNC
 	ServerState                  ServerMessageType = 173 // UltraVNC
+	ServerKasmStats              ServerMessageType = 178 // KasmVNC, as all to 191
+	ServerKasmRequestFrameStats  ServerMessageType = 179 // KasmVNC
+	ServerKasmBinaryClipboard    ServerMessageType = 180 // KasmVNC
+	ServerKasmUpgradeToUDP       ServerMessageType = 181 // KasmVNC
+	ServerKasmSubscribeUnixRelay ServerMessageType = 182 // KasmVNC
+	ServerKasmUnixRelay          ServerMessageType = 183 // KasmVNC
+	ServerKasmVideoEncoders      ServerMessageType = 184 // KasmVNC
+	ServerKasmDisconnect         ServerMessageType = 186 // KasmVNC
+	ServerKasmForceGameMode      ServerMessageType = 187 // KasmVNC
+	ServerKasmLatency            ServerMessageType = 189 // KasmVNC
+	ServerKasmNetworkStats       ServerMessageType = 190 // KasmVNC
+	ServerKasmSystemStats        ServerMessageType = 191 // KasmVNC
 	ServerFence                  ServerMessageType = 248 // TigerVNC
 	ServerOLIVECallControl       ServerMessageType = 249 // OLIVE; layout unpublished
 	ServerXVP                    ServerMessageType = 250
-	ServerTight2                 ServerMessageType = 252 // TightVNC 2; layout differs between servers
-	ServerGII                    ServerMessageType = 253
-	ServerVMware2                ServerMessageType = 254 // VMware; layout unpublished
+	ServerTight2                 ServerMessageType = 252 // TightVNC 2; UltraVNC's MonitorInfo
+	ServerGII                    ServerMessageType = 253 // general input interface; KasmVNC: somebody has joined
+	ServerVMware2                ServerMessageType = 254 // VMware, layout unpublished; KasmVNC: somebody has left
 	ServerQEMU                   ServerMessageType = 255 // QEMU: audio
 )
 

@@ -155,6 +155,10 @@ func newEndFinder(r Rect, e Encoding, f PixelFormat) (*endFinder, error) {
 	}
 	w := newInspector(newAgreed(r.Width, r.Height), f)
 	w.rects = 1
+	if e.many() {
+		rects, _ := r.stands()
+		w.rects = int(rects)
+	}
 	if e.picture() {
 		r.X, r.Y = 0, 0 // the framebuffer's size isn't known
 	}

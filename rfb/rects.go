@@ -23,7 +23,19 @@ func (w *walker) pass(n uint64) {
 
 // picture reports whether rectangles with e are pixels of the framebuffer, so
 // that they must lie in it.
-func (e Encoding) picture() bool { return e >= 0 && e <= EncodingH264 || e == EncodingTightPNG }
+func (e Encoding) picture() bool {
+	return e >= 0 && e <= EncodingH264 && !e.many() || e == EncodingTightPNG
+}
+
+// many reports whether rectangles with e stand for many, so that their numbers
+// have other meanings.
+func (e Encoding) many() bool { return e == EncodingXZ || e == EncodingXZYW }
+
+// stands is how many rectangles of its update one with this header stands for,
+// and how long its body is, if its encoding is one of many.
+func (r Rect) stands() (rects, length uint64) {
+	return uint64(r.X)<<16 | uint64(r.Y), uint64(r.Width)<<16 | uint64(r.Height)
+}
 
 // rectangle begins the body of a rectangle. Only what was asked for may come,
 // and only where the framebuffer is.
@@ -59,12 +71,13 @@ func (w *walker) picture() error {
 	switch w.enc {
 	case EncodingRRE, EncodingCoRRE:
 		w.expect(inRRE, 4+w.pixel)
-	case EncodingHextile, EncodingZlibHex:
+	case EncodingHextile, EncodingZlibHex, EncodingZstdHex:
 		w.tile = tileAt{}
 		w.expect(inTile, 1)
-	case EncodingZlib, EncodingZRLE, EncodingZYWRLE, EncodingUltra, EncodingUltra2:
+	case EncodingZlib, EncodingZRLE, EncodingZYWRLE, EncodingUltra, EncodingUltra2,
+		EncodingZstd, EncodingZstdRLE, EncodingZstdYWRLE:
 		w.expect(inLength, 4)
-	case EncodingTight, EncodingTightPNG:
+	case EncodingTight, EncodingTightPNG, EncodingTightZstd:
 		w.expect(inTight, 1)
 	case EncodingTRLE:
 		w.tile, w.runs = tileAt{}, runs{}
@@ -125,12 +138,24 @@ func (w *walker) pseudo() error {
 		w.pass(uint64(r.Width))
 	case EncodingReplitAudio:
 		w.expect(inCodecs, 4)
-	case EncodingUltraZip:
+	case EncodingUltraZip, EncodingUltraCacheZip, EncodingUltraSolMonoZip, EncodingUltraQueueZstd:
 		w.expect(inLength, 4)
+	case EncodingXZ, EncodingXZYW:
+		return w.manyRects()
 	default: // a header only
 		w.pass(0)
 	}
 	return nil
+}
+
+// manyRects passes over a rectangle that stands for many.
+func (w *walker) manyRects() error {
+	rects, length := w.rect.stands()
+	if rects == 0 || rects > uint64(w.rects) {
+		return fmt.Errorf("%w: %v for %d rectangles where %d are left", ErrMalformed, w.enc, rects, w.rects)
+	}
+	w.rects -= int(rects) - 1
+	return w.bounded(w.enc.String(), length, maxMany, w.pass)
 }
 
 // cursor begins the body of a pointer's picture.
@@ -247,8 +272,9 @@ func (w *walker) pseudoBody(b []byte) error {
 
 // packedLimit is how long a packed rectangle may be.
 func packedLimit(e Encoding, area uint64, pixel int) uint64 {
-	if e == EncodingUltraZip { // its size has other meanings
-		return maxH264
+	switch e {
+	case EncodingUltraZip, EncodingUltraCacheZip, EncodingUltraSolMonoZip, EncodingUltraQueueZstd: // their size has other meanings
+		return maxMany
 	}
 	return area*uint64(pixel) + maxSlack
 }

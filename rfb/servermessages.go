@@ -86,18 +86,8 @@ func readMessage(b []byte, m Message) error {
 // is public, [ErrLimit] for what is beyond the message's own limits, or is
 // [io.ErrUnexpectedEOF] if b ends before the message does.
 func ParseClientMessage(b []byte) (Message, int, error) {
-	if len(b) > 5 && b[0] == byte(ClientPointerEvent) {
-		b = b[:6] // the seventh byte needs an agreement that isn't known here
-	}
-	return parseMessage(b, func(kind byte) Message {
-		if kind == byte(ClientQEMU) && len(b) > 1 && b[1] == 1 {
-			return new(QEMUAudioControl)
-		}
-		if f := clientMessages[kind].new; f != nil {
-			return f()
-		}
-		return nil
-	}, "client")
+	p := parseClient(b)
+	return p.message, p.n, p.err
 }
 
 // ParseServerMessage reads the message that b begins with, as a server sends
@@ -105,29 +95,101 @@ func ParseClientMessage(b []byte) (Message, int, error) {
 // FramebufferUpdate that is the head; see [ParseRectangle] for what follows.
 // The errors are those of [ParseClientMessage].
 func ParseServerMessage(b []byte) (Message, int, error) {
-	return parseMessage(b, func(kind byte) Message {
-		if f := serverMessages[kind].new; f != nil {
-			return f()
-		}
-		return nil
-	}, "server")
+	p := parseServer(b)
+	return p.message, p.n, p.err
 }
 
-func parseMessage(b []byte, make func(byte) Message, peer string) (Message, int, error) {
+// parsed is what came of reading a message.
+type parsed struct {
+	message Message
+	n       int // its length
+	short   int // with io.ErrUnexpectedEOF: at least so many more bytes are needed
+	err     error
+}
+
+func parseClient(b []byte) parsed {
+	if len(b) > 5 && b[0] == byte(ClientPointerEvent) {
+		b = b[:6] // the seventh byte needs an agreement that isn't known here
+	}
+	return parse(b, newClientMessage, "client")
+}
+
+func parseServer(b []byte) parsed { return parse(b, newServerMessage, "server") }
+
+// parse reads a message. Of some numbers a few more bytes tell which it is.
+func parse(b []byte, empty func([]byte) Message, peer string) parsed {
 	c := coder{b: b, read: true}
 	if len(b) == 0 {
 		c.next(1)
-		return nil, 0, c.err
+		return parsed{short: c.short, err: c.err}
 	}
-	m := make(b[0])
+	m := empty(b)
 	if m == nil {
 		c.fail(ErrMalformed, "%s message %d has no known layout", peer, b[0])
-		return nil, 0, c.err
+		return parsed{err: c.err}
 	}
 	if m.layout(&c); c.err != nil {
-		return nil, 0, c.err
+		return parsed{short: c.short, err: c.err}
 	}
-	return m, len(b) - len(c.b), nil
+	return parsed{message: m, n: len(b) - len(c.b)}
+}
+
+// newClientMessage is an empty message of the type that b begins with; nil if
+// its layout isn't public.
+func newClientMessage(b []byte) Message {
+	switch ClientMessageType(b[0]) {
+	case ClientQEMU:
+		if len(b) > 1 && b[1] == 1 {
+			return new(QEMUAudioControl)
+		}
+	case ClientTight2:
+		if !tight2Prefix(b) {
+			return new(KasmSetMaxVideoResolution)
+		}
+	case ClientGII:
+		if len(b) > 1 {
+			return newGII(FromViewer, b[1]&^giiBig)
+		}
+	}
+	if f := clientMessages[b[0]].new; f != nil {
+		return f()
+	}
+	return nil
+}
+
+// newServerMessage is newClientMessage for a server's.
+func newServerMessage(b []byte) Message {
+	switch ServerMessageType(b[0]) {
+	case ServerTight2:
+		if !tight2Prefix(b) {
+			return new(MonitorInfo)
+		}
+	case ServerGII:
+		if len(b) > 1 {
+			return newGII(FromServer, b[1]&^giiBig)
+		}
+	}
+	if f := serverMessages[b[0]].new; f != nil {
+		return f()
+	}
+	return nil
+}
+
+// newGII is an empty gii message of a type.
+func newGII(from Direction, kind uint8) Message {
+	switch {
+	case kind == giiVersion:
+		return new(GIIVersion)
+	case kind == giiCreate && from == FromViewer:
+		return new(GIICreate)
+	case kind == giiCreate:
+		return new(GIICreated)
+	case kind == giiDestroy && from == FromViewer:
+		return new(GIIDestroy)
+	case kind == giiInject && from == FromViewer:
+		return new(GIIInject)
+	}
+	return new(GII)
 }
 
 // be16 and be32 read numbers where there are enough bytes for sure.

@@ -28,7 +28,7 @@ func TestTables(t *testing.T) {
 			assert.False(t, names[m.name], "%s %s twice", peer, m.name)
 			names[m.name] = true
 			assert.NotEmpty(t, m.origin, m.name)
-			assert.Equal(t, m.new != nil, m.layout != "" && !strings.Contains(m.layout, "differs"), "%s has a type if it has a layout", m.name)
+			assert.Equal(t, m.new != nil, m.layout != "" && !strings.Contains(m.layout, "unpublished"), "%s has a type if it has a layout", m.name)
 			for _, v := range []verdict{m.view, m.control} {
 				if v >= dropped {
 					assert.NotZero(t, m.head, "%s %s is parsed and needs a length", peer, m.name)

@@ -305,3 +305,40 @@ func (m *ReplitAudio) layout(c *coder) {
 	c.u8(&m.Type)
 	c.bytes(&m.Data, c.len16(len(m.Data)))
 }
+
+// A SetMonitor chooses the monitor that UltraVNC's server shows. VMware uses
+// the number for something unpublished, so that [ParseClientMessage] doesn't
+// read it.
+type SetMonitor struct {
+	Number uint8
+}
+
+// AppendBinary implements [Message].
+func (m SetMonitor) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
+
+// UnmarshalBinary implements [Message].
+func (m *SetMonitor) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
+
+func (m *SetMonitor) layout(c *coder) {
+	c.client(ClientVMware2)
+	c.u8(&m.Number)
+	c.pad(2)
+}
+
+// A MonitorInfo says how many monitors UltraVNC's server has. It shares its
+// number with [Tight2].
+type MonitorInfo struct {
+	Monitors uint8
+}
+
+// AppendBinary implements [Message].
+func (m MonitorInfo) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
+
+// UnmarshalBinary implements [Message].
+func (m *MonitorInfo) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
+
+func (m *MonitorInfo) layout(c *coder) {
+	c.server(ServerTight2)
+	c.u8(&m.Monitors)
+	c.pad(2)
+}
