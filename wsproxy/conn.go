@@ -57,9 +57,10 @@ type conn struct {
 	sent   atomic.Int64
 	got    atomic.Int64
 
-	writing sync.Mutex              // one Write at a time; guards what follows
-	frames  [2 * batchFrames][]byte // headers and payloads
-	heads   [batchFrames][maxHeader]byte
+	pace pace // of what is written
+
+	writing sync.Mutex // one Write at a time; guards what follows
+	head    [maxHeader]byte
 }
 
 // start sets the goroutines to work. The connection is closed some time after
@@ -276,23 +277,16 @@ func (c *conn) Read(p []byte) (int, error) { return c.in.read(p) }
 // that io.Copy needs no buffer.
 func (c *conn) WriteTo(w io.Writer) (int64, error) { return c.in.writeTo(w) }
 
-// Write sends p in binary messages of at most [maxPayload], [batchFrames] of
-// them at a time. If the write deadline expires it says how much was sent; what
-// was begun counts as sent, and its rest goes out with the next write.
+// Write sends p in binary messages. If the write deadline expires it says how
+// much was sent; what was begun counts as sent, and its rest goes out with the
+// next write.
 func (c *conn) Write(p []byte) (n int, err error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	defer clear(c.frames[:])
 	for len(p) > 0 && err == nil {
-		size, pieces := 0, c.frames[:0]
-		for size < len(p) && len(pieces) < len(c.frames) {
-			payload := p[size:min(len(p), size+maxPayload)]
-			head := &c.heads[len(pieces)/2]
-			pieces = append(pieces, appendHeader(head[:0], finBinary, len(payload)), payload)
-			size += len(payload)
-		}
+		payload := p[:min(len(p), c.frameSize())]
 		var m int
-		m, err = c.send(size, pieces...)
+		m, err = c.send(len(payload), appendHeader(c.head[:0], finBinary, len(payload)), payload)
 		n += m
 		p = p[m:]
 	}
@@ -302,18 +296,31 @@ func (c *conn) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// send sends frames with a payload of size bytes, in pieces as wire.sendData
+// frameSize is how much the next frame may have if it is copied. Without a
+// [Listener] a TLS connection has to take it whole in the write timeout.
+func (c *conn) frameSize() int {
+	if c.wire.secure && c.wire.sealed == nil {
+		return minFrame
+	}
+	return c.pace.limit(copyFrame)
+}
+
+// send sends a frame with a payload of size bytes, in pieces as wire.sendData
 // takes them, and returns how many bytes count as sent. It is called with
 // writing held.
 func (c *conn) send(size int, pieces ...[]byte) (int, error) {
+	return c.sendFrame(size, func() error { return c.wire.sendData(pieces...) })
+}
+
+// sendFrame has a frame sent, counts what was, and makes the error for the
+// stream's user.
+func (c *conn) sendFrame(size int, send func() error) (int, error) {
 	if err := c.usable(); err != nil {
 		return 0, err
 	}
-	return c.sentFrames(size, c.wire.sendData(pieces...))
-}
-
-// sentFrames counts what was sent, and makes the error for the stream's user.
-func (c *conn) sentFrames(size int, err error) (int, error) {
+	start := time.Now()
+	err := send()
+	c.pace.took(size, time.Since(start))
 	switch {
 	case err == nil:
 		c.sent.Add(int64(size))

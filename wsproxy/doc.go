@@ -31,7 +31,8 @@
 // Every request that is a proper WebSocket handshake is upgraded, for a page
 // can read a close code but not an HTTP status; whoever must not come in is
 // closed with [StatusPolicyViolation] before anything was dialled. The stream
-// travels in binary messages of at most 64 KiB; their boundaries mean nothing.
+// travels in binary messages of at most 1 MiB, and of no more than 64 KiB to a
+// viewer that takes its time; their boundaries mean nothing.
 // Fragments and empty messages are fine, a text message ends the session with
 // [StatusUnsupportedData]. The subprotocol "binary" is chosen if it is offered,
 // none otherwise; extensions are never negotiated. Everything else that a
@@ -44,11 +45,11 @@
 // Nothing is queued beyond fixed buffers, in either direction: a viewer that
 // doesn't read stops the target, and a target that doesn't read stops the
 // viewer. A session under way holds at most two blocks of 64 KiB for bytes from
-// the viewer, and for bytes to it one block, or two batches of four frames over
-// TLS, or a pipe of a mebibyte in the kernel. They come from a pool when
-// something is there to be put into them and go back when it is gone: an idle
-// session holds none. Over TLS, and where a connection is no socket, it waits
-// with a kibibyte at hand.
+// the viewer. For bytes to it, it holds one block, over TLS two. To a viewer that
+// takes bulk quickly these are of 592 KiB, or without TLS a pipe of 1 MiB in the
+// kernel. They come from a pool when something is there to be put into them and
+// go back when it is gone: an idle session holds none. Over TLS, and where a
+// connection is no socket, it waits with a kibibyte at hand.
 //
 // # How it works
 //
@@ -74,6 +75,8 @@
 //     without a buffer, copies while little comes at a time, and lets the kernel
 //     move bulk to a plain viewer through a pipe (Linux); the header goes ahead
 //     with MSG_MORE. With a Relay in between, the relay's writes are the frames.
+//   - pace decides how large a frame may be: what the viewer takes in a few tens
+//     of milliseconds.
 //
 // The package does not know RFB. [Handler.Relay] is where a protocol comes in.
 package wsproxy

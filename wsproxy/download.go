@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// ReadFrom sends what it reads from r until r ends, at most 64 KiB a message.
-// It implements io.ReaderFrom, so that io.Copy needs no buffer.
+// ReadFrom sends what it reads from r until r ends. It implements
+// io.ReaderFrom, so that io.Copy needs no buffer.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 	d := c.downloadFrom(r)
 	n, readErr, writeErr := d.run()
@@ -24,40 +24,34 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 // connections allow:
 //
 //   - A target that is a socket is waited for without a buffer.
-//   - What is there is read into a batch, with each frame's header in front of
-//     its payload, and written at once: one frame to a plain viewer, up to
-//     [batchFrames] to one over TLS.
+//   - What is there is read behind the place for a frame's header and sent with
+//     it, up to a block at a time.
 //   - If more than that was waiting, a plain viewer gets the rest without
-//     copying, through a pipe (splice_linux.go), until the target pauses.
+//     copying, through a pipe (splice_linux.go), until the target pauses. For
+//     any other viewer the next frame is larger.
 type download struct {
 	c      *conn
 	r      io.Reader
 	raw    syscall.RawConn // of r; nil: r is read with a buffer at hand
-	frames int             // of a batch at most
 	pipes  pipeSlot
 	copies bool // splicing doesn't work
 
-	buf     []byte // memory in which frames are made; nil: nothing is there
+	buf     []byte // memory of a frame; nil: nothing is there
 	small   []byte // for a reader that can't be waited for otherwise; nil until then
-	n       int    // bytes in buf
-	payload int    // of these
-	full    bool   // more may be waiting
+	frame   []byte // of buf: what is to be sent
+	payload int    // bytes of the stream in it
+	some    bool   // more may be waiting
+	much    bool   // of that more than a block
 	readErr error
 }
 
-const (
-	frameHeader  = 4                        // of a frame of up to 64 KiB, but very short ones
-	framePayload = maxPayload - frameHeader // so that header and payload are 64 KiB
-	bulk         = 16 << 10                 // a read of so much may have left some
-)
+// bulk is how much a read gives that may have left some.
+const bulk = 16 << 10
 
 func (c *conn) downloadFrom(r io.Reader) *download {
-	d := &download{c: c, r: r, frames: 1}
+	d := &download{c: c, r: r}
 	if conn, ok := r.(net.Conn); ok {
 		d.raw = rawOf(conn)
-	}
-	if c.wire.secure {
-		d.frames = batchFrames
 	}
 	return d
 }
@@ -77,7 +71,7 @@ func (d *download) run() (n int64, readErr, writeErr error) {
 		if err != nil || d.readErr != nil {
 			return n, d.readErr, err
 		}
-		if d.full && d.raw != nil && d.c.wire.raw != nil {
+		if d.much && d.raw != nil && d.c.wire.raw != nil {
 			m, readErr, writeErr := d.splice()
 			n += m
 			if readErr != nil || writeErr != nil {
@@ -87,7 +81,7 @@ func (d *download) run() (n int64, readErr, writeErr error) {
 	}
 }
 
-// send sends the frames that were made.
+// send sends the frame that was made.
 func (d *download) send() (int, error) {
 	defer d.drop()
 	if d.payload == 0 {
@@ -95,84 +89,71 @@ func (d *download) send() (int, error) {
 	}
 	d.c.writing.Lock()
 	defer d.c.writing.Unlock()
-	return d.c.send(d.payload, d.buf[:d.n])
+	return d.c.send(d.payload, d.frame)
 }
 
-// readRaw makes frames of what a socket has. It is what d.raw.Read calls, and
+// readRaw makes a frame of what a socket has. It is what d.raw.Read calls, and
 // holds no memory while there is nothing.
 func (d *download) readRaw(fd uintptr) (done bool) {
-	frames := d.frames
-	if !d.full {
-		frames = 1
-	}
-	for range frames {
-		if d.buf == nil {
-			d.hold()
-		}
-		room := d.buf[d.n+frameHeader:][:framePayload]
-		n, waiting, err := readNow(fd, room)
-		if waiting {
-			d.full = false
-			break
-		}
-		if err != nil {
-			d.readErr = err
-			return true
-		}
-		d.frame(n)
-		if d.full = n == len(room); !d.full {
-			break
-		}
-	}
-	if d.payload == 0 {
+	d.hold()
+	n, waiting, err := readNow(fd, d.room())
+	if waiting {
+		d.much = false
 		d.drop()
+		return false
 	}
-	return d.payload > 0
+	d.readErr = err
+	d.filled(n)
+	return true
 }
 
 // readFrame makes a frame of what any reader has.
 func (d *download) readFrame() {
-	if d.full {
+	if d.some {
 		d.hold()
 	} else {
 		if d.small == nil {
-			d.small = make([]byte, frameHeader+smallSize)
+			d.small = make([]byte, maxHeader+smallSize)
 		}
 		d.buf = d.small
 	}
-	room := d.buf[frameHeader:min(len(d.buf), frameHeader+framePayload)]
+	room := d.room()
 	n, err := d.r.Read(room)
-	if n > 0 {
-		d.frame(n)
-	}
 	d.readErr = err
-	d.full = n == len(room) || n >= bulk
+	d.filled(n)
+	d.some = n == len(room) || n >= bulk
 }
 
-// frame puts a header in front of the n bytes that were read behind d.n.
-func (d *download) frame(n int) {
-	head := appendHeader(d.buf[d.n:d.n], finBinary, n)
-	if len(head) < frameHeader {
-		copy(d.buf[d.n+len(head):], d.buf[d.n+frameHeader:][:n])
+// room is where to read to.
+func (d *download) room() []byte {
+	return d.buf[maxHeader:min(len(d.buf), maxHeader+d.c.frameSize())]
+}
+
+// filled makes a frame of the n bytes that were read.
+func (d *download) filled(n int) {
+	d.much = n >= blockSize-maxHeader
+	if d.payload = n; n > 0 {
+		var b [maxHeader]byte
+		head := appendHeader(b[:0], finBinary, n)
+		d.frame = d.buf[maxHeader-len(head) : maxHeader+n]
+		copy(d.frame, head)
 	}
-	d.n += len(head) + n
-	d.payload += n
 }
 
-// hold takes memory for a frame, or for a batch of them if there was more than
-// a frame the last time.
+// hold takes memory for a frame: a block, or more if a socket had much the last
+// time and the viewer is quick.
 func (d *download) hold() {
 	size := blockSize
-	if d.full && d.frames > 1 {
-		size = batchSize
+	if d.much && d.raw != nil && d.c.frameSize() > minFrame {
+		size = largeSize
 	}
 	d.buf = getMemory(size)
 }
 
-// drop forgets the frames and gives their memory back.
+// drop forgets the frame and gives its memory back.
 func (d *download) drop() {
 	if cap(d.buf) >= blockSize {
 		putMemory(d.buf)
 	}
-	d.buf, d.n, d.payload = nil, 0, 0
+	d.buf, d.frame, d.payload = nil, nil, 0
 }

@@ -26,10 +26,8 @@ const (
 	finPong   = 0x8a
 )
 
-const (
-	maxPayload = 64 << 10 // of a frame to the viewer: noVNC's receive queue is bounded, and one message must fit
-	maxHeader  = 10       // of a frame that isn't masked
-)
+// maxHeader is the longest header of a frame that isn't masked.
+const maxHeader = 10
 
 // appendHeader appends the header of an unmasked frame of n payload bytes.
 func appendHeader(b []byte, first byte, n int) []byte {

@@ -65,7 +65,7 @@ func TestFramesBehindTheHandshake(t *testing.T) {
 }
 
 func TestBytesBecomeFrames(t *testing.T) {
-	for _, size := range []int{1, 125, 126, 65535, 65536, 65537, 200_000} {
+	for _, size := range []int{1, 125, 126, 65535, 65536, 65537, 200_000, 3_000_000} {
 		r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: relayFunc(func(_ context.Context, viewer, _ net.Conn) error {
 			p := pattern(size)
 			n, err := viewer.Write(p)
@@ -86,7 +86,7 @@ func TestBytesBecomeFrames(t *testing.T) {
 			frames++
 		}
 		assert.True(t, bytes.Equal(pattern(size), got), "%d bytes", size)
-		assert.Equal(t, (size+65535)/65536, frames, "as few as may be")
+		assert.LessOrEqual(t, frames, (size+65535)/65536, "as few as may be")
 		c.wantClose(1000, "")
 		assert.EqualValues(t, size, r.record().Sent)
 	}

@@ -60,8 +60,8 @@ type Handler struct {
 
 	// WriteTimeout is how long a viewer may take no data at all while some
 	// waits for it. Then, or up to a quarter later, the session ends with
-	// [StatusStalled]. 0 means 15 s. Over TLS a message of up to 64 KiB has to
-	// be taken whole in that time.
+	// [StatusStalled]. 0 means 15 s. Over TLS without a [Listener] a message of up
+	// to 64 KiB has to be taken whole in that time.
 	WriteTimeout time.Duration
 
 	// HandshakeTimeout bounds Authorize (through its request's context) and
@@ -134,7 +134,7 @@ type Handler struct {
 // anyway. *rfb.Relay is one.
 //
 // viewer is a byte stream: Read ignores message boundaries, Write sends binary
-// messages of at most 64 KiB and keeps nothing of p. Read returns io.EOF when
+// messages, as few as may be, and keeps nothing of p. Read returns io.EOF when
 // the viewer has closed, and an error that wraps io.ErrUnexpectedEOF or the
 // connection's error when it is lost. All deadlines work, and a deadline that
 // has expired can be moved (over TLS: unless a write was under way).

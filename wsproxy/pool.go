@@ -8,27 +8,24 @@ const (
 	// from a viewer may wait for its reader.
 	blockSize = 64 << 10
 
-	// batchSize is for up to batchFrames frames of blockSize bytes, or their
-	// TLS records: those are 22 bytes longer than what is in them, and the
-	// first of a connection are short.
-	batchSize = batchFrames*blockSize + 16<<10
-
-	// batchFrames is how many frames are written at once at most, where that
-	// saves system calls.
-	batchFrames = 4
+	// largeSize is for a frame of copyFrame bytes, or for its TLS records:
+	// those are up to 85 bytes longer than what is in them, and the first of a
+	// connection are short.
+	largeSize = copyFrame + copyFrame/8 + 16<<10
 )
 
 var (
-	blocks  = sync.Pool{New: func() any { return new([blockSize]byte) }}
-	batches = sync.Pool{New: func() any { return new([batchSize]byte) }}
+	blocks = sync.Pool{New: func() any { return new([blockSize]byte) }}
+	large  = sync.Pool{New: func() any { return new([largeSize]byte) }}
 )
 
-// getMemory is a block if that has size bytes, else a batch. It isn't cleared.
+// getMemory is a block if that has size bytes, else largeSize bytes. It isn't
+// cleared.
 func getMemory(size int) []byte {
 	if size <= blockSize {
 		return blocks.Get().(*[blockSize]byte)[:]
 	}
-	return batches.Get().(*[batchSize]byte)[:]
+	return large.Get().(*[largeSize]byte)[:]
 }
 
 // putMemory gives back what getMemory gave, uncut at its beginning. Nil is
@@ -37,7 +34,7 @@ func putMemory(b []byte) {
 	switch cap(b) {
 	case blockSize:
 		blocks.Put((*[blockSize]byte)(b[:blockSize]))
-	case batchSize:
-		batches.Put((*[batchSize]byte)(b[:batchSize]))
+	case largeSize:
+		large.Put((*[largeSize]byte)(b[:largeSize]))
 	}
 }

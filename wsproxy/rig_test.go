@@ -304,7 +304,7 @@ func (c *raw) head() (first byte, size int, err error) {
 		_, err = io.ReadFull(c.r, b[:8])
 		size = int(binary.BigEndian.Uint64(b[:8]))
 	}
-	if size > 64<<10 {
+	if size > 1<<20 {
 		return 0, 0, fmt.Errorf("frame of %d bytes", size)
 	}
 	return first, size, err

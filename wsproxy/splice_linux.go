@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	pipeSize    = 1 << 20         // wanted; what an unprivileged user may have
+	pipeSize    = maxFrame        // wanted; what an unprivileged user may have
 	minPipe     = 256 << 10       // with less, copying is as good
 	pipeIdle    = 1 * time.Second // how long an unused pipe is kept
 	spliceFlags = unix.SPLICE_F_MOVE | unix.SPLICE_F_NONBLOCK
@@ -31,7 +31,8 @@ func (d *download) splice() (n int64, readErr, writeErr error) {
 			return n, err, nil
 		}
 		for left := size; left > 0; {
-			m, err := d.sendPipe(p, min(left, maxPayload), left > maxPayload)
+			frame := min(left, d.c.pace.limit(maxFrame))
+			m, err := d.sendPipe(p, frame, left > frame)
 			n += int64(m)
 			left -= m
 			if err != nil {
@@ -85,10 +86,7 @@ func (d *download) fillPipe() (p *pipe, size int, err error) {
 func (d *download) sendPipe(p *pipe, size int, more bool) (int, error) {
 	d.c.writing.Lock()
 	defer d.c.writing.Unlock()
-	if err := d.c.usable(); err != nil {
-		return 0, err
-	}
-	return d.c.sentFrames(size, d.c.wire.sendPiped(p, size, more))
+	return d.c.sendFrame(size, func() error { return d.c.wire.sendPiped(p, size, more) })
 }
 
 // sendPiped is sendData for a payload in a pipe. more says that another frame

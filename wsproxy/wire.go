@@ -33,11 +33,11 @@ type wire struct {
 	secure bool            // Conn is a TLS connection
 	sealed *accepted       // gathers what it seals; nil: it writes for itself
 
-	mu     sync.Mutex              // one frame at a time
-	tail   []byte                  // the rest of a frame whose write expired; goes first
-	dead   error                   // why nothing can be sent any more
-	pieces [2 * batchFrames][]byte // memory of sendBytes
-	rest   net.Buffers             // likewise
+	mu     sync.Mutex  // one frame at a time
+	tail   []byte      // the rest of a frame whose write expired; goes first
+	dead   error       // why nothing can be sent any more
+	pieces [2][]byte   // memory of sendBytes
+	rest   net.Buffers // likewise
 
 	clock     sync.Mutex
 	user      time.Time // write deadline of data, by SetWriteDeadline
@@ -92,11 +92,10 @@ func (w *wire) Close() error {
 	return w.SetReadDeadline(time.Unix(1, 0))
 }
 
-// sendData sends frames of the stream, in pieces so that nobody need copy a
-// payload behind its header: header, payload, header and so on, or whole
-// frames. It is bound by the user's deadline too: if that expires in between,
-// the frames count as sent and their rest is kept, for a started frame has to
-// be finished before another.
+// sendData sends a frame of the stream, whole or as header and payload, so that
+// nobody need copy a payload behind its header. It is bound by the user's
+// deadline too: if that expires in between, the frame counts as sent and its
+// rest is kept, for a started frame has to be finished before another.
 func (w *wire) sendData(pieces ...[]byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -201,8 +200,8 @@ func (w *wire) sendSealed(user bool, total int, pieces [][]byte) (n int, err err
 // maxRecord is the payload of a TLS record (RFC 8446 §5.1).
 const maxRecord = 16 << 10
 
-// seal gives pieces to crypto/tls. Each header has a record together with as
-// much of its payload as that takes.
+// seal gives pieces to crypto/tls. A header has a record together with as much
+// of its payload as that takes.
 func (w *wire) seal(pieces [][]byte) error {
 	if len(pieces) == 1 {
 		_, err := w.Conn.Write(pieces[0])
@@ -211,20 +210,13 @@ func (w *wire) seal(pieces [][]byte) error {
 	b := getMemory(maxRecord)
 	defer putMemory(b)
 	record := b[:maxRecord]
-	for pair := range slices.Chunk(pieces, 2) {
-		n := copy(record, pair[0])
-		m := copy(record[n:], pair[1])
-		if _, err := w.Conn.Write(record[:n+m]); err != nil {
-			return err
-		}
-		if m == len(pair[1]) {
-			continue
-		}
-		if _, err := w.Conn.Write(pair[1][m:]); err != nil {
-			return err
-		}
+	n := copy(record, pieces[0])
+	m := copy(record[n:], pieces[1])
+	if _, err := w.Conn.Write(record[:n+m]); err != nil || m == len(pieces[1]) {
+		return err
 	}
-	return nil
+	_, err := w.Conn.Write(pieces[1][m:])
+	return err
 }
 
 // send calls write, which is told how much is done, until all of total is

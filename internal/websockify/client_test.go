@@ -214,7 +214,7 @@ func (c *client) stream(n int) string {
 		first, p, err := c.readFrame()
 		require.NoError(c.t, err, "after %q", got)
 		require.EqualValues(c.t, binFin, first, "%q", p)
-		require.LessOrEqual(c.t, len(p), 65536)
+		require.LessOrEqual(c.t, len(p), 1<<20)
 		got = append(got, p...)
 	}
 	return string(got)
