@@ -85,7 +85,9 @@ func writeBlock(w *bufio.Writer, p []byte, at time.Duration) {
 // ReadFBS reads a recording, as it is or packed with gzip, into a trace with
 // the handshake's other half added. The errors are those of [ReadTrace]. A
 // block without bytes ends a recording, as does its end.
-func ReadFBS(r io.Reader) (*Trace, error) {
+func ReadFBS(r io.Reader) (*Trace, error) { return readFBS(r, maxTrace) }
+
+func readFBS(r io.Reader, limit int64) (*Trace, error) {
 	b, err := unpack(r)
 	if err != nil {
 		return nil, err
@@ -100,6 +102,9 @@ func ReadFBS(r io.Reader) (*Trace, error) {
 		p, at, err := readBlock(b)
 		if err == io.EOF || err == nil && len(p) == 0 {
 			return t, nil
+		}
+		if err == nil {
+			limit, err = spend(limit, len(p))
 		}
 		if err != nil {
 			return nil, err

@@ -116,3 +116,33 @@ func TestRecordingRefuses(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, tr.Chunks)
 }
+
+// endless is a stream that says the same again and again.
+type endless struct {
+	head []byte
+	body []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if len(e.head) > 0 {
+		n := copy(p, e.head)
+		e.head = e.head[n:]
+		return n, nil
+	}
+	n := copy(p, e.body[e.at:])
+	e.at = (e.at + n) % len(e.body)
+	return n, nil
+}
+
+// A trace without an end, which a few packed bytes can be, is not read for ever.
+func TestTracesThatDoNotEnd(t *testing.T) {
+	for _, body := range []string{"\x01\x00\x00\x00\x00\x00\x00\x00\x00", "\x02\x00\x00\x00\x00\x00\x00\x00\x01x"} {
+		_, err := readTrace(&endless{head: []byte("RFB trace 001.000\n\n"), body: []byte(body)}, 1<<20)
+		assert.ErrorIs(t, err, ErrLimit)
+	}
+	_, err := readFBS(&endless{head: []byte("FBS 001.000\n"), body: []byte("\x00\x00\x00\x01xxxx\x00\x00\x00\x00")}, 1<<20)
+	assert.ErrorIs(t, err, ErrLimit)
+	_, err = ReadTrace(&endless{head: []byte("RFB trace 001.000\n"), body: []byte("server: x\n")})
+	assert.ErrorIs(t, err, ErrMalformed, "a head has few lines")
+}

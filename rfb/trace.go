@@ -36,12 +36,16 @@ const traceMagic = "RFB trace 001.000"
 const (
 	maxTraceLine = 1 << 10  // bytes of a line of a trace's head
 	maxChunk     = 16 << 20 // bytes of a chunk
+	maxTrace     = 1 << 30  // bytes of memory for a trace's chunks
+	chunkCost    = 64       // bytes of memory for a chunk besides its data
 )
 
 // ReadTrace reads a trace, as it is or packed with gzip. The error wraps
-// [ErrMalformed] if it isn't one, and [io.ErrUnexpectedEOF] if it ends inside a
-// chunk.
-func ReadTrace(r io.Reader) (*Trace, error) {
+// [ErrMalformed] if it isn't one, [ErrLimit] if it needs more than 1 GiB, and
+// [io.ErrUnexpectedEOF] if it ends inside a chunk.
+func ReadTrace(r io.Reader) (*Trace, error) { return readTrace(r, maxTrace) }
+
+func readTrace(r io.Reader, limit int64) (*Trace, error) {
 	b, err := unpack(r)
 	if err != nil {
 		return nil, err
@@ -55,11 +59,22 @@ func ReadTrace(r io.Reader) (*Trace, error) {
 		if err == io.EOF {
 			return t, nil
 		}
+		if err == nil {
+			limit, err = spend(limit, len(c.Data))
+		}
 		if err != nil {
 			return nil, err
 		}
 		t.Chunks = append(t.Chunks, c)
 	}
+}
+
+// spend is what is left of a limit after a chunk of n bytes.
+func spend(limit int64, n int) (int64, error) {
+	if limit -= chunkCost + int64(n); limit < 0 {
+		return 0, fmt.Errorf("rfb: %w: a trace that needs more than %d bytes of memory", ErrLimit, maxTrace)
+	}
+	return limit, nil
 }
 
 // unpack undoes gzip, if there is any.
@@ -80,23 +95,18 @@ func (t *Trace) readHead(b *bufio.Reader) error {
 	if err != nil || line != traceMagic {
 		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrMalformed, traceMagic)
 	}
+	fields := map[string]*string{"server": &t.Server, "viewer": &t.Viewer, "note": &t.Note}
 	for {
-		if line, err = readLine(b); err != nil {
+		if line, err = readLine(b); err != nil || line == "" {
 			return err
 		}
 		key, value, _ := strings.Cut(line, ": ")
-		switch key {
-		case "":
-			return nil
-		case "server":
-			t.Server = value
-		case "viewer":
-			t.Viewer = value
-		case "note":
-			t.Note = value
-		default:
-			return fmt.Errorf("rfb: %w: a trace's head has no %q", ErrMalformed, key)
+		field, ok := fields[key]
+		if !ok {
+			return fmt.Errorf("rfb: %w: a trace's head has no %q, or only one", ErrMalformed, key)
 		}
+		*field = value
+		delete(fields, key)
 	}
 }
 

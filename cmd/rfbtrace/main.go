@@ -18,20 +18,16 @@ import (
 	"syscall"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(status)
-}
+func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
 // usage is what help prints.
 const usage = `rfbtrace looks into RFB (VNC) sessions.
 
   rfbtrace capture -listen ADDR -server ADDR [-note TEXT] FILE
         carry one session between a viewer that connects and a server, and
-        write down both directions; the server's and the viewer's name can be
-        given with -server-name and -viewer-name
+        write down both directions, until one of them or an interrupt ends it;
+        the server's and the viewer's name can be given with -server-name and
+        -viewer-name
   rfbtrace print FILE...         print every message and rectangle
   rfbtrace summary FILE...       count them
   rfbtrace handshake FILE...     print what was agreed
@@ -44,22 +40,38 @@ ADDR is HOST:PORT or unix:PATH. FILE is a trace or an FBS recording, packed
 with gzip or not; a FILE to be written is packed if its name ends in .gz.
 `
 
+// A command is one of the program's. One that is live waits for peers, and ends
+// in order when the program is told to end: a capture is saved. The others die of
+// a signal at once, as programs do.
+type command struct {
+	run  func(context.Context, []string, *os.File) error
+	live bool
+}
+
+var commands = map[string]command{
+	"capture": {capture, true}, "replay": {replay, true},
+	"print": {printEvents, false}, "summary": {summary, false}, "handshake": {handshake, false},
+	"verify": {verify, false}, "fbs": {toFBS, false},
+}
+
 // run returns the exit status: 0 done, 1 failed, 2 wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	commands := map[string]func(context.Context, []string, *os.File) error{
-		"capture": capture, "print": printEvents, "summary": summary, "handshake": handshake,
-		"verify": verify, "replay": replay, "fbs": toFBS,
-	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		fmt.Fprint(stdout, usage)
 		return 0
 	}
-	command, ok := commands[args[0]]
+	c, ok := commands[args[0]]
 	if !ok {
 		fmt.Fprintf(stderr, "rfbtrace: there is no command %q; see rfbtrace help\n", args[0])
 		return 2
 	}
-	err := command(ctx, args[1:], stdout)
+	if c.live {
+		signaled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		defer context.AfterFunc(signaled, stop)() // a second signal isn't waited for
+		ctx = signaled
+	}
+	err := c.run(ctx, args[1:], stdout)
 	switch _, wrong := err.(usageError); {
 	case err == nil:
 		return 0

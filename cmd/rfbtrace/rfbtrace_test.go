@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,8 +24,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// command runs rfbtrace and returns its status and what it printed.
-func command(t *testing.T, args ...string) (status int, stdout, stderr string) {
+// rfbtrace runs the command and returns its status and what it printed.
+func rfbtrace(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
 	dir := t.TempDir()
 	out, err := os.Create(filepath.Join(dir, "out"))
@@ -47,18 +51,18 @@ func example(t *testing.T) string {
 }
 
 func TestPrint(t *testing.T) {
-	status, out, errs := command(t, "print", example(t))
+	status, out, errs := rfbtrace(t, "print", example(t))
 	require.Zero(t, status, errs)
 	assert.Contains(t, out, "viewer: novnc\n")
 	assert.Contains(t, out, "Handshake RFB 003.008 None 160x120")
 	assert.Contains(t, out, "EnableContinuousUpdates Enable=true Rect=160x120+0+0")
 	assert.Contains(t, out, "    Tight 160x120+0+0")
 
-	status, out, _ = command(t, "summary", example(t))
+	status, out, _ = rfbtrace(t, "summary", example(t))
 	require.Zero(t, status)
 	assert.Regexp(t, `server rectangle Tight +\d+ +\d+ bytes`, out)
 
-	status, out, _ = command(t, "handshake", example(t))
+	status, out, _ = rfbtrace(t, "handshake", example(t))
 	require.Zero(t, status)
 	assert.Contains(t, out, "offered         None\nchosen          None\n")
 }
@@ -66,7 +70,7 @@ func TestPrint(t *testing.T) {
 func TestVerify(t *testing.T) {
 	small, err := filepath.Glob(traces + "/*/viewer-*.trace.gz")
 	require.NoError(t, err)
-	status, out, errs := command(t, append([]string{"verify"}, small...)...)
+	status, out, errs := rfbtrace(t, append([]string{"verify"}, small...)...)
 	require.Zero(t, status, errs)
 	assert.Equal(t, len(small), strings.Count(out, "to the last byte"))
 
@@ -74,7 +78,7 @@ func TestVerify(t *testing.T) {
 	require.NoError(t, err)
 	broken := filepath.Join(t.TempDir(), "broken.gz")
 	require.NoError(t, os.WriteFile(broken, b[:len(b)/2], 0o600))
-	status, _, errs = command(t, "verify", broken)
+	status, _, errs = rfbtrace(t, "verify", broken)
 	assert.Equal(t, 1, status)
 	assert.Contains(t, errs, "broken.gz")
 }
@@ -84,11 +88,11 @@ func TestWrongUsage(t *testing.T) {
 		{"dance"}, {"print"}, {"replay", "-listen", "nowhere", example(t)}, {"capture", "-listen", "127.0.0.1:0", "x"},
 		{"replay", "-speed", "fast", "x"}, {"fbs", "one"},
 	} {
-		status, _, errs := command(t, args...)
+		status, _, errs := rfbtrace(t, args...)
 		assert.Equal(t, 2, status, "%v", args)
 		assert.Contains(t, errs, "rfbtrace", "%v", args)
 	}
-	status, out, _ := command(t, "help")
+	status, out, _ := rfbtrace(t, "help")
 	assert.Zero(t, status)
 	assert.Contains(t, out, "rfbtrace capture")
 }
@@ -133,7 +137,7 @@ func TestCaptureAndReplay(t *testing.T) {
 		listen := filepath.Join(dir, "viewers-"+args[0])
 		done := make(chan int, 1)
 		go func() {
-			status, _, errs := command(t, append([]string{args[0], "-listen", "unix:" + listen}, args[1:]...)...)
+			status, _, errs := rfbtrace(t, append([]string{args[0], "-listen", "unix:" + listen}, args[1:]...)...)
 			assert.Zero(t, status, errs)
 			done <- status
 		}()
@@ -148,12 +152,12 @@ func TestCaptureAndReplay(t *testing.T) {
 	}
 	do("capture", "-server", "unix:"+socket, file)
 	require.NoError(t, <-served)
-	status, out, errs := command(t, "verify", file)
+	status, out, errs := rfbtrace(t, "verify", file)
 	require.Zero(t, status, errs)
 	assert.Contains(t, out, "3 messages and rectangles", "what did not end was left out")
 
 	recording := filepath.Join(dir, "session.fbs")
-	status, _, errs = command(t, "fbs", file, recording)
+	status, _, errs = rfbtrace(t, "fbs", file, recording)
 	require.Zero(t, status, errs)
 	b, err := os.ReadFile(recording)
 	require.NoError(t, err)
@@ -183,4 +187,125 @@ func TestReplayTellsAViewerThatWantsOtherPixels(t *testing.T) {
 	if err != nil { // the trace may have been over before
 		assert.ErrorContains(t, err, "the viewer wants pixels as 8/8")
 	}
+}
+
+// program builds rfbtrace and returns its path.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rfbtrace")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// A signal ends what reads files at once, wherever it is; a capture is saved.
+func TestSignals(t *testing.T) {
+	path, dir := program(t), t.TempDir()
+	ended := func(cmd *exec.Cmd) error {
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(waitFor):
+			cmd.Process.Kill()
+			require.FailNow(t, "does not end", "%v", cmd.Args)
+			return nil
+		}
+	}
+	died := func(t *testing.T, err error, by syscall.Signal) {
+		t.Helper()
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		require.True(t, ok, "%v", err)
+		status := exit.Sys().(syscall.WaitStatus)
+		require.True(t, status.Signaled(), "%v", err)
+		assert.Equal(t, by, status.Signal())
+	}
+
+	pipe := filepath.Join(dir, "pipe") // what is read from it never ends
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	for _, by := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		cmd := exec.Command(path, "verify", pipe)
+		require.NoError(t, cmd.Start())
+		w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // returns when the program has opened it too
+		require.NoError(t, err)
+		require.NoError(t, cmd.Process.Signal(by))
+		died(t, ended(cmd), by)
+		w.Close()
+	}
+
+	for _, tt := range []struct {
+		name string
+		args []string
+	}{
+		{"capture", []string{"capture", "-listen", "unix:" + dir + "/a", "-server", "unix:" + dir + "/server", filepath.Join(dir, "out")}},
+		{"replay", []string{"replay", "-listen", "unix:" + dir + "/a", example(t)}},
+	} {
+		cmd := exec.Command(path, tt.args...)
+		out, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		require.True(t, bufio.NewScanner(out).Scan(), "%s says that it waits", tt.name)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		exit, ok := errors.AsType[*exec.ExitError](ended(cmd))
+		require.True(t, ok, tt.name)
+		assert.Equal(t, 1, exit.ExitCode(), tt.name)
+		os.Remove(dir + "/a")
+	}
+}
+
+func TestCaptureIsSavedAtASignal(t *testing.T) {
+	path, dir := program(t), t.TempDir()
+	server, err := net.Listen("unix", filepath.Join(dir, "server"))
+	require.NoError(t, err)
+	defer server.Close()
+	file := filepath.Join(dir, "session.trace")
+	cmd := exec.Command(path, "capture", "-listen", "unix:"+dir+"/viewers", "-server", "unix:"+dir+"/server", file)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	require.True(t, lines.Scan())
+	viewer, err := net.Dial("unix", dir+"/viewers")
+	require.NoError(t, err)
+	defer viewer.Close()
+	peer, err := server.Accept()
+	require.NoError(t, err)
+	defer peer.Close()
+	done := make(chan error, 1)
+	go func() {
+		_, err := (&rfb.Server{Init: rfb.ServerInit{Width: 1, Height: 1}}).Accept(t.Context(), peer)
+		done <- err
+	}()
+	c, err := rfb.Connect(t.Context(), viewer)
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	for lines.Scan() {
+	}
+	require.NoError(t, cmd.Wait())
+	assert.EqualValues(t, 1, c.Init.Width)
+	status, handshake, errs := rfbtrace(t, "handshake", file)
+	require.Zero(t, status, errs)
+	assert.Contains(t, handshake, "size            1x1")
+}
+
+// Large traces are verified in a time that grows as they do: their messages
+// aren't read again for each piece, and the pieces don't grow in number.
+func TestVerifyOfALargeTrace(t *testing.T) {
+	tr, err := load(example(t))
+	require.NoError(t, err)
+	h, err := tr.Handshake()
+	require.NoError(t, err)
+	require.True(t, h.Done())
+	cut := rfb.CutText{From: rfb.FromServer, Text: make([]byte, 6<<20)}
+	b, err := cut.AppendBinary(nil)
+	require.NoError(t, err)
+	tr.Chunks = append(tr.Chunks, rfb.Chunk{From: rfb.FromServer, Data: b})
+	file := filepath.Join(t.TempDir(), "large.trace")
+	require.NoError(t, save(file, func(w io.Writer) error { _, err := tr.WriteTo(w); return err }))
+	status, out, errs := rfbtrace(t, "verify", file)
+	require.Zero(t, status, errs)
+	assert.Contains(t, out, "to the last byte")
+	assert.LessOrEqual(t, len(recut(tr, func(n int) int { return min(n, 1+len(b)/maxCuts) }).Chunks), maxCuts+2*len(tr.Chunks))
 }
