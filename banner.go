@@ -48,7 +48,7 @@ func (l *life) endBanner() {
 	}
 	why := l.ended().reason
 	if why != Superseded {
-		l.viewed <- why.Sentence()
+		l.viewed <- string(why)
 	}
 	close(l.viewed)
 }

@@ -63,7 +63,7 @@ func TestBannerFollowsTheViewer(t *testing.T) {
 	assert.Equal(t, ":1", r.Display)
 	assert.Equal(t, "user1", r.User)
 	v.hangUp()
-	assert.Equal(t, "the viewer disconnected", next(t, b.said))
+	assert.Equal(t, "viewer_left", next(t, b.said))
 }
 
 func TestBannerOfATakeOver(t *testing.T) {
@@ -76,7 +76,7 @@ func TestBannerOfATakeOver(t *testing.T) {
 	view(t, g.URL)
 	assert.Equal(t, "bob", next(t, b.shown).Admin)
 	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
-	assert.Equal(t, "an administrator stopped it", next(t, b.said))
+	assert.Equal(t, "stopped_by_admin", next(t, b.said))
 }
 
 func TestBannerWithoutAViewer(t *testing.T) {
@@ -131,4 +131,14 @@ func TestNoBannerIsLogged(t *testing.T) {
 	h.until(t, shadow.EventEnded)
 	assert.Contains(t, log.String(), "without a banner")
 	assert.Contains(t, log.String(), `"admin":"alice"`)
+}
+
+// The banner has words for every reason for which a shadow ends.
+func TestBannerKnowsTheReasons(t *testing.T) {
+	for _, r := range []shadow.Reason{
+		shadow.Disabled, shadow.PromptFailed, shadow.DisplayUnreachable, shadow.SourceFailed, shadow.Superseded, shadow.SessionEnded,
+		shadow.ViewerAbsent, shadow.ViewerLeft, shadow.ViewerViolation, shadow.StoppedByUser, shadow.StoppedByAdmin, shadow.Shutdown,
+	} {
+		assert.NoError(t, consent.Texts{Reasons: map[string]string{string(r): "because"}}.Validate(), r)
+	}
 }

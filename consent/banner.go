@@ -18,9 +18,10 @@ type Banner interface {
 	// Show puts the banner up and returns when it is down again:
 	//
 	//   - with [ErrStopped] when the user has stopped the viewing;
-	//   - with nil some time after ended has yielded the words that say why viewing has
-	//     ended ("the viewer disconnected"), which the user is shown for a few
-	//     seconds, or soon after ended was closed;
+	//   - with nil some time after ended has yielded why viewing has ended, which the user
+	//     is shown for a few seconds, or soon after ended was closed. A reason of the
+	//     shadow package ("viewer_left") is shown in the user's language, anything else as
+	//     it is, cleaned;
 	//   - with ctx's cause soon after ctx has ended, without any words;
 	//   - with another error, ErrDisplay or ErrGone among them, when there is no banner
 	//     and there will be none. The user then can't know who is viewing.
@@ -53,7 +54,7 @@ func (p X11) Show(ctx context.Context, r Request, ended <-chan string) error {
 	}
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := show(ctx, argv, r, ended)
+		again, err := p.show(ctx, argv, r, ended)
 		if !again {
 			return err
 		}
@@ -67,11 +68,13 @@ func (p X11) Show(ctx context.Context, r Request, ended <-chan string) error {
 }
 
 // show runs one child. It reports whether another may do better.
-func show(ctx context.Context, argv []string, r Request, ended <-chan string) (again bool, err error) {
+func (p X11) show(ctx context.Context, argv []string, r Request, ended <-chan string) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
-	line, err := encodeBanner(r)
+	q := newQuestion(r, p.Texts, 0)
+	q.Banner = true
+	line, err := q.encode()
 	if err != nil {
 		return false, err
 	}
@@ -101,7 +104,7 @@ func show(ctx context.Context, argv []string, r Request, ended <-chan string) (a
 			return out.outcome(proc, &stderr)
 		case why, ok := <-ended:
 			if ok {
-				_ = tell(in, []byte(clean(why)+"\n")) // the same
+				_ = tell(in, []byte(p.Texts.reason(why, r.Locale)+"\n")) // the same
 			}
 			in.Close()
 			leave(ctx, proc)

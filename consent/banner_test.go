@@ -99,7 +99,7 @@ func TestBannerEnded(t *testing.T) {
 	}, "it never said so")
 	before := w.win
 	w.find()
-	assert.Greater(t, w.win.Width, before.Width, "the reason needs room")
+	assert.Greater(t, w.win.Height, before.Height, "the reason needs room")
 	assert.NoError(t, w.down())
 }
 

@@ -80,10 +80,10 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 			}
 		}()
 		if q.Banner {
-			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.Admin, listen(lines), shown))
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), shown))
 			return
 		}
-		answer <- answerWord(dialog.Ask(ctx, x, dialog.Question{Admin: q.Admin, Host: q.Host, Replaces: q.Replaces, Left: time.Until(lapse)}, shown))
+		answer <- answerWord(dialog.Ask(ctx, x, q.dialog(time.Until(lapse)), shown))
 	}()
 	select {
 	case a := <-answer:
@@ -102,7 +102,7 @@ func listen(lines *bufio.Reader) <-chan string {
 	go func() {
 		defer close(why)
 		if line, err := readLine(lines); err == nil {
-			why <- clean(line)
+			why <- cleanTo(line, maxText)
 		}
 	}()
 	return why

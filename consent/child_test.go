@@ -111,7 +111,7 @@ func TestChildGetsTheQuestionAndLittleElse(t *testing.T) {
 	defer f.Close()
 	q, err := readQuestion(bufio.NewReaderSize(f, maxQuestion))
 	require.NoError(t, err)
-	assert.Equal(t, question{Admin: `CORP\alice`, Host: "vda1.corp.example", Millis: q.Millis}, q)
+	assert.Equal(t, question{Admin: `CORP\alice`, Host: "vda1.corp.example", Millis: q.Millis, Language: "en"}, q)
 	assert.InDelta(t, 7000, q.Millis, 1000)
 }
 
@@ -184,7 +184,7 @@ func TestNoDisplay(t *testing.T) {
 func TestPromptRefusesABadQuestion(t *testing.T) {
 	shown := func() { t.Error("shown") }
 	for _, in := range []string{"hello", strings.Repeat("a", maxQuestion+1) + "\n"} {
-		assert.Contains(t, prompt(strings.NewReader(in), ":1", "", shown), "failed the question is not one line of at most 8192 bytes")
+		assert.Contains(t, prompt(strings.NewReader(in), ":1", "", shown), "failed the question is not one line of at most 16384 bytes")
 	}
 }
 

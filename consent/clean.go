@@ -12,11 +12,14 @@ const maxName = 64
 // every written language, too few to paint over the neighbouring lines.
 const maxMarks = 2
 
-// clean makes text from outside safe to show as one short name: controls,
-// format characters (bidi overrides and zero-width ones among them), private
-// and unassigned code points are dropped, every run of blanks becomes one space, and what
-// is longer than maxName runes is cut and ends in "…".
-func clean(s string) string {
+// clean makes text from outside safe to show as one short name: see cleanTo.
+func clean(s string) string { return cleanTo(s, maxName) }
+
+// cleanTo makes text from outside safe to show in one line: controls, format
+// characters (bidi overrides and zero-width ones among them), private and
+// unassigned code points are dropped, every run of blanks becomes one space, and what is
+// longer than most runes is cut and ends in "…".
+func cleanTo(s string, most int) string {
 	var b strings.Builder
 	n, marks := 0, 0
 	blank := false // a space is due before the next rune
@@ -41,14 +44,14 @@ func clean(s string) string {
 		}
 		b.WriteRune(r)
 		// One rune beyond the limit is enough to know that there is more.
-		if n++; n > maxName {
+		if n++; n > most {
 			break
 		}
 	}
-	if n <= maxName {
+	if n <= most {
 		return b.String()
 	}
-	return strings.TrimRight(string([]rune(b.String())[:maxName-1]), " ") + "…"
+	return strings.TrimRight(string([]rune(b.String())[:most-1]), " ") + "…"
 }
 
 // isBlank reports whether r shows nothing but room: what Unicode calls a space,

@@ -43,9 +43,12 @@
 // The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its
 // environment, and one line of JSON on standard input:
 //
-//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false}
+//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false,"language":"en","texts":{}}
 //
-// It answers on standard output in lines of at most 512 bytes. "shown" says
+// The line has at most 16384 bytes. The language is one that there are words for, and
+// texts holds those of [Texts] that replace them.
+//
+// The child answers on standard output in lines of at most 512 bytes. "shown" says
 // that the window is on the screen. Exactly one line follows, and then the
 // child exits with status 0:
 //

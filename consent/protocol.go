@@ -14,7 +14,7 @@ import (
 
 // Bounds of the protocol between X11 and its child, in bytes with the newline.
 const (
-	maxQuestion = 8 << 10
+	maxQuestion = 16 << 10
 	maxAnswer   = 512
 )
 
@@ -25,25 +25,26 @@ type question struct {
 	Replaces string `json:"replaces"`
 	Millis   int64  `json:"timeout_ms"` // what is left when the child starts; 0 for a banner
 	Banner   bool   `json:"banner"`     // it is no question, but the banner
+	Language string `json:"language"`   // of the words, ISO 639-1; unknown: English
+	Texts    Texts  `json:"texts"`      // what replaces them
 }
 
-// encodeQuestion is the line for r with its names cleaned.
-func encodeQuestion(r Request, left time.Duration) ([]byte, error) {
-	line, err := json.Marshal(question{
-		Admin:    or(clean(r.Admin), "An administrator"),
-		Host:     or(clean(r.Host), "this computer"),
+// newQuestion is r with its names cleaned. left is 0 for a banner.
+func newQuestion(r Request, t Texts, left time.Duration) question {
+	words, language := t.in(r.Locale)
+	return question{
+		Admin:    or(clean(r.Admin), words.Somebody),
+		Host:     or(clean(r.Host), words.Here),
 		Replaces: clean(r.Replaces),
 		Millis:   left.Milliseconds(),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consent: %w", err)
+		Language: language,
+		Texts:    t,
 	}
-	return append(line, '\n'), nil
 }
 
-// encodeBanner is the line for a banner.
-func encodeBanner(r Request) ([]byte, error) {
-	line, err := json.Marshal(question{Admin: or(clean(r.Admin), "An administrator"), Host: or(clean(r.Host), "this computer"), Banner: true})
+// encode is the line for q.
+func (q question) encode() ([]byte, error) {
+	line, err := json.Marshal(q)
 	if err != nil {
 		return nil, fmt.Errorf("consent: %w", err)
 	}
@@ -81,6 +82,9 @@ func readQuestion(r *bufio.Reader) (question, error) {
 		return question{}, errors.New("the question has no asker or no time")
 	case r.Buffered() > 0 && !q.Banner:
 		return question{}, errors.New("the question has a line behind it")
+	}
+	if err := q.Texts.Validate(); err != nil {
+		return question{}, err
 	}
 	return q, nil
 }

@@ -67,31 +67,44 @@ func FuzzTranscript(f *testing.F) {
 	})
 }
 
-func TestQuestion(t *testing.T) {
-	r := Request{Admin: "CORP\\alice\n{\"}\u202e", Host: "vda1", Replaces: "", Display: ":1"}
-	line, err := encodeQuestion(r, 20*time.Second)
+// hand is a question as the child gets it.
+func hand(t *testing.T, q question) question {
+	t.Helper()
+	line, err := q.encode()
 	require.NoError(t, err)
 	assert.Equal(t, 1, bytes.Count(line, []byte("\n")))
-	q, err := readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
+	got, err := readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
 	require.NoError(t, err)
-	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000}, q)
+	return got
+}
 
-	line, err = encodeQuestion(Request{Admin: "\u200b", Host: ""}, time.Second)
-	require.NoError(t, err)
-	q, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
-	require.NoError(t, err)
-	assert.Equal(t, "An administrator", q.Admin)
-	assert.Equal(t, "this computer", q.Host)
+func TestQuestion(t *testing.T) {
+	r := Request{Admin: "CORP\\alice\n{\"}\u202e", Host: "vda1", Replaces: "", Display: ":1"}
+	q := hand(t, newQuestion(r, Texts{Yes: "Aye"}, 20*time.Second))
+	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000, Language: "en", Texts: Texts{Yes: "Aye"}}, q)
+
+	q = hand(t, newQuestion(Request{Admin: "\u200b", Locale: "de_CH.UTF-8"}, Texts{Here: "diesem Gerät"}, time.Second))
+	assert.Equal(t, "Die Administration", q.Admin)
+	assert.Equal(t, "diesem Gerät", q.Host)
+	assert.Equal(t, "de", q.Language)
 
 	// The longest there can be is still within the bound.
-	line, err = encodeQuestion(Request{Admin: strings.Repeat("\U0001f600", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100)}, time.Hour)
-	require.NoError(t, err)
-	_, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
-	assert.NoError(t, err)
+	long := func(holds string, most int) string { return holds + strings.Repeat("<", most-len(holds)) }
+	var all Texts
+	for _, f := range all.fields() {
+		holds := ""
+		if f.holds != "" {
+			holds = "{" + f.holds + "}"
+		}
+		*f.value = long(holds, f.most)
+	}
+	all.Yes = long(">", maxLabel)
+	require.NoError(t, all.Validate())
+	hand(t, newQuestion(Request{Admin: strings.Repeat("<", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100)}, all, time.Hour))
 
 	for _, s := range []string{
 		"", "{}", "{}\n", "null\n", `{"admin":"a","timeout_ms":1}`, `{"admin":"a","timeout_ms":0}` + "\n", `{"admin":"","timeout_ms":5}` + "\n",
-		`{"admin":"a","timeout_ms":5,"colour":"red"}` + "\n", `{"admin":"a","timeout_ms":5}{}` + "\n", `{"admin":"a","timeout_ms":5}` + "\n\n",
+		`{"admin":"a","timeout_ms":5,"colour":"red"}` + "\n", `{"admin":"a","timeout_ms":5,"texts":{"question":"Hello"}}` + "\n", `{"admin":"a","timeout_ms":5}{}` + "\n", `{"admin":"a","timeout_ms":5}` + "\n\n",
 		`{"admin":"` + strings.Repeat("a", maxQuestion) + `","timeout_ms":5}` + "\n",
 	} {
 		_, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))
@@ -100,13 +113,13 @@ func TestQuestion(t *testing.T) {
 }
 
 func FuzzReadQuestion(f *testing.F) {
-	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000}` + "\n")
+	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000,"language":"de","texts":{"yes":"Jawohl"}}` + "\n")
 	f.Add("{}\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))
 		if err == nil {
 			assert.NotEmpty(t, q.Admin)
-			assert.Positive(t, q.Millis)
+			assert.True(t, q.Banner || q.Millis > 0)
 		}
 	})
 }

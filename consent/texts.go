@@ -150,29 +150,6 @@ func cut(s string) []piece {
 	return all
 }
 
-// fill is a sentence with its placeholders filled. A name that is written from right to
-// left is kept apart by directional isolates (Unicode Standard Annex 9), or it would change
-// the places of the words around it.
-func fill(sentence string, names map[string]string) string {
-	var b strings.Builder
-	for _, p := range cut(sentence) {
-		switch {
-		case !p.slot:
-			b.WriteString(p.text)
-		case strings.ContainsFunc(names[p.text], leftwards):
-			b.WriteString("\u2068" + names[p.text] + "\u2069")
-		default:
-			b.WriteString(names[p.text])
-		}
-	}
-	return b.String()
-}
-
-// leftwards reports whether r belongs to a script that is written from right to left.
-func leftwards(r rune) bool {
-	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
-}
-
 // in is t with its zero fields in the language of a locale, and that language's tag.
 func (t Texts) in(locale string) (Texts, string) {
 	language := languageOf(locale)
@@ -195,6 +172,13 @@ func (t Texts) in(locale string) (Texts, string) {
 		whole.Reasons = reasons
 	}
 	return whole, language
+}
+
+// reason is why viewing has ended, in the language of a locale: the words for one of the
+// reasons that there are, or else the text as it is.
+func (t Texts) reason(why, locale string) string {
+	words, _ := t.in(locale)
+	return or(words.Reasons[why], cleanTo(why, maxText))
 }
 
 // languageOf is the first language of a locale, or of a list with colons, that there are

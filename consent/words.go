@@ -121,8 +121,8 @@ var spanish = Texts{
 }
 
 var japanese = Texts{
-	Question:  "{admin} があなたの画面を見る許可を求めています",
-	Sees:      "{host} の画面に表示される内容がすべて相手に見えます。",
+	Question:  "{admin} が画面の閲覧を求めています",
+	Sees:      "{host} の画面全体が相手に見えます。",
 	Cannot:    "マウスやキーボードが操作されることはありません。",
 	Replaces:  "現在 {replaces} が閲覧しています。「はい」を選ぶと、その接続は切断されます。",
 	Countdown: "あと {seconds} 秒で「いいえ」になります",

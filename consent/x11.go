@@ -45,7 +45,9 @@ var childReady atomic.Bool
 
 // argv is what to run for a request.
 func (p X11) argv(r Request) ([]string, error) {
-	switch {
+	switch err := p.Texts.Validate(); {
+	case err != nil:
+		return nil, err
 	case r.Display == "":
 		return nil, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
 	case len(p.Command) > 0:
@@ -67,7 +69,7 @@ func (p X11) Ask(ctx context.Context, r Request) (Decision, error) {
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
-	question, err := encodeQuestion(r, left)
+	question, err := newQuestion(r, p.Texts, left).encode()
 	if err != nil {
 		return Denied, err
 	}

@@ -26,28 +26,42 @@ const (
 	maxRaiseTime = 30 * time.Second // between two attempts to get above a window that comes back
 )
 
-// ShowBanner tells the user that admin is viewing, with a button that stops it. It calls
-// shown when the banner has been drawn. When ended yields the words that say why viewing
-// has ended it shows them for a few seconds; when ended is closed it returns at once. Apart
-// from that it is as [Ask] is.
+// A Notice is what the banner shows. The names in it are shown as they are: whoever has
+// them from outside must have cleaned and shortened them.
+type Notice struct {
+	Language string   // of the words, ISO 639-1
+	Viewing  Sentence // who is viewing, also the window's title
+	Stop     string   // the button
+	Ended    Sentence // that it is over, also the title then
+}
+
+// ShowBanner tells the user who is viewing, with a button that stops it. It calls shown
+// when the banner has been drawn. When ended yields the words that say why viewing has ended
+// it shows them for a few seconds; when ended is closed it returns at once. Apart from
+// that it is as [Ask] is.
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
 // it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
-func ShowBanner(ctx context.Context, x *xconn.Conn, admin string, ended <-chan string, shown func()) (Outcome, error) {
+func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan string, shown func()) (Outcome, error) {
 	w, err := newWindow(x, bannerKind)
 	if err != nil {
 		return Over, err
 	}
 	w.managed = false // none of its business
-	lib, err := newLibrary()
+	lib, err := newLibrary(n.Language)
 	if err != nil {
 		return Over, err
 	}
-	b := &banner{window: w, lib: lib, admin: admin, scale: w.scale(), shown: shown, raiseAfter: raiseTime}
-	b.view = layoutBanner(admin, "", false, lib, b.scale)
 	monitor, _ := w.monitor()
+	b := &banner{window: w, lib: lib, notice: n, room: monitor.Dx(), shown: shown, raiseAfter: raiseTime}
+	for b.scale = w.scale(); ; b.scale -= scaleStep {
+		b.view = layoutBanner(n, lib, b.scale, b.room)
+		if b.scale-scaleStep < minScale || b.view.img.Rect.Dx() <= b.room {
+			break
+		}
+	}
 	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
-	if err := w.open(b.view.img, b.at, admin+views); err != nil {
+	if err := w.open(b.view.img, b.at, n.Viewing.String()); err != nil {
 		return Over, err
 	}
 	return b.run(ctx, ended)
@@ -66,11 +80,12 @@ func topCentre(size image.Point, monitor, work image.Rectangle) image.Point {
 // A banner is the banner in use.
 type banner struct {
 	*window
-	lib   *library
-	view  *bannerView
-	admin string
-	scale float64
-	shown func()
+	lib    *library
+	view   *bannerView
+	notice Notice
+	scale  float64
+	room   int // pixels from left to right
+	shown  func()
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
@@ -225,9 +240,9 @@ func (b *banner) look() {
 func (b *banner) finish(why string) error {
 	b.over, b.hover, b.down, b.dragging = true, false, false, false
 	old := b.size
-	b.view = layoutBanner(b.admin, why, true, b.lib, b.scale)
-	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.admin+ended))
-	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.admin+ended)
+	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
+	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.notice.Ended.String()))
+	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.notice.Ended.String())
 	if err := b.replace(b.view.img); err != nil {
 		return err
 	}

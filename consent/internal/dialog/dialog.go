@@ -13,13 +13,17 @@ import (
 	"vda.internal/shadow/internal/xconn"
 )
 
-// A Question is what the window shows. The names are shown as they are: whoever
-// has them from outside must have cleaned and shortened them.
+// A Question is what the window shows. The names in it are shown as they are: whoever has
+// them from outside must have cleaned and shortened them.
 type Question struct {
-	Admin    string        // who asks
-	Host     string        // the name of this host
-	Replaces string        // who is watching now; empty: nobody
-	Left     time.Duration // until the question lapses, for the countdown. Ask doesn't end by it
+	Language  string        // of the words, ISO 639-1
+	Head      Sentence      // who asks for what, also the window's title
+	Sees      Sentence      // what a Yes allows
+	Cannot    Sentence      // what it doesn't
+	Replaces  Sentence      // what a Yes ends; nil: nothing
+	Countdown Sentence      // what silence means, and when
+	No, Yes   string        // the buttons
+	Left      time.Duration // until the question lapses, for the countdown. Ask doesn't end by it
 }
 
 const (
@@ -41,7 +45,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 	if w.locked(ctx) {
 		return Locked, nil
 	}
-	lib, err := newLibrary()
+	lib, err := newLibrary(q.Language)
 	if err != nil {
 		return No, err
 	}
@@ -58,7 +62,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 	if err := d.readKeyboard(); err != nil {
 		return No, err
 	}
-	if err := w.open(v.img, centre(v.img.Rect.Size(), monitor), q.Admin+asks); err != nil {
+	if err := w.open(v.img, centre(v.img.Rect.Size(), monitor), q.Head.String()); err != nil {
 		return No, err
 	}
 	return d.run(ctx)

@@ -1,138 +1,134 @@
 package dialog
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 
+	"github.com/go-text/typesetting/language"
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/gobold"
 	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
 )
 
-// systemFonts are where distributions keep fonts for the scripts that the
-// built-in ones (Latin, Greek, Cyrillic) don't have, in the order in which they
-// are asked for a glyph. Those that aren't there are passed over.
-var systemFonts = [...]string{
-	"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
-	"/usr/share/fonts/dejavu-sans-fonts/DejaVuSans.ttf",
-	"/usr/share/fonts/dejavu/DejaVuSans.ttf",
-	"/usr/share/fonts/TTF/DejaVuSans.ttf",
-	"/usr/share/fonts/truetype/DejaVuSans.ttf",
-	"/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-	"/usr/share/fonts/google-noto-cjk/NotoSansCJK-Regular.ttc",
-	"/usr/share/fonts/noto-cjk/NotoSansCJK-Regular.ttc",
-	"/usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf",
-	"/usr/share/fonts/truetype/noto/NotoSans-Regular.ttf",
-}
+// maxFaces is how many system fonts are opened at most, whatever a name needs.
+const maxFaces = 24
 
-// A library holds the fonts. System fonts are opened when a rune first needs
-// one, and stay open as long as the process.
+// A library holds the fonts: the built-in ones (Latin, Greek, Cyrillic), and those of the
+// system, which are opened when a rune first needs one, and stay open as long as the
+// process.
 type library struct {
-	regular, bold *opentype.Font
-	system        []*opentype.Font
-	opened        int // of systemFonts
+	speaks        string // the language of the words
+	regular, bold *face
+	system        map[fontFile]*face // nil for one that can't be used
+	opened        int                // of them
+	found         map[want]*face
 }
 
-func newLibrary() (*library, error) {
-	regular, err := opentype.Parse(goregular.TTF)
-	if err != nil {
-		return nil, fmt.Errorf("the built-in font: %w", err)
-	}
-	bold, err := opentype.Parse(gobold.TTF)
-	if err != nil {
-		return nil, fmt.Errorf("the built-in font: %w", err)
-	}
-	return &library{regular: regular, bold: bold}, nil
+// A want is a rune that the built-in fonts don't have.
+type want struct {
+	r    rune
+	bold bool
 }
 
-// fallback finds a system font with a glyph for r; nil if there is none.
-func (l *library) fallback(r rune) *opentype.Font {
-	for _, f := range l.system {
-		if has(f, r) {
-			return f
+func newLibrary(speaks string) (*library, error) {
+	lib := &library{speaks: speaks, system: map[fontFile]*face{}, found: map[want]*face{}}
+	for to, ttf := range map[**face][]byte{&lib.regular: goregular.TTF, &lib.bold: gobold.TTF} {
+		f, err := newFace(bytes.NewReader(ttf), 0)
+		if err != nil {
+			return nil, fmt.Errorf("the built-in font: %w", err)
 		}
+		*to = f
 	}
-	for l.opened < len(systemFonts) {
-		path := systemFonts[l.opened]
-		l.opened++
-		if f := openFont(path); f != nil {
-			l.system = append(l.system, f)
-			if has(f, r) {
-				return f
-			}
-		}
-	}
-	return nil
+	return lib, nil
 }
 
-// openFont opens a font file, the first of a collection; nil if it can't be used.
-func openFont(path string) *opentype.Font {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	c, err := opentype.ParseCollectionReaderAt(file)
-	if err == nil {
-		if f, err := c.Font(0); err == nil {
-			return f // reads glyphs from file as they are needed
-		}
-	}
-	file.Close()
-	return nil
-}
+// eastAsian reports whether the words are Japanese or Chinese.
+func (l *library) eastAsian() bool { return l.speaks == "ja" || l.speaks == "zh" }
 
-func has(f *opentype.Font, r rune) bool {
-	i, err := f.GlyphIndex(nil, r)
-	return err == nil && i != 0
-}
-
-// A style is a font at a size, with others for what it has no glyph for.
+// A style is a weight and a size.
 type style struct {
-	lib   *library
-	main  *opentype.Font
-	size  float64 // pixels an em
-	faces map[*opentype.Font]font.Face
+	lib  *library
+	bold bool
+	main *face
+	size fixed.Int26_6 // of an em, in pixels
+	caps fixed.Int26_6 // height of a capital
 }
 
-func (l *library) style(f *opentype.Font, size float64) *style {
-	return &style{lib: l, main: f, size: size, faces: map[*opentype.Font]font.Face{}}
-}
-
-// A glyph is one rune, ready to be drawn.
-type glyph struct {
-	r       rune
-	face    font.Face // nil: no font has it, a box is drawn
-	advance fixed.Int26_6
-	ink     *ink
-}
-
-// glyph finds r. A glyph wider than two ems is an ornament that would break any
-// layout, and becomes a box, too.
-func (s *style) glyph(r rune, c *ink) glyph {
-	f := s.main
-	if !has(f, r) {
-		f = s.lib.fallback(r)
+// style makes a style of a size in pixels.
+func (l *library) style(bold bool, size float64) *style {
+	s := &style{lib: l, bold: bold, main: l.regular, size: fixed.Int26_6(size * 64)}
+	if bold {
+		s.main = l.bold
 	}
-	if f != nil {
-		face := s.face(f)
-		if a, ok := face.GlyphAdvance(r); ok && a >= 0 && a <= s.px(2) {
-			return glyph{r: r, face: face, advance: a, ink: c}
-		}
-	}
-	return glyph{r: r, advance: s.px(0.7), ink: c}
-}
-
-func (s *style) face(f *opentype.Font) font.Face {
-	face, ok := s.faces[f]
-	if !ok {
-		// The only error is one for hinting that doesn't exist.
-		face, _ = opentype.NewFace(f, &opentype.FaceOptions{Size: s.size, DPI: 72, Hinting: font.HintingNone})
-		s.faces[f] = face
-	}
-	return face
+	// The only error is one of the built-in fonts' tables, which have been read.
+	m, _ := s.main.drawing.Metrics(&s.main.buffer, s.size, font.HintingNone)
+	s.caps = m.CapHeight
+	return s
 }
 
 // px is a number of ems in pixels.
-func (s *style) px(ems float64) fixed.Int26_6 { return fixed.Int26_6(ems * s.size * 64) }
+func (s *style) px(ems float64) fixed.Int26_6 { return fixed.Int26_6(ems * float64(s.size)) }
+
+// face finds the font for a grapheme of a script: one that has all of its runes, or at
+// least the first. It returns nil if there is none. wide prefers a font of East Asia.
+func (s *style) face(grapheme []rune, script language.Script, wide bool) *face {
+	if !wide && s.main.hasAll(grapheme) {
+		return s.main
+	}
+	if wide {
+		script = language.Han
+	}
+	builtIn := s.main.has(grapheme[0])
+	if f := s.lib.find(want{grapheme[0], s.bold}, script); f != nil && (wide || !builtIn || f.hasAll(grapheme)) {
+		return f
+	}
+	if builtIn {
+		return s.main
+	}
+	return nil
+}
+
+// find is the first system font with a glyph for a rune; nil if there is none.
+func (l *library) find(w want, script language.Script) *face {
+	f, known := l.found[w]
+	if !known {
+		f = l.search(w, script)
+		l.found[w] = f
+	}
+	return f
+}
+
+func (l *library) search(w want, script language.Script) *face {
+	for _, file := range fontFiles(script, l.speaks, w.bold) {
+		if f := l.open(file); f != nil && f.has(w.r) {
+			return f
+		}
+	}
+	return nil
+}
+
+// open opens a font file, from the first folder that has it; nil if none can be used.
+func (l *library) open(file fontFile) *face {
+	f, known := l.system[file]
+	if known {
+		return f
+	}
+	for _, folder := range fontFolders {
+		if l.opened == maxFaces {
+			break
+		}
+		path := folder + file.name
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		if opened, err := openFace(path, file.nth); err == nil {
+			f = opened
+			l.opened++
+			break
+		}
+	}
+	l.system[file] = f
+	return f
+}

@@ -2,9 +2,11 @@ package dialog
 
 import (
 	"image"
-	"image/color"
-	"image/draw"
+	"slices"
 
+	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/segmenter"
+	"github.com/go-text/typesetting/shaping"
 	"golang.org/x/image/math/fixed"
 )
 
@@ -16,139 +18,171 @@ type span struct {
 	text  string
 	style *style
 	ink   *ink
+	name  bool // it is somebody's, and has a direction of its own
 }
 
-// A line is the glyphs that stand side by side.
+// A cluster is runes that can't be told apart once they are drawn: a letter with its
+// marks, a ligature.
+type cluster struct {
+	glyphs  []shaping.Glyph // from left to right
+	face    *face           // nil: no font has it, a box is drawn
+	span    *span
+	advance fixed.Int26_6
+	level   int  // of embedding (Unicode Standard Annex 9)
+	space   bool // nothing but room
+	last    bool // a line may end behind it
+	text    []rune
+}
+
+// A line is the clusters that stand side by side, in the order in which they are read.
 type line struct {
-	glyphs []glyph
-	width  fixed.Int26_6
+	clusters []cluster
+	width    fixed.Int26_6
 }
 
-func (l *line) add(g glyph) {
-	l.glyphs = append(l.glyphs, g)
-	l.width += g.advance
+func (l *line) add(c cluster) {
+	l.clusters = append(l.clusters, c)
+	l.width += c.advance
 }
 
-// breakLines sets spans in lines of at most width pixels, at most most of them.
-// It breaks at spaces, and within a word that is longer than a line. What
-// doesn't fit ends in "…".
-func breakLines(spans []span, width, most int) []line {
-	room := fixed.I(width)
-	var all []glyph
-	for _, s := range spans {
-		for _, r := range s.text {
-			all = append(all, s.style.glyph(r, s.ink))
+// A paragraph is text on its way to clusters.
+type paragraph struct {
+	text   []rune
+	spans  []*span // of each rune
+	levels []int
+	breaks []bool // a line may end behind the rune
+	starts []bool // a grapheme begins with the rune
+}
+
+// set shapes spans into clusters, in the order in which they are read.
+func set(spans []span) []cluster {
+	var p paragraph
+	for i := range spans {
+		for _, r := range spans[i].text {
+			p.text = append(p.text, r)
+			p.spans = append(p.spans, &spans[i])
 		}
 	}
-	var lines []line
-	for len(all) > 0 {
-		var l line
-		n, space := 0, -1 // glyphs that fit, and the last space among them
-		for n < len(all) && (l.width+all[n].advance <= room || all[n].r == ' ' || n == 0) {
-			if all[n].r == ' ' {
-				space = n
-			}
-			l.add(all[n])
+	p.levels = levelsOf(spans)
+	p.analyse()
+	return p.clusters()
+}
+
+// analyse finds places for line breaks (UAX 14) and graphemes (UAX 29).
+func (p *paragraph) analyse() {
+	n := len(p.text)
+	p.breaks, p.starts = make([]bool, n), make([]bool, n)
+	var cut segmenter.Segmenter
+	cut.Init(p.text)
+	for lines := cut.LineIterator(); lines.Next(); {
+		l := lines.Line()
+		p.breaks[l.Offset+len(l.Text)-1] = true
+	}
+	for graphemes := cut.GraphemeIterator(); graphemes.Next(); {
+		p.starts[graphemes.Grapheme().Offset] = true
+	}
+}
+
+// clusters shapes the paragraph run by run.
+func (p *paragraph) clusters() []cluster {
+	var all []cluster
+	script := language.Latin
+	var now run // the one that is being gathered
+	from := 0
+	for i := 0; i < len(p.text); {
+		end := i + 1
+		for end < len(p.text) && !p.starts[end] && p.spans[end] == p.spans[i] {
+			end++
+		}
+		s := p.spans[i]
+		if own := language.LookupScript(p.text[i]); own != language.Common && own != language.Inherited && own != language.Unknown {
+			script = own
+		}
+		wide := !s.name && s.style.lib.eastAsian() && wideMark(p.text[i])
+		next := run{
+			face: s.style.face(p.text[i:end], script, wide), script: script, level: p.levels[i],
+			language: language.NewLanguage(s.style.lib.speaks), size: s.style.size,
+		}
+		if from < i && (next != now || s != p.spans[i-1]) {
+			all = append(all, p.shape(now, from, i)...)
+			from = i
+		}
+		now, i = next, end
+	}
+	return append(all, p.shape(now, from, len(p.text))...)
+}
+
+// wideMark reports whether a mark of punctuation that Latin text has, too, looks different
+// in East Asian text.
+func wideMark(r rune) bool {
+	switch r {
+	case '‘', '’', '“', '”', '—', '…':
+		return true
+	}
+	return false
+}
+
+// shape turns text[start:end], which is one run, into clusters.
+func (p *paragraph) shape(r run, start, end int) []cluster {
+	if start == end {
+		return nil
+	}
+	var glyphs []shaping.Glyph
+	if r.face != nil {
+		glyphs = r.face.shape(p.text, start, end, r)
+	}
+	if len(glyphs) == 0 {
+		return p.boxes(r, start, end)
+	}
+	var all []cluster
+	for len(glyphs) > 0 {
+		n := 1
+		for n < len(glyphs) && glyphs[n].TextIndex() == glyphs[0].TextIndex() {
 			n++
 		}
-		if n < len(all) && len(lines) == most-1 {
-			return append(lines, ellipsis(l, spans[len(spans)-1], room))
-		}
-		if n < len(all) && space > 0 {
-			n = space + 1
-		}
-		lines = append(lines, trim(all[:n]))
-		all = all[n:]
+		at := glyphs[0].TextIndex()
+		all = append(all, p.cluster(r, glyphs[:n], at, min(at+max(1, glyphs[0].RunesCount()), end)))
+		glyphs = glyphs[n:]
 	}
-	return lines
+	if r.level%2 == 1 {
+		slices.Reverse(all)
+	}
+	return all
 }
 
-// balanceLines is breakLines with lines of about the same length: as narrow as
-// it gets without another line.
-func balanceLines(spans []span, width, most int) []line {
-	lines := breakLines(spans, width, most)
-	if len(lines) < 2 || len(lines) == most {
-		return lines // one line, or perhaps a cut one
-	}
-	// The narrowest width that still does is between low, which doesn't, and width.
-	low := width / 2
-	for width-low > 1 {
-		middle := (low + width) / 2
-		if narrow := breakLines(spans, middle, most); len(narrow) == len(lines) {
-			lines, width = narrow, middle
-		} else {
-			low = middle
-		}
-	}
-	return lines
-}
-
-// trim is glyphs as a line without the spaces at its end.
-func trim(glyphs []glyph) line {
-	for len(glyphs) > 0 && glyphs[len(glyphs)-1].r == ' ' {
-		glyphs = glyphs[:len(glyphs)-1]
-	}
-	var l line
+// cluster is the glyphs of text[start:end]. What a font draws wider than two ems a rune is
+// an ornament that would break any layout, and becomes a box, as what it has no glyph for.
+func (p *paragraph) cluster(r run, glyphs []shaping.Glyph, start, end int) cluster {
+	c := cluster{glyphs: glyphs, face: r.face, span: p.spans[start], level: r.level, last: p.breaks[end-1], text: p.text[start:end]}
+	c.space = p.text[start] == ' ' || p.text[start] == '\u3000'
+	known := true
 	for _, g := range glyphs {
-		l.add(g)
+		c.advance += g.Advance
+		known = known && g.GlyphID != 0
 	}
-	return l
+	if !known || c.advance < 0 || c.advance > 2*r.size*fixed.Int26_6(end-start) {
+		return p.boxes(r, start, end)[0].with(p.breaks[end-1])
+	}
+	return c
 }
 
-// ellipsis shortens l until it fits into room with a "…" in the style of s.
-func ellipsis(l line, s span, room fixed.Int26_6) line {
-	dots := s.style.glyph('…', s.ink)
-	glyphs := l.glyphs
-	for {
-		l = trim(glyphs)
-		if len(l.glyphs) == 0 || l.width+dots.advance <= room {
-			break
+// with is c as the end of a place where a line may break, or not.
+func (c cluster) with(last bool) cluster {
+	c.last = last
+	return c
+}
+
+// boxes are clusters for graphemes that no font has.
+func (p *paragraph) boxes(r run, start, end int) []cluster {
+	var all []cluster
+	for start < end {
+		stop := start + 1
+		for stop < end && !p.starts[stop] {
+			stop++
 		}
-		glyphs = l.glyphs[:len(l.glyphs)-1]
+		s := p.spans[start]
+		all = append(all, cluster{span: s, level: r.level, advance: s.style.px(0.7), last: p.breaks[stop-1], text: p.text[start:stop]})
+		start = stop
 	}
-	l.add(dots)
-	return l
-}
-
-// drawLine draws l from x rightwards in a box that it can't leave: top and
-// height say where, and the text stands in the middle of it.
-func drawLine(dst *image.RGBA, l line, x, top, height int, s *style) {
-	box := image.Rect(x, top, x+l.width.Ceil()+1, top+height)
-	clip := dst.SubImage(box.Inset(-height / 8)).(*image.RGBA)
-	// The middle between the top of the capitals and the baseline is what looks
-	// like the middle of a line.
-	m := s.face(s.main).Metrics()
-	base := fixed.I(top) + (fixed.I(height)+m.CapHeight)/2
-	dot := fixed.Point26_6{X: fixed.I(x), Y: fixed.I(base.Round())}
-	for _, g := range l.glyphs {
-		drawGlyph(clip, g, dot, m.CapHeight)
-		dot.X += g.advance
-	}
-}
-
-// drawGlyph draws one glyph on the baseline at dot.
-func drawGlyph(dst *image.RGBA, g glyph, dot fixed.Point26_6, height fixed.Int26_6) {
-	if g.face == nil {
-		gap := g.advance / 7
-		box := image.Rect((dot.X + gap).Round(), (dot.Y - height).Round(), (dot.X + g.advance - gap).Round(), dot.Y.Round())
-		strokeRect(dst, box, max(1, height.Round()/12), g.ink.C)
-		return
-	}
-	r, mask, at, _, ok := g.face.Glyph(dot, g.r)
-	if ok && !r.Empty() {
-		draw.DrawMask(dst, r, g.ink, image.Point{}, mask, at, draw.Over)
-	}
-}
-
-// strokeRect draws the outline of r, w pixels thick, inwards.
-func strokeRect(dst *image.RGBA, r image.Rectangle, w int, c color.Color) {
-	src := image.NewUniform(c)
-	for _, side := range [...]image.Rectangle{
-		image.Rect(r.Min.X, r.Min.Y, r.Max.X, r.Min.Y+w),
-		image.Rect(r.Min.X, r.Max.Y-w, r.Max.X, r.Max.Y),
-		image.Rect(r.Min.X, r.Min.Y, r.Min.X+w, r.Max.Y),
-		image.Rect(r.Max.X-w, r.Min.Y, r.Max.X, r.Max.Y),
-	} {
-		draw.Draw(dst, side.Intersect(r), src, image.Point{}, draw.Src)
-	}
+	return all
 }

@@ -5,7 +5,6 @@ import (
 	"image/color"
 	"image/draw"
 	"math"
-	"strconv"
 	"time"
 )
 
@@ -23,13 +22,14 @@ var (
 	paper     = color.RGBA{0xff, 0xff, 0xff, 0xff}
 	shade     = color.RGBA{0xf3, 0xf5, 0xf7, 0xff} // below the line
 	frame     = color.RGBA{0x8a, 0x94, 0xa0, 0xff} // around a window without a window manager
-	outline   = color.RGBA{0xb4, 0xbc, 0xc6, 0xff} // of a button
+	outline   = color.RGBA{0x7f, 0x8a, 0x97, 0xff} // of a button
+	faint     = color.RGBA{0xb4, 0xbc, 0xc6, 0xff} // the same of a dead one
 	hovered   = color.RGBA{0xe9, 0xed, 0xf1, 0xff}
 	pressed   = color.RGBA{0xd9, 0xdf, 0xe6, 0xff}
 	accent    = color.RGBA{0x0b, 0x5c, 0xad, 0xff}
 	accentHot = color.RGBA{0x1a, 0x6d, 0xc1, 0xff} // hovered
 	accentLow = color.RGBA{0x08, 0x47, 0x87, 0xff} // pressed
-	ring      = color.RGBA{0x9f, 0xc6, 0xed, 0xff} // around the button with the focus
+	ring      = color.RGBA{0x4a, 0x8f, 0xd4, 0xff} // around the button with the focus
 	track     = color.RGBA{0xdf, 0xe5, 0xeb, 0xff} // of the bar
 	late      = color.RGBA{0xc2, 0x41, 0x0c, 0xff} // the bar's last seconds
 	warnPaper = color.RGBA{0xff, 0xf5, 0xdb, 0xff}
@@ -50,7 +50,9 @@ const (
 	iconGap      = 20
 	footHeight   = 68
 	barHeight    = 4
-	buttonWidth  = 92
+	buttonWidth  = 92 // at least
+	buttonWidest = 150
+	buttonPad    = 16 // on either side of the word
 	buttonHeight = 36
 	buttonGap    = 12
 	ringGap      = 2 // between a button and its ring
@@ -69,12 +71,12 @@ type state struct {
 
 // A view is the dialog's picture.
 type view struct {
-	img   *image.RGBA
-	scale float64
+	img      *image.RGBA
+	scale    float64
+	question Question
 
 	deny, allow image.Rectangle // the buttons
 	bar, note   image.Rectangle
-	total       time.Duration // that the whole bar stands for
 
 	body, strong *style
 	shown        *state // what img shows; nil before the first update
@@ -83,31 +85,24 @@ type view struct {
 // layout draws what never changes and decides where the rest goes. framed adds
 // the edge that a window manager would give.
 func layout(q Question, lib *library, scale float64, framed bool) *view {
-	v := &view{scale: scale, total: q.Left}
-	v.body = lib.style(lib.regular, 14*scale)
-	v.strong = lib.style(lib.bold, 14*scale)
-	title := lib.style(lib.regular, 19*scale)
-	titleBold := lib.style(lib.bold, 19*scale)
+	v := &view{scale: scale, question: q, body: lib.style(false, 14*scale), strong: lib.style(true, 14*scale)}
+	title := lib.style(false, 19*scale)
 
 	left := v.px(margin + iconSize + iconGap)
 	width := v.px(viewWidth) - left - v.px(margin)
 	inset := v.px(12) // of the note about who is watching now
-	head := balanceLines([]span{{q.Admin, titleBold, black}, {asks, title, black}}, width, 5)
-	before, after := explains()
-	text := balanceLines([]span{{before, v.body, grey}, {q.Host, v.body, black}, {after, v.body, grey}}, width, 4)
-	text = append(text, balanceLines([]span{{without, v.body, grey}}, width, 2)...)
-	var warn []line
-	if q.Replaces != "" {
-		warn = balanceLines([]span{{q.Replaces, v.strong, brown}, {replaces, v.body, brown}}, width-2*inset, 5)
-	}
+	// A name may take so many lines that the words around it still have room.
+	head := balanceLines(q.Head.spans(tone{title, lib.style(true, 19*scale), black, black, 3 * width}, 0), width, 6)
+	quiet := tone{v.body, v.body, grey, black, 2 * width}
+	text := balanceLines(q.Sees.spans(quiet, 0), width, 6)
+	text = append(text, balanceLines(q.Cannot.spans(quiet, 0), width, 4)...)
+	warn := balanceLines(q.Replaces.spans(tone{v.body, v.strong, brown, brown, 2 * width}, 0), width-2*inset, 7)
 
 	headLine, textLine := v.px(27), v.px(21)
-	y := v.px(margin - 2)
-	headTop := y
-	y += len(head)*headLine + v.px(8)
-	textTop := y
-	y += len(text) * textLine
-	warnTop := y + v.px(14)
+	headTop := v.px(margin - 2)
+	textTop := headTop + len(head)*headLine + v.px(8)
+	warnTop := textTop + len(text)*textLine + v.px(14)
+	y := textTop + len(text)*textLine
 	if len(warn) > 0 {
 		y = warnTop + len(warn)*textLine + v.px(16)
 	}
@@ -119,7 +114,7 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	drawLines(v.img, head, left, headTop, headLine, title)
 	drawLines(v.img, text, left, textTop, textLine, v.body)
 	if len(warn) > 0 {
-		box := image.Rect(left, warnTop, left+width, warnTop+len(warn)*textLine+v.px(16))
+		box := image.Rect(left, warnTop, left+width, y)
 		outlined(v.img, box, float32(v.px(6)), v.px(1), warnEdge, warnPaper)
 		drawLines(v.img, warn, left+inset, warnTop+v.px(8), textLine, v.body)
 	}
@@ -140,8 +135,13 @@ func (v *view) layoutFoot(top int) {
 
 	y := top + v.px(barHeight) + (foot.Dy()-v.px(barHeight)-v.px(buttonHeight))/2
 	right := b.Max.X - v.px(margin)
-	v.allow = image.Rect(right-v.px(buttonWidth), y, right, y+v.px(buttonHeight))
-	v.deny = v.allow.Sub(image.Pt(v.px(buttonWidth+buttonGap), 0))
+	width := v.px(buttonWidth) // of both, so that neither looks the weightier
+	for _, label := range []string{v.question.No, v.question.Yes} {
+		l := oneLineOf([]span{{text: label, style: v.strong, ink: black}}, v.px(buttonWidest-2*buttonPad))
+		width = max(width, l.width.Ceil()+2*v.px(buttonPad))
+	}
+	v.allow = image.Rect(right-width, y, right, y+v.px(buttonHeight))
+	v.deny = v.allow.Sub(image.Pt(width+v.px(buttonGap), 0))
 	v.note = image.Rect(v.px(margin), y, v.deny.Min.X-v.px(buttonGap), y+v.px(buttonHeight))
 }
 
@@ -173,7 +173,7 @@ func (v *view) update(s state) []image.Rectangle {
 		dirty = append(dirty, v.note)
 	}
 	if old == nil || old.ready != s.ready || old.barred != s.barred || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
-		dirty = append(dirty, v.drawButton(v.deny, denies, denyButton, s), v.drawButton(v.allow, allows, allowButton, s))
+		dirty = append(dirty, v.drawButton(v.deny, v.question.No, denyButton, s), v.drawButton(v.allow, v.question.Yes, allowButton, s))
 	}
 	return dirty
 }
@@ -187,10 +187,10 @@ func isLate(left time.Duration) bool { return left <= 5*time.Second }
 
 // filled is the length of the bar in pixels.
 func (v *view) filled(left time.Duration) int {
-	if v.total <= 0 {
+	if v.question.Left <= 0 {
 		return 0
 	}
-	return int(float64(v.bar.Dx()) * min(1, max(0, float64(left)/float64(v.total))))
+	return int(float64(v.bar.Dx()) * min(1, max(0, float64(left)/float64(v.question.Left))))
 }
 
 func (v *view) drawBar(left time.Duration) {
@@ -204,12 +204,12 @@ func (v *view) drawBar(left time.Duration) {
 	draw.Draw(v.img, full, image.NewUniform(c), image.Point{}, draw.Src)
 }
 
+// drawNote says what silence means, in the middle of its place if that takes two lines.
 func (v *view) drawNote(left time.Duration) {
 	draw.Draw(v.img, v.note, image.NewUniform(shade), image.Point{}, draw.Src)
-	before, after := lapses()
-	n := strconv.Itoa(seconds(left))
-	text := breakLines([]span{{before, v.body, grey}, {n, v.strong, black}, {after, v.body, grey}}, v.note.Dx(), 1)
-	drawLines(v.img, text, v.note.Min.X, v.note.Min.Y, v.note.Dy(), v.body)
+	text := balanceLines(v.question.Countdown.spans(tone{v.body, v.strong, grey, black, 0}, seconds(left)), v.note.Dx(), 2)
+	height := v.note.Dy() / 2
+	drawLines(v.img, text, v.note.Min.X, v.note.Min.Y+(v.note.Dy()-len(text)*height)/2, height, v.body)
 }
 
 // drawButton draws one button and returns the part it may have changed.
@@ -220,13 +220,19 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 	draw.Draw(v.img, halo, image.NewUniform(shade), image.Point{}, draw.Src)
 	radius := float64(6)
 	dead := !s.ready || s.barred && b == allowButton
+	if s.focus == b {
+		c := ring
+		if dead {
+			c = faint
+		}
+		outlined(v.img, halo, float32(v.px(radius+ringGap+ringWidth)), v.px(ringWidth), c, shade)
+	}
 	switch {
 	case dead:
-		text = pale
+		edge, text = faint, pale
 	case s.focus == b:
 		edge, inside, text, st = accent, accent, white, v.strong
 		hot, low = accentHot, accentLow
-		outlined(v.img, halo, float32(v.px(radius+ringGap+ringWidth)), v.px(ringWidth), ring, shade)
 	}
 	switch {
 	case dead:
@@ -236,15 +242,15 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 		inside = hot
 	}
 	outlined(v.img, r, float32(v.px(radius)), v.px(1), edge, inside)
-	for _, l := range breakLines([]span{{label, st, text}}, r.Dx(), 1) {
-		drawLine(v.img, l, r.Min.X+(r.Dx()-l.width.Round())/2, r.Min.Y, r.Dy(), st)
-	}
+	l := oneLineOf([]span{{text: label, style: st, ink: text}}, r.Dx()-v.px(2))
+	drawLine(v.img, l, r.Min.X+(r.Dx()-l.width.Round())/2, r.Min.Y, r.Dy(), st)
 	return halo
 }
 
-// drawLines draws lines below one another.
-func drawLines(dst *image.RGBA, lines []line, x, y, height int, s *style) {
-	for i, l := range lines {
-		drawLine(dst, l, x, y+i*height, height, s)
+// oneLineOf sets spans in one line, cut to a width.
+func oneLineOf(spans []span, width int) line {
+	if lines := breakLines(spans, width, 1); len(lines) > 0 {
+		return lines[0]
 	}
+	return line{}
 }

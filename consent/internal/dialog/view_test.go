@@ -3,7 +3,6 @@ package dialog
 import (
 	"image"
 	"image/color"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,77 +11,33 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func testLibrary(t testing.TB) *library {
-	lib, err := newLibrary()
-	require.NoError(t, err)
-	return lib
-}
-
-// hostile are names that try to break the layout. They come cut to 64 runes.
-var hostile = []string{
-	"x", `CORP\alice`, strings.Repeat("W", 64), strings.Repeat("i ", 32), strings.Repeat("﷽", 64),
-	strings.Repeat("张", 64), strings.Repeat("\U0010ffff", 64), strings.Repeat("a\u0301\u0301", 21), strings.Repeat("⸻", 64),
-}
-
-func TestLinesFit(t *testing.T) {
-	lib := testLibrary(t)
-	st := lib.style(lib.regular, 14)
-	for _, name := range hostile {
-		for _, width := range []int{20, 100, 404} {
-			for i, l := range breakLines([]span{{name, st, black}, {asks, st, black}}, width, 5) {
-				assert.LessOrEqual(t, l.width.Ceil(), max(width, 2*14+1), "%q in %d, line %d", name, width, i)
-				assert.Less(t, i, 5)
-			}
-		}
+// ask is a question in English. replaces may be empty.
+func ask(admin, host, replaces string) Question {
+	q := Question{
+		Language: "en", No: "No", Yes: "Yes", Left: 20 * time.Second,
+		Head:      Sentence{{admin, Name}, {" wants to view your screen", Words}},
+		Sees:      Sentence{{"They will see everything that you see on ", Words}, {host, Name}, {".", Words}},
+		Cannot:    Sentence{{"They cannot use your mouse or keyboard.", Words}},
+		Countdown: Sentence{{"No answer in ", Words}, {"", Seconds}, {" s counts as No", Words}},
 	}
-}
-
-// text is what lines say.
-func text(lines []line) []string {
-	var all []string
-	for _, l := range lines {
-		var b strings.Builder
-		for _, g := range l.glyphs {
-			b.WriteRune(g.r)
-		}
-		all = append(all, b.String())
+	if replaces != "" {
+		q.Replaces = Sentence{{replaces, Name}, {" is watching now and will be disconnected if you say Yes.", Words}}
 	}
-	return all
-}
-
-func TestBreakLines(t *testing.T) {
-	lib := testLibrary(t)
-	st := lib.style(lib.regular, 10)
-	set := func(s string, width, most int) []string { return text(breakLines([]span{{s, st, black}}, width, most)) }
-	assert.Equal(t, []string{"one two"}, set("one two", 200, 3))
-	assert.Equal(t, []string{"one", "two", "three"}, set("one two three", 27, 3))
-	assert.Equal(t, []string{"one", "two…"}, set("one two three four", 27, 2))
-	assert.Empty(t, set("", 100, 3))
-	assert.Empty(t, strings.Trim(strings.Join(set(strings.Repeat("m", 40), 50, 100), ""), "m"), "a long word loses nothing")
-	assert.Equal(t, 40, len(strings.Join(set(strings.Repeat("m", 40), 50, 100), "")))
-}
-
-func TestBalanceLines(t *testing.T) {
-	lib := testLibrary(t)
-	st := lib.style(lib.regular, 10)
-	s := []span{{"the last word of this would stand alone otherwise", st, black}}
-	width := breakLines(s, 10000, 1)[0].width.Ceil() - 1
-	require.Equal(t, []string{"the last word of this would stand alone", "otherwise"}, text(breakLines(s, width, 3)))
-	assert.Equal(t, []string{"the last word of this would", "stand alone otherwise"}, text(balanceLines(s, width, 3)))
+	return q
 }
 
 func TestLayoutHoldsHostileNames(t *testing.T) {
-	lib := testLibrary(t)
+	lib := testLibrary(t, "en")
 	for _, name := range hostile {
 		for _, scale := range []float64{0.5, 1, 1.25, 3} {
-			v := layout(Question{Admin: name, Host: name, Replaces: name, Left: 20 * time.Second}, lib, scale, true)
+			v := layout(ask(name, name, name), lib, scale, true)
 			inside := v.img.Rect
 			for _, r := range []image.Rectangle{v.deny, v.allow, v.bar, v.note} {
 				assert.True(t, r.In(inside) && !r.Empty(), "%v in %v", r, inside)
 			}
 			assert.False(t, v.deny.Overlaps(v.allow) || v.note.Overlaps(v.deny))
 			assert.Equal(t, int(viewWidth*scale), inside.Dx())
-			assert.Less(t, inside.Dy(), int(620*scale), "%q", name)
+			assert.Less(t, inside.Dy(), int(720*scale), "%q", name)
 			assert.Equal(t, denyButton, v.at(v.deny.Min.X, v.deny.Min.Y))
 			assert.Equal(t, allowButton, v.at(v.allow.Max.X-1, v.allow.Max.Y-1))
 			assert.Equal(t, noButton, v.at(v.allow.Max.X, v.allow.Min.Y))
@@ -93,7 +48,7 @@ func TestLayoutHoldsHostileNames(t *testing.T) {
 
 // Only what update names as changed may change, or the screen would show the old.
 func TestUpdateNamesWhatChanges(t *testing.T) {
-	v := layout(Question{Admin: "a", Host: "h", Left: 20 * time.Second}, testLibrary(t), 1, false)
+	v := layout(ask("a", "h", ""), testLibrary(t, "en"), 1, false)
 	states := []state{
 		{left: 20 * time.Second, focus: denyButton},
 		{left: 19800 * time.Millisecond, focus: denyButton},
