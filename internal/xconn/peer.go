@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/peer"
 )
 
 // open connects to the X server of a display: at the socket under /tmp, or at the
@@ -39,7 +41,7 @@ func openSocket(address string, deadline time.Time) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("xconn: no X server answers at %s: %w", address, cause(err))
 	}
-	owner, err := peerUID(conn.(*net.UnixConn))
+	owner, err := peer.UID(conn.(*net.UnixConn))
 	if err == nil {
 		err = trust(address, owner, uint32(os.Getuid()))
 	}
@@ -56,23 +58,4 @@ func trust(address string, owner, own uint32) error {
 		return nil
 	}
 	return &StrangerError{Address: address, Owner: owner, Own: own}
-}
-
-// peerUID is the user of the process that listens at the other end (unix(7), SO_PEERCRED).
-func peerUID(conn *net.UnixConn) (uint32, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, fmt.Errorf("xconn: whose X server it is: %w", err)
-	}
-	var cred *unix.Ucred
-	var credErr error
-	if err := raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return 0, fmt.Errorf("xconn: whose X server it is: %w", err)
-	}
-	if credErr != nil {
-		return 0, fmt.Errorf("xconn: whose X server it is: %w", credErr)
-	}
-	return cred.Uid, nil
 }

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/peer"
 	"vda.internal/shadow/internal/testhost"
 )
 
@@ -350,7 +351,7 @@ func TestDialWithoutThePath(t *testing.T) {
 	conn, err := openSocket(path, time.Now().Add(5*time.Second))
 	require.NoError(t, err)
 	defer conn.Close()
-	uid, err := peerUID(conn.(*net.UnixConn))
+	uid, err := peer.UID(conn.(*net.UnixConn))
 	require.NoError(t, err)
 	assert.EqualValues(t, os.Getuid(), uid)
 	_, err = Probe(d.Display, d.Xauthority, 100*time.Millisecond)
