@@ -39,7 +39,8 @@ const (
 	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
 	maxEncodingsOut = 24  // encodings of ours
 
-	serverBuffer = 128 << 10 // bytes read from the server at a time
+	serverBuffer = 512 << 10 // bytes read from the server at a time, while so much comes
+	serverPart   = 64 << 10  // and otherwise
 	viewerBuffer = 4 << 10   // bytes read from the viewer at a time
 )
 
