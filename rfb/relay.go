@@ -273,7 +273,7 @@ func (s *session) toViewer() error {
 // A serverMemory is where a server's bytes are read to: much while much comes,
 // for that saves half of the time, and little otherwise.
 type serverMemory struct {
-	last  int                 // bytes of the last read
+	last  int // bytes of the last read
 	part  []byte
 	large *[serverBuffer]byte // nil while little comes
 }
