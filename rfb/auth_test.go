@@ -277,7 +277,25 @@ func onlooked(t testing.TB) map[string]struct {
 			both + "offered         xvp\nchosen          xvp\n" + shown, nil},
 		"RA2": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 5}}, {v, []byte{5}}},
 			both + "offered         RA2 (encrypts the stream)\nchosen          RA2 (encrypts the stream)\n", ErrSecurity},
-		"SASL":     {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 20}}, {v, []byte{20}}}, both + "offered         SASL\nchosen          SASL\n", ErrSecurity},
+		"RA2ne": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 6}}, {v, []byte{6}}, {s, join(u32(1023), zeros(256))}, {v, join(u32(2048), zeros(512))},
+			{s, join(u16(128), zeros(128))}, {v, join(u16(256), zeros(256))}, {s, join(u16(20), zeros(36))}, {v, join(u16(20), zeros(36))},
+			{s, join(u16(1), zeros(17))}, {v, join(u16(9), zeros(25))}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         RA2ne\nchosen          RA2ne\n" + shown, nil},
+		"RA2ne, a key without end": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 130}}, {v, []byte{130}}, {s, u32(8193)}},
+			both + "offered         RA2ne_256\nchosen          RA2ne_256\n", ErrLimit},
+		"SASL": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 20}}, {v, []byte{20}}, {s, join(u32(9), []byte("PLAIN,FOO"))},
+			{v, join(u32(5), []byte("PLAIN"), u32(3), []byte("abc"))}, {s, join(u32(0), []byte{0})}, {v, join(u32(1), []byte("x"))}, {s, join(u32(2), []byte{1, 2, 1})},
+			{s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         SASL\nchosen          SASL\n" + shown, nil},
+		"SASL that may encrypt": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 20}}, {v, []byte{20}}, {s, join(u32(6), []byte("GSSAPI"))},
+			{v, join(u32(6), []byte("GSSAPI"))}},
+			both + "offered         SASL\nchosen          SASL\n", ErrSecurity},
+		"UltraVNC asks, and is told": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 104}}, {v, []byte{104}}, {s, []byte{2, 0, 0, 0, 'o', 'k'}}, {v, []byte{1, 0, 0, 0}},
+			{s, u32(0xffffffff)}, {s, []byte{1, 116}}, {v, []byte{116, 2, 'h', 'i'}}, {s, u32(0xffffffff)}, {s, []byte{1, 112}}, {v, []byte{112}},
+			{s, zeros(80)}, {v, zeros(592)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         MSLogonI\nchosen          MSLogonI\n" + shown, nil},
+		"MSLogonIII": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 118}}, {v, []byte{118}}, {s, zeros(32)}, {v, zeros(352)}, {s, ok}, {v, []byte{1}}, {s, init}},
+			both + "offered         MSLogonIII\nchosen          MSLogonIII\n" + shown, nil},
 		"repeater": {[]watched{{s, []byte("RFB 000.000\n")}, {v, []byte("RFB 000.000\n")}}, "", ErrMalformed},
 	}
 }
@@ -299,6 +317,36 @@ func TestOnlooker(t *testing.T) {
 				assert.Equal(t, tt.want, h.String())
 			}
 		})
+	}
+}
+
+// Each type that encrypts the stream, or whose layout isn't public, is refused
+// by name.
+func TestOnlookerRefusesByName(t *testing.T) {
+	for n := range 256 {
+		security := SecurityType(n)
+		var h Handshake
+		require.NoError(t, h.Feed(FromServer, join([]byte("RFB 003.008\n"), []byte{1, byte(n)})))
+		err := h.Feed(FromViewer, join([]byte("RFB 003.008\n"), []byte{byte(n)}))
+		assert.Equal(t, security, h.Security)
+		if security.Encrypts() {
+			require.ErrorIs(t, err, ErrSecurity, "%v", security)
+			assert.ErrorContains(t, err, security.String()+" (encrypts the stream)")
+			continue
+		}
+		if err != nil {
+			require.ErrorIs(t, err, ErrSecurity, "%v", security)
+			assert.ErrorContains(t, err, security.String())
+		}
+	}
+	for n := VeNCryptPlain; n <= VeNCryptX509Ident; n++ {
+		var h Handshake
+		require.NoError(t, h.Feed(FromServer, join([]byte("RFB 003.008\n"), []byte{1, 19, 0, 2, 0, 1}, u32(uint32(n)))))
+		err := h.Feed(FromViewer, join([]byte("RFB 003.008\n"), []byte{19, 0, 2}, u32(uint32(n))))
+		assert.Equal(t, n.Encrypts(), err != nil, "%v", n)
+		if err != nil {
+			assert.ErrorContains(t, err, n.String())
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -233,14 +234,28 @@ func (r *onlooker) perform(t SecurityType, framing ProtocolVersion) (over bool, 
 		}
 	case SecurityVNCAuth:
 		err = r.exchange(challengeLen, challengeLen)
+	case SecurityMSLogonI:
+		err = r.exchange(64+challengeLen, 256+256+64+challengeLen)
 	case SecurityMSLogonII:
-		err = r.exchange(24, 8+256+64)
+		err = r.exchange(8+8+8, 8+256+64)
+	case SecurityMSLogonIII:
+		err = r.exchange(32, 32+256+64)
 	case SecurityAppleDH:
 		err = r.appleDH()
 	case SecurityXVP:
 		if err = r.text8(); err == nil {
 			err = r.exchange(challengeLen, challengeLen)
 		}
+	case SecurityRA2ne, SecurityRA2ne_256:
+		err = r.ra2()
+	case SecuritySASL:
+		err = r.sasl()
+	case SecurityUltraPrompt:
+		err = r.prompt()
+	case SecurityUltraExtra:
+		c := r.viewer()
+		c.next(c.len8(0))
+		err = c.err
 	case SecurityUltra:
 		return r.result(framing)
 	case SecurityVeNCrypt:
@@ -260,7 +275,7 @@ func (r *onlooker) unreadable(name string, stream clarity) error {
 	if stream == encrypted {
 		return fmt.Errorf("%w: %s", ErrSecurity, name)
 	}
-	return fmt.Errorf("%w: %s has no layout that is public, or may encrypt the stream", ErrSecurity, name)
+	return fmt.Errorf("%w: %s has no layout that is public", ErrSecurity, name)
 }
 
 // exchange is n bytes of the server's and m of the viewer's.
@@ -272,6 +287,99 @@ func (r *onlooker) exchange(n, m int) error {
 		return c.err
 	}
 	return nil
+}
+
+// ra2 is what RA2ne does before the stream is clear again: keys, random numbers,
+// and then, in packets of an AES cipher, hashes, the kind of login, and the
+// login.
+func (r *onlooker) ra2() error {
+	for _, peer := range []func() *coder{r.server, r.viewer} {
+		c := peer()
+		var bits uint32
+		if c.u32(&bits); bits > 8192 {
+			return fmt.Errorf("%w: RSA key of %d bits, at most 8192", ErrLimit, bits)
+		}
+		if c.next(2 * int((bits+7)/8)); c.err != nil {
+			return c.err
+		}
+	}
+	const mac = 16
+	for _, packet := range []struct {
+		peer func() *coder
+		more int // bytes that its length doesn't count
+	}{
+		{r.server, 0}, {r.viewer, 0}, // random numbers
+		{r.server, mac}, {r.viewer, mac}, // hashes
+		{r.server, mac}, {r.viewer, mac}, // kind, login
+	} {
+		c := packet.peer()
+		if c.next(c.len16(0) + packet.more); c.err != nil {
+			return c.err
+		}
+	}
+	return nil
+}
+
+// saslClear are the mechanisms of SASL that can't add a layer which encrypts
+// the stream.
+var saslClear = []string{"ANONYMOUS", "PLAIN", "LOGIN", "EXTERNAL", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-224",
+	"SCRAM-SHA-256", "SCRAM-SHA-384", "SCRAM-SHA-512"}
+
+// maxSASL is how long a part of SASL may be.
+const maxSASL = 16 << 10
+
+// sasl is a list of mechanisms, the choice, and challenges and responses until
+// the server says that they are over.
+func (r *onlooker) sasl() error {
+	part := func(c *coder) (b []byte) {
+		var n uint32
+		if c.u32(&n); n > maxSASL {
+			c.fail(ErrLimit, "%d bytes of SASL, at most %d", n, maxSASL)
+		}
+		return c.next(int(n))
+	}
+	c := r.server()
+	if part(c); c.err != nil {
+		return c.err
+	}
+	c = r.viewer()
+	mechanism := string(part(c))
+	if c.err != nil {
+		return c.err
+	}
+	if !slices.Contains(saslClear, mechanism) {
+		return fmt.Errorf("%w: SASL's %q may encrypt the stream", ErrSecurity, cleanText(mechanism, maxReason))
+	}
+	for {
+		c = r.viewer()
+		if part(c); c.err != nil {
+			return c.err
+		}
+		c = r.server()
+		part(c)
+		var over bool
+		if c.flag(&over); c.err != nil || over {
+			return c.err
+		}
+	}
+}
+
+// prompt is a text of the server's and the viewer's answer, their numbers in
+// little endian.
+func (r *onlooker) prompt() error {
+	c := r.server()
+	var n uint32
+	c.little = true
+	if c.u32(&n); n > maxReason {
+		return fmt.Errorf("%w: question of %d bytes, at most %d", ErrLimit, n, maxReason)
+	}
+	c.little = false
+	if c.next(int(n)); c.err != nil {
+		return c.err
+	}
+	v := r.viewer()
+	v.next(4)
+	return v.err
 }
 
 // appleDH is a generator, a prime and a public key; credentials and a public

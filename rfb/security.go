@@ -14,7 +14,8 @@ type SecurityType uint8
 
 // The security types. [Client] speaks None, VNCAuth and the parts of VeNCrypt
 // that leave the stream clear; [Server] None and VNCAuth; [Handshake] follows
-// those that leave the stream clear and have a layout that is public.
+// those that leave the stream clear and have a layout that is public. Sources:
+// RFC 6143, the community's specification, and of UltraVNC its rfbproto.h.
 const (
 	SecurityInvalid      SecurityType = 0   // no choice: a reason follows and the server closes
 	SecurityNone         SecurityType = 1   // no authentication, clear stream (RFC 6143 §7.2.1)
@@ -34,9 +35,15 @@ const (
 	SecuritySecureTunnel SecurityType = 23  // layout unpublished
 	SecuritySSH          SecurityType = 24  // integrated SSH; layout unpublished
 	SecurityAppleDH      SecurityType = 30  // Apple Remote Desktop
+	SecurityUltraPrompt  SecurityType = 104 // UltraVNC: a question to the viewer's user; more types follow
+	SecurityUltraSession SecurityType = 105 // UltraVNC: a choice of session; more types follow
 	SecurityMSLogonI     SecurityType = 112 // UltraVNC, Microsoft logon
 	SecurityMSLogonII    SecurityType = 113 // UltraVNC, Microsoft logon
 	SecuritySecureVNC    SecurityType = 114 // UltraVNC, a plug-in's cipher
+	SecuritySecureVNCNew SecurityType = 115 // UltraVNC, a plug-in's cipher
+	SecurityUltraExtra   SecurityType = 116 // UltraVNC: a text from the viewer; more types follow
+	SecurityUltraExtra2  SecurityType = 117 // UltraVNC: registered for another text
+	SecurityMSLogonIII   SecurityType = 118 // UltraVNC, Microsoft logon
 	SecurityUnixLogin    SecurityType = 129 // inside Tight: user and password; outside: RA2_256
 	SecurityRA2_256      SecurityType = 129 // RSA-AES-256, encrypted
 	SecurityRA2ne_256    SecurityType = 130 // RSA-AES-256, handshake encrypted only
@@ -76,9 +83,15 @@ var securityTypes = []struct {
 	{SecuritySecureTunnel, "Secure Tunnel", encrypted, "registered"},
 	{SecuritySSH, "Integrated SSH", encrypted, "registered"},
 	{SecurityAppleDH, "Apple DH", clear, "Apple"},
-	{SecurityMSLogonI, "MSLogonI", unclear, ultra},
+	{SecurityUltraPrompt, "UltraPrompt", clear, ultra},
+	{SecurityUltraSession, "UltraSession", clear, ultra},
+	{SecurityMSLogonI, "MSLogonI", clear, ultra},
 	{SecurityMSLogonII, "MSLogonII", clear, ultra},
 	{SecuritySecureVNC, "SecureVNC", encrypted, ultra},
+	{SecuritySecureVNCNew, "SecureVNCNew", encrypted, ultra},
+	{SecurityUltraExtra, "UltraExtra", clear, ultra},
+	{SecurityUltraExtra2, "UltraExtra2", clear, ultra},
+	{SecurityMSLogonIII, "MSLogonIII", clear, ultra},
 	{SecurityRA2_256, "RA2_256", encrypted, "RealVNC"},
 	{SecurityRA2ne_256, "RA2ne_256", clear, "RealVNC"},
 	{SecurityRA2r_256, "RA2r_256", encrypted, "RealVNC"},
