@@ -54,17 +54,17 @@ soak: ## ten minutes of viewers that come and go in every way, with -race (SOAK=
 
 # The WebSocket library's notice points to the one, the X library's to the other, with the same API.
 SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
-# What uses them, and what of the rest that needs.
-SUCCEED := wsproxy consent internal/xconn
-NEEDED  := internal/child internal/testhost
+# What uses them.
+SUCCEED := ./wsproxy/... ./consent/... ./internal/xconn
 
 successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
-		cp -R --parents go.mod go.sum $(SUCCEED) $(NEEDED) "$$dir"; cd "$$dir"; \
+		needed=$$(go list -deps -test -f '{{with .Module}}{{if .Main}}{{$$.Dir}}{{end}}{{end}}' $(SUCCEED) | sort -u); \
+		cp -R --parents go.mod go.sum testdata $$(realpath --relative-to=. $$needed) "$$dir"; cd "$$dir"; \
 		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
 			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
 		go get $(SUCCESSORS); \
-		go vet $(SUCCEED:%=./%/...); go test -race $(SUCCEED:%=./%/...)
+		go vet $(SUCCEED); go test -race $(SUCCEED)
 
 FUZZTIME ?= 1m
 
