@@ -2,7 +2,6 @@ package tlsstore
 
 import (
 	"crypto/tls"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -81,7 +80,7 @@ func (s *Store) stamp() stamp {
 		st.cert, st.key = stampOf(f.cert), stampOf(f.key)
 	}
 	st.passphrase[0] = stampOf(filepath.Join(dir, passphraseName))
-	if credentials := os.Getenv(credentialsVariable); credentials != "" {
+	if credentials := s.credentials(); credentials != "" {
 		st.passphrase[1] = stampOf(filepath.Join(credentials, passphraseName))
 	}
 	return st

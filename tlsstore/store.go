@@ -1,6 +1,7 @@
 package tlsstore
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"os"
@@ -20,6 +21,10 @@ type Store struct {
 	// Strict makes an error of each warning that means that browsers will
 	// refuse the certificate.
 	Strict bool
+
+	// Credentials is the directory in which systemd puts a service's
+	// credentials; empty: the one that $CREDENTIALS_DIRECTORY names, if any.
+	Credentials string
 
 	// OnReload is called when a config of TLSConfig's takes a changed pair, or
 	// refuses it (err is a [*LoadError], pair is nil) and keeps the one it has.
@@ -78,7 +83,7 @@ func (s *Store) Load(host string) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	found.credentials = os.Getenv(credentialsVariable)
+	found.credentials = s.credentials()
 	certs, key, err := found.read()
 	var le *LoadError
 	if errors.As(err, &le) {
@@ -108,6 +113,8 @@ func (s *Store) Load(host string) (*Pair, error) {
 	}
 	return pair, nil
 }
+
+func (s *Store) credentials() string { return cmp.Or(s.Credentials, os.Getenv(credentialsVariable)) }
 
 func (s *Store) dir() string {
 	if s.Dir == "" {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -31,11 +32,14 @@ session's display, and says what it found and what to do about it:
   !  somebody should have a look
   ✘  a shadow doesn't work because of this
 
-It changes nothing and asks no user. Run it as root. The last check shadows a
-virtual display from beginning to end, if Xvfb is installed. What it can't see
-is the way to this host: the administrators' DNS and the firewalls in between.
+It changes nothing and asks no user. The last check shadows a virtual display
+from beginning to end, if Xvfb is installed. What it can't see is the way to
+this host: the administrators' DNS and the firewalls in between.
 
-It exits with 0 only if a shadow would work.`,
+It exits with 0 only if a shadow would work: with 1 if something is marked with
+✘, and if something that matters could not be seen or understood, as is usual
+for any user but root. Lines with ! that are only worth a look don't count, such
+as a firewall that lets some networks in; with --json the others have "unseen".`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			if len(args) == 1 {
@@ -163,6 +167,7 @@ func (p *printer) wrap(indent, text string) string {
 // verdict prints the last line.
 func (p *printer) verdict(r *doctor.Report) error {
 	var bad, notes int
+	var unseen []string
 	for _, c := range r.Checks {
 		switch c.State {
 		case doctor.Bad:
@@ -170,13 +175,18 @@ func (p *printer) verdict(r *doctor.Report) error {
 		case doctor.Note:
 			notes++
 		}
+		if c.Unseen && !slices.Contains(unseen, clean(c.Name)) {
+			unseen = append(unseen, clean(c.Name))
+		}
 	}
 	line := p.paint("\x1b[1m", "A shadow would work on this host.")
-	if bad > 0 {
+	if len(unseen) > 0 && bad == 0 {
+		line = p.paint("\x1b[1m", "Whether a shadow would work can't be told") + ": what matters of this could not be seen: " + strings.Join(unseen, ", ") + "."
+	} else if bad > 0 {
 		line = p.paint("\x1b[1m", "A shadow would not work") + fmt.Sprintf(": what is marked with %s is in its way.", marks[doctor.Bad].mark)
 	} else if notes > 0 {
 		line += fmt.Sprintf(" What is marked with %s deserves a look.", marks[doctor.Note].mark)
 	}
-	_, err := fmt.Fprintf(p.w, "\n%s\n", line)
+	_, err := fmt.Fprintf(p.w, "\n%s\n", p.wrap("", line))
 	return err
 }

@@ -61,7 +61,9 @@ func TestDoctorsPaper(t *testing.T) {
 	}{
 		{doctor.Report{Works: true}, "\nA shadow would work on this host.\n"},
 		{doctor.Report{Works: true, Checks: []doctor.Check{{State: doctor.Note}}}, "\nA shadow would work on this host. What is marked with ! deserves a look.\n"},
-		{doctor.Report{Checks: []doctor.Check{{State: doctor.Bad}, {State: doctor.Note}}}, "\nA shadow would not work: what is marked with ✘ is in its way.\n"},
+		{doctor.Report{Checks: []doctor.Check{{State: doctor.Note}, {Name: "firewall", State: doctor.Note, Unseen: true}, {Name: "session 2", State: doctor.Note, Unseen: true}}},
+			"\nWhether a shadow would work can't be told: what matters of this could not be seen: firewall, session 2.\n"},
+		{doctor.Report{Checks: []doctor.Check{{State: doctor.Note, Unseen: true}, {State: doctor.Bad}, {State: doctor.Note}}}, "\nA shadow would not work: what is marked with ✘ is in its way.\n"},
 	} {
 		b.Reset()
 		require.NoError(t, newPrinter(&b).verdict(&test.report))

@@ -111,6 +111,7 @@ func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	fingerprint := cfg.Fingerprint() // the file's
 	if o.logFormat != "" {
 		cfg.Log.Format = o.logFormat
 	}
@@ -121,7 +122,7 @@ func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	case o.check:
 		return checked(o, stdout)
 	}
-	return serve(ctx, path, cfg, stderr)
+	return serve(ctx, path, cfg, fingerprint, stderr)
 }
 
 // checked says that the configuration can be used.
@@ -138,8 +139,9 @@ func checked(o options, stdout io.Writer) error {
 const shutdownTime = 15 * time.Second
 
 // serve runs the engine and its control API until ctx ends. The settings are
-// read from the file at path.
-func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Writer) error {
+// read from the file at path, whose fingerprint is what it was when cfg was
+// read.
+func serve(ctx context.Context, path string, cfg *config.Config, fingerprint string, stderr io.Writer) error {
 	logger, audit, closeAudit, err := loggers(cfg, stderr)
 	if err != nil {
 		return err
@@ -155,6 +157,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, stderr io.Write
 	}
 	handler := control.NewHandler(manager, control.Options{
 		PortsInUse: manager.PortsInUse,
+		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
 	})
 	// The API outlives the engine, so that everybody who waits is told why.

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 )
@@ -26,6 +28,16 @@ func (c *Config) TOML() []byte {
 		fmt.Fprintf(&b, "%s = %s\n", name, k.value.toml())
 	}
 	return []byte(b.String())
+}
+
+// Fingerprint tells whether two configurations are the same in all that is
+// read only when shadowd starts: all but the VDA's two values and where they are.
+func (c *Config) Fingerprint() string {
+	rest := *c
+	rest.EnableSessionShadowing, rest.ShadowingUseSSL = false, false
+	rest.Settings, rest.Ctxreg = "", ""
+	sum := sha256.Sum256(rest.TOML())
+	return hex.EncodeToString(sum[:8])
 }
 
 // endTable writes what follows a table's own keys.

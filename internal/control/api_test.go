@@ -190,9 +190,21 @@ func TestPathsAndMethods(t *testing.T) {
 	resp, body := do(t, client, "GET", "/healthz", "", "")
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.Equal(t, "ok\n", body)
+	assert.Empty(t, resp.Header.Get("Shadowd-Config"))
 	resp, body = do(t, client, "HEAD", "/v1/shadows", "", "")
 	assert.Equal(t, 200, resp.StatusCode)
 	assert.Empty(t, body)
+}
+
+// Whoever looks at the configuration file can tell whether the daemon's is
+// another one.
+func TestConfig(t *testing.T) {
+	client, _ := serve(t, &fakeEngine{}, Options{Config: "0123456789abcdef"})
+	config, err := client.Config(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "0123456789abcdef", config)
+	_, err = Client{Socket: client.Socket + ".none"}.Config(t.Context())
+	require.ErrorIs(t, err, ErrUnreachable)
 }
 
 func TestListGetStop(t *testing.T) {

@@ -73,6 +73,17 @@ func (c Client) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Sessions, err
 }
 
+// Config is the fingerprint of the configuration with which the daemon was
+// started; empty if it doesn't tell.
+func (c Client) Config(ctx context.Context) (string, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/healthz", nil)
+	if err != nil {
+		return "", err
+	}
+	_ = resp.Body.Close()
+	return resp.Header.Get(configHeader), nil
+}
+
 // call sends body, if it isn't nil, and reads the answer into result, likewise.
 func (c Client) call(ctx context.Context, method, path string, body, result any) error {
 	resp, err := c.do(ctx, method, path, body)

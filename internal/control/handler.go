@@ -24,6 +24,10 @@ const (
 	heartbeat    = 15 * time.Second // between comments on a silent event stream
 )
 
+// configHeader is the fingerprint of the daemon's configuration, in answers to
+// GET /healthz.
+const configHeader = "Shadowd-Config"
+
 // An Engine runs the shadows. *[shadow.Manager] is one.
 type Engine interface {
 	Shadow(ctx context.Context, r shadow.Request) (*shadow.Grant, error)
@@ -37,6 +41,7 @@ type Engine interface {
 // Options are what [NewHandler] may be given besides the engine.
 type Options struct {
 	PortsInUse func() int  // for the metrics; nil leaves the figure out
+	Config     string      // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
 	ErrorLog   *log.Logger // for net/http's complaints about connections; nil discards them
 }
 
@@ -47,6 +52,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	metrics  *metrics
 	errorLog *log.Logger
+	config   string
 
 	bodyTimeout, writeTimeout, heartbeat time.Duration // the constants, but in tests
 }
@@ -54,7 +60,7 @@ type Handler struct {
 // NewHandler returns the API of e, which must not be nil.
 func NewHandler(e Engine, o Options) *Handler {
 	h := &Handler{
-		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog,
+		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, config: o.Config,
 		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
 	if h.errorLog == nil {
@@ -171,6 +177,9 @@ func (h *Handler) sessions(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if h.config != "" {
+		w.Header().Set(configHeader, h.config)
+	}
 	_, _ = io.WriteString(w, "ok\n")
 }
 

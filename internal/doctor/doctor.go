@@ -25,7 +25,7 @@ type State string
 // The states.
 const (
 	OK   State = "ok"   // as it should be
-	Note State = "note" // works, or can't be known; somebody should have a look
+	Note State = "note" // somebody should have a look
 	Bad  State = "bad"  // a shadow doesn't work because of this
 )
 
@@ -35,11 +35,15 @@ type Check struct {
 	State  State  `json:"state"`            //
 	Found  string `json:"found"`            // what is there: lower case, without a full stop
 	Remedy string `json:"remedy,omitempty"` // what to do about it, likewise
+
+	// Unseen is set with a Note on what could not be looked at, or not be
+	// understood, and may keep a shadow from working.
+	Unseen bool `json:"unseen,omitempty"`
 }
 
 // A Report is all that was looked at.
 type Report struct {
-	Works  bool    `json:"works"` // no check is Bad
+	Works  bool    `json:"works"` // no check is Bad, and none Unseen
 	Checks []Check `json:"checks"`
 }
 
@@ -54,11 +58,13 @@ type Doctor struct {
 	host  host
 	cfg   *config.Config
 	bad   map[string]bool // names of checks that came out Bad
+	dim   bool            // something is Unseen
 	list  []Check
 	taken []int // ports that the daemon has given to viewers
 	tls   bool  // ShadowingUseSSL
 	seal  bool  // the key is encrypted, and only the service has the passphrase
 	fqdn  string
+	named []netip.Addr // the fqdn's
 }
 
 // A host is where a Doctor looks. Tests put others in; zero fields are this
@@ -71,6 +77,7 @@ type host struct {
 	own      func() ([]netip.Addr, error)
 	bind     func(address string) error
 	resolver shadow.Resolver // instead of the configured one
+	via      func() []string // interfaces that viewers may come through
 	xvfb     bool            // false: there is none
 	uid      int             // that this program runs as
 }
@@ -84,6 +91,7 @@ func thisHost() host {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
 		},
 		own:  ownAddresses,
+		via:  interfaces,
 		bind: bindOnce,
 		xvfb: err == nil,
 		uid:  os.Geteuid(),
@@ -96,9 +104,9 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 	if d.host.root == "" {
 		d.host = thisHost()
 	}
-	d.list, d.bad = nil, map[string]bool{}
+	d.list, d.bad, d.dim = nil, map[string]bool{}, false
 	d.examine(ctx)
-	r := &Report{Works: len(d.bad) == 0, Checks: d.list}
+	r := &Report{Works: len(d.bad) == 0 && !d.dim, Checks: d.list}
 	if ctx.Err() != nil {
 		r.Works = false
 	}
@@ -107,7 +115,7 @@ func (d *Doctor) Examine(ctx context.Context) *Report {
 
 func (d *Doctor) examine(ctx context.Context) {
 	if d.host.uid != 0 {
-		d.note("rights", fmt.Sprintf("this is uid %d: what only root can see is left out", d.host.uid), asRoot)
+		d.note("rights", fmt.Sprintf("this is uid %d, which can't see all that matters", d.host.uid), asRoot)
 	}
 	if !d.configuration() {
 		return // all the rest depends on it
@@ -127,23 +135,25 @@ func (d *Doctor) add(c Check) {
 	if c.State == Bad {
 		d.bad[c.Name] = true
 	}
+	d.dim = d.dim || c.Unseen
 	if d.Found != nil {
 		d.Found(c)
 	}
 }
 
-func (d *Doctor) ok(name, found string)             { d.add(Check{name, OK, found, ""}) }
-func (d *Doctor) note(name, found, remedy string)   { d.add(Check{name, Note, found, remedy}) }
-func (d *Doctor) broken(name, found, remedy string) { d.add(Check{name, Bad, found, remedy}) }
+func (d *Doctor) ok(name, found string)             { d.add(Check{Name: name, State: OK, Found: found}) }
+func (d *Doctor) note(name, found, remedy string)   { d.add(Check{name, Note, found, remedy, false}) }
+func (d *Doctor) unseen(name, found, remedy string) { d.add(Check{name, Note, found, remedy, true}) }
+func (d *Doctor) broken(name, found, remedy string) { d.add(Check{name, Bad, found, remedy, false}) }
 
 // asRoot is what to do about what only root may see.
 const asRoot = "run this as root"
 
 // failed is broken, for an error; but what this user alone may not see is no
-// fault of the host's.
+// fault of the host's: it is unseen.
 func (d *Doctor) failed(name string, err error, found, remedy string) {
 	if d.host.uid != 0 && errors.Is(err, fs.ErrPermission) {
-		d.note(name, found, asRoot)
+		d.unseen(name, found, asRoot)
 		return
 	}
 	d.broken(name, found, remedy)
@@ -213,7 +223,7 @@ func (d *Doctor) daemon(ctx context.Context) {
 	defer cancel()
 	list, err := client.List(ctx)
 	if err != nil && d.host.uid != 0 && errors.Is(unix.Access(d.socket(), unix.W_OK), fs.ErrPermission) {
-		d.note("daemon", words(err), asRoot)
+		d.unseen("daemon", words(err), asRoot)
 		return
 	}
 	if err != nil {
@@ -227,9 +237,9 @@ func (d *Doctor) daemon(ctx context.Context) {
 		}
 	}
 	found := fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list))
-	if path := d.configPath(); d.changedSinceStart(path) {
-		d.note("daemon", found+"; "+path+" has changed since it started, and of that only EnableSessionShadowing and ShadowingUseSSL count before it starts again",
-			"unless nothing else was changed, restart it: systemctl restart shadowd")
+	if runs, err := client.Config(ctx); err == nil && runs != "" && runs != d.cfg.Fingerprint() {
+		d.unseen("daemon", fmt.Sprintf("%s; it was started with another configuration than %s is now, which is what is judged here", found, d.configPath()),
+			"restart it: systemctl restart shadowd")
 		return
 	}
 	d.ok("daemon", found)
@@ -247,7 +257,7 @@ func (d *Doctor) certificate(context.Context) {
 	if !d.tls {
 		return
 	}
-	d.judgePair(d.cfg.NewStore())
+	d.judgePair()
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

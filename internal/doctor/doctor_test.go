@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,6 +33,7 @@ import (
 
 func TestMain(m *testing.M) {
 	xprobe.Child()
+	inNamespace()
 	goleak.VerifyTestMain(m)
 }
 
@@ -54,13 +56,15 @@ func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
 }
 
 // startDaemon serves the control API on a socket.
-func startDaemon(t *testing.T, socket string, e control.Engine) {
+func startDaemon(t *testing.T, socket string, e control.Engine, config ...string) {
 	t.Helper()
 	ln, err := control.Listen(socket, "")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{})) }()
+	go func() {
+		served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{Config: strings.Join(config, "")}))
+	}()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-served)
@@ -89,6 +93,9 @@ type patient struct {
 	top     string            // lines at the top of the configuration
 	tables  map[string]string // lines of its tables
 	session *shadow.Session
+	first   int // the first of the viewers' ports
+
+	daemonConfig string // fingerprint that the daemon tells
 }
 
 // ward is what healthy patients share.
@@ -102,7 +109,8 @@ func (w ward) well(t *testing.T) *patient {
 	p.session = &shadow.Session{
 		ID: "42", User: "user1", UID: d.Identity.UID, GID: d.Identity.GID, Display: d.Display, Xauthority: d.Xauthority, Type: "x11",
 	}
-	first := freePorts(t, 4)
+	p.first = freePorts(t, 4)
+	first := p.first
 	p.tables = map[string]string{
 		"ports":   fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", first, first+3),
 		"viewer":  "host = \"vda1.corp.example\"\n",
@@ -121,6 +129,7 @@ func (w ward) well(t *testing.T) *patient {
 	p.host.resolver = sessionsOf{p.session}
 	p.host.xvfb = false // the whole is tried out where that is what is tested
 	require.NoError(t, os.Chmod(p.dir, 0o755))
+	p.tool("nft", prints(`{"nftables": []}`)) // nothing filters
 	return p
 }
 
@@ -173,6 +182,37 @@ func (p *patient) pair(left time.Duration, names ...string) {
 	} {
 		require.NoError(p.t, os.WriteFile(filepath.Join(p.dir, name), pem.EncodeToMemory(block), 0o600))
 	}
+}
+
+// sealedPair is pair with an encrypted key.
+func (p *patient) sealedPair() {
+	p.t.Helper()
+	p.top = "ShadowingUseSSL = 1\n"
+	p.pair(time.Hour, "vda1.corp.example")
+	path := filepath.Join(p.dir, "shadowingkey.pem")
+	data, err := os.ReadFile(path)
+	require.NoError(p.t, err)
+	block, _ := pem.Decode(data)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(p.t, err)
+	sealed, err := pkcs8.MarshalPrivateKey(key, []byte("secret"), nil)
+	require.NoError(p.t, err)
+	data = pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed})
+	require.NoError(p.t, os.WriteFile(path, data, 0o600))
+}
+
+// credentials gives the daemon the passphrase, perhaps where it can be seen.
+func (p *patient) credentials(visible bool) {
+	p.t.Helper()
+	dir := filepath.Join(p.dir, "credentials")
+	if visible {
+		require.NoError(p.t, os.Mkdir(dir, 0o700))
+		require.NoError(p.t, os.WriteFile(filepath.Join(dir, "shadowingpassphrase"), []byte("secret"), 0o400))
+	}
+	p.host.root = p.t.TempDir()
+	process := filepath.Join(p.host.root, "proc", strconv.Itoa(os.Getpid())) // the daemon is in the test's
+	require.NoError(p.t, os.MkdirAll(process, 0o755))
+	require.NoError(p.t, os.WriteFile(filepath.Join(process, "environ"), []byte("LANG=C\x00CREDENTIALS_DIRECTORY="+dir+"\x00"), 0o600))
 }
 
 func of(r *Report, state State) (list []Check) {
@@ -257,20 +297,10 @@ func TestBrokenHosts(t *testing.T) {
 			p.tables["ports"] = fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %[1]d\n", port)
 		}, "ports", fmt.Sprintf("doctor.test (pid %d)", os.Getpid()), "ports.first"},
 		{"nftables", func(p *patient) { p.tool("nft", prints(nftDrop)) },
-			"firewall", "(policy drop of chain input)", "nft insert rule inet filter input tcp dport"},
+			"firewall", "nftables drops connections to", "nft insert rule inet filter input tcp dport"},
 		{"iptables", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 1024:65535 -j REJECT --reject-with tcp-reset\nCOMMIT"))
 		}, "firewall", "--dports 1024:65535 -j REJECT", "iptables -I INPUT -p tcp --dport"},
-		{"ufw", func(p *patient) {
-			p.tool("ufw", prints("Status: active\nLogging: on (low)\nDefault: deny (incoming), allow (outgoing), disabled (routed)\nNew profiles: skip\n\nTo                         Action      From\n--                         ------      ----\n22/tcp                     ALLOW IN    Anywhere"))
-		}, "firewall", "ufw drops connections to", "ufw allow"},
-		{"firewalld", func(p *patient) {
-			p.tool("firewall-cmd", "case $* in\n--state) echo running;;\n--get-active-zones) echo public; echo '  interfaces: eth0';;\n*) echo 'public (active)'; echo '  target: default'; echo '  services: ssh'; echo '  ports: 80/tcp 6000-6001/udp';;\nesac")
-		}, "firewall", "firewalld drops connections to", "--zone=public --add-port="},
-		{"nftables beside firewalld", func(p *patient) {
-			p.tool("firewall-cmd", "case $* in\n--state) echo running;;\n--get-active-zones) echo trusted; echo '  interfaces: eth0';;\n*) echo 'trusted (active)'; echo '  target: ACCEPT';;\nesac")
-			p.tool("nft", prints(nftDrop))
-		}, "firewall", "nftables drops connections to", "nft insert rule inet filter input tcp dport"},
 		{"no certificate", func(p *patient) { p.top = "ShadowingUseSSL = 1\n" },
 			"certificate", "there is no shadowingcert.*", "put the host's certificate there"},
 		{"certificate expired", func(p *patient) {
@@ -287,6 +317,15 @@ func TestBrokenHosts(t *testing.T) {
 			p.pair(time.Hour, "vda2.corp.example")
 			p.tables["tls"] += "strict = true\n"
 		}, "certificate", "not for vda1.corp.example", "subject alternative name"},
+		{"another name in the certificate", func(p *patient) {
+			p.top = "ShadowingUseSSL = 1\n"
+			p.pair(time.Hour, "vda2.corp.example")
+		}, "certificate", "not for vda1.corp.example", "browsers will refuse it"},
+		{"a passphrase that nobody has", func(p *patient) { p.sealedPair() },
+			"certificate", "is encrypted", "write its passphrase into"},
+		{"some ports dropped", func(p *patient) {
+			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport "+strconv.Itoa(p.first)+" -j DROP\nCOMMIT"))
+		}, "firewall", "iptables drops connections to", "iptables -I INPUT"},
 		{"no x11vnc", func(p *patient) { p.tables["source"] = "x11vnc = \"/nonexistent/x11vnc\"\n" },
 			"picture", "x11vnc is not installed", ""},
 		{"an old x11vnc", func(p *patient) {
@@ -394,28 +433,17 @@ func TestNotes(t *testing.T) {
 				return &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}
 			}
 		}, "ports", "1 of 99 ports 6001-6099 is free"},
-		{"a firewall that can't be read", func(p *patient) { p.tool("nft", "echo 'Operation not permitted' >&2; exit 1") }, "firewall", "Operation not permitted"},
-		{"no tool to look at firewalls", func(*patient) {}, "firewall", "there is neither nft nor iptables-save"},
 		{"a firewall that knows networks", func(p *patient) {
-			p.tool("ufw", prints("Status: active\nDefault: deny (incoming), allow (outgoing)\n\nAnywhere                   ALLOW IN    10.0.0.0/8"))
-		}, "firewall", "ufw lets connections to"},
-		{"the certificate's name", func(p *patient) {
-			p.top = "ShadowingUseSSL = 1\n"
-			p.pair(time.Hour, "vda2.corp.example")
-		}, "certificate", "not for vda1.corp.example"},
-		{"a passphrase that only the service has", func(p *patient) {
+			p.tool("iptables-save", prints("*filter\n:INPUT DROP [0:0]\n-A INPUT -s 10.0.0.0/8 -j ACCEPT\nCOMMIT"))
+		}, "firewall", "depending on where they come from"},
+		{"an authority that isn't known here", func(p *patient) {
 			p.top = "ShadowingUseSSL = 1\n"
 			p.pair(time.Hour, "vda1.corp.example")
-			key := filepath.Join(p.dir, "shadowingkey.pem")
-			private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-			require.NoError(p.t, err)
-			sealed, err := pkcs8.MarshalPrivateKey(private, []byte("secret"), nil)
-			require.NoError(p.t, err)
-			block := &pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed}
-			require.NoError(p.t, os.WriteFile(key, pem.EncodeToMemory(block), 0o600))
-			p.host.root = p.t.TempDir()
-			require.NoError(p.t, os.MkdirAll(filepath.Join(p.host.root, credentials), 0o700))
-		}, "certificate", "but shadowd has credentials of its own"},
+		}, "certificate", "has signed itself"},
+		{"a passphrase that the service has", func(p *patient) {
+			p.sealedPair()
+			p.credentials(true)
+		}, "certificate", "has signed itself"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
 	} {
@@ -501,25 +529,71 @@ func TestThePrompterIsJudgedOnce(t *testing.T) {
 	}
 }
 
+// What could not be seen and may be in the way is no reason to say that a
+// shadow would work, and none to say that it wouldn't.
+func TestUnseen(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	for _, c := range []struct {
+		name                 string
+		spoil                func(p *patient)
+		check, found, remedy string
+	}{
+		{"a firewall that can't be read", func(p *patient) { p.tool("nft", "echo 'Operation not permitted' >&2; exit 1") },
+			"firewall", "Operation not permitted", "see by other means"},
+		{"no tool to look at firewalls", func(p *patient) { require.NoError(p.t, os.RemoveAll(p.host.path)) },
+			"firewall", "there is neither nft nor iptables-save", "install nftables"},
+		{"a firewall that isn't understood", func(p *patient) {
+			p.tool("iptables-save", prints("*filter\n:INPUT DROP [0:0]\n-A INPUT -m mystery -j ACCEPT\nCOMMIT"))
+		}, "firewall", "this rule isn't understood here: -A INPUT -m mystery -j ACCEPT", "iptables -I INPUT"},
+		{"addresses that can't be listed", func(p *patient) {
+			p.host.own = func() ([]netip.Addr, error) { return nil, errors.New("netlink: no") }
+		}, "name", "this host's addresses can't be listed: netlink: no", "/proc"},
+		{"a passphrase that only the service can see", func(p *patient) { p.sealedPair(); p.credentials(false) },
+			"certificate", "but shadowd has credentials of its own in", "journalctl -u shadowd"},
+		{"another configuration", func(p *patient) { p.daemonConfig = "0123456789abcdef" },
+			"daemon", "it was started with another configuration than", "systemctl restart shadowd"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := w.well(t)
+			c.spoil(p)
+			startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{}, p.daemonConfig)
+			r := p.examine()
+			assert.False(t, r.Works)
+			assert.Empty(t, of(r, Bad))
+			var unseen []Check
+			for _, check := range r.Checks {
+				if check.Unseen {
+					unseen = append(unseen, check)
+				}
+			}
+			require.Len(t, unseen, 1, "%+v", r.Checks)
+			assert.Equal(t, c.check, unseen[0].Name)
+			assert.Equal(t, Note, unseen[0].State)
+			assert.Contains(t, unseen[0].Found, c.found)
+			assert.Contains(t, unseen[0].Remedy, c.remedy)
+		})
+	}
+}
+
 // The daemon reads all but the VDA's two values when it starts.
-func TestChangedConfiguration(t *testing.T) {
+func TestTheDaemonsConfiguration(t *testing.T) {
 	w := ward{testhost.Require(t, testhost.Options{})}
 	p := w.well(t)
-	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
 	p.examine()
-	for changed, want := range map[time.Duration]State{-24 * time.Hour: OK, time.Hour: Note} {
-		when := time.Now().Add(changed)
-		require.NoError(t, os.Chtimes(p.Config, when, when))
-		for _, c := range p.Examine(t.Context()).Checks {
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{}, p.cfg.Fingerprint())
+	daemon := func() (found Check) {
+		for _, c := range p.examine().Checks {
 			if c.Name == "daemon" {
-				assert.Equal(t, want, c.State, c.Found)
-				assert.Equal(t, want == Note, strings.Contains(c.Remedy, "systemctl restart shadowd"))
+				found = c
 			}
 		}
+		return found
 	}
-	started, ok := p.started(os.Getpid())
-	require.True(t, ok)
-	assert.WithinRange(t, started, time.Now().Add(-time.Hour), time.Now().Add(2*time.Second))
+	assert.Equal(t, OK, daemon().State)
+	p.top = "ShadowingUseSSL = 0x1\n# a comment\n"
+	assert.Equal(t, OK, daemon().State, "what counts at once is no change")
+	p.tables["consent"] = "timeout = \"30s\"\n"
+	assert.True(t, daemon().Unseen)
 }
 
 // What an ordinary user may not see is no fault of the host's.
@@ -531,7 +605,7 @@ func TestWithoutRights(t *testing.T) {
 	d.failed("y", os.ErrNotExist, "found", "remedy")
 	d.host.uid = 0
 	d.failed("z", os.ErrPermission, "found", "remedy")
-	assert.Equal(t, []Check{{"x", Note, "found", "run this as root"}, {"y", Bad, "found", "remedy"}, {"z", Bad, "found", "remedy"}}, d.list)
+	assert.Equal(t, []Check{{"x", Note, "found", "run this as root", true}, {"y", Bad, "found", "remedy", false}, {"z", Bad, "found", "remedy", false}}, d.list)
 }
 
 // A doctor that is interrupted has found nothing out.

@@ -3,52 +3,131 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// iptables is nil where there is no iptables. See iptables(8) and
-// iptables-extensions(8).
-func (d *Doctor) iptables(ctx context.Context, first, last int) (*wall, error) {
-	out, ran, err := d.run(ctx, "iptables-save", "-t", "filter")
-	if !ran || err != nil {
-		return nil, err
-	}
-	chains := parseIPTables(out)
-	input := chains["INPUT"]
-	if input == nil || input.policy == "accept" && len(input.rules) == 0 {
-		return nil, nil
-	}
-	w := &wall{name: "iptables", allow: fmt.Sprintf("iptables -I INPUT -p tcp --dport %d:%d -j ACCEPT", first, last)}
-	w.survey(chains, []*chain{input}, first, last)
-	return w, nil
+// An ipTable is one table of iptables: its name, and its chains by theirs.
+type ipTable struct {
+	name   string
+	chains map[string]*chain
 }
 
-// parseIPTables reads what iptables-save prints of the table filter.
-func parseIPTables(out string) map[string]*chain {
-	chains := map[string]*chain{}
-	table := ""
+// iptables is what the tools of iptables tell of the kernel's rules for IPv4
+// or IPv6. Some keep them in nf_tables and others in a place of their own; both
+// may be there. No table is named to them, since the kernel makes the one that
+// is asked for. native are the tables of nf_tables that they manage.
+func (d *Doctor) iptables(ctx context.Context, six bool) (tables []*ipTable, native map[string]bool, ran bool, err error) {
+	family, name := "ip", "iptables"
+	if six {
+		family, name = "ip6", "ip6tables"
+	}
+	native = map[string]bool{}
+	for _, tool := range []string{name + "-nft-save", name + "-legacy-save", name + "-save"} {
+		if tool == name+"-save" && ran {
+			break // it is the one of the two that this host prefers
+		}
+		if tool != name+"-nft-save" {
+			// The tool itself passes over what it may not read.
+			older, err := os.ReadFile(d.file("/proc/net/" + strings.Replace(name, "tables", "_tables", 1) + "_names"))
+			if err != nil && !isNotExist(err) {
+				return nil, nil, true, err
+			}
+			if tool == name+"-legacy-save" && len(older) == 0 {
+				continue
+			}
+		}
+		out, there, err := d.run(ctx, tool)
+		if err != nil {
+			return nil, nil, true, err
+		}
+		ran = ran || there
+		for _, t := range parseIPTables(out) {
+			tables = append(tables, t)
+			if strings.Contains(out, "(nf_tables)") && !strings.Contains(out, "Table `"+t.name+"' ") { // "… contains incompatible base-chains"
+				native[family+" "+t.name] = true
+			}
+		}
+	}
+	return tables, native, ran, nil
+}
+
+// inChains are those that packets for this host see, in each table. Those of
+// nat let them pass.
+var inChains = map[string][]string{
+	"raw": {"PREROUTING"}, "mangle": {"PREROUTING", "INPUT"}, "filter": {"INPUT"}, "security": {"INPUT"},
+}
+
+// ipBases are the chains of the tables that packets for this host see.
+func ipBases(tables []*ipTable, command string) (list []base) {
+	for _, t := range tables {
+		for _, name := range inChains[t.name] {
+			c := t.chains[name]
+			if c == nil || c.policy == "accept" && len(c.rules) == 0 {
+				continue
+			}
+			b := base{chain: c, chains: t.chains, who: "iptables"}
+			table := ""
+			if t.name != "filter" {
+				table = " -t " + t.name
+			}
+			b.allow = func(_ string, first, last int) string {
+				return fmt.Sprintf("%s%s -I %s -p tcp --dport %d:%d -j ACCEPT (and the same in the file that this host loads its rules from)", command, table, name, first, last)
+			}
+			switch {
+			case t.chains["ufw-user-input"] != nil:
+				b.who, b.allow = "ufw", func(_ string, first, last int) string { return fmt.Sprintf("ufw allow %d:%d/tcp", first, last) }
+			case t.chains["INPUT_ZONES"] != nil:
+				b.who, b.allow = "firewalld", allowInZone
+			}
+			list = append(list, b)
+		}
+	}
+	return list
+}
+
+// allowInZone is firewalld's command that lets viewers into the zone that a
+// chain of its own is for: filter_IN_public_deny, IN_public.
+func allowInZone(culprit string, first, last int) string {
+	zone := ""
+	if _, rest, ok := strings.Cut(culprit, "IN_"); ok && !strings.HasPrefix(rest, "policy_") {
+		for _, suffix := range []string{"_pre", "_log", "_deny", "_allow", "_post"} {
+			rest = strings.TrimSuffix(rest, suffix)
+		}
+		zone = " --zone=" + rest
+	}
+	return fmt.Sprintf("firewall-cmd --permanent%s --add-port=%d-%d/tcp && firewall-cmd --reload", zone, first, last)
+}
+
+// parseIPTables reads what iptables-save prints.
+func parseIPTables(out string) (tables []*ipTable) {
+	var t *ipTable
 	for line := range strings.Lines(out) {
 		line = strings.TrimSpace(line)
 		words := shellWords(line)
 		switch {
 		case strings.HasPrefix(line, "*"):
-			table = line[1:]
-		case table != "filter" || len(words) < 2:
+			t = &ipTable{line[1:], map[string]*chain{}}
+			tables = append(tables, t)
+		case t == nil || len(words) < 2:
 		case strings.HasPrefix(line, ":"):
 			name := words[0][1:]
-			chains[name] = &chain{name: name, policy: map[string]string{"ACCEPT": "accept", "DROP": "drop"}[words[1]]}
-		case words[0] == "-A" && chains[words[1]] != nil:
-			c := chains[words[1]]
+			t.chains[name] = &chain{name: name, policy: map[string]string{"ACCEPT": "accept", "DROP": "drop"}[words[1]]}
+		case words[0] == "-A" && t.chains[words[1]] != nil:
+			c := t.chains[words[1]]
 			c.rules = append(c.rules, parseIPTablesRule(line, words[2:]))
 		}
 	}
-	return chains
+	return tables
 }
 
 // parseIPTablesRule reads what follows "-A CHAIN".
 func parseIPTablesRule(line string, words []string) rule {
 	r := rule{text: line}
-	var conditions []func(int) truth
+	module := yes // what there is to say of the options of the last -m
 	for i := 0; i < len(words); {
 		negated := words[i] == "!"
 		if negated {
@@ -65,25 +144,25 @@ func parseIPTablesRule(line string, words []string) rule {
 			i++
 		}
 		value := strings.Join(values, " ")
-		switch option {
-		case "-j", "-g":
+		if option == "-j" || option == "-g" {
 			r.verdict, r.target = iptablesTarget(option, value)
-			i = len(words) // what follows are the target's own options
-		default:
-			c := iptablesCondition(option, value)
-			if negated {
-				inner := c
-				c = func(port int) truth { return inner(port).not() }
+			break // what follows are the target's own options
+		}
+		var c condition
+		if option == "-m" {
+			module = iptablesModule(value)
+			c = always(module)
+		} else if c = iptablesCondition(option, value); c == nil {
+			c = always(unclear)
+			if module != yes {
+				continue // its doubts have been noted
 			}
-			conditions = append(conditions, c)
 		}
-	}
-	r.matches = func(port int) truth {
-		t := yes
-		for _, c := range conditions {
-			t = min(t, c(port))
+		if negated {
+			inner := c
+			c = func(p packet) truth { return inner(p).not() }
 		}
-		return t
+		r.conditions = append(r.conditions, c)
 	}
 	return r
 }
@@ -105,71 +184,115 @@ func iptablesTarget(option, target string) (verdict, chain string) {
 	if option == "-g" {
 		return "goto", target
 	}
-	return "jump", target
+	return "jump", target // a chain's, or what isn't understood
 }
 
-// iptablesCondition is what an option says of a new TCP connection from
-// elsewhere.
-func iptablesCondition(option, value string) func(port int) truth {
-	is := func(t truth) func(int) truth { return func(int) truth { return t } }
+// iptablesModule is what -m says by itself: of those whose options are
+// understood that they say it, and of others what can be said of all of theirs.
+func iptablesModule(name string) truth {
+	switch name {
+	case "tcp", "udp", "udplite", "sctp", "dccp", "icmp", "icmp6", "ipv6-icmp", "multiport", "conntrack", "state", "comment", "addrtype", "pkttype":
+		return yes
+	case "limit", "hashlimit", "recent", "connlimit", "mac", "time", "geoip", "statistic", "rpfilter", "set", "quota":
+		return depends // on where packets come from, or when, or how many
+	}
+	return unclear
+}
+
+// iptablesCondition is what an option says of viewers' packets; nil is one
+// that isn't understood.
+func iptablesCondition(option, value string) condition {
 	switch option {
-	case "-m":
-		switch value {
-		case "tcp", "udp", "icmp", "multiport", "conntrack", "state", "comment", "addrtype":
-			return is(yes) // its options say what it is for
-		}
 	case "--comment", "--syn":
-		return is(yes) // the connection's first packet is what counts
+		return always(yes) // the connection's first packet is what counts
 	case "--tcp-flags":
-		return is(boolTruth(matchesSYN(value)))
+		return always(matchesSYN(value))
 	case "-p":
-		return is(boolTruth(value == "tcp" || value == "6" || value == "all"))
-	case "--dport", "--dports", "--destination-ports":
-		return func(port int) truth {
-			hit, ok := inList(value, ":", port)
-			if !ok {
-				return maybe
-			}
-			return boolTruth(hit)
-		}
+		return always(boolTruth(value == "tcp" || value == "6" || value == "all"))
+	case "--dport", "--dports", "--destination-ports", "--ports":
+		return func(p packet) truth { return inList(value, p.port) }
+	case "--sport", "--sports", "--source-ports":
+		return always(each([]int{1024, 32768, 65535}, func(port int) truth { return inList(value, port) }))
+	case "-f":
+		return always(no) // of fragments but the first
 	case "-i":
-		if value == "lo" {
-			return is(no)
+		return func(p packet) truth {
+			if len(p.via) == 0 {
+				return min(boolTruth(value != "lo"), depends)
+			}
+			return each(p.via, func(via string) truth { return isInterface(via, value, "+") })
 		}
 	case "--state", "--ctstate":
-		for state := range strings.SplitSeq(value, ",") {
-			if state == "NEW" {
-				return is(yes)
-			}
-		}
-		return is(no)
+		return always(boolTruth(slices.Contains(strings.Split(value, ","), "NEW")))
+	case "--ctdir":
+		return always(boolTruth(value == "ORIGINAL"))
 	case "-s":
-		if value == "0.0.0.0/0" {
-			return is(yes)
-		}
-		if strings.HasPrefix(value, "127.") {
-			return is(no)
-		}
+		return always(sourceIn(value))
+	case "--src-range", "--src-type":
+		return always(depends)
+	case "-d":
+		return func(p packet) truth { return sentTo(p, value) }
 	case "--dst-type":
-		if value == "BROADCAST" || value == "MULTICAST" || value == "ANYCAST" {
-			return is(no)
-		}
-	case "--icmp-type":
-		return is(no)
+		return always(boolTruth(slices.Contains(strings.Split(value, ","), "LOCAL")))
+	case "--pkt-type":
+		return always(boolTruth(value == "unicast"))
+	case "--icmp-type", "--icmpv6-type":
+		return always(no)
 	}
-	return is(maybe)
+	return nil
 }
 
-// matchesSYN reports whether a connection's first packet, in which SYN alone of
+// sourceIn is whether viewers' packets come from a prefix.
+func sourceIn(value string) truth {
+	prefix, err := netip.ParsePrefix(value)
+	switch {
+	case err != nil:
+		return depends
+	case prefix.Bits() == 0:
+		return yes
+	case prefix.Addr().IsLoopback():
+		return no
+	}
+	return depends
+}
+
+// sentTo is whether a packet is sent to a prefix.
+func sentTo(p packet, value string) truth {
+	prefix, err := netip.ParsePrefix(value)
+	if err != nil {
+		return unclear
+	}
+	return each(addressSubject(p), func(test nftTest) truth {
+		return test(map[string]any{"range": []any{prefix.Addr().String(), lastOf(prefix).String()}})
+	})
+}
+
+// inList is whether a port is in a list such as "22,6001:6099".
+func inList(list string, port int) truth {
+	return anyOf(strings.Split(list, ","), func(part string) truth {
+		lo, hi, isRange := strings.Cut(part, ":")
+		if !isRange {
+			hi = lo
+		}
+		from, err := strconv.Atoi(lo)
+		to, err2 := strconv.Atoi(hi)
+		if err != nil || err2 != nil {
+			return unclear
+		}
+		return boolTruth(from <= port && port <= to)
+	})
+}
+
+// matchesSYN is whether a connection's first packet, in which SYN alone of
 // all flags is set, matches "MASK COMP".
-func matchesSYN(value string) bool {
+func matchesSYN(value string) truth {
 	mask, set, _ := strings.Cut(value, " ")
 	for flag := range strings.SplitSeq(mask, ",") {
 		if flag == "SYN" || flag == "ALL" {
-			return set == "SYN"
+			return boolTruth(set == "SYN")
 		}
 	}
-	return set == "NONE"
+	return boolTruth(set == "NONE")
 }
 
 // shellWords splits a line at blanks, but not inside double quotes.

@@ -24,7 +24,7 @@ func (d *Doctor) name(ctx context.Context) {
 	d.fqdn = host
 	own, err := d.host.own()
 	if err != nil {
-		d.note("name", fmt.Sprintf("this host's addresses can't be listed: %v", err), "see that /proc and /sys are there")
+		d.unseen("name", fmt.Sprintf("this host's addresses can't be listed: %v", err), "see that /proc and /sys are there")
 		return
 	}
 	addrs, given := []netip.Addr(nil), false
@@ -35,6 +35,7 @@ func (d *Doctor) name(ctx context.Context) {
 			"have it put into DNS, or set viewer.host in the configuration to a name that is there")
 		return
 	}
+	d.named = addrs
 	d.judgeName(host, addrs, own, given)
 }
 
@@ -115,4 +116,18 @@ func ownAddresses() ([]netip.Addr, error) {
 		}
 	}
 	return own, nil
+}
+
+// interfaces are those of this host that are up, but the loopback.
+func interfaces() (names []string) {
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	for _, i := range all {
+		if i.Flags&net.FlagUp != 0 && i.Flags&net.FlagLoopback == 0 {
+			names = append(names, i.Name)
+		}
+	}
+	return names
 }

@@ -3,238 +3,296 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+
+	"vda.internal/shadow/internal/program"
 )
 
-// nftables is nil where there is no nft, or nothing filters. Tables of one name
-// can be left out. See nft(8) and libnftables-json(5).
-func (d *Doctor) nftables(ctx context.Context, first, last int, without string) (*wall, error) {
+// nftables is what nft tells of the kernel's rules: the base chains that see
+// incoming packets. ran is false where there is no nft. See nft(8) and
+// libnftables-json(5).
+func (d *Doctor) nftables(ctx context.Context) (ruleset *nftRuleset, ran bool, err error) {
 	out, ran, err := d.run(ctx, "nft", "-j", "list", "ruleset")
+	terse := errors.Is(err, program.ErrTooMuch) // there are sets with very many addresses
+	if terse {
+		out, ran, err = d.run(ctx, "nft", "-j", "-t", "list", "ruleset")
+	}
 	if !ran || err != nil {
-		return nil, err
+		return nil, ran, err
 	}
-	tables, err := parseNFT([]byte(out))
+	// The same for people; without it rules are called by their numbers.
+	text, _, _ := d.run(ctx, "nft", "-t", "-a", "list", "ruleset")
+	ruleset, err = parseNFT([]byte(out), nftTexts(text), terse)
 	if err != nil {
-		return nil, fmt.Errorf("nft -j list ruleset: %w", err)
+		return nil, true, fmt.Errorf("nft -j list ruleset: %w", err)
 	}
-	tables = slices.DeleteFunc(tables, func(t *nftTable) bool {
-		_, name, _ := strings.Cut(t.name, " ")
-		return name == without
-	})
-	if len(tables) == 0 {
-		return nil, nil
+	return ruleset, true, nil
+}
+
+// An nftRuleset is all tables whose packets have IP addresses.
+type nftRuleset struct{ tables []*nftTable }
+
+// An nftTable is one of them.
+type nftTable struct {
+	family, name string // "inet", "filter"
+	chains       map[string]*chain
+	sets         map[string]*nftSet
+	bases        []base
+}
+
+// An nftSet is a named set or map.
+type nftSet struct {
+	elements []any
+	known    bool // that those are all, at any time
+}
+
+func (t *nftTable) String() string { return t.family + " " + t.name }
+
+// bases are the chains that see packets of a kind, but for those of tables in
+// without, by their names with the family.
+func (r *nftRuleset) bases(six bool, without map[string]bool) (list []base) {
+	families := []string{"inet", "netdev", "ip"}
+	if six {
+		families[2] = "ip6"
 	}
-	w := &wall{name: "nftables"}
-	for _, t := range tables {
-		for _, base := range t.bases { // all of which must let a connection in
-			one := &wall{}
-			one.survey(t.chains, []*chain{base}, first, last)
-			worse := len(one.dropped) > 0 && len(w.dropped) == 0
-			if w.why == "" || worse {
-				w.why = one.why
-			}
-			if w.allow == "" || worse {
-				w.allow = fmt.Sprintf("nft insert rule %s %s tcp dport %d-%d accept", t.name, base.name, first, last)
-			}
-			w.dropped = union(w.dropped, one.dropped)
-			w.maybe = union(w.maybe, one.maybe)
+	for _, t := range r.tables {
+		if slices.Contains(families, t.family) && !without[t.String()] {
+			list = append(list, t.bases...)
 		}
 	}
-	w.maybe = slices.DeleteFunc(w.maybe, func(port int) bool { return slices.Contains(w.dropped, port) })
-	return w, nil
+	return list
 }
 
-func union(a, b []int) []int {
-	all := append(slices.Clone(a), b...)
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// An nftTable is a table with chains that see incoming packets.
-type nftTable struct {
-	name   string // "inet filter"
-	chains map[string]*chain
-	bases  []*chain
-}
-
-// parseNFT reads a ruleset in JSON. Tables that don't filter incoming IPv4,
-// and those that iptables keeps in the kernel's nftables and tells better
-// itself, are left out.
-func parseNFT(out []byte) ([]*nftTable, error) {
-	var ruleset struct {
-		Objects []struct {
-			Chain *struct{ Family, Table, Name, Hook, Type, Policy string }
-			Rule  *struct {
-				Family, Table, Chain string
-				Expr                 []map[string]any
-			}
-		} `json:"nftables"`
+// The objects of libnftables-json that matter here.
+type (
+	nftObject struct {
+		Chain *nftChain  `json:"chain"`
+		Rule  *nftRule   `json:"rule"`
+		Set   *nftSetDef `json:"set"`
+		Map   *nftSetDef `json:"map"`
 	}
-	if err := json.Unmarshal(out, &ruleset); err != nil {
+	nftChain struct {
+		Family, Table, Name, Hook, Type, Policy string
+	}
+	nftRule struct {
+		Family, Table, Chain string
+		Handle               int
+		Expr                 []map[string]any
+	}
+	nftSetDef struct {
+		Family, Table, Name string
+		Flags               any // one word, or several
+		Timeout             any
+		Elem                []any
+	}
+)
+
+// parseNFT reads a ruleset in JSON; texts are its rules for people. A terse one
+// doesn't say what is in named sets.
+func parseNFT(out []byte, texts map[string]string, terse bool) (*nftRuleset, error) {
+	var all struct {
+		Objects []nftObject `json:"nftables"`
+	}
+	if err := json.Unmarshal(out, &all); err != nil {
 		return nil, err
 	}
-	tables := map[string]*nftTable{}
-	var order []*nftTable
-	foreign := map[string]bool{}
-	for _, o := range ruleset.Objects {
-		if c := o.Chain; c != nil && (c.Family == "ip" || c.Family == "inet") {
-			name := c.Family + " " + c.Table
-			t := tables[name]
-			if t == nil {
-				t = &nftTable{name: name, chains: map[string]*chain{}}
-				tables[name] = t
-				order = append(order, t)
-			}
-			one := &chain{name: c.Name}
-			if (c.Hook == "input" || c.Hook == "prerouting") && c.Type == "filter" {
-				one.policy = "accept"
-				if c.Policy == "drop" {
-					one.policy = "drop"
-				}
-				t.bases = append(t.bases, one)
-			}
-			t.chains[c.Name] = one
-		}
-		if r := o.Rule; r != nil {
-			name := r.Family + " " + r.Table
-			if t := tables[name]; t != nil && t.chains[r.Chain] != nil {
-				c := t.chains[r.Chain]
-				c.rules = append(c.rules, nftRule(c.name, r.Expr))
-			}
-			if slices.ContainsFunc(r.Expr, func(e map[string]any) bool { _, xt := e["xt"]; return xt }) {
-				foreign[name] = true
-			}
+	r := &nftRuleset{}
+	for _, o := range all.Objects { // first what rules refer to
+		switch {
+		case o.Chain != nil:
+			r.table(o.Chain.Family, o.Chain.Table).addChain(o.Chain)
+		case o.Set != nil:
+			r.table(o.Set.Family, o.Set.Table).addSet(o.Set, terse)
+		case o.Map != nil:
+			r.table(o.Map.Family, o.Map.Table).addSet(o.Map, terse)
 		}
 	}
-	return slices.DeleteFunc(order, func(t *nftTable) bool {
-		empty := !slices.ContainsFunc(t.bases, func(c *chain) bool { return c.policy == "drop" || len(c.rules) > 0 })
-		return empty || foreign[t.name]
-	}), nil
+	for _, o := range all.Objects {
+		if o.Rule == nil {
+			continue
+		}
+		t := r.table(o.Rule.Family, o.Rule.Table)
+		if c := t.chains[o.Rule.Chain]; c != nil {
+			text, ok := texts[fmt.Sprintf("%s %d", t, o.Rule.Handle)]
+			if !ok {
+				text = fmt.Sprintf("rule %d", o.Rule.Handle)
+			}
+			c.rules = append(c.rules, t.rules(o.Rule.Expr, fmt.Sprintf("%s, in chain %s of table %s", text, o.Rule.Chain, t))...)
+		}
+	}
+	return r, nil
 }
 
-// nftRule reads the statements of a rule.
-func nftRule(chainName string, expr []map[string]any) rule {
-	r := rule{}
-	var conditions []func(int) truth
-	var words []string
+// table is one of the ruleset's, which is made if it isn't there.
+func (r *nftRuleset) table(family, name string) *nftTable {
+	for _, t := range r.tables {
+		if t.family == family && t.name == name {
+			return t
+		}
+	}
+	t := &nftTable{family: family, name: name, chains: map[string]*chain{}, sets: map[string]*nftSet{}}
+	r.tables = append(r.tables, t)
+	return t
+}
+
+// inHooks are those that a packet for this host passes. Chains of type nat,
+// which see it as well, let it pass.
+var inHooks = []string{"ingress", "prerouting", "input"}
+
+func (t *nftTable) addChain(c *nftChain) {
+	one := &chain{name: c.Name}
+	t.chains[c.Name] = one
+	if c.Type != "filter" || !slices.Contains(inHooks, c.Hook) {
+		return
+	}
+	one.policy = "accept"
+	if c.Policy == "drop" {
+		one.policy = "drop"
+	}
+	b := base{chain: one, chains: t.chains, device: c.Hook == "ingress", who: "nftables"}
+	b.allow = func(_ string, first, last int) string {
+		return fmt.Sprintf("nft insert rule %s %s tcp dport %d-%d accept (and the same in the file that this host loads its rules from)", t, c.Name, first, last)
+	}
+	if t.name == "firewalld" {
+		b.who, b.allow = "firewalld", allowInZone
+	}
+	t.bases = append(t.bases, b)
+}
+
+func (t *nftTable) addSet(s *nftSetDef, terse bool) {
+	flags := fmt.Sprint(s.Flags)
+	changes := s.Timeout != nil || strings.Contains(flags, "dynamic") || strings.Contains(flags, "timeout")
+	t.sets["@"+s.Name] = &nftSet{elements: s.Elem, known: !terse && !changes}
+}
+
+// rules are one rule's, of which a verdict map makes several.
+func (t *nftTable) rules(expr []map[string]any, text string) []rule {
+	r := rule{text: text}
 	for _, statement := range expr {
-		for kind, value := range statement {
-			words = append(words, kind)
+		for kind, value := range statement { // there is one
 			switch kind {
 			case "match":
-				conditions = append(conditions, nftMatch(value))
-			case "accept", "drop", "return":
-				r.verdict = kind
-			case "reject":
-				r.verdict = "drop"
-			case "jump", "goto":
-				target, _ := value.(map[string]any)
-				r.verdict = kind
-				r.target, _ = target["target"].(string)
-			case "counter", "log", "comment", "mangle":
-			case "vmap", "queue":
-				r.verdict = "maybe"
-			default: // limit, xt, …
-				conditions = append(conditions, func(int) truth { return maybe })
+				r.conditions = append(r.conditions, t.match(value))
+			case "vmap":
+				return t.verdictMap(r, value)
+			case "set", "map", "meter":
+				if _, limited := field(value, "stmt").([]any); limited || kind == "meter" {
+					r.conditions = append(r.conditions, always(depends))
+				}
+			case "limit", "quota", "ct count":
+				r.conditions = append(r.conditions, always(depends)) // on how many there are
+			case "counter", "log", "comment", "mangle", "last", "flow", "dup", "secmark", "ct helper", "ct timeout", "ct expectation":
+			case "xt":
+				if field(value, "type") == "match" {
+					r.conditions = append(r.conditions, always(unclear))
+				} else {
+					r.verdict = "unclear"
+				}
+			default:
+				r.verdict, r.target = nftVerdict(statement)
 			}
 		}
 	}
-	r.text = fmt.Sprintf("a rule of chain %s: %s", chainName, strings.Join(words, " "))
-	r.matches = func(port int) truth {
-		t := yes
-		for _, c := range conditions {
-			t = min(t, c(port))
-		}
-		return t
-	}
-	return r
+	return []rule{r}
 }
 
-// nftMatch is what a match says of a new TCP connection from elsewhere.
-func nftMatch(value any) func(port int) truth {
-	m, _ := value.(map[string]any)
-	left, _ := m["left"].(map[string]any)
-	payload, _ := left["payload"].(map[string]any)
-	meta, _ := left["meta"].(map[string]any)
-	ct, _ := left["ct"].(map[string]any)
-	protocol, field := payload["protocol"], payload["field"]
-	test := func(int) truth { return maybe }
-	switch {
-	case protocol == "tcp" && field == "dport":
-		test = func(port int) truth { return nftNumber(m["right"], float64(port)) }
-	case protocol == "udp", protocol == "icmp", protocol == "icmpv6", protocol == "ip6", protocol == "sctp", protocol == "dccp":
-		return func(int) truth { return no }
-	case protocol == "tcp" && field == "flags":
-		return func(int) truth { return maybe }
-	case protocol == "ip" && field == "protocol", meta["key"] == "l4proto":
-		test = func(int) truth { return nftWord(m["right"], "tcp", float64(6)) }
-	case meta["key"] == "nfproto":
-		test = func(int) truth { return nftWord(m["right"], "ipv4", float64(2)) }
-	case meta["key"] == "iifname" || meta["key"] == "iif":
-		test = func(int) truth {
-			if m["right"] == "lo" {
-				return no
-			}
-			return maybe
+// nftVerdict reads {"accept": null}, {"jump": {"target": NAME}} and their kind.
+func nftVerdict(statement any) (verdict, target string) {
+	m, _ := statement.(map[string]any)
+	for kind, value := range m {
+		switch kind {
+		case "accept", "drop", "return":
+			return kind, ""
+		case "continue":
+			return "", ""
+		case "reject":
+			return "drop", ""
+		case "jump", "goto":
+			target, _ := field(value, "target").(string)
+			return kind, target
 		}
-	case ct["key"] == "state":
-		test = func(int) truth { return nftWord(m["right"], "new", float64(8)) }
 	}
-	if m["op"] == "!=" {
-		return func(port int) truth { return test(port).not() }
-	}
-	return test
+	return "unclear", "" // queue, synproxy, notrack, …
 }
 
-// nftNumber reports whether a number is in a right-hand side: itself, a range,
-// or a set of such.
-func nftNumber(right any, n float64) truth {
+// verdictMap makes a rule of each of the map's elements, and a last one of
+// that for all others.
+func (t *nftTable) verdictMap(before rule, value any) []rule {
+	set := t.set(field(value, "data"))
+	if set == nil || !set.known {
+		before.verdict = "unclear"
+		return []rule{before}
+	}
+	left := field(value, "key")
+	key := t.subject(left)
+	before.conditions = append(before.conditions, func(p packet) truth { return boolTruth(!absent(left, p)) })
+	var list, rest []rule
+	for _, e := range set.elements {
+		pair, _ := e.([]any)
+		if len(pair) != 2 {
+			continue
+		}
+		r := before
+		r.verdict, r.target = nftVerdict(pair[1])
+		if elementOf(pair[0]) == "*" {
+			rest = append(rest, r)
+			continue
+		}
+		r.conditions = append(slices.Clone(before.conditions), func(p packet) truth {
+			return each(key(p), func(test nftTest) truth { return test(elementOf(pair[0])) })
+		})
+		list = append(list, r)
+	}
+	return append(list, rest...)
+}
+
+// set is a named or an anonymous one.
+func (t *nftTable) set(right any) *nftSet {
 	switch r := right.(type) {
-	case float64:
-		return boolTruth(r == n)
-	case []any:
-		return anyOf(r, func(v any) truth { return nftNumber(v, n) })
-	case map[string]any:
-		if set, ok := r["set"].([]any); ok {
-			return nftNumber(set, n)
-		}
-		if span, ok := r["range"].([]any); ok && len(span) == 2 {
-			lo, okLo := span[0].(float64)
-			hi, okHi := span[1].(float64)
-			if okLo && okHi {
-				return boolTruth(lo <= n && n <= hi)
-			}
-		}
-	}
-	return maybe // a named set
-}
-
-// nftWord is nftNumber for a word, which may be written as a number.
-func nftWord(right any, word string, number float64) truth {
-	switch r := right.(type) {
-	case float64:
-		return boolTruth(r == number)
 	case string:
 		if strings.HasPrefix(r, "@") {
-			return maybe
+			return t.sets[r]
 		}
-		return boolTruth(r == word)
-	case []any:
-		return anyOf(r, func(v any) truth { return nftWord(v, word, number) })
 	case map[string]any:
-		if set, ok := r["set"].([]any); ok {
-			return nftWord(set, word, number)
+		if elements, ok := r["set"].([]any); ok {
+			return &nftSet{elements, true}
 		}
 	}
-	return maybe
+	return nil
 }
 
-func anyOf(list []any, test func(any) truth) truth {
-	t := no
-	for _, v := range list {
-		t = max(t, test(v))
+func field(value any, name string) any {
+	m, _ := value.(map[string]any)
+	return m[name]
+}
+
+// elementOf takes what is remembered of an element away from it.
+func elementOf(e any) any {
+	if inner, ok := field(e, "elem").(map[string]any); ok {
+		return inner["val"]
 	}
-	return t
+	return e
+}
+
+var (
+	nftTableLine = regexp.MustCompile(`^table (\S+ \S+) \{`)
+	nftRuleLine  = regexp.MustCompile(`^\t\t(.*) # handle (\d+)$`)
+)
+
+// nftTexts reads what nft -a prints: the rules by table and handle.
+func nftTexts(out string) map[string]string {
+	texts, table := map[string]string{}, ""
+	for line := range strings.Lines(out) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := nftTableLine.FindStringSubmatch(line); m != nil {
+			table = m[1]
+		} else if m := nftRuleLine.FindStringSubmatch(line); m != nil {
+			texts[table+" "+m[2]] = oneLine(m[1])
+		}
+	}
+	return texts
 }

@@ -142,7 +142,7 @@ func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
 	name := "session " + oneLine(s.ID)
 	id := child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}
 	if euid := uint32(d.host.uid); euid != 0 && euid != s.UID {
-		d.note(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), asRoot)
+		d.unseen(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), asRoot)
 		return
 	}
 	screen, err := xprobe.Probe(ctx, xprobe.Target{Display: s.Display, Xauthority: s.Xauthority, Identity: id})

@@ -1,11 +1,9 @@
 package doctor
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -45,42 +43,14 @@ func (d *Doctor) daemonProgram() (os.FileMode, string) {
 	return info.Mode(), path
 }
 
-// changedSinceStart reports whether a file is surely newer than the daemon's
-// start.
-func (d *Doctor) changedSinceStart(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return false
-	}
-	started, ok := d.started(d.daemonPID())
-	return ok && info.ModTime().After(started.Add(time.Second)) // the clock's grain
-}
-
-// started is when a process started (proc_pid_stat(5), proc_stat(5)).
-func (d *Doctor) started(pid int) (time.Time, bool) {
-	const ticks = 100 // USER_HZ, in every Linux that there is
-	stat, err := os.ReadFile(d.file(fmt.Sprintf("/proc/%d/stat", pid)))
-	if err != nil {
-		return time.Time{}, false
-	}
-	// Behind the name, which may hold anything, come the fields from the third on.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	if len(fields) < 20 {
-		return time.Time{}, false
-	}
-	since, err := strconv.ParseInt(fields[19], 10, 64)
-	if err != nil {
-		return time.Time{}, false
-	}
-	system, err := os.ReadFile(d.file("/proc/stat"))
-	if err != nil {
-		return time.Time{}, false
-	}
-	for line := range strings.Lines(string(system)) {
-		if text, ok := strings.CutPrefix(line, "btime "); ok {
-			boot, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-			return time.Unix(boot, 0).Add(time.Duration(since) * time.Second / ticks), err == nil
+// daemonCredentials is the directory that systemd gave the daemon for its
+// credentials (systemd.exec(5)); "" if it has none, or none can be known.
+func (d *Doctor) daemonCredentials() (string, error) {
+	environ, err := os.ReadFile(d.file(fmt.Sprintf("/proc/%d/environ", d.daemonPID())))
+	for variable := range strings.SplitSeq(string(environ), "\x00") {
+		if dir, ok := strings.CutPrefix(variable, "CREDENTIALS_DIRECTORY="); ok {
+			return dir, nil
 		}
 	}
-	return time.Time{}, false
+	return "", err
 }

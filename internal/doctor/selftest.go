@@ -64,7 +64,7 @@ func (d *Doctor) shadow(ctx context.Context, desktop *testhost.Desktop) (took ti
 		Prompter:     consent.Allow{}, // of a display that nobody sees
 		Source:       source,
 		Ports:        d.cfg.NewPool(),
-		Certificates: d.cfg.NewStore(),
+		Certificates: d.store(),
 		Settings: func(context.Context) (shadow.Settings, error) {
 			return shadow.Settings{EnableSessionShadowing: true, ShadowingUseSSL: d.tls && !d.seal}, nil
 		},

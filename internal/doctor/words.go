@@ -4,8 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -36,21 +36,22 @@ func oneLine(s string) string {
 }
 
 // judgePair turns a store's findings into checks.
-func (d *Doctor) judgePair(store *tlsstore.Store) {
+func (d *Doctor) judgePair() {
+	store := d.store()
 	pair, err := store.Load(d.fqdn)
 	var le *tlsstore.LoadError
 	switch {
 	case d.host.uid != 0 && errors.Is(err, fs.ErrPermission):
-		d.note("certificate", words(err), asRoot)
+		d.unseen("certificate", words(err), asRoot)
 	case errors.As(err, &le):
 		for _, f := range le.Findings {
-			d.finding(f)
+			d.finding(f, store.Credentials)
 		}
 	case err != nil:
 		d.broken("certificate", words(err), "see that the files can be read")
 	case len(pair.Findings) > 0:
 		for _, f := range pair.Findings {
-			d.finding(f)
+			d.finding(f, "")
 		}
 	default:
 		leaf := pair.Certificate.Leaf
@@ -58,21 +59,31 @@ func (d *Doctor) judgePair(store *tlsstore.Store) {
 	}
 }
 
-// credentials is where systemd keeps the service's credentials, a passphrase
-// for example, which its environment names to it alone.
-const credentials = "/run/credentials/shadowd.service"
+// store is the daemon's, with its credentials.
+func (d *Doctor) store() *tlsstore.Store {
+	s := d.cfg.NewStore()
+	s.Credentials, _ = d.daemonCredentials()
+	return s
+}
 
-func (d *Doctor) finding(f tlsstore.Finding) {
-	state := Note
-	if _, err := os.Stat(d.file(credentials)); err == nil && f.Code == tlsstore.Encrypted {
+// refused are the warnings with which browsers, or some, refuse a certificate
+// whatever authorities they trust. The engine serves it to other viewers.
+var refused = []tlsstore.Code{tlsstore.NameMismatch, tlsstore.CNOnly, tlsstore.BadUsage, tlsstore.NotAuthority, tlsstore.WeakKey}
+
+// finding is one of the store's. credentials is the daemon's directory of them,
+// with which the store couldn't be opened.
+func (d *Doctor) finding(f tlsstore.Finding, credentials string) {
+	if credentials != "" && f.Code == tlsstore.Encrypted {
 		d.seal = true
-		d.note("certificate", f.Sentence+" here, but shadowd has credentials of its own", "see in shadowd's log whether it could open it: journalctl -u shadowd")
+		d.unseen("certificate", fmt.Sprintf("%s here, but shadowd has credentials of its own in %s, which can't be seen from here", f.Sentence, credentials),
+			"see in shadowd's log whether it could open it: journalctl -u shadowd")
 		return
 	}
-	if f.Severity == tlsstore.Error {
+	state := Note
+	if f.Severity == tlsstore.Error || slices.Contains(refused, f.Code) {
 		state = Bad
 	}
-	d.add(Check{"certificate", state, f.Sentence, f.Remedy})
+	d.add(Check{Name: "certificate", State: state, Found: f.Sentence, Remedy: f.Remedy})
 }
 
 // plural is "1 port" or "3 ports".

@@ -33,6 +33,9 @@ const (
 // SearchPath is the PATH of programs that are run, and where [Find] looks.
 const SearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+// ErrTooMuch is that a program printed more than it may.
+var ErrTooMuch = errors.New("program: too much output")
+
 // A Command is a program to be run.
 type Command struct {
 	Path    string        // absolute
@@ -44,7 +47,7 @@ type Command struct {
 // Output runs c as this process's user, in /, and returns what it printed. A
 // program that doesn't end in time, or with another status than 0, or that
 // prints more than it may, is an error, and its output doesn't count: the
-// error wraps the *exec.ExitError or ctx's cause, and repeats what the program
+// error wraps the *exec.ExitError, ctx's cause or [ErrTooMuch], and repeats what the program
 // wrote to standard error. What the program started in its process group ends
 // with it.
 func Output(ctx context.Context, c Command) ([]byte, error) {
@@ -75,7 +78,7 @@ func Output(ctx context.Context, c Command) ([]byte, error) {
 	}
 	switch err := p.Err(); {
 	case stdout.over:
-		return nil, fmt.Errorf("program: %s printed more than %d bytes", c.Path, stdout.max)
+		return nil, fmt.Errorf("%w: %s printed more than %d bytes", ErrTooMuch, c.Path, stdout.max)
 	case err != nil:
 		return nil, fmt.Errorf("program: %s: %w%s", c.Path, err, complaint(stderr.buf.Bytes()))
 	}

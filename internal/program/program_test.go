@@ -28,6 +28,7 @@ func TestFailures(t *testing.T) {
 	assert.Equal(t, 3, ExitCode(err))
 
 	_, err = Output(t.Context(), Command{Path: "/bin/sh", Args: []string{"-c", "exec head -c 100 /dev/zero"}, Max: 99})
+	require.ErrorIs(t, err, ErrTooMuch)
 	require.ErrorContains(t, err, "printed more than 99 bytes")
 
 	_, err = Output(t.Context(), Command{Path: "/no/such/program"})
