@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,4 +71,67 @@ func TestDoctorsPaper(t *testing.T) {
 		require.NoError(t, newPrinter(&b).verdict(&test.report))
 		assert.Equal(t, test.want, b.String())
 	}
+}
+
+// What only root can see is no fault of the host's, but nothing to rely on.
+func TestDoctorAsAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("these tests are run by root: what others can't see can't be tried out otherwise")
+	}
+	const nobody = 65534
+	dir, err := os.MkdirTemp("", "doctor") // where everybody may enter, unlike in t.TempDir's
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	bin := filepath.Join(dir, "shadowctl")
+	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "ssl"), 0o700))
+	file := filepath.Join(dir, "shadowing.toml")
+	doctorAs := func(uid uint32, mode os.FileMode) (*doctor.Report, int) {
+		require.NoError(t, os.Chmod(file, mode))
+		cmd := exec.CommandContext(t.Context(), bin, "doctor", "--json", "--config", file, "--socket", daemon(t, &fakeEngine{}), "1")
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/nonexistent"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		out, err := cmd.Output()
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit, "%s", out)
+		report := new(doctor.Report)
+		require.NoError(t, json.Unmarshal(out, report), "%s%s", out, exit.Stderr)
+		return report, exit.ExitCode()
+	}
+	require.NoError(t, os.WriteFile(file, []byte("ShadowingUseSSL = 1\n[tls]\ndir = \""+dir+"/ssl\"\n[sessions]\nresolver = \"static\"\n"+
+		"[[sessions.static]]\nid = \"1\"\ndisplay = \":59995\"\nuser = \"root\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\n"), 0o644))
+
+	report, status := doctorAs(nobody, 0o644)
+	assert.Equal(t, exitFailed, status)
+	assert.False(t, report.Works)
+	var unseen []string
+	for _, c := range report.Checks {
+		assert.NotEqual(t, doctor.Bad, c.State, "%+v", c)
+		if c.Unseen {
+			assert.Equal(t, doctor.Note, c.State)
+			assert.Equal(t, "run this as root", c.Remedy, "%+v", c)
+			unseen = append(unseen, c.Name)
+		}
+	}
+	assert.Equal(t, []string{"daemon", "firewall", "certificate", "session 1"}, unseen)
+
+	// Nothing at all is known without the configuration.
+	report, status = doctorAs(nobody, 0o600)
+	assert.Equal(t, exitFailed, status)
+	last := report.Checks[len(report.Checks)-1]
+	assert.Equal(t, "configuration", last.Name)
+	assert.Equal(t, doctor.Bad, last.State)
+	assert.Equal(t, "run this as root", last.Remedy)
+
+	// Root sees what is wrong.
+	report, _ = doctorAs(0, 0o600)
+	var bad []string
+	for _, c := range report.Checks {
+		if c.State == doctor.Bad {
+			bad = append(bad, c.Name)
+		}
+	}
+	assert.Equal(t, []string{"certificate", "session 1"}, bad)
 }

@@ -62,7 +62,7 @@ type Doctor struct {
 	list  []Check
 	taken []int // ports that the daemon has given to viewers
 	tls   bool  // ShadowingUseSSL
-	seal  bool  // the key is encrypted, and only the service has the passphrase
+	seal  bool  // this program can't read the pair, though the service may
 	fqdn  string
 	named []netip.Addr // the fqdn's
 }

@@ -42,6 +42,7 @@ func (d *Doctor) judgePair() {
 	var le *tlsstore.LoadError
 	switch {
 	case d.host.uid != 0 && errors.Is(err, fs.ErrPermission):
+		d.seal = true
 		d.unseen("certificate", words(err), asRoot)
 	case errors.As(err, &le):
 		for _, f := range le.Findings {
