@@ -585,26 +585,17 @@ func TestYesNeedsToBeSeen(t *testing.T) {
 // With a compositor the server never says that a window is covered.
 func TestCompositor(t *testing.T) {
 	t.Parallel()
-	composited := func(d *desk) {
-		_, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
-		require.NoError(d.t, err)
-		eventually(d.t, func() bool {
-			out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
-			return err == nil && len(out) > 0
-		}, "picom does not start")
-		require.NoError(d.t, d.Move(d.ctx, 1, 1)) // not where the window will be
-	}
 	t.Run("keyboard", func(t *testing.T) {
 		t.Parallel()
 		both(t, func(t *testing.T, o testhost.Options) {
-			d := put(t, o, composited).ready()
+			d := put(t, o, (*desk).composite).ready()
 			d.key("Tab", "Return")
 			d.expect(Granted)
 		})
 	})
 	t.Run("covered", func(t *testing.T) { // by a window that lets input through
 		t.Parallel()
-		d := put(t, bare, composited).ready()
+		d := put(t, bare, (*desk).composite).ready()
 		d.spawn("veil")
 		d.key("Tab", "Return", "Return")
 		d.unanswered()
@@ -613,19 +604,40 @@ func TestCompositor(t *testing.T) {
 	})
 }
 
+// managers are window managers and how they are started; testhost starts openbox.
+var managers = map[string][]string{
+	"openbox": nil, "metacity": {"metacity", "--sm-disable"}, "icewm": {"icewm", "--no-configure"},
+}
+
+// manage starts a window manager.
+func (d *desk) manage(argv []string) {
+	d.t.Helper()
+	_, err := d.Spawn(argv[0], argv[1:]...)
+	require.NoError(d.t, err)
+	eventually(d.t, func() bool {
+		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
+		return err == nil && strings.Contains(string(out), "window id")
+	}, argv[0]+" does not start")
+}
+
+// composite starts a compositor.
+func (d *desk) composite() {
+	d.t.Helper()
+	_, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
+	require.NoError(d.t, err)
+	eventually(d.t, func() bool {
+		out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
+		return err == nil && len(out) > 0
+	}, "picom does not start")
+	require.NoError(d.t, d.Move(d.ctx, 1, 1)) // not where a window will be
+}
+
 // The question and the banner do their work under each of these, with its own ideas of
 // frames, focus and stacking.
 func TestWindowManagers(t *testing.T) {
 	t.Parallel()
-	for _, argv := range [][]string{{"metacity", "--sm-disable"}, {"metacity", "--sm-disable", "--composite"}, {"icewm", "--no-configure"}} {
-		manage := func(d *desk) {
-			_, err := d.Spawn(argv[0], argv[1:]...)
-			require.NoError(d.t, err)
-			eventually(d.t, func() bool {
-				out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
-				return err == nil && strings.Contains(string(out), "window id")
-			}, argv[0]+" does not start")
-		}
+	for _, argv := range [][]string{managers["metacity"], managers["icewm"], {"metacity", "--sm-disable", "--composite"}} {
+		manage := func(d *desk) { d.manage(argv) }
 		t.Run(strings.Join(argv, " "), func(t *testing.T) {
 			t.Parallel()
 			d := put(t, bare, manage).ready()

@@ -1,6 +1,8 @@
 package dialog
 
 import (
+	"unicode"
+
 	"golang.org/x/image/math/fixed"
 )
 
@@ -28,31 +30,56 @@ func wrap(all []cluster, width, most int) []line {
 		if n < len(all) && last > 0 {
 			n = last
 		}
-		lines = append(lines, trim(all[:n]))
+		next := trim(all[:n])
+		next.torn = n < len(all) && last == 0
+		lines = append(lines, next)
 		all = all[n:]
 	}
 	return lines
 }
 
 // balanceLines is breakLines with lines of about the same length: as narrow as it gets
-// without another line.
+// without another line. Japanese and Chinese, which may break anywhere, do so behind
+// punctuation if they can.
 func balanceLines(spans []span, width, most int) []line {
 	all := set(spans)
 	lines := wrap(all, width, most)
 	if len(lines) < 2 || len(lines) == most {
 		return lines // one line, or perhaps a cut one
 	}
-	// The narrowest width that still does is between low, which doesn't, and width.
-	low := width / 2
-	for width-low > 1 {
-		middle := (low + width) / 2
-		if narrow := wrap(all, middle, most); len(narrow) == len(lines) {
-			lines, width = narrow, middle
-		} else {
-			low = middle
+	best := lines
+	asian := spans[0].style.lib.eastAsian()
+	for narrower := width - 1; narrower > width/2; narrower-- {
+		if lines = wrap(all, narrower, most); len(lines) != len(best) || torn(lines) > torn(best) {
+			break
+		}
+		if !asian || stops(lines) >= stops(best) {
+			best = lines
 		}
 	}
-	return lines
+	return best
+}
+
+// torn is how many lines end within a word.
+func torn(lines []line) int {
+	n := 0
+	for _, l := range lines {
+		if l.torn {
+			n++
+		}
+	}
+	return n
+}
+
+// stops is how many lines but the last end in punctuation.
+func stops(lines []line) int {
+	n := 0
+	for _, l := range lines[:len(lines)-1] {
+		if last := l.clusters[len(l.clusters)-1]; unicode.IsPunct(last.text[len(last.text)-1]) {
+			n++
+		}
+	}
+	return n
 }
 
 // trim is clusters as a line without the spaces at its end.

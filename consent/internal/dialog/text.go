@@ -38,6 +38,7 @@ type cluster struct {
 type line struct {
 	clusters []cluster
 	width    fixed.Int26_6
+	torn     bool // it ends within a word
 }
 
 func (l *line) add(c cluster) {
@@ -152,15 +153,15 @@ func (p *paragraph) shape(r run, start, end int) []cluster {
 
 // cluster is the glyphs of text[start:end]. What a font draws wider than two ems a rune is
 // an ornament that would break any layout, and becomes a box, as what it has no glyph for.
+// Only a mark without one is left out, so that its letter can be read.
 func (p *paragraph) cluster(r run, glyphs []shaping.Glyph, start, end int) cluster {
-	c := cluster{glyphs: glyphs, face: r.face, span: p.spans[start], level: r.level, last: p.breaks[end-1], text: p.text[start:end]}
+	known := slices.DeleteFunc(glyphs, func(g shaping.Glyph) bool { return g.GlyphID == 0 })
+	c := cluster{glyphs: known, face: r.face, span: p.spans[start], level: r.level, last: p.breaks[end-1], text: p.text[start:end]}
 	c.space = p.text[start] == ' ' || p.text[start] == '\u3000'
-	known := true
-	for _, g := range glyphs {
+	for _, g := range known {
 		c.advance += g.Advance
-		known = known && g.GlyphID != 0
 	}
-	if !known || c.advance < 0 || c.advance > 2*r.size*fixed.Int26_6(end-start) {
+	if len(known) == 0 || c.advance < 0 || c.advance > 2*r.size*fixed.Int26_6(end-start) {
 		return p.boxes(r, start, end)[0].with(p.breaks[end-1])
 	}
 	return c

@@ -81,6 +81,15 @@ func TestBalanceLines(t *testing.T) {
 	width := breakLines(s, 10000, 1)[0].width.Ceil() - 1
 	require.Equal(t, []string{"the last word of this would stand alone", "otherwise"}, text(breakLines(s, width, 3)))
 	assert.Equal(t, []string{"the last word of this would", "stand alone otherwise"}, text(balanceLines(s, width, 3)))
+
+	s = []span{{strings.Repeat("Z", 20) + "…", st, black, true}, {" is", st, black, false}}
+	width = breakLines(s[:1], 10000, 1)[0].width.Ceil()
+	assert.Equal(t, []string{s[0].text, "is"}, text(balanceLines(s, width, 3)), "no word is torn for it")
+
+	chinese := testLibrary(t, "zh").style(false, 10)
+	s = []span{{"正在查看您的屏幕。如果您选择“是”，该连接将被断开。", chinese, black, false}}
+	require.Equal(t, []string{"正在查看您的屏幕。如果您选择“是”，该", "连接将被断开。"}, text(breakLines(s, 195, 3)))
+	assert.Equal(t, []string{"正在查看您的屏幕。如果您选择“是”，", "该连接将被断开。"}, text(balanceLines(s, 195, 3)), "behind punctuation")
 }
 
 // A name keeps its own direction, and the words keep theirs.

@@ -1,0 +1,121 @@
+package consent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent/internal/dialog"
+)
+
+func TestLanguageOf(t *testing.T) {
+	for locale, want := range map[string]string{
+		"": "en", "C": "en", "C.UTF-8": "en", "POSIX": "en", "nonsense": "en", "sw_KE.UTF-8": "en", "en_US.UTF-8": "en",
+		"de": "de", "de_AT": "de", "de_DE.UTF-8": "de", "de_DE@euro": "de", "de-CH": "de", "DE_de.utf8": "de", "den_CA": "en",
+		"fr_CA.ISO-8859-1": "fr", "es_419": "es", "ja_JP.eucJP": "ja",
+		"zh": "zh", "zh_CN.GB18030": "zh", "zh_SG": "zh", "zh_Hans_HK": "zh",
+		"zh_TW.UTF-8": "en", "zh_HK": "en", "zh_Hant": "en", "zh_TW:zh_CN": "zh",
+		"sw:fr:de": "fr", "sw:C:de": "en", "::es": "es", "en_GB:de": "en",
+		strings.Repeat("x:", 10000) + "fr": "fr", "de\x00_DE": "en",
+	} {
+		assert.Equal(t, want, languageOf(locale), "%.40q", locale)
+	}
+}
+
+// No language lacks a text, and none has one that a site would not be allowed.
+func TestLanguagesAreWhole(t *testing.T) {
+	require.Len(t, languages, 6)
+	for language, words := range languages {
+		require.NoError(t, words.Validate(), language)
+		for _, f := range words.fields() {
+			assert.NotEmpty(t, *f.value, "%s: %s", language, f.key)
+			if f.holds != "" {
+				assert.Equal(t, 1, strings.Count(*f.value, "{"+f.holds+"}"), "%s: %s", language, f.key)
+			}
+		}
+		assert.Len(t, words.Reasons, len(english.Reasons), language)
+		for reason, says := range words.Reasons {
+			assert.NotEmpty(t, says, "%s: %s", language, reason)
+			if language != "en" {
+				assert.NotEqual(t, english.Reasons[reason], says, language)
+			}
+		}
+	}
+}
+
+func TestTextsValidate(t *testing.T) {
+	assert.NoError(t, Texts{}.Validate())
+	assert.NoError(t, Texts{
+		Question: "{admin} (Service Desk) asks to look on", Countdown: "{seconds} seconds, {seconds} only", Yes: "{yes}",
+		Reasons: map[string]string{"viewer_left": "bye", "shutdown": ""},
+	}.Validate())
+	for says, texts := range map[string]Texts{
+		`"question" must hold {admin}`:                       {Question: "Somebody wants to view your screen"},
+		`"sees" must hold {host}`:                            {Sees: "Everything"},
+		`"replaces" must hold {replaces}`:                    {Replaces: "{Replaces} will go"},
+		`"countdown" must hold {seconds}`:                    {Countdown: "soon"},
+		`"viewing" holds {host}, which has no meaning there`: {Viewing: "{admin} on {host}"},
+		`"yes" holds {admin}, which has no meaning there`:    {Yes: "{admin}"},
+		`"stop" is blank`:                                    {Stop: " "},
+		`"no" is longer than 24 characters`:                  {No: strings.Repeat("n", 25)},
+		`"ended" is longer than 200 characters`:              {Ended: "{admin}" + strings.Repeat("n", 200)},
+		`"cannot" holds a control character`:                 {Cannot: "nothing\nat all"},
+		`"here" holds a control character`:                   {Here: "abc\u202edef"},
+		`"somebody" is not UTF-8`:                            {Somebody: "\xff"},
+		`"reasons.viewer_left" holds {admin}`:                {Reasons: map[string]string{"viewer_left": "{admin} left"}},
+		`"reasons.left": no viewing ends for this reason`:    {Reasons: map[string]string{"left": "gone"}},
+		`the texts "yes" and "no" are the same`:              {Yes: "Maybe", No: "Maybe"},
+	} {
+		assert.ErrorContains(t, texts.Validate(), says)
+	}
+	err := Texts{Question: "x", Viewing: "y"}.Validate()
+	assert.ErrorContains(t, err, `"question"`)
+	assert.ErrorContains(t, err, `"viewing"`, "all of them at once")
+
+	_, err = X11{Texts: Texts{Question: "x"}}.Ask(t.Context(), self())
+	assert.ErrorContains(t, err, `text "question" must hold {admin}`)
+}
+
+// What replaces a text does so in every language, and leaves the others as they are.
+func TestTextsReplace(t *testing.T) {
+	site := Texts{Stop: "Aus", Reasons: map[string]string{"viewer_left": "Tschüs"}}
+	words, language := site.in("fr_FR")
+	assert.Equal(t, "fr", language)
+	assert.Equal(t, "Aus", words.Stop)
+	assert.Equal(t, french.Question, words.Question)
+	assert.Equal(t, "Tschüs", site.reason("viewer_left", "fr_FR"))
+	assert.Equal(t, french.Reasons["shutdown"], site.reason("shutdown", "fr_FR"))
+	assert.Equal(t, "out of \\ memory", site.reason("out of\x1b \\ \nmemory", "fr_FR"), "what is no reason is shown as it is")
+	assert.Equal(t, "the viewer disconnected", english.Reasons["viewer_left"], "the built-in words are untouched")
+}
+
+// A name is never taken for a placeholder, and every placeholder is filled.
+func TestSentence(t *testing.T) {
+	q := question{Admin: "{host} {seconds}", Host: "{admin}", Replaces: "{x}"}
+	assert.Equal(t, dialog.Sentence{{Text: "{host} {seconds}", Role: dialog.Name}, {Text: " wants to view your screen"}}, q.sentence(english.Question))
+	assert.Equal(t, "They will see everything that you see on {admin}.", q.sentence(english.Sees).String())
+	assert.Equal(t, dialog.Sentence{{Text: "Noch "}, {Text: "seconds", Role: dialog.Seconds}, {Text: " s {"}}, q.sentence("Noch {seconds} s {"))
+	assert.Nil(t, q.sentence(""))
+	q.Admin = "אבג"
+	assert.Equal(t, "\u2068אבג\u2069 wants to view your screen", q.sentence(english.Question).String())
+}
+
+func FuzzCut(f *testing.F) {
+	f.Add("{admin} wants to view {host}")
+	f.Add("{{admin}}{admin")
+	f.Fuzz(func(t *testing.T, s string) {
+		var b strings.Builder
+		for _, p := range cut(s) {
+			if p.slot {
+				assert.Contains(t, placeholders, p.text)
+				b.WriteString("{" + p.text + "}")
+			} else {
+				assert.NotEmpty(t, p.text)
+				b.WriteString(p.text)
+			}
+		}
+		assert.Equal(t, s, b.String(), "nothing is lost or added")
+	})
+}
