@@ -115,14 +115,16 @@ func number[T uint16 | uint32 | uint64](c *coder, v *T, size int) {
 // i16 and i32 are signed numbers.
 func (c *coder) i16(v *int16) {
 	n := uint16(*v)
-	c.u16(&n)
-	*v = int16(n)
+	if c.u16(&n); c.read {
+		*v = int16(n)
+	}
 }
 
 func (c *coder) i32(v *int32) {
 	n := uint32(*v)
-	c.u32(&n)
-	*v = int32(n)
+	if c.u32(&n); c.read {
+		*v = int32(n)
+	}
 }
 
 func (c *coder) encoding(v *Encoding) {

@@ -94,33 +94,37 @@ func tileHead(mask byte, pixel int) (colors, subrect int) {
 // them, and returns their length. What is cut off or wrong is left to read.
 func (w *walker) tiles(p []byte) int {
 	width, height, pixel := int(w.rect.Width), int(w.rect.Height), w.pixel
-	x, y, i := w.tile.x, w.tile.y, 0
-	for i < len(p) && p[i]&^tileBits == 0 {
+	across := (width + 15) / 16
+	all := across * ((height + 15) / 16)
+	at := w.tile.y/16*across + w.tile.x/16
+	i := 0
+	for at < all && i < len(p) && p[i]&^tileBits == 0 {
 		mask := int(p[i])
-		n := i + 1
-		if mask&tileRaw != 0 {
-			n += min(16, width-x) * min(16, height-y) * pixel
-		} else {
-			n += (mask>>1&1 + mask>>2&1) * pixel // as tileHead
-			if mask&tileSubrects != 0 {
-				if n >= len(p) {
-					break
-				}
-				n += 1 + int(p[n])*(2+mask>>4*pixel)
+		n := i + 1 + (mask>>1&1+mask>>2&1)*pixel // as tileHead
+		switch {
+		case mask&tileRaw != 0:
+			n = i + 1 + min(16, width-at%across*16)*min(16, height-at/across*16)*pixel
+		case mask&tileSubrects == 0:
+			// Such a tile is seldom alone. The processor can guess that the next
+			// one is the same; what it has to read from it first it waits for.
+			for size := n - i; at+1 < all && n+size <= len(p) && int(p[n]) == mask; at++ {
+				n += size
 			}
+		case n < len(p):
+			n += 1 + int(p[n])*(2+mask>>4*pixel)
+		default:
+			n = len(p) + 1
 		}
 		if n > len(p) {
 			break
 		}
 		i = n
-		if x += 16; x >= width {
-			x = 0
-			if y += 16; y >= height {
-				w.nextRect()
-				return i
-			}
-		}
+		at++
 	}
-	w.tile.x, w.tile.y = x, y
+	if at == all {
+		w.nextRect()
+	} else {
+		w.tile.x, w.tile.y = at%across*16, at/across*16
+	}
 	return i
 }

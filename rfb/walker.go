@@ -163,7 +163,17 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			}
 		case atRect:
 			if w.have == 0 {
-				i += w.fills(p[i:])
+				if w.enc == EncodingTight {
+					i += w.fills(p[i:])
+				}
+				if len(p)-i >= rectangleHeadLen { // the same as read, sooner
+					head := p[i : i+rectangleHeadLen]
+					i += rectangleHeadLen
+					if err := w.rectangle(parseRect(head), Encoding(be32(head[8:]))); err != nil {
+						return nil, &ProtocolError{FromServer, w.offset + int64(i), err}
+					}
+					continue
+				}
 			}
 		case inScan:
 			n, err := w.scan(p[i:])

@@ -336,6 +336,8 @@ func BenchmarkServerWalker(b *testing.B) {
 		{"Tight10K", tight},
 		{"TightFill", rectOf(Rect{0, 0, 300, 200}, EncodingTight, []byte{0x80}, zeros(3))},
 		{"HextileSubrects", rectOf(Rect{0, 0, 16, 16}, EncodingHextile, []byte{14}, zeros(8), []byte{6}, zeros(12))},
+		{"HextileMixed", rectOf(Rect{0, 0, 64, 64}, EncodingHextile, bytes.Repeat(join([]byte{2}, zeros(4),
+			[]byte{14}, zeros(8), []byte{4}, zeros(8), []byte{0}, []byte{26}, zeros(4), []byte{3}, zeros(18)), 4))},
 		{"HextileBackground", rectOf(Rect{0, 0, 64, 64}, EncodingHextile, bytes.Repeat([]byte{2, 0, 0, 0, 0}, 16))},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
