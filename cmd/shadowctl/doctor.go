@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,6 +86,7 @@ type printer struct {
 	w      io.Writer
 	width  int // 0: lines are as long as they are
 	colour bool
+	ascii  bool // no other characters but the host's own are printed
 }
 
 // Widths of the printed report, in columns.
@@ -95,7 +97,7 @@ const (
 )
 
 func newPrinter(w io.Writer) *printer {
-	p := &printer{w: w}
+	p := &printer{w: w, ascii: !localeHasUTF8()}
 	f, ok := w.(*os.File)
 	if !ok {
 		return p
@@ -111,11 +113,28 @@ func newPrinter(w io.Writer) *printer {
 	return p
 }
 
-// marks are the states in one column, and their colours.
-var marks = map[doctor.State]struct{ mark, colour string }{
-	doctor.OK:   {"✔", "\x1b[32m"},
-	doctor.Note: {"!", "\x1b[33m"},
-	doctor.Bad:  {"✘", "\x1b[31m"},
+// localeHasUTF8 reports whether the user's locale, as of setlocale(3), is for
+// UTF-8, or there is none that says otherwise.
+func localeHasUTF8() bool {
+	locale := cmp.Or(os.Getenv("LC_ALL"), os.Getenv("LC_CTYPE"), os.Getenv("LANG"))
+	name := strings.ReplaceAll(strings.ToLower(locale), "-", "")
+	return name == "" || strings.Contains(name, "utf8")
+}
+
+// A mark is a state in one column, its ASCII stand-in, and its colour.
+type mark struct{ symbol, ascii, colour string }
+
+var marks = map[doctor.State]mark{
+	doctor.OK:   {"✔", "+", "\x1b[32m"},
+	doctor.Note: {"!", "!", "\x1b[33m"},
+	doctor.Bad:  {"✘", "x", "\x1b[31m"},
+}
+
+func (p *printer) mark(s doctor.State) string {
+	if p.ascii {
+		return marks[s].ascii
+	}
+	return marks[s].symbol
 }
 
 func (p *printer) paint(colour, s string) string {
@@ -127,16 +146,20 @@ func (p *printer) paint(colour, s string) string {
 
 // check prints one check: what was found, and on its own line what to do.
 func (p *printer) check(c doctor.Check) {
-	m := marks[c.State]
 	name := clean(c.Name)
 	if n := nameWidth - utf8.RuneCountInString(name); n > 0 {
 		name += strings.Repeat(" ", n)
 	}
 	indent := strings.Repeat(" ", 2+nameWidth+1)
-	fmt.Fprintf(p.w, "%s %s %s\n", p.paint(m.colour, m.mark), name, p.wrap(indent, clean(c.Found)))
-	if c.Remedy != "" {
-		fmt.Fprintf(p.w, "%s%s\n", indent, p.paint("\x1b[1m", "→ ")+p.wrap(indent+"  ", clean(c.Remedy)))
+	fmt.Fprintf(p.w, "%s %s %s\n", p.paint(marks[c.State].colour, p.mark(c.State)), name, p.wrap(indent, clean(c.Found)))
+	if c.Remedy == "" {
+		return
 	}
+	arrow := "→ "
+	if p.ascii {
+		arrow = "> "
+	}
+	fmt.Fprintf(p.w, "%s%s\n", indent, p.paint("\x1b[1m", arrow)+p.wrap(indent+"  ", clean(c.Remedy)))
 }
 
 // wrap breaks a text into lines that fit behind indent.
@@ -183,9 +206,9 @@ func (p *printer) verdict(r *doctor.Report) error {
 	if len(unseen) > 0 && bad == 0 {
 		line = p.paint("\x1b[1m", "Whether a shadow would work can't be told") + ": what matters of this could not be seen: " + strings.Join(unseen, ", ") + "."
 	} else if bad > 0 {
-		line = p.paint("\x1b[1m", "A shadow would not work") + fmt.Sprintf(": what is marked with %s is in its way.", marks[doctor.Bad].mark)
+		line = p.paint("\x1b[1m", "A shadow would not work") + fmt.Sprintf(": what is marked with %s is in its way.", p.mark(doctor.Bad))
 	} else if notes > 0 {
-		line += fmt.Sprintf(" What is marked with %s deserves a look.", marks[doctor.Note].mark)
+		line += fmt.Sprintf(" What is marked with %s deserves a look.", p.mark(doctor.Note))
 	}
 	_, err := fmt.Fprintf(p.w, "\n%s\n", p.wrap("", line))
 	return err

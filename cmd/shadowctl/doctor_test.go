@@ -18,6 +18,9 @@ import (
 )
 
 func TestDoctor(t *testing.T) {
+	t.Setenv("LC_ALL", "")
+	t.Setenv("LC_CTYPE", "")
+	t.Setenv("LANG", "de_DE.UTF-8")
 	// Nothing but the daemon is looked at here: package doctor tests the rest.
 	file := registryFile(t, "EnableSessionShadowing = 0\n[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid = \"1\"\ndisplay = \":59995\"\nuser = \"root\"\n"+
 		"[source]\nx11vnc = \"/nonexistent/x11vnc\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\nfirst = 60999\nlast = 60999\n")
@@ -32,6 +35,14 @@ func TestDoctor(t *testing.T) {
 	assert.Contains(t, r.stdout, "✔ daemon         shadowd answers on "+socket)
 	assert.True(t, strings.HasSuffix(r.stdout, "\n\nA shadow would not work: what is marked with ✘ is in its way.\n"), r.stdout)
 	assert.NotContains(t, r.stdout, "\x1b")
+
+	// Not every terminal has all characters.
+	t.Setenv("LANG", "de_DE.ISO-8859-1")
+	r = shadowctl(t.Context(), "doctor", "--config", file, "--socket", socket, "1")
+	assert.Contains(t, r.stdout, "+ configuration  "+file+" has no mistakes\n")
+	assert.Contains(t, r.stdout, "x settings       EnableSessionShadowing is 0: every request is refused\n                 > shadowctl ctxreg update -k ")
+	assert.True(t, strings.HasSuffix(r.stdout, "\n\nA shadow would not work: what is marked with x is in its way.\n"), r.stdout)
+	assert.Regexp(t, `^[[:ascii:]]*$`, r.stdout)
 
 	r = shadowctl(t.Context(), "doctor", "--json", "--config", file, "--socket", filepath.Join(t.TempDir(), "none"))
 	assert.Equal(t, exitFailed, r.status, "the daemon's absence is a finding, not a failure of ours")
@@ -51,6 +62,7 @@ func TestDoctor(t *testing.T) {
 }
 
 func TestDoctorsPaper(t *testing.T) {
+	t.Setenv("LC_ALL", "C.UTF-8")
 	var b bytes.Buffer
 	p := &printer{w: &b, width: 50, colour: true}
 	p.check(doctor.Check{Name: "session \x1b[2J", State: doctor.Bad, Found: "display :1 of alice can't be reached: no X server answers", Remedy: "start it"})
