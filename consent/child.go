@@ -26,7 +26,7 @@ const (
 	childGrace  = 5 * time.Second // the child outlives its time by at most this
 )
 
-// Child makes the host program fit for [X11], which runs it a second time, with
+// Child makes the host program fit for [X11] and [Notify], which run it a second time, with
 // [ChildArg] as its only argument, to show the question or the banner. Call it
 // first thing in main, and in TestMain. In such a process it does that and
 // exits; in any other it returns at once.
@@ -66,6 +66,13 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 		ctx, cancel = context.WithDeadline(ctx, lapse.Add(childGrace))
 		defer cancel()
 	}
+	if q.Notify {
+		return notify(ctx, q, time.Until(lapse), shown)
+	}
+	saver := make(chan bool, 1)
+	if !q.Banner {
+		go func() { saver <- saverLocked(ctx, q.Bus) }()
+	}
 	x, err := xconn.Dial(display, xauthority, connectTime)
 	if err != nil {
 		return wordDisplay + " " + detail(err)
@@ -81,6 +88,10 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 		}()
 		if q.Banner {
 			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), shown))
+			return
+		}
+		if <-saver {
+			answer <- wordLocked
 			return
 		}
 		answer <- answerWord(dialog.Ask(ctx, x, q.dialog(time.Until(lapse)), shown))

@@ -93,7 +93,7 @@ func TestChildSays(t *testing.T) {
 func TestChildGetsTheQuestionAndLittleElse(t *testing.T) {
 	dir := t.TempDir()
 	r := self()
-	r.Xauthority, r.Timeout = "/run/cookie", 7*time.Second
+	r.Xauthority, r.Bus, r.Timeout = "/run/cookie", "unix:path=/run/bus", 7*time.Second
 	t.Setenv("SECRET", "of the daemon")
 	_, err := X11{Command: sh("env > " + dir + "/env; cat > " + dir + "/question; echo closed")}.Ask(t.Context(), r)
 	require.NoError(t, err)
@@ -111,7 +111,7 @@ func TestChildGetsTheQuestionAndLittleElse(t *testing.T) {
 	defer f.Close()
 	q, err := readQuestion(bufio.NewReaderSize(f, maxQuestion))
 	require.NoError(t, err)
-	assert.Equal(t, question{Admin: `CORP\alice`, Host: "vda1.corp.example", Millis: q.Millis, Language: "en"}, q)
+	assert.Equal(t, question{Admin: `CORP\alice`, Host: "vda1.corp.example", Millis: q.Millis, Language: "en", Bus: "unix:path=/run/bus"}, q)
 	assert.InDelta(t, 7000, q.Millis, 1000)
 }
 

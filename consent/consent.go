@@ -52,6 +52,7 @@ type Request struct {
 	Xauthority string // file with the display's cookie; empty: none
 	User       string // account name of the session's user
 	Locale     string // of the session: "de_DE.UTF-8", "zh_CN", or a list as LANGUAGE has; empty or without words of its own: English
+	Bus        string // D-Bus address of the session's bus, "unix:path=…"; empty: /run/user/UID/bus
 	UID        uint32
 	GID        uint32
 	Groups     []uint32 // supplementary groups

@@ -34,27 +34,31 @@
 //		fmt.Println(answer, err)
 //	}
 //
-// [Exec] puts the question through a command, [Deny] and [Allow] answer without
+// [Notify] asks in a notification of the desktop, [Exec] puts the question through a command, [Deny] and [Allow] answer without
 // asking, and [Func] makes a prompter of a function. A [Banner], which X11 is, too, tells
 // the user who is viewing.
 //
-// # Between X11 and its child
+// # Between X11 or Notify and its child
 //
 // The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its
-// environment, and one line of JSON on standard input:
+// environment, and for a notification not even those; and one line of JSON on standard
+// input:
 //
-//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false,"language":"en","texts":{}}
+//	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false,
+//	"language":"en","texts":{},"bus":"unix:path=/run/user/1000/bus","notify":false}
 //
-// The line has at most 16384 bytes. The language is one that there are words for, and
-// texts holds those of [Texts] that replace them.
+// without the line break here. It has at most 16384 bytes. The language is one that there are
+// words for, and texts holds those of [Texts] that replace them. With notify the question is
+// a notification, else a window.
 //
 // The child answers on standard output in lines of at most 512 bytes. "shown" says
-// that the window is on the screen. Exactly one line follows, and then the
+// that the question is on the screen. Exactly one line follows, and then the
 // child exits with status 0:
 //
 //	yes              the user said Yes; counts only after shown
 //	no               the user said No
-//	closed           the window was closed, or its connection killed
+//	closed           the question was closed, or the window's connection killed
+//	timeout          the notification was taken down by its service; counts only after shown
 //	locked           the screen is locked; instead of shown
 //	gone             the X server went away
 //	display DETAIL   the X server could not be reached; instead of shown, too

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/sessionbus"
 )
 
 // Bounds of the protocol between X11 and its child, in bytes with the newline.
@@ -27,6 +28,8 @@ type question struct {
 	Banner   bool   `json:"banner"`     // it is no question, but the banner
 	Language string `json:"language"`   // of the words, ISO 639-1; unknown: English
 	Texts    Texts  `json:"texts"`      // what replaces them
+	Bus      string `json:"bus"`        // D-Bus address of the session's bus
+	Notify   bool   `json:"notify"`     // ask in a notification, not in a window
 }
 
 // newQuestion is r with its names cleaned. left is 0 for a banner.
@@ -39,6 +42,7 @@ func newQuestion(r Request, t Texts, left time.Duration) question {
 		Millis:   left.Milliseconds(),
 		Language: language,
 		Texts:    t,
+		Bus:      or(r.Bus, sessionbus.UserBus(r.UID)),
 	}
 }
 
@@ -78,6 +82,8 @@ func readQuestion(r *bufio.Reader) (question, error) {
 		return question{}, errors.New("the question has something behind it")
 	}
 	switch {
+	case q.Notify && q.Banner:
+		return question{}, errors.New("the banner is no notification")
 	case q.Admin == "" || q.Millis <= 0 && !q.Banner:
 		return question{}, errors.New("the question has no asker or no time")
 	case r.Buffered() > 0 && !q.Banner:
@@ -96,6 +102,7 @@ const (
 	wordNo      = "no"
 	wordClosed  = "closed"
 	wordLocked  = "locked"
+	wordTimeout = "timeout"
 	wordGone    = "gone"
 	wordDisplay = "display" // with a detail
 	wordFailed  = "failed"  // with a detail
@@ -167,6 +174,8 @@ func (t *transcript) line(s string) error {
 		t.d = Denied
 	case word == wordLocked && !t.shown && !t.banner:
 		t.d = Locked
+	case word == wordTimeout && t.shown && !t.banner:
+		t.d = TimedOut
 	case word == wordStopped && t.banner, word == wordClosed && t.banner:
 		t.err = ErrStopped
 	case word == wordOver && t.banner:

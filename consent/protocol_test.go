@@ -25,7 +25,7 @@ func hear(s string, n int) (Decision, error) {
 }
 
 func TestTranscript(t *testing.T) {
-	for s, want := range map[string]Decision{"shown\nyes\n": Granted, "shown\nno\n": Denied, "shown\nclosed\n": Closed, "closed\n": Closed} {
+	for s, want := range map[string]Decision{"shown\nyes\n": Granted, "shown\nno\n": Denied, "shown\nclosed\n": Closed, "closed\n": Closed, "locked\n": Locked, "shown\ntimeout\n": TimedOut} {
 		d, err := hear(s, len(s))
 		require.NoError(t, err, s)
 		assert.Equal(t, want, d, s)
@@ -36,7 +36,7 @@ func TestTranscript(t *testing.T) {
 		assert.Equal(t, Denied, d, s)
 	}
 	for _, s := range []string{
-		"yes\n", "no\n", "shown\nshown\n", "shown\nyes\n\n", "shown\nyes\nno\n", "shown\nno\nyes\n", "shown\nYES\n", "shown\nyes \n", "shown \nyes\n",
+		"yes\n", "no\n", "timeout\n", "shown\nlocked\n", "shown\nshown\n", "shown\nyes\n\n", "shown\nyes\nno\n", "shown\nno\nyes\n", "shown\nYES\n", "shown\nyes \n", "shown \nyes\n",
 		" shown\nyes\n", "shown\r\nyes\r\n", "\n", "hello\n", "shown\nyes\x00\n", "display\n", "shown\nyes\nx", strings.Repeat("x", maxAnswer), "failed " + strings.Repeat("x", maxAnswer) + "\n",
 	} {
 		d, err := hear(s, len(s))
@@ -50,7 +50,7 @@ func TestTranscript(t *testing.T) {
 }
 
 func FuzzTranscript(f *testing.F) {
-	for _, s := range []string{"shown\nyes\n", "shown\nno\n", "closed\n", "gone\n", "display x\n", "failed x\n", "yes\n", "shown\nyes\nyes\n", strings.Repeat("x", 600)} {
+	for _, s := range []string{"shown\nyes\n", "shown\nno\n", "closed\n", "gone\n", "display x\n", "failed x\n", "yes\n", "shown\nyes\nyes\n", "shown\ntimeout\n", "locked\n", strings.Repeat("x", 600)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -79,14 +79,23 @@ func hand(t *testing.T, q question) question {
 }
 
 func TestQuestion(t *testing.T) {
-	r := Request{Admin: "CORP\\alice\n{\"}\u202e", Host: "vda1", Replaces: "", Display: ":1"}
+	r := Request{Admin: "CORP\\alice\n{\"}\u202e", Host: "vda1", Replaces: "", Display: ":1", UID: 1000}
 	q := hand(t, newQuestion(r, Texts{Yes: "Aye"}, 20*time.Second))
-	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000, Language: "en", Texts: Texts{Yes: "Aye"}}, q)
+	assert.Equal(t, question{Admin: `CORP\alice {"}`, Host: "vda1", Millis: 20000, Language: "en", Texts: Texts{Yes: "Aye"}, Bus: "unix:path=/run/user/1000/bus"}, q)
 
 	q = hand(t, newQuestion(Request{Admin: "\u200b", Locale: "de_CH.UTF-8"}, Texts{Here: "diesem Gerät"}, time.Second))
 	assert.Equal(t, "Die Administration", q.Admin)
 	assert.Equal(t, "diesem Gerät", q.Host)
 	assert.Equal(t, "de", q.Language)
+
+	q = newQuestion(Request{Bus: "unix:abstract=x"}, Texts{}, time.Second)
+	q.Notify = true
+	assert.Equal(t, "unix:abstract=x", hand(t, q).Bus)
+	q.Banner = true
+	line, err := q.encode()
+	require.NoError(t, err)
+	_, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
+	assert.ErrorContains(t, err, "the banner is no notification")
 
 	// The longest there can be is still within the bound.
 	long := func(holds string, most int) string { return holds + strings.Repeat("<", most-len(holds)) }
@@ -100,7 +109,8 @@ func TestQuestion(t *testing.T) {
 	}
 	all.Yes = long(">", maxLabel)
 	require.NoError(t, all.Validate())
-	hand(t, newQuestion(Request{Admin: strings.Repeat("<", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100)}, all, time.Hour))
+	hand(t, newQuestion(Request{Admin: strings.Repeat("<", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100),
+		Bus: "unix:path=/" + strings.Repeat("<", 500)}, all, time.Hour))
 
 	for _, s := range []string{
 		"", "{}", "{}\n", "null\n", `{"admin":"a","timeout_ms":1}`, `{"admin":"a","timeout_ms":0}` + "\n", `{"admin":"","timeout_ms":5}` + "\n",
@@ -114,6 +124,7 @@ func TestQuestion(t *testing.T) {
 
 func FuzzReadQuestion(f *testing.F) {
 	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000,"language":"de","texts":{"yes":"Jawohl"}}` + "\n")
+	f.Add(`{"admin":"a","timeout_ms":1,"bus":"unix:abstract=x","notify":true}` + "\n")
 	f.Add("{}\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))

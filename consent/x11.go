@@ -1,12 +1,8 @@
 package consent
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os/exec"
-	"sync/atomic"
 )
 
 // X11 asks in a window on the session's display, and says in another who is viewing: it
@@ -21,9 +17,10 @@ import (
 // windows shine through one another, also if the pointer is in the window. When something
 // covers it, it raises itself, twice a second at most.
 //
-// A locked screen is not asked at all (Locked): when the X server's screen saver is on, or
-// when another program holds the keyboard for a second from a window over the whole
-// screen. Of lockers that do neither the caller must know by itself.
+// A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
+// the desktop's screen saver says on the session's bus that it is, or when another program
+// holds the keyboard for a second from a window over the whole screen. Of lockers that do
+// none of it the caller must know by itself.
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [ErrDisplay], one that ends meanwhile is
@@ -40,22 +37,15 @@ type X11 struct {
 	Texts Texts
 }
 
-// childReady says that this program's main calls Child.
-var childReady atomic.Bool
-
 // argv is what to run for a request.
 func (p X11) argv(r Request) ([]string, error) {
-	switch err := p.Texts.Validate(); {
-	case err != nil:
+	if err := p.Texts.Validate(); err != nil {
 		return nil, err
-	case r.Display == "":
-		return nil, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
-	case len(p.Command) > 0:
-		return p.Command, nil
-	case !childReady.Load():
-		return nil, errors.New("consent: this program can't show a window: its main must call consent.Child first thing")
 	}
-	return []string{"/proc/self/exe", ChildArg}, nil
+	if r.Display == "" {
+		return nil, fmt.Errorf("%w: no display is known for session %q", ErrDisplay, r.Session)
+	}
+	return childCommand(p.Command)
 }
 
 // Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
@@ -64,43 +54,5 @@ func (p X11) Ask(ctx context.Context, r Request) (Decision, error) {
 	if err != nil {
 		return Denied, err
 	}
-	ctx, cancel, left := r.bounded(ctx)
-	defer cancel()
-	if ctx.Err() != nil {
-		return ended(ctx)
-	}
-	question, err := newQuestion(r, p.Texts, left).encode()
-	if err != nil {
-		return Denied, err
-	}
-	out := newTranscript()
-	var stderr tail
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = r.environ()
-	cmd.Stdin = bytes.NewReader(question)
-	cmd.Stdout = out
-	cmd.Stderr = &stderr
-	proc, err := run(ctx, cmd, r.identity(), out.answered)
-	if err != nil {
-		return Denied, err
-	}
-	if ctx.Err() != nil {
-		return ended(ctx)
-	}
-	d, err := out.decision()
-	switch {
-	case errors.Is(err, errNoAnswer):
-		return Denied, fmt.Errorf("%w (%s)%s", err, exitStatus(proc.Err()), stderr.suffix())
-	case err == nil && proc.ExitCode() != 0:
-		return Denied, fmt.Errorf("consent: the prompt answered but did not exit cleanly (%s)%s", exitStatus(proc.Err()), stderr.suffix())
-	}
-	return d, err
-}
-
-// exitStatus is how a child ended, in words.
-func exitStatus(err error) string {
-	if err == nil {
-		return "exit status 0"
-	}
-	return err.Error()
+	return askChild(ctx, argv, r.environ(), r, newQuestion(r, p.Texts, 0))
 }

@@ -81,9 +81,8 @@ func socket(address string) (string, error) {
 	return "", fmt.Errorf("sessionbus: the address %.60q names no socket", address)
 }
 
-// Dial connects to the bus at address; empty is [UserBus] of this process's user. The
-// connection ends with ctx, whose deadline is that of the set-up and of every read, or when the
-// caller closes it.
+// Dial connects to the bus at address; empty is [UserBus] of this process's user. ctx bounds
+// the connecting, not the connection, which the caller closes.
 func Dial(ctx context.Context, address string) (*dbus.Conn, error) {
 	if address == "" {
 		address = UserBus(uint32(os.Getuid()))
@@ -114,25 +113,25 @@ func dial(ctx context.Context, name string) (*dbus.Conn, error) {
 		raw.Close()
 		return nil, err
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := raw.SetDeadline(deadline); err != nil {
-			raw.Close()
-			return nil, fmt.Errorf("sessionbus: %w", err)
+	given := context.AfterFunc(ctx, func() { raw.Close() }) // godbus reads without a deadline
+	conn, err := dbus.NewConn(raw)
+	if err == nil {
+		if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err == nil {
+			err = conn.Hello()
 		}
-	}
-	conn, err := dbus.NewConn(raw, dbus.WithContext(ctx))
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("sessionbus: %w", err)
-	}
-	if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err == nil {
-		err = conn.Hello()
-	}
-	if err != nil {
+		if !given() && err == nil {
+			err = context.Cause(ctx) // the socket was closed after all
+		}
+		if err == nil {
+			return conn, nil
+		}
 		_ = conn.Close()
-		return nil, fmt.Errorf("sessionbus: the D-Bus bus at %s doesn't let this user in: %w", name, err)
 	}
-	return conn, nil
+	raw.Close()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return nil, fmt.Errorf("sessionbus: the D-Bus bus at %s doesn't let this user in: %w", name, err)
 }
 
 // trust refuses a bus of a third user: a socket in /tmp or an abstract one may be anybody's.

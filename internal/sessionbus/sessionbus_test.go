@@ -71,6 +71,12 @@ func TestDial(t *testing.T) {
 		conn, err := Dial(ctx, a)
 		require.NoError(t, err, a)
 		assert.NotEmpty(t, conn.Names())
+		cancelled, give := context.WithCancel(ctx)
+		other, err := Dial(cancelled, a)
+		require.NoError(t, err)
+		give()
+		require.NoError(t, other.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetId", 0).Err, "it outlives the dialling's context")
+		require.NoError(t, other.Close())
 		require.NoError(t, conn.Close())
 	}
 	_, err := Dial(ctx, "unix:path=/nowhere/bus")
@@ -87,6 +93,7 @@ func TestDialOfAMuteBus(t *testing.T) {
 	defer cancel()
 	_, err = Dial(ctx, "unix:path="+path)
 	assert.ErrorContains(t, err, "doesn't let this user in")
+	assert.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestDialOfAStrangersBus(t *testing.T) {

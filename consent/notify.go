@@ -1,0 +1,107 @@
+package consent
+
+import (
+	"context"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"vda.internal/shadow/consent/internal/notification"
+	"vda.internal/shadow/internal/sessionbus"
+)
+
+// Notify asks in a notification of the session's desktop with two buttons, Yes and No: a
+// [Prompter] for desktops on which a window of X11's would be strange. The zero value is
+// ready, if main calls [Child].
+//
+// It says less surely than [X11] that the user has read the question: how a notification
+// looks, for how long, and whether one is shown at all while the user wants no disturbance,
+// is the desktop's choice. It is urgent (critical), and not kept for later.
+//
+// It is shown by a child process that runs as the session's user and talks to the
+// notification service on the session's bus, whose socket must be root's or the user's. A
+// service without buttons refuses with an error, as do one that ends and a bus that goes
+// away. Yes and No are the buttons and nothing else: closing the notification, and a click
+// beside the buttons, is Closed, as is a Yes in the first half second. A notification that
+// the service takes down by itself is TimedOut. A desktop whose screen saver says that it is
+// on is not asked (Locked). See the Desktop Notifications Specification 1.2.
+type Notify struct {
+	// Command is run instead of this program, as [X11.Command] is.
+	Command []string
+
+	// Texts replace the words of the question, as [X11.Texts] do.
+	Texts Texts
+}
+
+// Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one. Of the session its
+// bus counts, and its display doesn't.
+func (p Notify) Ask(ctx context.Context, r Request) (Decision, error) {
+	if err := p.Texts.Validate(); err != nil {
+		return Denied, err
+	}
+	argv, err := childCommand(p.Command)
+	if err != nil {
+		return Denied, err
+	}
+	q := newQuestion(r, p.Texts, 0)
+	q.Notify = true
+	return askChild(ctx, argv, nil, r, q)
+}
+
+const (
+	busTime   = 3 * time.Second        // a bus may take to let the child in
+	saverTime = 500 * time.Millisecond // the screen savers may take to say whether they are on
+)
+
+// notify shows the notification, in the child, and returns the line that answers it. It
+// takes the notification down before it returns, after SIGTERM, too.
+func notify(ctx context.Context, q question, left time.Duration, shown func()) string {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
+	if saverLocked(ctx, q.Bus) {
+		return wordLocked
+	}
+	dialling, dialled := context.WithTimeout(ctx, busTime)
+	conn, err := sessionbus.Dial(dialling, q.Bus)
+	dialled()
+	if err != nil {
+		return failed(err)
+	}
+	defer conn.Close()
+	answer, err := notification.Ask(ctx, conn, q.notification(left), shown)
+	switch {
+	case err != nil:
+		return failed(err)
+	case answer == notification.Yes:
+		return wordYes
+	case answer == notification.Closed:
+		return wordClosed
+	case answer == notification.Expired:
+		return wordTimeout
+	}
+	return wordNo
+}
+
+// saverLocked reports whether a screen saver says on the session's bus that it is on. Without
+// a bus, or a saver, nobody knows.
+func saverLocked(ctx context.Context, bus string) bool {
+	ctx, cancel := context.WithTimeout(ctx, saverTime)
+	defer cancel()
+	conn, err := sessionbus.Dial(ctx, bus)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	locked, _ := sessionbus.ScreenLocked(ctx, conn)
+	return locked
+}
+
+// notification is the question as a notification shows it.
+func (q question) notification(left time.Duration) notification.Question {
+	words, _ := q.Texts.in(q.Language)
+	return notification.Question{
+		Summary: q.text(words.Question, left), Body: strings.Join(q.explanation(words, left), "\n"),
+		No: words.No, Yes: words.Yes, Left: left,
+	}
+}
