@@ -43,7 +43,7 @@ func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
 	store := cfg.NewStore()
 	store.OnReload = func(pair *tlsstore.Pair, err error) {
 		if err != nil {
-			logger.Error().Err(err).Msg("the changed certificate can't be used; the one before stays in use")
+			logger.Error().Err(err).Msg("the changed certificate can't be used: viewers who were granted a view keep the one before, and new requests are refused with tls_config")
 			return
 		}
 		logger.Info().Str("certificate", pair.CertFile).Msg("the changed certificate is in use")

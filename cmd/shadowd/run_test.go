@@ -5,12 +5,15 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -87,25 +90,31 @@ func TestAuditFile(t *testing.T) {
 	assert.ErrorContains(t, err, "audit")
 }
 
+// pair writes a certificate for a host, and its key.
+func pair(t *testing.T, dir, host string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{host}}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	for name, block := range map[string]*pem.Block{
+		"shadowingcert.pem": {Type: "CERTIFICATE", Bytes: cert}, "shadowingkey.pem": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600))
+	}
+}
+
 // What is announced of the certificate is what requests will meet: without
 // viewer.host it has to name this host.
 func TestAnnouncedCertificate(t *testing.T) {
 	host, err := shadow.FQDN(t.Context())
 	require.NoError(t, err)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"elsewhere.example"}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
 	cfg := config.Default()
 	cfg.TLS.Dir = t.TempDir()
-	for name, block := range map[string]*pem.Block{
-		"shadowingcert.pem": {Type: "CERTIFICATE", Bytes: cert}, "shadowingkey.pem": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		require.NoError(t, os.WriteFile(filepath.Join(cfg.TLS.Dir, name), pem.EncodeToMemory(block), 0o600))
-	}
+	pair(t, cfg.TLS.Dir, "elsewhere.example")
 	var log bytes.Buffer
 	announceCertificate(t.Context(), zerolog.New(&log), cfg)
 	assert.Contains(t, log.String(), "is for elsewhere.example, not for "+host)
@@ -113,4 +122,60 @@ func TestAnnouncedCertificate(t *testing.T) {
 	cfg.Viewer.Host = "elsewhere.example"
 	announceCertificate(t.Context(), zerolog.New(&log), cfg)
 	assert.NotContains(t, log.String(), "not for")
+}
+
+// A bad new certificate doesn't replace the good one that viewers were granted
+// with, new requests don't get it either, and the log says all of it once.
+func TestChangedCertificate(t *testing.T) {
+	cfg := config.Default()
+	cfg.TLS.Dir = t.TempDir()
+	synctest.Test(t, func(t *testing.T) { // where a second passes at once
+		pair(t, cfg.TLS.Dir, "vda1.corp.example")
+		var log bytes.Buffer
+		store := certificates(cfg, zerolog.New(&log))
+		granted, err := store.TLSConfig("vda1.corp.example")
+		require.NoError(t, err)
+		served := func() *tls.Certificate {
+			time.Sleep(time.Second)
+			c, err := granted.GetCertificate(&tls.ClientHelloInfo{})
+			require.NoError(t, err)
+			return c
+		}
+		first := served()
+		assert.Empty(t, log.String())
+
+		path := filepath.Join(cfg.TLS.Dir, "shadowingcert.pem")
+		require.NoError(t, os.WriteFile(path, []byte("no certificate"), 0o600))
+		assert.Same(t, first, served())
+		assert.Same(t, first, served())
+		assert.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+		assert.Contains(t, log.String(), `"level":"error"`)
+		assert.Contains(t, log.String(), path)
+		assert.Contains(t, log.String(), "new requests are refused with tls_config")
+		_, err = store.TLSConfig("vda1.corp.example")
+		require.Error(t, err, "a new request gets the new certificate or none")
+
+		log.Reset()
+		pair(t, cfg.TLS.Dir, "vda1.corp.example")
+		assert.NotEqual(t, first.Certificate, served().Certificate)
+		assert.Contains(t, log.String(), "the changed certificate is in use")
+	})
+}
+
+// The words at the start are of the settings, whatever else is wrong.
+func TestAnnouncedSettings(t *testing.T) {
+	for file, want := range map[string]string{
+		"": "ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do",
+		"ShadowingUseSSL = 1\n[tls]\ndir = \"/nonexistent\"\n": "every request is refused with tls_config",
+		"EnableSessionShadowing = 0\n":                         "EnableSessionShadowing is 0: every request is refused with disabled",
+		"settings = \"ctxreg\"\nctxreg = \"/nonexistent\"\n":   "the settings can't be read",
+	} {
+		path := filepath.Join(t.TempDir(), "shadowing.toml")
+		require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+		cfg, err := config.Load(path)
+		require.NoError(t, err)
+		var log bytes.Buffer
+		announce(t.Context(), zerolog.New(&log), cfg, path)
+		assert.Contains(t, log.String(), want)
+	}
 }
