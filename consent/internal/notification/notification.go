@@ -132,9 +132,10 @@ func find(ctx context.Context, conn *dbus.Conn) (*service, error) {
 
 func (s *service) object() dbus.BusObject { return s.conn.Object(s.owner, path) }
 
-// notify shows the question.
+// notify shows the question. It is not given up when ctx is: nobody would know then what to
+// close.
 func (s *service) notify(ctx context.Context, q Question) (id uint32, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTime)
 	defer cancel()
 	body := plain(q.Body)
 	if s.markup {
