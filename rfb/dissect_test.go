@@ -18,6 +18,7 @@ import (
 // What was captured is encoded to the same bytes again, and the walker ends
 // where the dissector does.
 func TestCapturedMessagesAreEncodedAgain(t *testing.T) {
+	t.Parallel()
 	for name, tr := range readTraces(t) {
 		t.Run(name, func(t *testing.T) {
 			streams := map[Direction][]byte{FromViewer: tr.Stream(FromViewer), FromServer: tr.Stream(FromServer)}
@@ -82,6 +83,7 @@ func listing(t *testing.T, tr *Trace) string {
 
 // What is in each trace, and some of them message by message.
 func TestGoldenListings(t *testing.T) {
+	t.Parallel()
 	all := readTraces(t)
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {

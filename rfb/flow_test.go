@@ -162,6 +162,7 @@ func TestRelayNeverStallsAtAFence(t *testing.T) {
 // TigerVNC's server, with continuous updates: it goes on for viewers that answer
 // fences, for those that don't, and for those that know nothing of them.
 func TestLiveTigerVNCNeverStalls(t *testing.T) {
+	t.Parallel()
 	x := startXvnc(t, "160x120")
 	for _, tt := range []struct {
 		name    string
@@ -174,9 +175,11 @@ func TestLiveTigerVNCNeverStalls(t *testing.T) {
 		{"knows nothing", nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // two of them wait most of the time
+			server := x.dial(t)
 			conn, far := pipe(t)
 			require.NoError(t, far.SetDeadline(time.Now().Add(6*waitFor)))
-			done := background(func() error { return new(Relay).Run(t.Context(), conn, x.dial(t)) })
+			done := background(func() error { return new(Relay).Run(t.Context(), conn, server) })
 			far.gets([]byte("RFB 003.008\n"))
 			far.sends([]byte("RFB 003.008\n"))
 			far.gets([]byte{1, 1})

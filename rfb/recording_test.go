@@ -80,6 +80,7 @@ func TestRecording(t *testing.T) {
 }
 
 func TestRecordingsOfTraces(t *testing.T) {
+	t.Parallel()
 	for name, tr := range readTraces(t) {
 		var b bytes.Buffer
 		err := tr.WriteFBS(&b)

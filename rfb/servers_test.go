@@ -190,6 +190,7 @@ func countUpdates(w *walker, p []byte) (n int, err error) {
 // neither a SecurityResult's nor a ClientInit's place in the stream, and takes
 // what looks like ClientInit and a FramebufferUpdateRequest for a PointerEvent.
 func TestVersionSmuggleAgainstX11vnc(t *testing.T) {
+	t.Parallel()
 	smuggle := unhex(t, "01 05 03 00 4d00 5800 0100 0100")
 	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240})
 	where := func() [2]int {
@@ -224,6 +225,7 @@ func TestVersionSmuggleAgainstX11vnc(t *testing.T) {
 }
 
 func TestNothingReachesTheSession(t *testing.T) {
+	t.Parallel()
 	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240, WindowManager: true})
 	require.NoError(t, d.Move(t.Context(), 200, 100))
 	log, err := d.WatchInput(t.Context())
@@ -271,6 +273,7 @@ func TestNothingReachesTheSession(t *testing.T) {
 // Control on a live desktop: a key and the pointer arrive there; what isn't safe
 // ends the session under it as well, and arrives nowhere.
 func TestControlOfALiveDesktop(t *testing.T) {
+	t.Parallel()
 	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240, WindowManager: true})
 	require.NoError(t, d.Move(t.Context(), 200, 100))
 	log, err := d.WatchInput(t.Context())
@@ -333,6 +336,7 @@ func TestControlOfALiveDesktop(t *testing.T) {
 // Control with a server that has more than keys and pointer: what it has
 // confirmed passes, here a new size, a second kind of key, and fences.
 func TestControlOfALiveXvnc(t *testing.T) {
+	t.Parallel()
 	x := startXvnc(t, "320x240")
 	server := x.dial(t)
 	conn, far := pipe(t)

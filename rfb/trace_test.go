@@ -160,6 +160,7 @@ func seedTraces(f *testing.F, add func(*captured)) {
 }
 
 func TestTracesAreConsumedToTheLastByte(t *testing.T) {
+	t.Parallel()
 	for name, tr := range readTraces(t) {
 		t.Run(name, func(t *testing.T) {
 			if !tr.one { // a walker has one format, as a session of the relay has
@@ -308,6 +309,7 @@ func live(t *testing.T, conn net.Conn, server string, s scenario, change func(st
 var colors = []string{"#203040", "#ff8000", "#00c060", "#7050ff"}
 
 func TestLiveX11vnc(t *testing.T) {
+	t.Parallel()
 	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
 	pictures(t, func(name string, args ...string) {
 		_, err := d.Spawn(name, args...)
@@ -330,6 +332,7 @@ func TestLiveX11vnc(t *testing.T) {
 }
 
 func TestLiveXvnc(t *testing.T) {
+	t.Parallel()
 	x := startXvnc(t, "160x120")
 	pictures(t, func(name string, args ...string) { x.spawn(t, name, args...) },
 		func(name string, args ...string) { x.do(t, name, args...) })

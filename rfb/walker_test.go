@@ -258,6 +258,7 @@ func TestWalkerRefusesWhatWasNotAskedFor(t *testing.T) {
 }
 
 func TestWalkerGivesTheSameHoweverItIsCut(t *testing.T) {
+	t.Parallel()
 	var all [][]byte
 	for _, r := range rectangles {
 		all = append(all, r.rect)
