@@ -21,6 +21,7 @@ const maxFaces = 24
 type library struct {
 	speaks        string // the language of the words
 	regular, bold *face
+	folders       []string
 	system        map[fontFile]*face // nil for one that can't be used
 	opened        int                // of them
 	found         map[want]*face
@@ -33,7 +34,7 @@ type want struct {
 }
 
 func newLibrary(speaks string) (*library, error) {
-	lib := &library{speaks: speaks, system: map[fontFile]*face{}, found: map[want]*face{}}
+	lib := &library{speaks: speaks, folders: fontFolders[:], system: map[fontFile]*face{}, found: map[want]*face{}}
 	for to, ttf := range map[**face][]byte{&lib.regular: goregular.TTF, &lib.bold: gobold.TTF} {
 		f, err := newFace(bytes.NewReader(ttf), 0)
 		if err != nil {
@@ -115,7 +116,7 @@ func (l *library) open(file fontFile) *face {
 	if known {
 		return f
 	}
-	for _, folder := range fontFolders {
+	for _, folder := range l.folders {
 		if l.opened == maxFaces {
 			break
 		}
