@@ -325,7 +325,7 @@ func TestBrokenHosts(t *testing.T) {
 			"certificate", "is encrypted", "write its passphrase into"},
 		{"some ports dropped", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport "+strconv.Itoa(p.first)+" -j DROP\nCOMMIT"))
-		}, "firewall", "iptables drops connections to", "iptables -I INPUT"},
+		}, "firewall", "iptables drops connections to", "or give ports.first and ports.last the range that is let in"},
 		{"no x11vnc", func(p *patient) { p.tables["source"] = "x11vnc = \"/nonexistent/x11vnc\"\n" },
 			"picture", "x11vnc is not installed", ""},
 		{"an old x11vnc", func(p *patient) {

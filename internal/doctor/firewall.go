@@ -100,9 +100,13 @@ func (d *Doctor) judgeWalls(walls []*wall) {
 		if len(w.dropped)+len(w.depends)+len(w.unclear) > 0 {
 			fine = false
 		}
+		remedy := w.allow
+		if len(w.dropped) < w.last-w.first+1 {
+			remedy += ", or give ports.first and ports.last the range that is let in"
+		}
 		switch {
 		case len(shut) > 0:
-			d.broken("firewall", fmt.Sprintf("%s drops %s to %s (%s)", w.who, what, spans(w.dropped), w.why), w.allow)
+			d.broken("firewall", fmt.Sprintf("%s drops %s to %s (%s)", w.who, what, spans(w.dropped), w.why), remedy)
 		case len(w.dropped) > 0:
 			d.note("firewall", fmt.Sprintf("%s drops %s to %s (%s)", w.who, what, spans(w.dropped), w.why), w.allow)
 		case len(w.unclear) > 0:
