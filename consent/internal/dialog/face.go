@@ -42,7 +42,7 @@ func openFace(path string, nth int) (f *face, err error) {
 			file.Close()
 		}
 	}()
-	return newFace(padded{file}, nth)
+	return newFace(file, nth)
 }
 
 // A resource is what a font is read from.
@@ -86,8 +86,8 @@ func newFace(r resource, nth int) (f *face, err error) {
 	return f, nil
 }
 
-// outlines opens a font for drawing. It fails with the formats that only the other reader
-// knows: CFF2, which variable fonts have, and WOFF.
+// outlines opens a font for drawing. It fails with formats that only the other reader
+// knows: CFF2, which variable fonts have, WOFF, and some kerning of Noto's.
 func outlines(r io.ReaderAt, nth int) (*sfnt.Font, error) {
 	c, err := sfnt.ParseCollectionReaderAt(r)
 	if err != nil {
@@ -167,18 +167,4 @@ func (f *face) outline(id font.GID, size fixed.Int26_6) (segments sfnt.Segments)
 		segments = append(segments, to)
 	}
 	return segments
-}
-
-// padded is a file that may be read a little beyond its end, where zeros are. The
-// reader of outlines does so with fonts whose last table is no multiple of four bytes long.
-type padded struct{ *os.File }
-
-// ReadAt implements io.ReaderAt.
-func (p padded) ReadAt(b []byte, at int64) (int, error) {
-	n, err := p.File.ReadAt(b, at)
-	if err == io.EOF && n > 0 && len(b)-n < 4 {
-		clear(b[n:])
-		return len(b), nil
-	}
-	return n, err
 }

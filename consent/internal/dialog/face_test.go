@@ -82,20 +82,6 @@ func TestOutlinesOfTheOtherReader(t *testing.T) {
 	}
 }
 
-// Fonts whose last table is no multiple of four bytes long are as good as others.
-func TestFontWithoutPadding(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "font.ttf")
-	short := goregular.TTF
-	for len(short) > 0 && short[len(short)-1] == 0 {
-		short = short[:len(short)-1]
-	}
-	require.Less(t, len(short), len(goregular.TTF), "the font has no padding to take away")
-	require.NoError(t, os.WriteFile(path, short, 0o644))
-	f, err := openFace(path, 0)
-	require.NoError(t, err)
-	assert.True(t, f.has('x'))
-}
-
 // What is drawn beyond the picture is cut off, not written elsewhere.
 func TestDrawingIsClipped(t *testing.T) {
 	lib := testLibrary(t, "en")
