@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"strconv"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -13,8 +14,14 @@ import (
 // script. It runs as the session's user in / with this environment and no other:
 //
 //	DISPLAY, XAUTHORITY  the session's display; XAUTHORITY only if there is one
-//	PATH, LANG           /usr/bin:/bin and C.UTF-8
-//	CONSENT_QUESTION     the whole question as one English sentence or two
+//	PATH                 /usr/bin:/bin
+//	LANG, LANGUAGE       the session's language, in UTF-8: C.UTF-8 without a country;
+//	                     LANGUAGE only if a language is known
+//	CONSENT_QUESTION     the whole question in that language, as [Texts] has it: a
+//	                     headline, an empty line, and a sentence a line
+//	CONSENT_TITLE        the headline alone
+//	CONSENT_YES          the word for the button that grants, and
+//	CONSENT_NO           for the one that refuses
 //	CONSENT_ADMIN        who asks
 //	CONSENT_HOST         the name of this host
 //	CONSENT_REPLACES     who is watching now and would be ended; may be empty
@@ -25,8 +32,7 @@ import (
 // are still somebody else's words, so give them to the program as an argument
 // and never to a shell as code; and switch markup off, where a dialog has it.
 //
-// Its exit status is the answer. The codes are those of zenity, which needs no
-// translation therefore:
+// Its exit status is the answer. The codes are those of zenity:
 //
 //	0  granted
 //	1  denied
@@ -37,17 +43,21 @@ import (
 // Any other status, and death by a signal, refuses with an error. A command that is
 // still there when ctx ends gets SIGTERM, then SIGKILL, and its status no longer counts.
 // Beware of programs that end with 0 without a Yes: xmessage does when its own -timeout
-// passes.
-//
-//	zenity --question --no-markup --default-cancel --timeout="$CONSENT_TIMEOUT" --text="$CONSENT_QUESTION"
+// passes. The folder dist has scripts for zenity and kdialog.
 type Exec struct {
 	Command []string // the program's path and its arguments; empty refuses with an error
+
+	// Texts replace the words of the question, as [X11.Texts] do.
+	Texts Texts
 }
 
 // Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
 func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	if len(p.Command) == 0 {
 		return Denied, errors.New("consent: no command to ask with")
+	}
+	if err := p.Texts.Validate(); err != nil {
+		return Denied, err
 	}
 	ctx, cancel, left := r.bounded(ctx)
 	defer cancel()
@@ -56,7 +66,7 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	}
 	var stderr tail
 	cmd := exec.Command(p.Command[0], p.Command[1:]...)
-	cmd.Env = append(r.environ(), commandEnviron(r, left)...)
+	cmd.Env = append(r.environ(), p.environ(r, left)...)
 	cmd.Stderr = &stderr
 	proc, err := run(ctx, cmd, r.identity(), nil)
 	if err != nil {
@@ -80,23 +90,46 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	return Denied, fmt.Errorf("consent: %s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.suffix())
 }
 
-// commandEnviron is the question as environment variables.
-func commandEnviron(r Request, left time.Duration) []string {
-	admin := or(clean(r.Admin), "An administrator")
-	host := or(clean(r.Host), "this computer")
-	replaces := clean(r.Replaces)
-	text := admin + " wants to view your screen on " + host + ". They will see everything on it, but cannot use your mouse or keyboard."
-	if replaces != "" {
-		text += " " + replaces + " is watching now and will be disconnected if you say Yes."
-	}
-	return []string{
+// environ is the question as environment variables.
+func (p Exec) environ(r Request, left time.Duration) []string {
+	q := newQuestion(r, p.Texts, left)
+	words, _ := p.Texts.in(r.Locale)
+	title := q.text(words.Question, left)
+	return append(localeEnviron(r.Locale),
 		"PATH=/usr/bin:/bin",
-		"LANG=C.UTF-8",
-		"CONSENT_QUESTION=" + text,
-		"CONSENT_ADMIN=" + admin,
-		"CONSENT_HOST=" + host,
-		"CONSENT_REPLACES=" + replaces,
-		"CONSENT_SESSION=" + clean(r.Session),
-		"CONSENT_TIMEOUT=" + strconv.FormatInt(int64((left+time.Second-1)/time.Second), 10),
+		"CONSENT_QUESTION="+title+"\n\n"+strings.Join(q.explanation(words, left), "\n"),
+		"CONSENT_TITLE="+title,
+		"CONSENT_YES="+words.Yes,
+		"CONSENT_NO="+words.No,
+		"CONSENT_ADMIN="+q.Admin,
+		"CONSENT_HOST="+q.Host,
+		"CONSENT_REPLACES="+q.Replaces,
+		"CONSENT_SESSION="+clean(r.Session),
+		"CONSENT_TIMEOUT="+seconds(left),
+	)
+}
+
+// localePattern takes a locale's name apart: language, country, codeset, modifier.
+var localePattern = regexp.MustCompile(`^([a-z]{2,3})(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`)
+
+// localeEnviron is a request's locale as environment variables. What is no locale's name
+// isn't in them: it comes from the session.
+func localeEnviron(locale string) []string {
+	lang := ""
+	var languages []string
+	for name := range strings.SplitSeq(locale, ":") {
+		m := localePattern.FindStringSubmatch(name)
+		if m == nil {
+			continue
+		}
+		languages = append(languages, m[1]+m[2]+m[4])
+		if lang == "" && m[2] != "" {
+			lang = m[1] + m[2] + ".UTF-8" + m[4]
+		}
 	}
+	env := []string{"LANG=" + or(lang, "C.UTF-8")}
+	if languages != nil {
+		env = append(env, "LANGUAGE="+strings.Join(languages, ":"))
+	}
+	return env
 }

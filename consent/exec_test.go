@@ -45,6 +45,9 @@ func TestExecStatus(t *testing.T) {
 		assert.ErrorContains(t, err, says, script)
 		assert.Equal(t, Denied, d, script)
 	}
+	d, err := Exec{Command: sh("exit 0"), Texts: Texts{Sees: "Nothing"}}.Ask(t.Context(), self())
+	assert.ErrorContains(t, err, "must hold {host}")
+	assert.Equal(t, Denied, d)
 	for _, command := range [][]string{nil, {"/nonexistent/dialog"}} {
 		d, err := Exec{Command: command}.Ask(t.Context(), self())
 		assert.Error(t, err)
@@ -56,24 +59,46 @@ func TestExecEnvironment(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "env")
 	r := self()
 	r.Admin, r.Replaces, r.Xauthority, r.Timeout = "CORP\\alice\n$(reboot)", `CORP\bob`, "/run/cookie", 9500*time.Millisecond
-	_, err := Exec{Command: sh("env > " + out)}.Ask(t.Context(), r)
+	r.Locale = "de:de_AT.ISO-8859-1"
+	_, err := Exec{Command: sh("env -0 > " + out), Texts: Texts{Yes: "Unbedingt"}}.Ask(t.Context(), r)
 	require.NoError(t, err)
 	b, err := os.ReadFile(out)
 	require.NoError(t, err)
 	env := map[string]string{}
-	for l := range strings.Lines(string(b)) {
-		name, value, _ := strings.Cut(strings.TrimSuffix(l, "\n"), "=")
+	for l := range strings.SplitSeq(strings.TrimSuffix(string(b), "\x00"), "\x00") {
+		name, value, _ := strings.Cut(l, "=")
 		env[name] = value
 	}
 	delete(env, "PWD") // the shell's own
 	delete(env, "_")
+	question := env["CONSENT_QUESTION"]
+	delete(env, "CONSENT_QUESTION")
 	assert.Equal(t, map[string]string{
-		"DISPLAY": ":99", "XAUTHORITY": "/run/cookie", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8",
+		"DISPLAY": ":99", "XAUTHORITY": "/run/cookie", "PATH": "/usr/bin:/bin", "LANG": "de_AT.UTF-8", "LANGUAGE": "de:de_AT",
 		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`,
-		"CONSENT_SESSION": "42", "CONSENT_TIMEOUT": "10",
-		"CONSENT_QUESTION": `CORP\alice $(reboot) wants to view your screen on vda1.corp.example. They will see everything on it, but cannot use your mouse or keyboard.` +
-			` CORP\bob is watching now and will be disconnected if you say Yes.`,
+		"CONSENT_SESSION": "42", "CONSENT_TIMEOUT": "10", "CONSENT_YES": "Unbedingt", "CONSENT_NO": "Nein",
+		"CONSENT_TITLE": `CORP\alice $(reboot) möchte Ihren Bildschirm sehen`,
 	}, env)
+	assert.Equal(t, `CORP\alice $(reboot) möchte Ihren Bildschirm sehen
+
+Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.
+Ihre Maus und Ihre Tastatur lassen sich dabei nicht bedienen.
+CORP\bob sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.
+Ohne Antwort in 10 s gilt Nein`, question)
+}
+
+func TestExecLocale(t *testing.T) {
+	for locale, want := range map[string][]string{
+		"":                     {"LANG=C.UTF-8"},
+		"C":                    {"LANG=C.UTF-8"},
+		"de":                   {"LANG=C.UTF-8", "LANGUAGE=de"},
+		"de_DE.ISO-8859-15":    {"LANG=de_DE.UTF-8", "LANGUAGE=de_DE"},
+		"sr_RS@latin":          {"LANG=sr_RS.UTF-8@latin", "LANGUAGE=sr_RS@latin"},
+		"fr:de_DE.UTF-8:C":     {"LANG=de_DE.UTF-8", "LANGUAGE=fr:de_DE"},
+		"../../evil:$(x):de\n": {"LANG=C.UTF-8"},
+	} {
+		assert.Equal(t, want, localeEnviron(locale), locale)
+	}
 }
 
 func TestExecDeadline(t *testing.T) {
