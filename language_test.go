@@ -22,9 +22,10 @@ func TestLanguage(t *testing.T) {
 			asked := make(chan string, 1)
 			b := newFakeBanner()
 			h := start(t, shadow.Config{
-				Sessions: oneSession{shadow.Session{Locale: c.session}},
+				Sessions: oneSession{shadow.Session{Locale: c.session, Bus: "unix:path=/run/bus"}},
 				Language: c.all,
 				Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
+					assert.Equal(t, "unix:path=/run/bus", r.Bus)
 					asked <- r.Locale
 					return consent.Granted, nil
 				}),

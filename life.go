@@ -274,7 +274,7 @@ func (l *life) question() consent.Request {
 		Admin: l.req.Admin, Host: l.host,
 		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
 		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
-		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale),
+		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale), Bus: l.session.Bus,
 	}
 }
 

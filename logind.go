@@ -16,8 +16,8 @@ import (
 )
 
 // Logind is a [Resolver] that asks systemd-logind, over D-Bus, at every call
-// and keeps nothing. What logind doesn't know of a session (its display, cookie
-// and language) is looked for in the session's processes and the usual files. The zero value
+// and keeps nothing. What logind doesn't know of a session (its display, cookie,
+// language and bus) is looked for in the session's processes and the usual files. The zero value
 // asks on the system bus. Sessions of root count as having no user: nothing
 // that talks to a session runs as root.
 type Logind struct {
@@ -219,7 +219,7 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 	}
 	where := xsession.Session{Leader: int(leader), UID: uid, User: s.User, Home: a.Home, Display: display}
 	s.Display, s.Xauthority = host.Find(where)
-	s.Locale = host.Locale(where)
+	s.Locale, s.Bus = host.Locale(where), host.Bus(where)
 	// startx and some remoting daemons leave a session on X with the type
 	// that it was opened with. An ssh login that has set DISPLAY stays what it is.
 	if s.Display != "" && (s.Type == "unspecified" || s.Type == "tty" && !p.flag("Remote")) {

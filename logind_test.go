@@ -45,7 +45,7 @@ func TestLogind(t *testing.T) {
 	address := logind.Address
 	root := t.TempDir()
 	fakeProcess(t, root, 100, 1, 0)
-	fakeProcess(t, root, 101, 100, uid, "DISPLAY=:5", "XAUTHORITY=/run/cookie", "LANG=de_AT.UTF-8")
+	fakeProcess(t, root, 101, 100, uid, "DISPLAY=:5", "XAUTHORITY=/run/cookie", "LANG=de_AT.UTF-8", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/bus")
 	fakeProcess(t, root, 200, 1, uid, "DISPLAY=localhost:10.0")
 	fakeProcess(t, root, 300, 1, uid, "DISPLAY=:6")
 
@@ -75,7 +75,7 @@ func TestLogind(t *testing.T) {
 		s.GID, s.Groups = 0, nil
 		assert.Equal(t, &Session{
 			ID: "2", User: "nobody", UID: uid, Display: ":5", Xauthority: "/run/cookie",
-			Locale: "de_AT.UTF-8", Type: "x11", Class: "user", State: "active",
+			Locale: "de_AT.UTF-8", Bus: "unix:path=/run/bus", Type: "x11", Class: "user", State: "active",
 		}, s)
 	})
 	t.Run("display from the processes", func(t *testing.T) {

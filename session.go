@@ -19,6 +19,7 @@ type Session struct {
 	Display    string   `json:"display"`              // X display, ":1"
 	Xauthority string   `json:"xauthority,omitempty"` // file with the display's cookie; empty: the display needs none
 	Locale     string   `json:"locale,omitempty"`     // of its messages, "de_DE.UTF-8", or several as LANGUAGE has them, "de:en"; empty: not known
+	Bus        string   `json:"bus,omitempty"`        // D-Bus address of the session's bus; empty: /run/user/UID/bus
 	Type       string   `json:"type"`                 // "x11", "wayland", "tty", "mir"; empty counts as "x11"
 	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "background", …; empty counts as "user"
 	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"

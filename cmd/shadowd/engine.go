@@ -71,7 +71,9 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 			return consent.Allow{}.Ask(ctx, r)
 		})
 	case "exec":
-		return consent.Exec{Command: cfg.Consent.Exec}
+		return consent.Exec{Command: cfg.Consent.Exec, Texts: cfg.Consent.Texts}
+	case "notify":
+		return consent.Notify{Texts: cfg.Consent.Texts}
 	}
 	return consent.X11{Texts: cfg.Consent.Texts}
 }

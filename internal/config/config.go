@@ -67,7 +67,7 @@ type Viewer struct {
 
 // Consent is how the user is asked.
 type Consent struct {
-	Prompter string // "x11", "exec", "deny" or "allow"
+	Prompter string // "x11", "notify", "exec", "deny" or "allow"
 	Timeout  time.Duration
 	Exec     []string // program and arguments, if Prompter is "exec"
 	Banner   bool     // the user sees who is viewing, and can stop it

@@ -190,7 +190,7 @@ func TestMessages(t *testing.T) {
 		{"origin pattern", "[viewer]\norigins = [\"a\", \"[\"]", `2: viewer.origins: "[" isn't a pattern: a bracket or backslash is left open`},
 		{"origin type", "[viewer]\norigins = \"a\"", `2: viewer.origins: "a" isn't allowed; allowed is a list of strings: ["…", "…"]`},
 		{"origin element", "[viewer]\norigins = [1]", `2: viewer.origins: 1 isn't a string; put it in quotes`},
-		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "exec", "deny", "allow"`},
+		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "notify", "exec", "deny", "allow"`},
 		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
 		{"language", "[consent]\nlanguage = \"de DE\"", `2: consent.language: "de DE" isn't a locale; allowed are one such as "de_DE.UTF-8" or "de"`},
 		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},

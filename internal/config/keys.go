@@ -43,7 +43,7 @@ func (c *Config) keys() []key {
 		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"viewer.origins", "web origins besides the request's own host: patterns such as \"director.corp\" or \"*.corp:8443\"", list{&c.Viewer.Origins, checkOrigins}},
 
-		{"consent.prompter", "x11 | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "exec", "deny", "allow"}}},
+		{"consent.prompter", "x11 (a window) | notify (a notification of the desktop) | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "notify", "exec", "deny", "allow"}}},
 		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
 		{"consent.banner", "true: while somebody is viewing the user sees who it is, and can stop it; false is logged at every view", boolean{&c.Consent.Banner}},

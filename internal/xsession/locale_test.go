@@ -1,6 +1,7 @@
 package xsession
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -66,6 +67,21 @@ func TestLocaleOfASession(t *testing.T) {
 	h.file("etc/locale.conf", "LANG=zh_CN.UTF-8\r\nLC_TIME=de_DE\r\n", 0o644)
 	assert.Equal(t, "zh_CN.UTF-8", HostLocale(h.root), "systemd's first")
 	assert.Equal(t, "de_DE.UTF-8", locale(Session{Leader: 10, UID: uid}), "the session's own before the host's")
+}
+
+func TestBus(t *testing.T) {
+	uid := uint32(os.Getuid())
+	h := newHost(t)
+	h.process(10, 1, "gdm-session-wor", nil, nil)
+	h.process(11, 10, "gdm-x-session", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unixexec:path=/bin/sh"})
+	h.process(12, 11, "gnome-session", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unix:abstract=/tmp/dbus-x,guid=1"})
+	h.process(13, 12, "xterm", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=/other"})
+	scanned, err := Scan(h.root)
+	require.NoError(t, err)
+	assert.Equal(t, "unix:abstract=/tmp/dbus-x,guid=1", scanned.Bus(Session{Leader: 10, UID: uid}), "the nearest that starts no program")
+	assert.Equal(t, "unix:path=/other", scanned.Bus(Session{Leader: 13, UID: uid}))
+	assert.Equal(t, fmt.Sprintf("unix:path=/run/user/%d/bus", uid+1), scanned.Bus(Session{Leader: 10, UID: uid + 1}))
+	assert.Equal(t, "unix:path=/run/user/1000/bus", scanned.Bus(Session{UID: 1000}))
 }
 
 func FuzzLocale(f *testing.F) {

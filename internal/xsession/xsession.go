@@ -1,8 +1,8 @@
 // Package xsession finds the X display of a login session, and the file with
 // the display's cookie, where the session manager doesn't know them: in the
 // environment of the session's processes, on the X server's command line, and
-// in the places where login managers put such files. It also finds out in which
-// language the session is.
+// in the places where login managers put such files. It also finds the
+// session's language and D-Bus bus.
 //
 //	host, err := xsession.Scan("/")
 //	if err != nil {
