@@ -70,7 +70,7 @@ FUZZTIME ?= 1m
 
 fuzz: ## run each fuzz target of package rfb for a minute (FUZZTIME=10s: shorter); for a schedule
 	@set -e; for target in $$(go test ./rfb -list '^Fuzz' | grep '^Fuzz'); do \
-		echo "== $$target"; go test ./rfb -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s; \
+		echo "== $$target"; go test ./rfb -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
 	done
 
 clean: ## remove what was built

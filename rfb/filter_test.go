@@ -25,8 +25,17 @@ type filtered struct {
 // the filter says so and, at the end, until nothing is due.
 func filter(t testing.TB, in []byte, parts []int, width, height uint16) (r filtered) {
 	t.Helper()
+	var drops []ClientMessageType
+	f := newClientFilter(newAgreed(width, height), ViewOnly, false, func(m ClientMessageType) { drops = append(drops, m) }, 0)
+	r = drive(t, f, in, parts)
+	r.drops = drops
+	return r
+}
+
+// drive is filter with a filter that is there already.
+func drive(t testing.TB, f *clientFilter, in []byte, parts []int) (r filtered) {
+	t.Helper()
 	now := epoch
-	f := newClientFilter(newAgreed(width, height), ViewOnly, false, func(m ClientMessageType) { r.drops = append(r.drops, m) }, 0)
 	feed := func(p []byte) bool {
 		for {
 			n, err := f.feed(now, p)
@@ -376,14 +385,36 @@ func TestFilterDoesNotPassSmuggledBytes(t *testing.T) {
 	assert.Equal(t, []ClientMessageType{ClientFramebufferUpdateRequest}, got.drops)
 }
 
-// checkViewOnly is an independent reading of what may reach a server.
+// checkViewOnly is an independent reading of what may reach a server that knows
+// no fences.
 func checkViewOnly(b []byte, width, height int) error {
 	first, _ := SetPixelFormat{pinned}.AppendBinary(nil)
 	if !bytes.HasPrefix(b, first) {
 		return errors.New("does not begin with the pinned pixel format")
 	}
-	for b = b[len(first):]; len(b) > 0; {
+	return checkSaid(b[len(first):], width, height, nil)
+}
+
+// checkSaid is checkViewOnly after the pixel format. fences are the payloads
+// that the server waits for; each is answered once.
+func checkSaid(b []byte, width, height int, fences []string) error {
+	for knows := fences != nil; len(b) > 0; {
 		switch {
+		case b[0] == 150 && len(b) >= 10 && knows:
+			x, y := int(binary.BigEndian.Uint16(b[2:])), int(binary.BigEndian.Uint16(b[4:]))
+			w, h := int(binary.BigEndian.Uint16(b[6:])), int(binary.BigEndian.Uint16(b[8:]))
+			if b[1] > 1 || b[1] == 1 && (w == 0 || h == 0) || x+w > width || y+h > height {
+				return fmt.Errorf("continuous updates % x", b[:10])
+			}
+			b = b[10:]
+		case b[0] == 248 && len(b) >= 9 && len(b) >= 9+int(b[8]) && knows:
+			flags, n := binary.BigEndian.Uint32(b[4:]), int(b[8])
+			at := slices.Index(fences, string(b[9:9+n]))
+			if b[1]|b[2]|b[3] != 0 || flags&^7 != 0 || at < 0 {
+				return fmt.Errorf("fence % x", b[:9+n])
+			}
+			fences = slices.Delete(slices.Clone(fences), at, at+1)
+			b = b[9+n:]
 		case b[0] == 2 && len(b) >= 4:
 			n, twins := int(binary.BigEndian.Uint16(b[2:])), 0
 			if b[1] != 0 || n < 1 || n > 24 || len(b) < 4+4*n {
@@ -442,6 +473,41 @@ func FuzzClientFilter(f *testing.F) {
 		got := filter(t, in, parts, 640, 480)
 		assert.Equal(t, want.out, got.out)
 		assert.Equal(t, want.drops, got.drops)
+		assert.Equal(t, fmt.Sprint(want.err), fmt.Sprint(got.err))
+	})
+}
+
+// FuzzFencingFilter is FuzzClientFilter of a session in which fences and
+// continuous updates are agreed on, and the server waits for two answers.
+func FuzzFencingFilter(f *testing.F) {
+	f.Add(join(wire(f, EnableContinuousUpdates{true, Rect{1, 2, 3, 4}}), wire(f, Fence{FenceBlockBefore, []byte("a")}), wire(f, Fence{0, []byte("bc")})), uint16(1))
+	f.Add(join(wire(f, EnableContinuousUpdates{}), wire(f, Fence{FenceRequest, []byte("a")}), noVNC(f, 640, 480)), uint16(3))
+	seedTraces(f, func(tr *captured) {
+		if slices.Contains(tr.encodings, EncodingFence) {
+			said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
+			f.Add(said[:min(len(said), 4<<10)], uint16(7))
+		}
+	})
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+		if len(in) > 1<<16 {
+			return
+		}
+		run := func(size int) filtered {
+			f := fencing(t, ViewOnly)
+			f.agreed.learn(hasUpdates)
+			for _, payload := range []string{"a", "bc"} {
+				require.True(t, f.agreed.fences.add(FenceRequest|FenceBlockBefore, []byte(payload), epoch))
+			}
+			var parts []int
+			for left := len(in); left > 0; left -= parts[len(parts)-1] {
+				parts = append(parts, min(left, size))
+			}
+			return drive(t, f, in, parts)
+		}
+		want := run(max(1, len(in)))
+		require.NoError(t, checkSaid(want.out, 640, 480, []string{"a", "bc"}))
+		got := run(1 + int(cut))
+		assert.Equal(t, want.out, got.out)
 		assert.Equal(t, fmt.Sprint(want.err), fmt.Sprint(got.err))
 	})
 }
