@@ -332,3 +332,20 @@ func TestPicturesOfWindowManagers(t *testing.T) {
 		}
 	}
 }
+
+// A small screen, and one that is small for its resolution, show everything there is.
+func TestPicturesOfSmallScreens(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ width, height, scale int }{"small": {320, 240, 1}, "coarse": {640, 480, 3}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := gallery(t, c.scale, testhost.Options{Width: c.width, Height: c.height})
+			r := request(d.Desktop)
+			r.Locale, r.Replaces = "de_DE.UTF-8", `CORP\bob`
+			like(t, name+"-dialog", d.question(r, 1, true), 4, few)
+			viewing, over := d.banner(r, "viewer_left", true)
+			like(t, name+"-banner", viewing, 4, few)
+			like(t, name+"-ended", over, 4, few)
+		})
+	}
+}
