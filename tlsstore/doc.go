@@ -41,7 +41,8 @@
 // It is the first of these that is there, without the end of its line:
 //
 //   - the systemd credential shadowingpassphrase, that is the file of this name
-//     in the directory that $CREDENTIALS_DIRECTORY names, which the unit gets
+//     in the directory that $CREDENTIALS_DIRECTORY names (or, for others than
+//     the service, [Store.Credentials]), which the unit gets
 //     with LoadCredential=shadowingpassphrase:/some/file
 //     (or LoadCredentialEncrypted=);
 //   - the file shadowingpassphrase beside the key, for which the key's rules of
