@@ -151,6 +151,7 @@ func TestRealFirewalls(t *testing.T) {
 		let("IPv6 alone, where IPv4 is listened on", nft("ip6", "drop", "")),
 		{Name: "IPv6 alone, where both are", Setup: nft("ip6", "drop", ""), Listen: "::", state: Note, found: []string{"nftables drops IPv6 connections to 6001-6099 (policy drop of chain in)"}},
 		{Name: "IPv6, where it is listened on", Setup: nft("ip6", "drop", ""), Listen: "2001:db8::1", state: Bad, found: []string{"nftables drops connections to 6001-6099"}},
+		{Name: "accepted by IPv4 alone, where IPv6 is listened on", Setup: nft("inet", "drop", "ip saddr 10.0.0.0/8 accept\nmeta nfproto ipv4 accept"), Listen: "2001:db8::1", state: Bad, found: []string{"nftables drops connections to 6001-6099"}},
 		{Name: "both", Setup: nft("inet", "drop", ""), Listen: "::", state: Bad, found: []string{"nftables drops IPv4 connections to 6001-6099"}},
 		drops("accepted by IPv6 alone", nft("inet", "drop", "meta nfproto ipv6 tcp dport 6001-6099 accept\nip6 saddr ::/0 accept")),
 		let("accepted by IPv4", nft("inet", "drop", "meta nfproto ipv4 tcp dport 6001-6099 accept")),
