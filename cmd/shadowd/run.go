@@ -93,8 +93,8 @@ or socket is left.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", config.DefaultPath, "configuration `file`")
 	flags.BoolVar(&o.check, "check", false, "check the configuration and exit")
-	flags.BoolVar(&o.print, "print-config", false, "print the configuration that counts and exit")
-	flags.StringVar(&o.logFormat, "log-format", "", "json, or console for people (default: as configured)")
+	flags.BoolVar(&o.print, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
+	flags.StringVar(&o.logFormat, "log-format", "", "`format` of the log: json, or console for people (default: as configured)")
 	return cmd
 }
 
