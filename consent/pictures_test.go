@@ -8,9 +8,6 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
-	"image/png"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,10 +65,8 @@ func (d *desk) question(r Request, scale int, whole bool) *image.RGBA {
 		if !ok {
 			return false
 		}
-		foot := image.Rect(d.win.X, d.win.Y+d.win.Height-60*scale, d.win.X+d.win.Width, d.win.Y+d.win.Height)
-		if !whole {
-			foot = foot.Sub(image.Pt(d.win.X, d.win.Y))
-		}
+		foot := d.part(img, whole)
+		foot.Min.Y = foot.Max.Y - 60*scale
 		return holds(img, foot, accent) && !holds(img, foot, faint)
 	}, "the question never came alive")
 	return img
@@ -90,19 +85,17 @@ func (d *desk) banner(r Request, why string, whole bool) (viewing, over *image.R
 	defer func() { cancel(); <-done; require.NoError(d.t, d.WaitNoWindow(d.ctx, "banner")) }()
 	// A picture counts once its edge is whole and the next one is the same.
 	shows := func(c color.RGBA) (img *image.RGBA) {
+		var window *image.RGBA
 		eventually(d.t, func() bool {
-			before := img
 			var ok bool
-			if img, ok = d.look("banner", whole); !ok || !holds(img, img.Rect, c) {
+			if img, ok = d.look("banner", whole); !ok {
 				return false
 			}
-			r := image.Rect(0, 0, d.win.Width, d.win.Height)
-			if whole {
-				r = r.Add(image.Pt(d.win.X, d.win.Y))
-			}
+			part, before := d.part(img, whole), window
+			window = crop(img, part)
 			edge := color.RGBA{0x5b, 0x68, 0x75, 0xff}
-			return img.RGBAAt(r.Min.X, r.Min.Y) == edge && img.RGBAAt(r.Max.X-1, r.Max.Y-1) == edge &&
-				before != nil && bytes.Equal(before.Pix, img.Pix)
+			return holds(img, part, c) && img.RGBAAt(part.Min.X, part.Min.Y) == edge && img.RGBAAt(part.Max.X-1, part.Max.Y-1) == edge &&
+				before != nil && bytes.Equal(before.Pix, window.Pix)
 		}, "no banner")
 		return img
 	}
@@ -125,9 +118,42 @@ func (d *desk) look(instance string, whole bool) (*image.RGBA, bool) {
 	if err != nil || whole {
 		return screen, err == nil
 	}
-	img := image.NewRGBA(image.Rect(0, 0, d.win.Width, d.win.Height))
-	draw.Draw(img, img.Rect, screen, image.Pt(d.win.X, d.win.Y), draw.Src)
-	return img, true
+	return crop(screen, d.part(screen, true)), true
+}
+
+// part is where the window is in what look returned.
+func (d *desk) part(img *image.RGBA, whole bool) image.Rectangle {
+	if !whole {
+		return img.Rect
+	}
+	return image.Rect(0, 0, d.win.Width, d.win.Height).Add(image.Pt(d.win.X, d.win.Y))
+}
+
+func crop(img image.Image, part image.Rectangle) *image.RGBA {
+	to := image.NewRGBA(image.Rect(0, 0, part.Dx(), part.Dy()))
+	draw.Draw(to, to.Rect, img, part.Min, draw.Src)
+	return to
+}
+
+// timeless blanks what the time changes in pictures of the question, which is in a part
+// of them: the bar, and the number, which is all that is black at the left of the buttons.
+func timeless(part image.Rectangle, scale int, all ...*image.RGBA) {
+	foot := image.Rect(part.Min.X, part.Max.Y-68*scale, part.Max.X, part.Max.Y)
+	note := image.Rect(foot.Min.X+20*scale, foot.Min.Y+8*scale, foot.Max.X-224*scale, foot.Max.Y)
+	var number image.Rectangle
+	for _, img := range all {
+		draw.Draw(img, image.Rect(foot.Min.X, foot.Min.Y, foot.Max.X, foot.Min.Y+4*scale), image.Black, image.Point{}, draw.Src)
+		for y := note.Min.Y; y < note.Max.Y; y++ {
+			for x := note.Min.X; x < note.Max.X; x++ {
+				if img.RGBAAt(x, y).R < 0x40 {
+					number = number.Union(image.Rect(x, y, x+1, y+1))
+				}
+			}
+		}
+	}
+	for _, img := range all {
+		draw.Draw(img, number.Inset(-scale), image.Black, image.Point{}, draw.Src)
+	}
 }
 
 // holds reports whether a part of a picture has a pixel of a colour.
@@ -143,92 +169,13 @@ func holds(img *image.RGBA, part image.Rectangle, c color.RGBA) bool {
 	return false
 }
 
-// like compares a picture with the one that is kept under a name, or keeps it. So many of
-// its squares may look different.
-func like(t *testing.T, name string, img *image.RGBA, block, most int) {
-	t.Helper()
-	path := filepath.Join(pictures, name+".png")
-	if *update {
-		require.NoError(t, os.MkdirAll(pictures, 0o755))
-		keep(t, path, img)
-		return
-	}
-	f, err := os.Open(path)
-	require.NoError(t, err, "make the pictures with: go test ./consent -run Picture -update")
-	defer f.Close()
-	kept, err := png.Decode(f)
-	require.NoError(t, err)
-	if off := difference(img, kept, block); off > most {
-		failed := filepath.Join(os.TempDir(), "consent-"+name+".png")
-		keep(t, failed, img)
-		assert.Fail(t, "it looks different", "%s: %d squares, and %d are tolerated; see %s", name, off, most, failed)
-	}
-}
-
-func keep(t *testing.T, path string, img image.Image) {
-	t.Helper()
-	f, err := os.Create(path)
-	require.NoError(t, err)
-	enc := png.Encoder{CompressionLevel: png.BestCompression}
-	require.NoError(t, enc.Encode(f, img))
-	require.NoError(t, f.Close())
-}
-
-// How many squares may look different: other releases of a font draw letters a little
-// differently, and the seconds go by. A missing word or one of another language is more.
-const (
-	few  = 16  // of our windows
-	some = 150 // of a screen, where a window manager writes titles and the time of day
-)
-
-// difference is how many squares, so many pixels wide, are clearly brighter in one picture
-// than in another. Pictures of different sizes differ altogether.
-func difference(a, b image.Image, block int) int {
-	size := a.Bounds().Size()
-	if other := b.Bounds().Size(); max(size.X-other.X, other.X-size.X, size.Y-other.Y, other.Y-size.Y) > block/2 {
-		return size.X * size.Y
-	}
-	const clearly = 32 // of 255
-	off := 0
-	for y := 0; y+block <= size.Y; y += block {
-		for x := 0; x+block <= size.X; x += block {
-			if d := brightness(a, x, y, block) - brightness(b, x, y, block); max(d, -d) > clearly {
-				off++
-			}
-		}
-	}
-	return off
-}
-
-// brightness is the mean of a square, from 0 to 255.
-func brightness(img image.Image, x, y, block int) int {
-	at := img.Bounds().Min.Add(image.Pt(x, y))
-	sum := 0
-	for dy := range block {
-		for dx := range block {
-			sum += int(color.GrayModel.Convert(img.At(at.X+dx, at.Y+dy)).(color.Gray).Y)
-		}
-	}
-	return sum / (block * block)
-}
-
 // The comparison sees another language, and that a line or a button is missing.
 func TestPicturesTellApart(t *testing.T) {
-	load := func(name string) *image.RGBA {
-		f, err := os.Open(filepath.Join(pictures, name+".png"))
-		require.NoError(t, err)
-		defer f.Close()
-		kept, err := png.Decode(f)
-		require.NoError(t, err)
-		img := image.NewRGBA(kept.Bounds())
-		draw.Draw(img, img.Rect, kept, image.Point{}, draw.Src)
-		return img
-	}
 	for _, kind := range []string{"dialog-%s-1", "takeover-%s", "banner-%s-1", "ended-%s-1"} {
 		for a := range spoken {
 			for b := range spoken {
 				if a != b {
-					assert.Greater(t, difference(load(fmt.Sprintf(kind, a)), load(fmt.Sprintf(kind, b)), 4), 2*few, "%s: %s and %s", kind, a, b)
+					assert.Greater(t, difference(kept(t, fmt.Sprintf(kind, a)), kept(t, fmt.Sprintf(kind, b)), 4), 2*few, "%s: %s and %s", kind, a, b)
 				}
 			}
 		}
@@ -237,9 +184,9 @@ func TestPicturesTellApart(t *testing.T) {
 		"headline": image.Rect(100, 22, 500, 49), "second line": image.Rect(100, 78, 500, 99), "countdown": image.Rect(24, 140, 290, 180),
 		"No": image.Rect(295, 136, 395, 180), "the word Yes": image.Rect(420, 140, 480, 176), "icon": image.Rect(20, 20, 80, 80),
 	} {
-		img := load("dialog-en-1")
+		img := kept(t, "dialog-en-1")
 		draw.Draw(img, part, image.NewUniform(img.At(part.Min.X, part.Min.Y)), image.Point{}, draw.Src)
-		assert.Greater(t, difference(img, load("dialog-en-1"), 4), few, what)
+		assert.Greater(t, difference(img, kept(t, "dialog-en-1"), 4), few, what)
 	}
 }
 
@@ -253,10 +200,10 @@ func TestPictures(t *testing.T) {
 			for language, locale := range spoken {
 				r := request(d.Desktop)
 				r.Locale = locale
-				like(t, fmt.Sprintf("dialog-%s-%d", language, scale), d.question(r, scale, false), 4*scale, few)
+				d.same(fmt.Sprintf("dialog-%s-%d", language, scale), r, scale)
 				viewing, over := d.banner(r, "viewer_left", false)
-				like(t, fmt.Sprintf("banner-%s-%d", language, scale), viewing, 4*scale, few)
-				like(t, fmt.Sprintf("ended-%s-%d", language, scale), over, 4*scale, few)
+				like(t, fmt.Sprintf("banner-%s-%d", language, scale), viewing, 4*scale, few, nil)
+				like(t, fmt.Sprintf("ended-%s-%d", language, scale), over, 4*scale, few, nil)
 			}
 		})
 	}
@@ -269,7 +216,7 @@ func TestPicturesOfATakeOver(t *testing.T) {
 	for language, locale := range spoken {
 		r := request(d.Desktop)
 		r.Locale, r.Replaces = locale, `CORP\bob.the.builder`
-		like(t, "takeover-"+language, d.question(r, 1, false), 4, few)
+		d.same("takeover-"+language, r, 1)
 	}
 }
 
@@ -297,13 +244,13 @@ func TestPicturesOfNames(t *testing.T) {
 	for script, name := range names {
 		r := request(d.Desktop)
 		r.Admin, r.Host = name, "vda1"
-		like(t, "name-"+script, d.question(r, 1, false), 4, few)
+		d.same("name-"+script, r, 1)
 	}
 	r := request(d.Desktop)
 	r.Admin = names["wide"]
 	viewing, over := d.banner(r, "viewer_violation", false)
-	like(t, "name-wide-banner", viewing, 4, few)
-	like(t, "name-wide-ended", over, 4, few)
+	like(t, "name-wide-banner", viewing, 4, few, nil)
+	like(t, "name-wide-ended", over, 4, few, nil)
 }
 
 // The question and the banner under three window managers, with a compositor and without.
@@ -325,9 +272,9 @@ func TestPicturesOfWindowManagers(t *testing.T) {
 					d.composite()
 				}
 				r := request(d.Desktop)
-				like(t, name+"-dialog", d.question(r, 1, true), 4, some)
+				d.sameScreen(name+"-dialog", r, some)
 				viewing, _ := d.banner(r, "", true)
-				like(t, name+"-banner", viewing, 4, some)
+				like(t, name+"-banner", viewing, 4, some, nil)
 			})
 		}
 	}
@@ -342,10 +289,10 @@ func TestPicturesOfSmallScreens(t *testing.T) {
 			d := gallery(t, c.scale, testhost.Options{Width: c.width, Height: c.height})
 			r := request(d.Desktop)
 			r.Locale, r.Replaces = "de_DE.UTF-8", `CORP\bob`
-			like(t, name+"-dialog", d.question(r, 1, true), 4, few)
+			d.sameScreen(name+"-dialog", r, few)
 			viewing, over := d.banner(r, "viewer_left", true)
-			like(t, name+"-banner", viewing, 4, few)
-			like(t, name+"-ended", over, 4, few)
+			like(t, name+"-banner", viewing, 4, few, nil)
+			like(t, name+"-ended", over, 4, few, nil)
 		})
 	}
 }

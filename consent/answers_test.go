@@ -1,0 +1,142 @@
+package consent
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		do   func(d *desk)
+		want Decision
+	}{
+		"mouse on Yes":       {func(d *desk) { d.click(d.allow) }, Granted},
+		"mouse on No":        {func(d *desk) { d.click(d.deny) }, Denied},
+		"Tab, Enter":         {func(d *desk) { d.key("Tab", "Return") }, Granted},
+		"Right, Space":       {func(d *desk) { d.key("Right", "space") }, Granted},
+		"Tab, keypad":        {func(d *desk) { d.key("Tab", "KP_Enter") }, Granted},
+		"Enter":              {func(d *desk) { d.key("Return") }, Denied},
+		"Tab, Tab, Enter":    {func(d *desk) { d.key("Tab", "Tab", "Return") }, Denied},
+		"Right, Left, Space": {func(d *desk) { d.key("Right", "Left", "space") }, Denied},
+		"Tab, Esc":           {func(d *desk) { d.key("Tab", "Escape") }, Denied},
+		// A letter that granted would show in the first, one that refused in the second.
+		"letters, Esc":        {func(d *desk) { d.key("y", "Y", "j", "o", "ctrl+y", "Escape") }, Denied},
+		"letters, Tab, Enter": {func(d *desk) { d.key("n", "N", "q", "ctrl+c", "alt+n", "ctrl+Return", "Tab", "Return") }, Granted},
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, nil).ready()
+				c.do(d)
+				d.expect(c.want)
+			})
+		})
+	}
+}
+
+func TestMouseMustStayOnTheButton(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	x, y := d.deny()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mousedown", "1")
+	x, y = d.allow()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mouseup", "1")
+	d.key("Escape") // comes after the mouse
+	d.expect(Denied)
+}
+
+func TestInputOfAnotherClientIsIgnored(t *testing.T) {
+	t.Parallel()
+	const (
+		keyPress, keyRelease, buttonPress, buttonRelease = 2, 3, 4, 5
+		escape, tab, enter                               = 9, 23, 36 // keycodes of Xvfb's keyboard
+	)
+	t.Run("Yes", func(t *testing.T) {
+		both(t, func(t *testing.T, o testhost.Options) {
+			d := put(t, o, nil).ready()
+			d.send(keyPress, keyRelease, tab, d.allow)
+			d.send(keyPress, keyRelease, enter, d.allow)
+			d.send(buttonPress, buttonRelease, 1, d.allow)
+			d.key("Escape")
+			d.expect(Denied)
+		})
+	})
+	t.Run("No", func(t *testing.T) {
+		d := put(t, bare, nil).ready()
+		d.send(keyPress, keyRelease, escape, d.deny)
+		d.send(buttonPress, buttonRelease, 1, d.deny)
+		d.key("Tab", "Return")
+		d.expect(Granted)
+	})
+}
+
+func TestEarlyInputIsIgnored(t *testing.T) { // not in parallel: it must be quick
+	t.Run("managed", func(t *testing.T) { early(t, managed) })
+	t.Run("bare", func(t *testing.T) { early(t, bare) })
+}
+
+// early gives input in the first half second.
+func early(t *testing.T, o testhost.Options) {
+	for range 5 {
+		d := put(t, o, nil)
+		d.click(d.deny)
+		d.key("Escape", "Return")
+		if time.Since(d.asked) >= 500*time.Millisecond { // some of it may have counted
+			d.refuse()
+			continue
+		}
+		d.ready().key("Tab", "Return")
+		d.expect(Granted)
+		return
+	}
+	t.Error("this machine is too slow to press a key within half a second")
+}
+
+func TestAButtonThatWasDownIsIgnored(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, func(d *desk) {
+		d.run("xdotool", "mousemove", "320", "240", "mousedown", "1")
+	}).ready()
+	x, y := d.allow()
+	d.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mouseup", "1")
+	d.unanswered()
+	d.click(d.allow)
+	d.expect(Granted)
+}
+
+func TestFocusStolen(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil).ready()
+		d.hostile("steal")
+		d.key("Tab", "Return", "Return", "Escape") // nobody's
+		d.unanswered()
+		d.click(d.allow)
+		d.expect(Granted)
+	})
+}
+
+// The keyboard goes back to who had it.
+func TestFocusReturns(t *testing.T) {
+	t.Parallel()
+	var before string
+	d := put(t, bare, func(d *desk) {
+		_, err := d.Spawn("xmessage", "-geometry", "200x100+0+0", "hello")
+		require.NoError(t, err)
+		w, err := d.FindWindow(d.ctx, "xmessage")
+		require.NoError(t, err)
+		before = strconv.Itoa(int(w.ID))
+		d.run("xdotool", "windowfocus", before)
+	}).ready()
+	assert.Equal(t, strconv.Itoa(int(d.win.ID)), strings.TrimSpace(d.run("xdotool", "getwindowfocus", "-f")))
+	d.key("Escape")
+	d.expect(Denied)
+	assert.Equal(t, before, strings.TrimSpace(d.run("xdotool", "getwindowfocus", "-f")))
+}

@@ -1,0 +1,105 @@
+package consent
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+// Without a window manager a window that is laid over the question is not the
+// last word.
+func TestRaisedWhenCovered(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	d.spawn("cover")
+	eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
+	d.expect(Granted)
+}
+
+// A Yes that the user can't have seen the question for counts nothing; a No always does.
+func TestYesNeedsToBeSeen(t *testing.T) {
+	t.Parallel()
+	t.Run("fought over", func(t *testing.T) { // by a window that comes back each time
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.spawn("fight")
+		d.key("Tab", "Return", "Return", "Return")
+		d.unanswered()
+		d.key("Escape")
+		d.expect(Denied)
+	})
+	t.Run("half covered", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.spawn("fight", 200, 200) // only this much of it, in a corner of the screen
+		d.click(d.allow)           // the button itself can be seen
+		d.key("Tab", "Return")
+		d.unanswered()
+		d.key("Escape")
+		d.expect(Denied)
+	})
+	t.Run("covered from within", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.hostile("within")
+		d.ready() // it is destroyed
+		d.key("Tab", "Return")
+		d.expect(Granted)
+	})
+}
+
+// With a compositor the server never says that a window is covered.
+func TestCompositor(t *testing.T) {
+	t.Parallel()
+	t.Run("keyboard", func(t *testing.T) {
+		t.Parallel()
+		both(t, func(t *testing.T, o testhost.Options) {
+			d := put(t, o, (*desk).composite).ready()
+			d.key("Tab", "Return")
+			d.expect(Granted)
+		})
+	})
+	t.Run("covered", func(t *testing.T) { // by a window that lets input through
+		t.Parallel()
+		d := put(t, bare, (*desk).composite).ready()
+		d.spawn("veil")
+		d.key("Tab", "Return", "Return")
+		d.unanswered()
+		d.click(d.allow) // the pointer enters the window
+		d.expect(Granted)
+	})
+}
+
+// The question and the banner do their work under each of these, with its own ideas of
+// frames, focus and stacking.
+func TestWindowManagers(t *testing.T) {
+	t.Parallel()
+	for _, argv := range [][]string{managers["metacity"], managers["icewm"], {"metacity", "--sm-disable", "--composite"}} {
+		manage := func(d *desk) { d.manage(argv) }
+		t.Run(strings.Join(argv, " "), func(t *testing.T) {
+			t.Parallel()
+			d := put(t, bare, manage).ready()
+			d.key("Tab", "Return")
+			d.expect(Granted)
+			d = put(t, bare, manage).ready()
+			d.click(d.allow)
+			d.expect(Granted)
+			w := watch(t, bare, manage)
+			w.click(w.stop)
+			assert.ErrorIs(t, w.down(), ErrStopped)
+		})
+	}
+}
+
+// Windows that come and go over the question a thousand times make the server send
+// it an event each time.
+func TestExposeFlood(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	d.hostile("flood", 1000)
+	eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
+	d.expect(Granted)
+}
