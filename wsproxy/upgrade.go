@@ -73,8 +73,9 @@ type capture struct {
 	wire     *wire
 }
 
-// Hijack implements http.Hijacker. The library gets buffers of this package's
-// making: they hold any control frame, so that each is one Write.
+// Hijack implements http.Hijacker. The library gets net/http's buffers: its
+// server keeps their 8 KiB for as long as the handler runs, and they hold any
+// control frame, so that each is one Write.
 func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -82,11 +83,10 @@ func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.wire = newWire(nc, bytes.Clone(early), c.patience)
-	return c.wire, bufio.NewReadWriter(bufio.NewReaderSize(c.wire, frameRoom), bufio.NewWriterSize(c.wire, frameRoom)), nil
+	rw.Reader.Reset(c.wire)
+	rw.Writer.Reset(c.wire)
+	return c.wire, rw, nil
 }
-
-// frameRoom has room for a control frame.
-const frameRoom = 256
 
 // canHijack asks before the library writes the 101.
 func canHijack(w http.ResponseWriter) bool {
