@@ -31,6 +31,19 @@ func TestDirect(t *testing.T) {
 	}
 }
 
+// TestPeaks runs the scenarios in which one end stands still.
+func TestPeaks(t *testing.T) {
+	s := &settings{bytes: 8 << 20, duration: time.Second, frameW: 640, frameH: 480, memLimit: 1024, slowFor: 300 * time.Millisecond}
+	p, err := makePayloads(s)
+	require.NoError(t, err)
+	for _, name := range []string{"slow", "stuck"} {
+		e := &env{payloads: p, s: s, peer: &Peer{Name: "direct", Kind: "direct"}}
+		_, err := findScenario(name).run(e)
+		e.finish()
+		assert.NoError(t, err, name)
+	}
+}
+
 // TestFrames checks the client's frame reading however the bytes are cut up.
 func TestFrames(t *testing.T) {
 	var stream, want []byte

@@ -24,6 +24,7 @@ type goal struct {
 const (
 	raw      = "wsproxy"
 	viewing  = "wsproxy-viewonly"
+	program  = "websockify"
 	relay    = "go-relay"
 	old      = "websockify-debian"
 	gbps     = "gbps"
@@ -55,8 +56,16 @@ var goals = []goal{
 	{"… p50", "latency", false, raw, "p50", relay, false, 1.4, ""},
 	{"connections a second, ws", "connect", false, raw, "cps", old, true, 10, ""},
 	{"connections a second, wss", "connect", true, raw, "cps", old, true, 6, ""},
-	{"memory of an idle connection, ws", "idle", false, raw, "per", "", false, 50, "KiB"},
-	{"memory of an idle connection, wss", "idle", true, raw, "per", "", false, 90, "KiB"},
+	{"memory of a connection just made, ws", "idle", false, raw, "per", "", false, 50, "KiB"},
+	{"memory of a connection just made, wss", "idle", true, raw, "per", "", false, 90, "KiB"},
+	{"memory of a connection idle for 150 s, ws", "rest", false, raw, "per", "", false, 50, "KiB"},
+	{"memory of a connection idle for 150 s, wss", "rest", true, raw, "per", "", false, 90, "KiB"},
+	{"slow reader: peak memory of the program", "slow", false, raw, "peak_mib", "", false, 20, "MiB"},
+	{"slow target: peak memory of the program", "stuck", false, raw, "peak_mib", "", false, 20, "MiB"},
+	{"message of 1 TiB: closed after", "giant", false, program, "ended", "", false, 11, "s"},
+	{"half a request line: closed after", "half", false, program, "ended", "", false, 31, "s"},
+	{"from exec to listening", "start", false, program, "start_ms", "", false, 20, "ms"},
+	{"size of the stripped program", "start", false, program, "size_mb", "", false, 15, "MB"},
 }
 
 // writeGoals prints a table of what is to be reached and what was. The

@@ -64,7 +64,7 @@ func usage() {
 func runMain(args []string) {
 	fs := flag.NewFlagSet("run", flag.ExitOnError)
 	conf := fs.String("config", "peers.json", "peers to measure")
-	names := fs.String("peers", "go-relay,haproxy,wsproxy*,websockify-debian", "comma-separated names or glob patterns; order is kept")
+	names := fs.String("peers", "go-relay,haproxy,wsproxy*,websockify,websockify-debian", "comma-separated names or glob patterns; order is kept")
 	groups := fs.String("groups", "", "comma-separated groups, beside -peers")
 	scs := fs.String("scenarios", "all", "comma-separated scenarios")
 	transports := fs.String("transports", "ws,wss", "ws, wss or both")
@@ -147,7 +147,7 @@ func runMain(args []string) {
 			for round := range *rounds {
 				for i := range peers {
 					p := &peers[i]
-					if !p.supports(tls) || p.skips(sc.name) {
+					if !p.supports(tls) || p.skips(sc.name) || sc.once && round > 0 {
 						continue
 					}
 					select {

@@ -25,6 +25,9 @@ type proxy struct {
 	log    *os.File
 	exited chan struct{}
 	cgroup string // cpuacct group, if one could be made
+
+	startup time.Duration           // from exec to listening
+	program func(arg string) string // fills in placeholders
 }
 
 func freePort() (string, error) {
@@ -37,8 +40,9 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// startProxy starts the peer's command and waits for its port.
-func startProxy(p *Peer, tls bool, t *target, certs *certFiles) (*proxy, error) {
+// startProxy starts the peer's command, in a cpuacct group of its own if there
+// can be one and it is to have one, and waits for its port.
+func startProxy(p *Peer, tls bool, t *target, certs *certFiles, group bool) (*proxy, error) {
 	th, tp := t.addr()
 	if p.Kind == "direct" {
 		return &proxy{addr: net.JoinHostPort(th, tp)}, nil
@@ -65,11 +69,14 @@ func startProxy(p *Peer, tls bool, t *target, certs *certFiles) (*proxy, error) 
 			return nil, err
 		}
 	}
-	x := &proxy{addr: "127.0.0.1:" + port, dir: dir, exited: make(chan struct{})}
+	x := &proxy{addr: "127.0.0.1:" + port, dir: dir, exited: make(chan struct{}), program: ex.Replace}
 	if x.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
-	if x.cgroup = makeCgroup(); x.cgroup != "" {
+	if group {
+		x.cgroup = makeCgroup()
+	}
+	if x.cgroup != "" {
 		args = append([]string{"/proc/self/exe", "exec", x.cgroup}, args...)
 	}
 	x.cmd = exec.Command(args[0], args[1:]...)
@@ -80,6 +87,7 @@ func startProxy(p *Peer, tls bool, t *target, certs *certFiles) (*proxy, error) 
 		x.cmd.Env = append(x.cmd.Env, ex.Replace(e))
 	}
 	x.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	started := time.Now()
 	if err := x.cmd.Start(); err != nil {
 		x.log.Close()
 		os.Remove(x.cgroup)
@@ -87,14 +95,15 @@ func startProxy(p *Peer, tls bool, t *target, certs *certFiles) (*proxy, error) 
 		return nil, err
 	}
 	go func() { x.cmd.Wait(); close(x.exited) }()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for {
 		if portListens(port) {
+			x.startup = time.Since(started)
 			return x, nil
 		}
 		select {
 		case <-x.exited:
-		case <-time.After(20 * time.Millisecond):
-			if time.Now().Before(end) {
+		case <-time.After(time.Millisecond):
+			if time.Since(started) < 10*time.Second {
 				continue
 			}
 		}
