@@ -8,6 +8,9 @@
 //		os.Exit(1)
 //	}
 //
+// A shadow works if nothing is broken, and nothing that may be in its way was
+// left unseen for want of rights or tools, or was not understood.
+//
 // It looks and doesn't change anything. What it starts ends before it returns:
 // a child per session that says hello to the session's X server as the
 // session's user and hangs up, the host's own tools that print firewall rules,

@@ -47,9 +47,9 @@ type Command struct {
 // Output runs c as this process's user, in /, and returns what it printed. A
 // program that doesn't end in time, or with another status than 0, or that
 // prints more than it may, is an error, and its output doesn't count: the
-// error wraps the *exec.ExitError, ctx's cause or [ErrTooMuch], and repeats what the program
-// wrote to standard error. What the program started in its process group ends
-// with it.
+// error wraps the *exec.ExitError, ctx's cause or [ErrTooMuch], and repeats
+// what the program wrote to standard error. What the program started in its
+// process group ends with it.
 func Output(ctx context.Context, c Command) ([]byte, error) {
 	if !filepath.IsAbs(c.Path) {
 		return nil, fmt.Errorf("program: %q isn't an absolute path", c.Path)
