@@ -1,9 +1,6 @@
 package main
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 var memoryColumns = []column{
 	{"pss", "PSS MiB", "%.1f", false},
@@ -18,30 +15,21 @@ var peakColumns = []column{
 	{"cpu", "proxy CPU s", "%.2f", false},
 }
 
-// idleMemory takes the memory of connections that have been idle for a while.
-func (e *env) idleMemory(after time.Duration) (metrics, error) {
+// idleMemory takes the memory of connections that have nothing to do.
+func (e *env) idleMemory() (metrics, error) {
 	if err := e.start(modeRespond, e.tiny); err != nil {
 		return nil, err
 	}
 	time.Sleep(300 * time.Millisecond)
 	base, _ := e.x.memory()
-	ended := make(chan error, e.s.idle)
 	for range e.s.idle {
-		c, err := e.open(30*time.Second + after)
+		c, err := e.open(30 * time.Second)
 		if err != nil {
 			return nil, err
 		}
 		defer c.tcp.Close()
-		go func() { // answers pings
-			_, err := c.Read(make([]byte, 1))
-			ended <- err
-		}()
 	}
-	select {
-	case err := <-ended:
-		return nil, fmt.Errorf("a connection ended: %w", err)
-	case <-time.After(after):
-	}
+	time.Sleep(700 * time.Millisecond)
 	pss, rss := e.x.memory()
 	return metrics{"pss": pss / 1024, "rss": rss / 1024, "base": base / 1024, "per": (pss - base) / float64(e.s.idle)}, nil
 }
