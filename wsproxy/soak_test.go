@@ -3,6 +3,7 @@ package wsproxy_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -56,6 +57,14 @@ func TestSoak(t *testing.T) {
 			}
 		})
 	}
+	resident := make([]int, 4) // KiB, after each quarter
+	viewers.Go(func() {
+		for i := range resident {
+			timer := time.NewTimer(*soakFor / 4)
+			<-timer.C
+			resident[i] = residentMemory(t)
+		}
+	})
 	viewers.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -66,10 +75,17 @@ func TestSoak(t *testing.T) {
 	target.stop()
 	assert.Equal(t, came.Load(), ended.Load())
 	goleak.VerifyNone(t, before)
-	assert.Eventually(t, func() bool { return descriptors(t) <= files }, patience, 10*time.Millisecond, "%d descriptors, %d before", descriptors(t), files)
+	if !assert.Eventually(t, func() bool { return descriptors(t) <= files }, patience, 10*time.Millisecond) {
+		t.Logf("%d descriptors", descriptors(t))
+	}
 	runtime.GC() // sync.Pool keeps what it has through one
 	assert.Less(t, heap()-memory, int64(4<<20))
-	t.Logf("%d sessions in %v, %+d KiB of memory", ended.Load(), *soakFor, (heap()-memory)>>10)
+	if *soakFor >= time.Minute { // long enough for a level
+		first, last := max(resident[0], resident[1]), max(resident[2], resident[3])
+		assert.Less(t, last, first+first/2, "KiB: %d", resident)
+	}
+	t.Logf("%d sessions in %v; before and after: %d and %d descriptors, %+d KiB of heap; resident after each quarter: %d KiB",
+		ended.Load(), *soakFor, files, descriptors(t), (heap()-memory)>>10, resident)
 }
 
 // soakViewer is one session, or the attempt.
@@ -166,4 +182,19 @@ func descriptors(t *testing.T) int {
 	files, err := os.ReadDir("/proc/self/fd")
 	require.NoError(t, err)
 	return len(files)
+}
+
+// residentMemory is this process's, in KiB.
+func residentMemory(t *testing.T) int {
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	b, err := os.ReadFile("/proc/self/statm")
+	if !assert.NoError(t, err) {
+		return 0
+	}
+	var size, resident int
+	_, err = fmt.Sscan(string(b), &size, &resident)
+	assert.NoError(t, err)
+	return resident * os.Getpagesize() >> 10
 }
