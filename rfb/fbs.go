@@ -9,11 +9,12 @@ import (
 	"time"
 )
 
-// FBS is the format of recordings that vncrec's successors, rfbproxy and the
-// RFB Session Player of TightVNC read: "FBS 001.000\n", then blocks of U32
-// length, the bytes, padding to a multiple of four, and U32 milliseconds. The
-// first hold a handshake of version 3.3 without authentication. Only what the
-// server sent is there.
+// FBS is the format of recordings that rfbproxy defined and that it, the RFB
+// Session Player of TightVNC and vncproxy play: "FBS 001.000\n", then blocks of
+// U32 length, the bytes, padding to a multiple of four, and U32 milliseconds.
+// The first hold a handshake of version 3.3 without authentication. Only what
+// the server sent is there. rfbproxy ends its recordings with a block of no
+// bytes; TightVNC's player takes one for an error, so that none is written.
 const fbsMagic = "FBS 001."
 
 // WriteFBS writes the trace as a recording. Its ServerInit has the pixel format

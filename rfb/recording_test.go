@@ -34,11 +34,13 @@ func TestTraceIsReadAsItWasWritten(t *testing.T) {
 func TestTraceRefuses(t *testing.T) {
 	head := "RFB trace 001.000\n\n"
 	for in, want := range map[string]error{
-		"":                               ErrMalformed,
-		"FBS 001.000\n":                  ErrMalformed,
-		"RFB trace 002.000\n\n":          ErrMalformed,
-		"RFB trace 001.000\nserver: x":   ErrMalformed,
-		"RFB trace 001.000\ncolour: x\n": ErrMalformed,
+		"":                                        ErrMalformed,
+		"FBS 001.000\n":                           ErrMalformed,
+		"RFB trace 002.000\n\n":                   ErrMalformed,
+		"RFB trace 001.000\nserver: x":            ErrMalformed,
+		"RFB trace 001.000\ncolour: x\n":          ErrMalformed,
+		"RFB trace 001.000\nnote: a\rb\n\n":       ErrMalformed, // found by FuzzTrace: it couldn't be written again
+		"RFB trace 001.000\nnote: a\nnote: b\n\n": ErrMalformed,
 		"RFB trace 001.000\nnote: " + strings.Repeat("x", 2000) + "\n": ErrLimit,
 		head + "\x03\x00\x00\x00\x00\x00\x00\x00\x00":                  ErrMalformed,
 		head + "\x01\x00\x00\x00\x00\xff\x00\x00\x00":                  ErrLimit,
@@ -50,6 +52,15 @@ func TestTraceRefuses(t *testing.T) {
 	}
 	_, err := NewTraceWriter(io.Discard, "two\nlines", "", "")
 	assert.Error(t, err)
+	longest := strings.Repeat("x", maxTraceLine-len("note: \n"))
+	_, err = NewTraceWriter(io.Discard, "", "", longest+"x")
+	assert.Error(t, err)
+	var b bytes.Buffer
+	_, err = (&Trace{Note: longest}).WriteTo(&b)
+	require.NoError(t, err)
+	again, err := ReadTrace(&b)
+	require.NoError(t, err)
+	assert.Equal(t, longest, again.Note)
 	w, err := NewTraceWriter(io.Discard, "", "", "")
 	require.NoError(t, err)
 	assert.Error(t, w.Write(Chunk{From: 3}))

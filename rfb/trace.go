@@ -117,6 +117,8 @@ func readLine(b *bufio.Reader) (string, error) {
 		return "", fmt.Errorf("rfb: %w: a line of more than %d bytes", ErrLimit, maxTraceLine)
 	case err != nil:
 		return "", fmt.Errorf("rfb: %w: a trace's head ends early", ErrMalformed)
+	case bytes.IndexByte(line, '\r') >= 0:
+		return "", fmt.Errorf("rfb: %w: a carriage return in a trace's head", ErrMalformed)
 	}
 	return string(line[:len(line)-1]), nil
 }
@@ -190,7 +192,7 @@ type TraceWriter struct {
 func NewTraceWriter(w io.Writer, server, viewer, note string) (*TraceWriter, error) {
 	head := traceMagic + "\n"
 	for _, line := range []struct{ key, value string }{{"server", server}, {"viewer", viewer}, {"note", note}} {
-		if strings.ContainsAny(line.value, "\r\n") || len(line.key)+len(line.value) > maxTraceLine-4 {
+		if strings.ContainsAny(line.value, "\r\n") || len(line.key)+len(": \n")+len(line.value) > maxTraceLine {
 			return nil, fmt.Errorf("rfb: a trace's %s must be one short line", line.key)
 		}
 		if line.value != "" {
