@@ -266,6 +266,8 @@ func TestBrokenHosts(t *testing.T) {
 	}{
 		{"mistake in the configuration", func(p *patient) { p.top = "EnableSessionShadowing = 5\n" },
 			"configuration", "EnableSessionShadowing: 5 isn't allowed", "shadowd --check"},
+		{"two mistakes in the configuration", func(p *patient) { p.top = "EnableSessionShadowing = 5\nbogus = 1\n" },
+			"configuration", "5 isn't allowed; allowed are 0 and 1; ", "shadowd --check"},
 		{"switched off", func(p *patient) { p.top = "EnableSessionShadowing = 0\n" },
 			"settings", "EnableSessionShadowing is 0", `shadowctl ctxreg update -k "HKLM\Software\Citrix\VirtualDesktopAgent" -v "EnableSessionShadowing" -d 0x00000001`},
 		{"no ctxreg", func(p *patient) { p.top = "settings = \"ctxreg\"\nctxreg = \"/nonexistent/ctxreg\"\n" },
@@ -480,6 +482,22 @@ func TestPortsOfViewers(t *testing.T) {
 			assert.Equal(t, "2 of 3 ports 6001-6003 are free; 1 is with viewers", c.Found)
 		}
 	}
+}
+
+// Who holds several ports is named once.
+func TestHoldersOfPorts(t *testing.T) {
+	first := freePorts(t, 4)
+	var ports []int
+	for _, port := range []int{first, first + 1, first + 3} {
+		ln, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		require.NoError(t, err)
+		defer ln.Close()
+		ports = append(ports, port)
+	}
+	d := &Doctor{host: thisHost()}
+	me := fmt.Sprintf("doctor.test (pid %d)", os.Getpid())
+	assert.Equal(t, []string{fmt.Sprintf("%d-%d, %d %s", first, first+1, first+3, me)}, d.holders(ports))
+	assert.Equal(t, []string{fmt.Sprintf("%d %s", first, me), "1 somebody who isn't listening or can't be seen"}, d.holders([]int{first, 1}))
 }
 
 // Without a session all that can be shadowed are looked at.

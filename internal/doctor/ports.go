@@ -95,7 +95,7 @@ func bindOnce(address string) error {
 	return ln.Close()
 }
 
-// holders says who has each of the ports: "6010 sshd (pid 812)".
+// holders says who has which of the ports: "6010-6011 sshd (pid 812)".
 func (d *Doctor) holders(ports []int) []string {
 	if len(ports) == 0 {
 		return nil
@@ -105,7 +105,8 @@ func (d *Doctor) holders(ports []int) []string {
 		d.listeners(name, ports, inodes)
 	}
 	owner := d.owners(inodes)
-	var list []string
+	var order []string // of who has the lowest port
+	theirs := map[string][]int{}
 	for _, port := range ports {
 		who := "somebody who isn't listening or can't be seen"
 		for _, p := range owner {
@@ -113,7 +114,14 @@ func (d *Doctor) holders(ports []int) []string {
 				who = p.String()
 			}
 		}
-		list = append(list, fmt.Sprintf("%d %s", port, who))
+		if theirs[who] == nil {
+			order = append(order, who)
+		}
+		theirs[who] = append(theirs[who], port)
+	}
+	var list []string
+	for _, who := range order {
+		list = append(list, spans(theirs[who])+" "+who)
 	}
 	return list
 }

@@ -22,8 +22,8 @@ var packages = regexp.MustCompile(`(^|: )(?:shadow|config|ctxreg|control|program
 
 // words is an error in one line for people.
 func words(err error) string {
-	s := err.Error()
-	for packages.MatchString(s) { // one behind the other
+	s := strings.ReplaceAll(err.Error(), "\n", "; ") // several in one
+	for packages.MatchString(s) {                    // one behind the other
 		s = packages.ReplaceAllString(s, "$1")
 	}
 	return oneLine(s)
