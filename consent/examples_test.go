@@ -1,0 +1,129 @@
+package consent
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+// example is the command of an example of ../dist, where every user can run it.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("..", "dist", name))
+	require.NoError(t, err)
+	dir, err := os.MkdirTemp("", "example-") // t.TempDir is the tester's alone
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	path := filepath.Join(dir, name)
+	require.NoError(t, os.WriteFile(path, script, 0o755))
+	require.NoError(t, os.Chmod(path, 0o755))
+	return path
+}
+
+// The example for zenity, with zenity.
+func TestZenity(t *testing.T) {
+	t.Parallel()
+	command := []string{example(t, "ask-zenity")}
+	for name, c := range map[string]struct {
+		keys []string
+		want Decision
+	}{
+		"nothing":       {nil, TimedOut},
+		"Enter":         {[]string{"Return"}, Denied},
+		"Escape":        {[]string{"Escape"}, Denied},
+		"Yes":           {[]string{"Tab", "Return"}, Granted},
+		"window closed": {[]string{"alt+F4"}, Denied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, WindowManager: true})
+			r := request(d)
+			r.Admin, r.Timeout = `CORP\nina <b>&amp;`, 60*time.Second
+			if c.keys == nil {
+				r.Timeout = 2 * time.Second
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			answer := make(chan Decision, 1)
+			failed := make(chan error, 1)
+			go func() {
+				got, err := Exec{Command: command}.Ask(ctx, r)
+				failed <- err
+				answer <- got
+			}()
+			if c.keys == nil {
+				// zenity's own time and the request's end together, and mean the same.
+				require.NoError(t, <-failed)
+				assert.Equal(t, c.want, <-answer)
+				return
+			}
+			w, err := d.FindWindow(ctx, "zenity")
+			require.NoError(t, err)
+			id := strconv.FormatUint(uint64(w.ID), 10)
+			_, err = d.Run(ctx, "xdotool", "windowactivate", "--sync", id)
+			require.NoError(t, err)
+			title, err := d.Run(ctx, "xdotool", "getwindowname", id)
+			require.NoError(t, err)
+			assert.Equal(t, `CORP\nina <b>&amp; wants to view your screen`, strings.TrimSpace(string(title)))
+			require.NoError(t, d.Key(ctx, c.keys...))
+			require.NoError(t, <-failed)
+			assert.Equal(t, c.want, <-answer)
+		})
+	}
+}
+
+// The example for kdialog, with a program in kdialog's place that does as that does.
+func TestKDialog(t *testing.T) {
+	dir := filepath.Dir(example(t, "ask-kdialog"))
+	script := filepath.Join(dir, "ask-kdialog")
+	out := filepath.Join(dir, "args")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kdialog"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" > "+out+"; eval \"$CONSENT_SESSION\"\n"), 0o755))
+	command := []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin", script}
+	for does, want := range map[string]Decision{
+		"echo yes": Granted, "echo no": Denied, "exit 1": Closed, "echo yes; exit 1": Closed, "exec sleep 60": TimedOut,
+	} {
+		r := self()
+		r.Session, r.Timeout = does, 2*time.Second
+		got, err := Exec{Command: command}.Ask(t.Context(), r)
+		require.NoError(t, err, does)
+		assert.Equal(t, want, got, does)
+	}
+	for _, does := range []string{"exit 0", "echo maybe", "echo yes; exit 2", "exit 255", "echo yes; kill -9 $$", "echo yes; echo yes"} {
+		r := self()
+		r.Session = does
+		got, err := Exec{Command: command}.Ask(t.Context(), r)
+		assert.ErrorContains(t, err, "gave no answer", does)
+		assert.Equal(t, Denied, got, does)
+	}
+	r := self()
+	r.Admin, r.Session = `CORP\nina <b>`, "exit 1"
+	_, err := Exec{Command: command}.Ask(t.Context(), r)
+	require.NoError(t, err)
+	args, err := os.ReadFile(out)
+	require.NoError(t, err)
+	assert.Equal(t, `--title
+CORP\nina <b> wants to view your screen
+--default
+No
+--menu
+CORP\\nina ‹b› wants to view your screen
+
+They will see everything that you see on vda1.corp.example.
+They cannot use your mouse or keyboard.
+No answer in 20 s counts as No
+no
+No
+yes
+Yes
+`, string(args))
+}
