@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -78,6 +79,62 @@ func TestBannerStop(t *testing.T) {
 		w.click(w.stop)
 		assert.ErrorIs(t, w.down(), ErrStopped)
 	})
+}
+
+// Who takes over is named, and the one before is not any longer.
+func TestBannerOfATakeOver(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	close(w.ended) // what the engine does at a take-over: nothing is said about the first
+	require.NoError(t, w.down())
+	r := request(w.Desktop)
+	r.Admin = `CORP\bob`
+	w.ended = make(chan string, 1)
+	go func() { w.result <- quick.Show(w.ctx, r, w.ended) }()
+	w.find()
+	assert.Contains(t, w.run("xprop", "-id", strconv.Itoa(int(w.win.ID)), "_NET_WM_NAME"), `"CORP\\bob is viewing your screen"`)
+	windows, err := w.Windows(w.ctx, "banner")
+	require.NoError(t, err)
+	assert.Len(t, windows, 1)
+	w.click(w.stop)
+	assert.ErrorIs(t, w.down(), ErrStopped)
+}
+
+// What the user is told is in the session's language, and says why.
+func TestBannerSpeaks(t *testing.T) {
+	t.Parallel()
+	d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+	r := request(d.Desktop)
+	r.Locale = "de_DE.UTF-8"
+	site := X11{Command: quick.Command, Texts: Texts{Viewing: "Zu Besuch: {admin}"}}
+	ended, done := make(chan string, 1), make(chan error, 1)
+	go func() { done <- site.Show(t.Context(), r, ended) }()
+	var err error
+	d.win, err = d.FindWindow(d.ctx, "banner")
+	require.NoError(t, err)
+	title := func() string { return d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)), "_NET_WM_NAME") }
+	assert.Contains(t, title(), `"Zu Besuch: CORP\\alice"`)
+	ended <- "viewer_left"
+	eventually(t, func() bool { return strings.Contains(title(), `"CORP\\alice sieht Ihren Bildschirm nicht mehr"`) }, "it never said so")
+	assert.NoError(t, <-done)
+}
+
+// It stands below a panel that the window manager keeps free, and above windows that fill
+// the screen.
+func TestBannerWithPanelAndFullScreen(t *testing.T) {
+	t.Parallel()
+	w := watch(t, managed, func(d *desk) {
+		_, err := d.Spawn("xterm", "-fullscreen", "-name", "cover")
+		require.NoError(t, err)
+		eventually(t, func() bool {
+			windows, err := d.Windows(d.ctx, "cover")
+			return err == nil && len(windows) == 1 && windows[0].Height >= 480
+		}, "no window fills the screen")
+		d.run("xprop", "-root", "-f", "_NET_WORKAREA", "32c", "-set", "_NET_WORKAREA", "0, 30, 640, 450")
+	})
+	assert.Equal(t, 30, w.win.Y)
+	w.click(w.stop)
+	assert.ErrorIs(t, w.down(), ErrStopped)
 }
 
 func TestBannerIgnoresOtherClientsInput(t *testing.T) {

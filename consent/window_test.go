@@ -18,7 +18,8 @@ func TestWindowProperties(t *testing.T) {
 		props := d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)))
 		for _, want := range []string{
 			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
-			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_SKIP_TASKBAR", "WM_DELETE_WINDOW, _NET_WM_PING",
+			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_MODAL", "WM_TRANSIENT_FOR(WINDOW): window id # 0x", "_MOTIF_WM_HINTS(_MOTIF_WM_HINTS) = 0x3, 0x24, 0x1a, 0x0, 0x0",
+			"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_SKIP_TASKBAR", "WM_DELETE_WINDOW, _NET_WM_PING",
 			fmt.Sprintf("program specified minimum size: %d by %d", d.win.Width, d.win.Height),
 			fmt.Sprintf("program specified maximum size: %d by %d", d.win.Width, d.win.Height),
 			"The urgency hint bit is set", "WM_CLIENT_MACHINE(STRING)", "_NET_WM_DESKTOP(CARDINAL) = 4294967295",
@@ -68,6 +69,11 @@ func TestDepths(t *testing.T) {
 			c := img.RGBAAt(d.win.X+5, d.win.Y+5)
 			assert.Equal(t, []uint8{0xff, 0xff, 0xff}, []uint8{c.R, c.G, c.B}, "the paper is white")
 			d.ready() // the focus is blue
+			img, ok := d.look("consent", false)
+			require.True(t, ok)
+			want := kept(t, "dialog-en-1")
+			timeless(img.Rect, 1, img, want)
+			assert.LessOrEqual(t, difference(img, want, 4), few, "it looks as with 24 bits")
 			d.click(d.allow)
 			d.expect(Granted)
 		})

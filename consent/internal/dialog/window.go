@@ -25,7 +25,7 @@ const urgencyHint = 256 // of WM_HINTS
 // The two kinds.
 var (
 	questionKind = kind{"consent", "_NET_WM_WINDOW_TYPE_DIALOG", 1, urgencyHint,
-		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
+		[]string{"_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
 	bannerKind = kind{"banner", "_NET_WM_WINDOW_TYPE_NOTIFICATION", 0, 0,
 		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR"}}
 )
@@ -51,9 +51,9 @@ var atomNames = [...]string{
 	"UTF8_STRING", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
 	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
-	"_NET_WM_STATE", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
+	"_NET_WM_STATE", "_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
-	"_NET_WM_DESKTOP", shownMark,
+	"_NET_WM_DESKTOP", "_MOTIF_WM_HINTS", shownMark,
 }
 
 // shownMark is a property of the window that is written to learn the server's
@@ -193,6 +193,17 @@ func (w *window) setProperties(title string, at image.Point) {
 	w.setAtoms("_NET_WM_WINDOW_TYPE", w.kind.types)
 	w.setAtoms("_NET_WM_STATE", w.kind.state...)
 	w.set32(w.atoms["_NET_WM_DESKTOP"], xproto.AtomCardinal, allDesktops)
+	// Transient for the root window is transient for everything; so is modal, then (EWMH).
+	w.set32(xproto.AtomWmTransientFor, xproto.AtomWindow, uint32(w.screen.Root))
+
+	// To be moved and closed, but neither resized nor hidden (Motif's MwmUtil.h).
+	const (
+		mwmFunctions, mwmDecorations = 1, 2
+		mwmMove, mwmClose            = 4, 32
+		mwmBorder, mwmTitle, mwmMenu = 2, 8, 16
+	)
+	w.set32(w.atoms["_MOTIF_WM_HINTS"], w.atoms["_MOTIF_WM_HINTS"],
+		mwmFunctions|mwmDecorations, mwmMove|mwmClose, mwmBorder|mwmTitle|mwmMenu, 0, 0)
 
 	const (
 		inputHint                                         = 1                    // WM_HINTS
