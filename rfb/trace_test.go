@@ -210,7 +210,7 @@ var (
 	format8  = PixelFormat{8, 8, false, true, 7, 7, 3, 0, 3, 6}
 )
 
-// scenarios are one for each encoding, and the compact ones in other formats.
+// scenarios are one for each encoding in each format, and some more.
 func scenarios() (all []scenario) {
 	for _, e := range []struct {
 		name string
@@ -225,9 +225,7 @@ func scenarios() (all []scenario) {
 		}
 		always := e.Encoding == EncodingTight || e.Encoding == EncodingHextile
 		all = append(all, scenario{name: e.name + "-32", format: pinned, encodings: list, always: always})
-		if e.Encoding != EncodingRaw && e.Encoding != EncodingZRLE {
-			all = append(all, scenario{name: e.name + "-16", format: format16, encodings: list}, scenario{name: e.name + "-8", format: format8, encodings: list})
-		}
+		all = append(all, scenario{name: e.name + "-16", format: format16, encodings: list}, scenario{name: e.name + "-8", format: format8, encodings: list})
 		if e.Encoding == EncodingTight {
 			all = append(all, scenario{name: "tight-jpeg-32", format: pinned, encodings: append(list, EncodingQuality0+6), always: true})
 		}

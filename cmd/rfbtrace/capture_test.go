@@ -46,7 +46,7 @@ func TestCapture(t *testing.T) {
 	screen := testhost.Require(t, testhost.Options{Width: 1000, Height: 700, WindowManager: true}) // of the viewers
 	for _, server := range []struct {
 		name  string
-		start func(*testing.T) (addr string, desk *testhost.Desktop, display string)
+		start func(*testing.T) (addr, display string)
 	}{
 		{"x11vnc-" + version(t, "x11vnc", "-version"), startX11vnc},
 		{"Xvnc-" + version(t, "Xvnc", "-version"), startXvnc},
@@ -55,21 +55,23 @@ func TestCapture(t *testing.T) {
 			name  string
 			start func(*testing.T, *testhost.Desktop, int)
 		}{
-			{"xtigervncviewer", tigervnc},
+			{"xtigervncviewer", tigervnc("-FullColor=1", "-PreferredEncoding=Tight")},
+			{"xtigervncviewer-8", tigervnc("-FullColor=0", "-LowColorLevel=2", "-PreferredEncoding=ZRLE")},
 			{"gvncviewer", gvnc},
-			{"xtightvncviewer", tightvnc},
+			{"xtightvncviewer", tightvnc("-encodings", "tight copyrect")},
+			{"xtightvncviewer-8", tightvnc("-bgr233", "-encodings", "hextile copyrect")},
 			{"novnc", novnc},
 		} {
 			t.Run(server.name+"/"+v.name, func(t *testing.T) {
-				addr, desk, display := server.start(t)
+				addr, display := server.start(t)
 				captureOne(t, screen, addr, display, server.name, v.name, v.start)
-				_ = desk
 			})
 		}
 	}
 }
 
-// captureOne captures one viewer: it sees the screen change, and types.
+// captureOne captures one viewer: it sees a terminal, text that comes into it and
+// goes up, a background that changes, and another window.
 func captureOne(t *testing.T, screen *testhost.Desktop, addr, display, server, name string, start func(*testing.T, *testhost.Desktop, int)) {
 	file := filepath.Join(traces, server, "viewer-"+name+".trace.gz")
 	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
@@ -86,13 +88,28 @@ func captureOne(t *testing.T, screen *testhost.Desktop, addr, display, server, n
 	}()
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan())
-	start(t, screen, port)
-	for step, color := range []string{"#203040", "#ff8000", "#00c060"} {
-		time.Sleep(700 * time.Millisecond) // a capture, not a test: the viewer is to have drawn
-		cmd := exec.CommandContext(ctx, "xsetroot", "-solid", color)
-		cmd.Env = []string{"DISPLAY=" + display, "PATH=" + os.Getenv("PATH"), "XAUTHORITY=" + os.Getenv("XAUTHORITY")}
-		require.NoError(t, cmd.Run(), "step %d", step)
+	env := []string{"DISPLAY=" + display, "PATH=" + os.Getenv("PATH"), "XAUTHORITY=" + os.Getenv("XAUTHORITY")}
+	run := func(name string, args ...string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, name, args...)
+		cmd.Env = env
+		return cmd
 	}
+	background := func(color string) { require.NoError(t, run("xsetroot", "-solid", color).Run(), color) }
+	window := func(args ...string) {
+		cmd := run("xterm", args...)
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+		require.NoError(t, run("xdotool", "search", "--sync", "--onlyvisible", "--class", "XTerm").Run())
+	}
+	background("#203040")
+	window("-geometry", "18x6+0+0", "-e", "sh", "-c", "seq 4; for i in 1 2 3 4 5 6; do sleep .5; echo line $i; done; exec cat")
+	start(t, screen, port)
+	for _, color := range []string{"#ff8000", "#00c060"} {
+		time.Sleep(700 * time.Millisecond) // a capture, not a test: the viewer is to have drawn
+		background(color)
+	}
+	time.Sleep(700 * time.Millisecond)
+	window("-geometry", "12x3+60+60", "-bg", "#ffe0a0", "-e", "sh", "-c", "echo two; exec cat")
 	time.Sleep(time.Second)
 	cancel()
 	require.NoError(t, ignore(<-done))
@@ -115,7 +132,7 @@ func version(t *testing.T, name string, args ...string) string {
 }
 
 // startX11vnc shows a desktop of its own.
-func startX11vnc(t *testing.T) (string, *testhost.Desktop, string) {
+func startX11vnc(t *testing.T) (addr, display string) {
 	desk := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
 	dir, err := os.MkdirTemp("", "rfbtrace")
 	require.NoError(t, err)
@@ -129,10 +146,10 @@ func startX11vnc(t *testing.T) (string, *testhost.Desktop, string) {
 	require.NoError(t, err)
 	listens(t, socket)
 	t.Setenv("XAUTHORITY", desk.Xauthority)
-	return "unix:" + socket, desk, desk.Display
+	return "unix:" + socket, desk.Display
 }
 
-func startXvnc(t *testing.T) (string, *testhost.Desktop, string) {
+func startXvnc(t *testing.T) (addr, display string) {
 	path, err := exec.LookPath("Xvnc")
 	require.NoError(t, err)
 	dir, err := os.MkdirTemp("", "rfbtrace")
@@ -153,7 +170,7 @@ func startXvnc(t *testing.T) (string, *testhost.Desktop, string) {
 	line, err := bufio.NewReader(answer).ReadString('\n')
 	require.NoError(t, err)
 	listens(t, socket)
-	return "unix:" + socket, nil, ":" + strings.TrimSpace(line)
+	return "unix:" + socket, ":" + strings.TrimSpace(line)
 }
 
 func listens(t *testing.T, socket string) {
@@ -166,17 +183,21 @@ func spawn(t *testing.T, screen *testhost.Desktop, name string, args ...string) 
 	t.Cleanup(func() { p.Stop(0, time.Second) })
 }
 
-func tigervnc(t *testing.T, screen *testhost.Desktop, port int) {
-	spawn(t, screen, "xtigervncviewer", "-SecurityTypes=None", "-AutoSelect=0", "-FullColor=1", "-PreferredEncoding=Tight",
-		fmt.Sprintf("127.0.0.1::%d", port))
+func tigervnc(args ...string) func(*testing.T, *testhost.Desktop, int) {
+	return func(t *testing.T, screen *testhost.Desktop, port int) {
+		spawn(t, screen, "xtigervncviewer", append([]string{"-SecurityTypes=None", "-AutoSelect=0"},
+			append(args, fmt.Sprintf("127.0.0.1::%d", port))...)...)
+	}
 }
 
 func gvnc(t *testing.T, screen *testhost.Desktop, port int) {
 	spawn(t, screen, "gvncviewer", fmt.Sprintf("127.0.0.1:%d", port-5900))
 }
 
-func tightvnc(t *testing.T, screen *testhost.Desktop, port int) {
-	spawn(t, screen, "xtightvncviewer", "-encodings", "tight copyrect", fmt.Sprintf("127.0.0.1::%d", port))
+func tightvnc(args ...string) func(*testing.T, *testhost.Desktop, int) {
+	return func(t *testing.T, screen *testhost.Desktop, port int) {
+		spawn(t, screen, "xtightvncviewer", append(args, fmt.Sprintf("127.0.0.1::%d", port))...)
+	}
 }
 
 // page shows one session with stock noVNC.

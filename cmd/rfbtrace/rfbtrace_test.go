@@ -56,7 +56,8 @@ func TestPrint(t *testing.T) {
 	assert.Contains(t, out, "viewer: novnc\n")
 	assert.Contains(t, out, "Handshake RFB 003.008 None 160x120")
 	assert.Contains(t, out, "EnableContinuousUpdates Enable=true Rect=160x120+0+0")
-	assert.Contains(t, out, "    Tight 160x120+0+0")
+	assert.Regexp(t, `S>V +\d+ +\d+    Tight \d+x\d+\+\d+\+\d+ Control=`, out)
+	assert.Regexp(t, `S>V +\d+ +16    CopyRect \d+x\d+\+\d+\+\d+ X=`, out, "text went up")
 
 	status, out, _ = rfbtrace(t, "summary", example(t))
 	require.Zero(t, status)
