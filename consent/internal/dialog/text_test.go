@@ -181,3 +181,39 @@ func TestFacesAreBounded(t *testing.T) {
 	assert.LessOrEqual(t, lib.opened, maxFaces)
 	assert.Greater(t, lib.opened, maxFaces/2, "the test opens too few to mean anything")
 }
+
+// A question of Latin letters opens no font file, which keeps it quick.
+func TestLatinOpensNoFile(t *testing.T) {
+	lib := testLibrary(t, "en")
+	layout(ask(`CORP\alice Müller`, "vda1.corp.example", "Ελένη Иванова"), lib, 2, true).update(state{left: 5})
+	assert.Empty(t, lib.system)
+}
+
+// Whatever a name holds, every rune is shown once and in its turn, and lines fit.
+func FuzzSet(f *testing.F) {
+	for _, s := range hostile {
+		f.Add(s)
+	}
+	for _, s := range []string{"أحمد العربي (IT) 42", "CORP\\יעל כהן 42 abc", "क्षितिज", "สมชาย ใจดี", "김민수", "\u202eabc\u2066def", "a\u0301\u0302\u0303", "👩‍👩‍👧 x"} {
+		f.Add(s)
+	}
+	lib, err := newLibrary("en")
+	require.NoError(f, err)
+	st := lib.style(true, 14)
+	f.Fuzz(func(t *testing.T, s string) {
+		runes := []rune(s)
+		if len(runes) > 64 {
+			runes = runes[:64]
+		}
+		s = string(runes)
+		spans := []span{{s, st, black, true}, {" views", st, black, false}}
+		all := set(spans)
+		require.Equal(t, s+" views", said(all))
+		lines := balanceLines(spans, 120, 3)
+		require.LessOrEqual(t, len(lines), 3)
+		for _, l := range lines {
+			require.Len(t, l.visual(), len(l.clusters))
+			require.LessOrEqual(t, l.width.Ceil(), max(120, 64*2*14))
+		}
+	})
+}
