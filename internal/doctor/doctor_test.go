@@ -448,6 +448,7 @@ func TestNotes(t *testing.T) {
 			p.credentials(true)
 		}, "certificate", "has signed itself"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
+		{"notify", func(p *patient) { p.tables["consent"] = "prompter = \"notify\"\n" }, "question", "is asked in a notification, and has 20s"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -49,6 +49,9 @@ func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
 			return
 		}
 		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))
+	case c.Prompter == "notify":
+		d.note("question", fmt.Sprintf("%s is asked in a notification, and has %s; whether the desktop's notification service can show buttons is seen only then", s.User, c.Timeout),
+			`nothing, if it can; else set consent.prompter = "x11" in the configuration`)
 	default:
 		d.ok("question", fmt.Sprintf("%s can be asked in a window on %s, and has %s", s.User, s.Display, c.Timeout))
 	}
