@@ -7,7 +7,7 @@ package rfb
 // A Tight2Code is the first four bytes of a [Tight2].
 type Tight2Code uint32
 
-// The codes. Those of a viewer are even up to the download, then odd.
+// The codes: who sends a message, and which fields it has besides its code.
 const (
 	Tight2CompressionRequest Tight2Code = 0xfc000100 // viewer: nothing
 	Tight2Compression        Tight2Code = 0xfc000101 // server: Flags, 1 if data may be compressed
