@@ -20,12 +20,22 @@ import (
 //
 //	go test ./consent -run '^$' -bench Ask -benchtime 50x
 func BenchmarkAsk(b *testing.B) {
-	for name, managed := range map[string]bool{"bare": false, "openbox": true} {
-		b.Run(name, func(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		managed bool
+		admin   string
+		locale  string
+	}{
+		{"bare", false, `CORP\alice`, "en_US.UTF-8"},
+		{"openbox", true, `CORP\alice`, "en_US.UTF-8"},
+		{"openbox-ja", true, "CORP\\山田太郎 عمر", "ja_JP.UTF-8"}, // fonts of several scripts
+	} {
+		b.Run(c.name, func(b *testing.B) {
 			own := child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
-			d := testhost.Require(b, testhost.Options{Width: 1920, Height: 1080, WindowManager: managed, Identity: &own})
+			d := testhost.Require(b, testhost.Options{Width: 1920, Height: 1080, WindowManager: c.managed, Identity: &own})
 			p := newPixel(b, d)
 			r := request(d)
+			r.Admin, r.Locale = c.admin, c.locale
 			var took []time.Duration
 			for b.Loop() {
 				ctx, cancel := context.WithCancel(b.Context())

@@ -2,7 +2,9 @@ package consent
 
 import (
 	"context"
+	"net"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -205,4 +207,28 @@ func TestLockedAsTheBusSays(t *testing.T) {
 	got, err := quick.Ask(t.Context(), r)
 	require.NoError(t, err)
 	assert.Equal(t, Locked, got)
+}
+
+// muteBus is the address of a bus that takes connections and says nothing.
+func muteBus(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return "unix:path=" + path
+}
+
+// A bus that hangs is given up long before the time is, and holds up no window.
+func TestMuteBus(t *testing.T) {
+	t.Parallel()
+	r := self()
+	r.Bus, r.Timeout = muteBus(t), time.Minute
+	got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
+	assert.ErrorContains(t, err, "doesn't let this user in: context deadline exceeded")
+	assert.Equal(t, Denied, got)
+
+	own := child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	d := put(t, testhost.Options{Width: 640, Height: 480, Identity: &own}, nil, func(q *Request) { q.Bus = r.Bus })
+	d.ready().key("Escape")
+	d.expect(Denied)
 }
