@@ -9,7 +9,7 @@ import (
 // is a [Prompter] and a [Banner]. The zero value is ready, if main calls [Child].
 //
 // The window names the administrator and this host, counts down, and has two buttons,
-// No and Yes. No has the focus at first; Tab and the arrow keys move it, Enter and Space
+// No and Yes, all in the language of [Request.Locale]. No has the focus at first; Tab and the arrow keys move it, Enter and Space
 // press, Esc refuses, and closing the window gives Closed. No letter answers. Input
 // counts from half a second after the window was drawn, and only if it comes
 // from the X server itself, not from another client's SendEvent. Yes counts only while
