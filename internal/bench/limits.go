@@ -74,7 +74,7 @@ func (e *env) end(begin func() (net.Conn, error)) (metrics, error) {
 
 // startUp takes the time from exec to a listening socket, and the program's size.
 func (e *env) startUp() (metrics, error) {
-	e.ungrouped = true
+	e.bare = true
 	if err := e.start(modeRespond, e.tiny); err != nil {
 		return nil, err
 	}

@@ -40,9 +40,10 @@ func freePort() (string, error) {
 	return port, err
 }
 
-// startProxy starts the peer's command, in a cpuacct group of its own if there
-// can be one and it is to have one, and waits for its port.
-func startProxy(p *Peer, tls bool, t *target, certs *certFiles, group bool) (*proxy, error) {
+// startProxy starts the peer's command and waits for its port. Unless it is
+// bare it gets a cpuacct group of its own, if there can be one, and no
+// connection to find out whether it listens.
+func startProxy(p *Peer, tls bool, t *target, certs *certFiles, bare bool) (*proxy, error) {
 	th, tp := t.addr()
 	if p.Kind == "direct" {
 		return &proxy{addr: net.JoinHostPort(th, tp)}, nil
@@ -73,7 +74,9 @@ func startProxy(p *Peer, tls bool, t *target, certs *certFiles, group bool) (*pr
 	if x.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
-	if group {
+	listens, pause := answers, 200*time.Microsecond
+	if !bare {
+		listens, pause = portListens, 20*time.Millisecond
 		x.cgroup = makeCgroup()
 	}
 	if x.cgroup != "" {
@@ -96,13 +99,13 @@ func startProxy(p *Peer, tls bool, t *target, certs *certFiles, group bool) (*pr
 	}
 	go func() { x.cmd.Wait(); close(x.exited) }()
 	for {
-		if portListens(port) {
+		if listens(port) {
 			x.startup = time.Since(started)
 			return x, nil
 		}
 		select {
 		case <-x.exited:
-		case <-time.After(time.Millisecond):
+		case <-time.After(pause):
 			if time.Since(started) < 10*time.Second {
 				continue
 			}
@@ -128,6 +131,16 @@ func portListens(port string) bool {
 		}
 	}
 	return false
+}
+
+// answers connects: /proc takes 100 ms while many connections linger.
+func answers(port string) bool {
+	c, err := net.Dial("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // stop ends the proxy's process group and removes its folder.
