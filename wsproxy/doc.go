@@ -44,7 +44,7 @@
 //
 // Nothing is queued beyond fixed buffers, in either direction: a viewer that
 // doesn't read stops the target, and a target that doesn't read stops the
-// viewer. A session under way holds at most two blocks of 64 KiB for bytes from
+// viewer. A session under way holds at most two blocks of 128 KiB for bytes from
 // the viewer. For bytes to it, it holds one block, over TLS two. To a viewer that
 // takes bulk quickly these are of 592 KiB, or without TLS a pipe of 1 MiB in the
 // kernel. They come from a pool when something is there to be put into them and

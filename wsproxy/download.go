@@ -25,7 +25,7 @@ func (c *conn) ReadFrom(r io.Reader) (int64, error) {
 //
 //   - A target that is a socket is waited for without a buffer.
 //   - What is there is read behind the place for a frame's header and sent with
-//     it, up to a block at a time.
+//     it, up to a small frame at a time.
 //   - If more than that was waiting, a plain viewer gets the rest without
 //     copying, through a pipe (splice_linux.go), until the target pauses. For
 //     any other viewer the next frame is larger.
@@ -41,7 +41,7 @@ type download struct {
 	frame   []byte // of buf: what is to be sent
 	payload int    // bytes of the stream in it
 	some    bool   // more may be waiting
-	much    bool   // of that more than a block
+	much    bool   // of that more than a small frame
 	readErr error
 }
 
@@ -131,7 +131,7 @@ func (d *download) room() []byte {
 
 // filled makes a frame of the n bytes that were read.
 func (d *download) filled(n int) {
-	d.much = n >= blockSize-maxHeader
+	d.much = n >= minFrame
 	if d.payload = n; n > 0 {
 		var b [maxHeader]byte
 		head := appendHeader(b[:0], finBinary, n)

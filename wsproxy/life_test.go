@@ -85,7 +85,7 @@ func TestSignsOfLife(t *testing.T) {
 			<-ctx.Done() // a target that takes nothing
 			return ctx.Err()
 		}))).dialRaw()
-		c.frame(fin|opBinary, make([]byte, 80<<10)) // more than the inbox holds
+		c.frame(fin|opBinary, make([]byte, 200<<10)) // more than the inbox holds
 		pings(t, c, func() {})
 		c.reset()
 	})

@@ -4,9 +4,9 @@ import "sync"
 
 // Memory that sessions hold only while bytes are in it comes in two sizes.
 const (
-	// blockSize is what is read at a time, in either direction, and how much
-	// from a viewer may wait for its reader.
-	blockSize = 64 << 10
+	// blockSize is what is read from a viewer at a time, and how much of it may
+	// wait for its reader. A small frame to it fits, too.
+	blockSize = 128 << 10
 
 	// largeSize is for a frame of copyFrame bytes, or for its TLS records:
 	// those are up to 85 bytes longer than what is in them, and the first of a
