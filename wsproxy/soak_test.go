@@ -29,6 +29,7 @@ var soakFor = flag.Duration("soak", time.Second, "how long TestSoak goes on")
 // TLS connections. Nothing may be left of them: no session, goroutine,
 // descriptor (pipes are two) or memory. `make soak` gives it ten minutes.
 func TestSoak(t *testing.T) {
+	newSoakTarget(t).stop() // the runtime opens two descriptors at the first use of the network
 	before := goleak.IgnoreCurrent()
 	files, memory := descriptors(t), heap()
 	var came, ended atomic.Int64
