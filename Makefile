@@ -62,7 +62,7 @@ SUCCEED := ./wsproxy/... ./consent/... ./internal/xconn
 successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 		needed=$$(go list -deps -test -f '{{with .Module}}{{if .Main}}{{$$.Dir}}{{end}}{{end}}' $(SUCCEED) | sort -u); \
-		cp -R --parents go.mod go.sum testdata $$(realpath --relative-to=. $$needed) "$$dir"; cd "$$dir"; \
+		cp -R --parents go.mod go.sum testdata dist $$(realpath --relative-to=. $$needed) "$$dir"; cd "$$dir"; \
 		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
 			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
 		go get $(SUCCESSORS); \
