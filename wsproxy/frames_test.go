@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -285,5 +286,47 @@ func ignoreEnd(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
 		return nil
 	}
+	return err
+}
+
+// A viewer that takes bulk quickly gets large frames, however they are made.
+func TestFramesGrow(t *testing.T) {
+	const total = 24 << 20
+	for name, tc := range map[string]struct {
+		change func(*httptest.Server)
+		relay  wsproxy.Relay
+		most   int
+	}{
+		"ws":                     {listening, nil, 1 << 20},
+		"ws with a Relay":        {listening, relayFunc(copyDownwards), 512 << 10},
+		"wss with a Listener":    {gathering, nil, 512 << 10},
+		"wss without a Listener": {func(s *httptest.Server) { s.TLS = noTickets() }, nil, 64 << 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dial, targets := dialTo(t)
+			c := newRig(t, &wsproxy.Handler{Dial: dial, Relay: tc.relay}, tc.change).dialRaw()
+			target := receive(t, targets)
+			want := pattern(total)
+			go func() { _, _ = target.Write(want) }()
+			var got []byte
+			largest := 0
+			for len(got) < total {
+				first, payload := c.next()
+				require.Equal(t, byte(fin|opBinary), first)
+				got, largest = append(got, payload...), max(largest, len(payload))
+			}
+			assert.True(t, bytes.Equal(want, got))
+			assert.LessOrEqual(t, largest, tc.most)
+			if tc.most > 64<<10 {
+				assert.Greater(t, largest, 64<<10)
+			}
+			c.closeWith(1000, "")
+		})
+	}
+}
+
+// copyDownwards is a Relay's Run that reads much at a time from the target.
+func copyDownwards(_ context.Context, viewer, target net.Conn) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{viewer}, struct{ io.Reader }{target}, make([]byte, 1<<20))
 	return err
 }
