@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vda.internal/shadow/internal/child"
 )
 
@@ -45,6 +47,7 @@ type Desktop struct {
 
 	mu       sync.Mutex
 	closed   bool
+	number   *os.File // keeps the display's number once the server was killed; else nil
 	programs map[*child.Process]struct{}
 	watchers sync.WaitGroup // forget, one a program
 	close    sync.Once
@@ -193,10 +196,29 @@ func (d *Desktop) startWindowManager(ctx context.Context) error {
 func (d *Desktop) Done() <-chan struct{} { return d.server.Done() }
 
 // Kill ends the X server at once, as a crash would, and returns when it is
-// gone. Programs that use it notice on their own; Close is still needed.
+// gone. Programs that use it notice on their own; Close is still needed, and
+// until then no other X server takes the display's number.
 func (d *Desktop) Kill() {
 	_ = syscall.Kill(d.server.PID(), syscall.SIGKILL)
 	<-d.server.Done()
+	d.keepNumber()
+}
+
+// keepNumber takes the abstract socket of the display, without which no X
+// server starts, and doesn't listen on it.
+func (d *Desktop) keepNumber() {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	socket := os.NewFile(uintptr(fd), "display "+d.Display)
+	if unix.Bind(fd, &unix.SockaddrUnix{Name: "@/tmp/.X11-unix/X" + strings.TrimPrefix(d.Display, ":")}) != nil {
+		socket.Close() // somebody was faster
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.number = socket
 }
 
 // Close ends the desktop and everything that Spawn started in it, reaps them
@@ -210,6 +232,7 @@ func (d *Desktop) Close() error {
 func (d *Desktop) shut() error {
 	d.mu.Lock()
 	d.closed = true
+	number := d.number
 	running := make([]*child.Process, 0, len(d.programs))
 	for p := range d.programs {
 		running = append(running, p)
@@ -224,6 +247,9 @@ func (d *Desktop) shut() error {
 	if d.server != nil {
 		d.server.Stop(0, 2*time.Second)
 		d.removeLock()
+	}
+	if number != nil {
+		number.Close()
 	}
 	if err := os.RemoveAll(d.dir); err != nil {
 		return fmt.Errorf("testhost: removing the home: %w", err)

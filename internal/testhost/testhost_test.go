@@ -204,6 +204,9 @@ func TestKillIsACrash(t *testing.T) {
 	assert.NotZero(t, p.ExitCode())
 	_, err = net.Dial("unix", "/tmp/.X11-unix/X"+strings.TrimPrefix(d.Display, ":"))
 	require.Error(t, err)
+	for range 3 { // who might take the number
+		assert.NotEqual(t, d.Display, testhost.Require(t, testhost.Options{}).Display)
+	}
 }
 
 func TestMissingToolNamesItsPackage(t *testing.T) {
