@@ -12,8 +12,8 @@ import (
 
 // endColumns are for clients that must not be waited for for ever.
 var endColumns = []column{
-	{"ended", "s until closed", "%.1f", false},
 	{"open", "still open after 40 s", "%.0f", false},
+	{"ended", "s until closed", "%.1f", false},
 	{"peak_mib", "peak PSS MiB", "%.1f", false},
 	{"start_mib", "PSS MiB before", "%.1f", false},
 }
@@ -63,7 +63,7 @@ func (e *env) end(begin func() (net.Conn, error)) (metrics, error) {
 	start := time.Now()
 	_ = c.SetReadDeadline(start.Add(endWait))
 	_, err = io.Copy(io.Discard, c)
-	m := metrics{"start_mib": before / 1024, "peak_mib": stop()}
+	m := metrics{"open": 0, "start_mib": before / 1024, "peak_mib": stop()}
 	if os.IsTimeout(err) {
 		m["open"] = 1
 	} else {
