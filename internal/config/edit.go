@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"vda.internal/shadow/internal/ctxreg"
@@ -87,11 +88,18 @@ func valueOf(data []byte, name string) (n uint32, there bool, err error) {
 	if err != nil || spots.value == nil {
 		return 0, false, err
 	}
-	wide, err := strconv.ParseUint(string(spots.value.of(data)), 0, 32)
-	if err != nil {
+	if n, err = parseNumber(spots.value.of(data)); err != nil {
 		return 0, false, fmt.Errorf("config: %s: %w", name, err)
 	}
-	return uint32(wide), true, nil
+	return n, true, nil
+}
+
+// parseNumber reads a value as Load does, in whatever of TOML's notations:
+// 1, +1, -0, 0x1, 0o1, 0b1, 0x0000_0001.
+func parseNumber(text []byte) (uint32, error) {
+	var doc struct{ N uint32 }
+	err := toml.Unmarshal(append([]byte("N = "), text...), &doc)
+	return doc.N, err
 }
 
 // load reads a file that may be missing, but may have no errors.
@@ -286,7 +294,7 @@ func setValue(data []byte, name string, value uint32) ([]byte, error) {
 	text := strconv.FormatUint(uint64(value), 10)
 	if s.value != nil {
 		old := s.value.of(data)
-		if n, err := strconv.ParseUint(string(old), 0, 32); err == nil && uint32(n) == value {
+		if n, err := parseNumber(old); err == nil && n == value {
 			return data, nil
 		}
 		if bytes.HasPrefix(old, []byte("0x")) {

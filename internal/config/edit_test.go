@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +47,38 @@ func TestSet(t *testing.T) {
 			require.NoError(t, err)
 			assert.False(t, c.EnableSessionShadowing)
 		})
+	}
+}
+
+// Whatever notation the file has that Load takes.
+func TestEveryNotation(t *testing.T) {
+	for text, want := range map[string]uint32{
+		"1": 1, "+1": 1, "0x1": 1, "0x0000_0001": 1, "0o1": 1, "0b1": 1, "0o0_1": 1, "0b01": 1,
+		"0": 0, "+0": 0, "-0": 0, "0x0": 0, "0o0": 0, "0b0": 0, "0xFFFF": 9, "1_0": 9, "01": 9, "0X1": 9, "-1": 9, "1.0": 9, "true": 9,
+	} {
+		path := write(t, "# why\nEnableSessionShadowing = "+text+" # on\n")
+		c, err := Load(path)
+		values, valuesErr := Values(path)
+		setErr := Set(path, ctxreg.EnableSessionShadowing, 1-want&1)
+		if err != nil {
+			require.Contains(t, []uint32{9}, want, "%s: %v", text, err)
+			require.Error(t, valuesErr, text)
+			require.Error(t, setErr, text)
+			continue
+		}
+		require.NoError(t, valuesErr, text)
+		require.Equal(t, ctxreg.Values{ctxreg.EnableSessionShadowing: want}, values, text)
+		require.Equal(t, c.EnableSessionShadowing, want == 1, text)
+		require.NoError(t, setErr, text)
+		values, err = Values(path)
+		require.NoError(t, err)
+		require.Equal(t, ctxreg.Values{ctxreg.EnableSessionShadowing: 1 - want}, values, text)
+		require.Regexp(t, "^# why\nEnableSessionShadowing = 0?x?0*"+strconv.Itoa(int(1-want))+" # on\n$", contentOf(t, path))
+
+		same := write(t, "EnableSessionShadowing = "+text)
+		require.NoError(t, Set(same, ctxreg.EnableSessionShadowing, want))
+		require.Equal(t, "EnableSessionShadowing = "+text, contentOf(t, same), "what it is already isn't written")
+		require.ErrorIs(t, Create(same, ctxreg.EnableSessionShadowing, want), ErrExists, text)
 	}
 }
 
