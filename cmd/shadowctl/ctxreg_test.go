@@ -130,6 +130,20 @@ func TestCtxregBesideTheVDAs(t *testing.T) {
 	assert.Equal(t, result{0, "0x00000001\n", ""}, r)
 }
 
+// What is wrong with the VDA's program is said without our own packages' names.
+func TestCtxregWithABrokenVDA(t *testing.T) {
+	for script, want := range map[string]string{
+		"sleep 600": " did not answer within 5 s",
+		"exit 3":    ": exit status 3",
+	} {
+		tool := filepath.Join(t.TempDir(), "ctxreg")
+		require.NoError(t, os.WriteFile(tool, []byte("#!/bin/sh\n"+script+"\n"), 0o700))
+		file := registryFile(t, "settings = \"ctxreg\"\nctxreg = \""+tool+"\"\n")
+		r := shadowctl(t.Context(), "ctxreg", "--config", file, "dump")
+		assert.Equal(t, result{exitFailed, "", "shadowctl: " + tool + want + "\n"}, r)
+	}
+}
+
 // Under the name ctxreg the program is ctxreg.
 func TestCtxregByName(t *testing.T) {
 	dir := t.TempDir()

@@ -86,10 +86,10 @@ func (a *app) explain(ctx context.Context, err error) int {
 	return exitFailed
 }
 
-// withoutPackage is an error's words, without the package that they begin with.
+// withoutPackage is an error's words, without the packages that they begin with.
 func withoutPackage(err error) string {
 	s := err.Error()
-	for _, name := range []string{"control: ", "config: ", "ctxreg: "} {
+	for _, name := range []string{"control: ", "config: ", "ctxreg: ", "program: "} { // outer ones first
 		s = strings.TrimPrefix(s, name)
 	}
 	lines := strings.Split(s, "\n") // a broken file has an error a line

@@ -44,17 +44,31 @@ type Command struct {
 	Max     int           // bytes that it may print; 0: 1 MiB
 }
 
+// A late error is that a program didn't end within its time limit.
+type late struct {
+	path  string
+	limit time.Duration
+}
+
+func (e late) Error() string {
+	return fmt.Sprintf("program: %s did not answer within %g s", e.path, e.limit.Seconds())
+}
+
+func (late) Unwrap() error { return context.DeadlineExceeded }
+
 // Output runs c as this process's user, in /, and returns what it printed. A
 // program that doesn't end in time, or with another status than 0, or that
 // prints more than it may, is an error, and its output doesn't count: the
-// error wraps the *exec.ExitError, ctx's cause or [ErrTooMuch], and repeats
-// what the program wrote to standard error. What the program started in its
-// process group ends with it.
+// error wraps the *exec.ExitError, context.DeadlineExceeded, ctx's cause or
+// [ErrTooMuch], and repeats what the program wrote to standard error. What the
+// program started in its process group ends with it.
 func Output(ctx context.Context, c Command) ([]byte, error) {
 	if !filepath.IsAbs(c.Path) {
 		return nil, fmt.Errorf("program: %q isn't an absolute path", c.Path)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, defaultTimeout))
+	limit := cmp.Or(c.Timeout, defaultTimeout)
+	tooLate := late{c.Path, limit}
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLate)
 	defer cancel()
 	stdout := &head{max: cmp.Or(c.Max, defaultMax)}
 	stderr := &head{max: maxComplaint, dropRest: true}
@@ -74,7 +88,11 @@ func Output(ctx context.Context, c Command) ([]byte, error) {
 	case <-p.Done():
 	case <-ctx.Done():
 		p.Stop(0, time.Second)
-		return nil, fmt.Errorf("program: %s was stopped: %w", c.Path, context.Cause(ctx))
+		cause := context.Cause(ctx)
+		if cause == tooLate {
+			return nil, tooLate
+		}
+		return nil, fmt.Errorf("program: %s was stopped: %w", c.Path, cause)
 	}
 	switch err := p.Err(); {
 	case stdout.over:

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,6 +45,13 @@ func TestTimeout(t *testing.T) {
 	c.Timeout = 50 * time.Millisecond
 	_, err := Output(t.Context(), c)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.EqualError(t, err, "program: /bin/sh did not answer within 0.05 s")
+
+	// Whoever asks may have less time, or another reason.
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	_, err = Output(ctx, c)
+	require.EqualError(t, err, "program: /bin/sh was stopped: enough")
 }
 
 func TestFind(t *testing.T) {
