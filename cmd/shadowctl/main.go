@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	xprobe.Child() // doctor looks at displays as their users, in children of this program
+	xprobe.Child() // doctor looks at sessions as their users, in children of this program
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr)
 	stop()

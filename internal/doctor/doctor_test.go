@@ -29,6 +29,8 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/control"
 	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/testlogind"
+	"vda.internal/shadow/internal/testnotify"
 	"vda.internal/shadow/internal/xprobe"
 )
 
@@ -216,6 +218,47 @@ func (p *patient) credentials(visible bool) {
 	require.NoError(p.t, os.WriteFile(filepath.Join(process, "environ"), []byte("LANG=C\x00CREDENTIALS_DIRECTORY="+dir+"\x00"), 0o600))
 }
 
+// notify has the session's user asked in a notification.
+func (p *patient) notify(address string) {
+	p.tables["consent"] = "prompter = \"notify\"\n"
+	p.session.Bus = address
+}
+
+// sleepyBus is a bus that would start a notification service.
+func sleepyBus(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notifications.service"), []byte("[D-BUS Service]\nName=org.freedesktop.Notifications\nExec=/bin/false\n"), 0o644))
+	return bus(t, "<servicedir>"+dir+"</servicedir>")
+}
+
+// bus runs a D-Bus bus to which sessions' users get, with further lines of its
+// configuration.
+func bus(t *testing.T, lines ...string) string {
+	t.Helper()
+	address := testlogind.StartBus(t, lines...)
+	path, _, _ := strings.Cut(strings.TrimPrefix(address, "unix:path="), ",")
+	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	return address
+}
+
+// A desktop that can ask in a notification is found to do so.
+func TestNotifications(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	p.notify(bus(t))
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	service := testnotify.Start(t, p.session.Bus, "actions", "body")
+	r := p.examine()
+	assert.True(t, r.Works, "%+v", r.Checks)
+	question := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Name == "question" })
+	require.GreaterOrEqual(t, question, 0)
+	assert.Equal(t, Check{Name: "question", State: OK, Found: "user1 can be asked in a notification (testnotify), and has 20s"}, r.Checks[question])
+	assert.Empty(t, service.Shown, "nobody was asked")
+}
+
 func of(r *Report, state State) (list []Check) {
 	for _, c := range r.Checks {
 		if c.State == state {
@@ -369,6 +412,18 @@ func TestBrokenHosts(t *testing.T) {
 			require.NoError(p.t, os.Chmod(filepath.Join(p.host.path, "ask"), 0o700))
 			p.tables["consent"] = fmt.Sprintf("prompter = \"exec\"\nexec = [%q]\n", filepath.Join(p.host.path, "ask"))
 		}, "question", "which user1, as whom it runs, can't execute", "executable by everybody"},
+		{"no bus for notifications", func(p *patient) { p.notify("unix:path=/nonexistent/bus") },
+			"question", "user1 can't be asked in a notification: no D-Bus bus answers: dial unix /nonexistent/bus", `consent.prompter = "x11"`},
+		{"no notifications", func(p *patient) { p.notify(bus(p.t)) },
+			"question", "the desktop has no notification service", "let a notification service that has buttons run"},
+		{"notifications without buttons", func(p *patient) {
+			p.notify(bus(p.t))
+			testnotify.Start(p.t, p.session.Bus, "body")
+		}, "question", `the desktop's notification service can't ask: it lacks "actions"`, `consent.prompter = "x11"`},
+		{"notifications without a text", func(p *patient) {
+			p.notify(bus(p.t))
+			testnotify.Start(p.t, p.session.Bus, "actions")
+		}, "question", `it lacks "body"`, `consent.prompter = "x11"`},
 		{"no session now", func(p *patient) { p.Session = ""; p.session.Locked = true },
 			"sessions", "1 session, and none that can be shadowed now", "shadowctl sessions"},
 		{"sessions unknown", func(p *patient) {
@@ -448,7 +503,6 @@ func TestNotes(t *testing.T) {
 			p.credentials(true)
 		}, "certificate", "has signed itself"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
-		{"notify", func(p *patient) { p.tables["consent"] = "prompter = \"notify\"\n" }, "question", "is asked in a notification, and has 20s"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -570,6 +624,8 @@ func TestUnseen(t *testing.T) {
 		}, "name", "this host's addresses can't be listed: netlink: no", "/proc"},
 		{"a passphrase that only the service can see", func(p *patient) { p.sealedPair(); p.credentials(false) },
 			"certificate", "but shadowd has credentials of its own in", "journalctl -u shadowd"},
+		{"notifications that nobody has needed yet", func(p *patient) { p.notify(sleepyBus(p.t)) },
+			"question", "the desktop's notification service isn't running yet", "notify-send hello"},
 		{"another configuration", func(p *patient) { p.daemonConfig = "0123456789abcdef" },
 			"daemon", "it was started with another configuration than", "systemctl restart shadowd"},
 	} {

@@ -1,15 +1,18 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/xprobe"
 )
 
 // prompter sees whether anybody could be asked, whatever the session.
@@ -50,10 +53,28 @@ func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
 		}
 		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))
 	case c.Prompter == "notify":
-		d.note("question", fmt.Sprintf("%s is asked in a notification, and has %s; whether the desktop's notification service can show buttons is seen only then", s.User, c.Timeout),
-			`nothing, if it can; else set consent.prompter = "x11" in the configuration`)
+		d.notifications(ctx, s)
 	default:
 		d.ok("question", fmt.Sprintf("%s can be asked in a window on %s, and has %s", s.User, s.Display, c.Timeout))
+	}
+}
+
+// notifications sees whether a session's desktop can ask in a notification.
+func (d *Doctor) notifications(ctx context.Context, s *shadow.Session) {
+	service, err := xprobe.Notifications(ctx, s.Bus, child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups})
+	e, isError := errors.AsType[*xprobe.Error](err)
+	switch {
+	case err == nil:
+		d.ok("question", fmt.Sprintf("%s can be asked in a notification (%s), and has %s", s.User, cmp.Or(oneLine(service), "of the desktop's"), d.cfg.Consent.Timeout))
+	case isError && (e.Kind == xprobe.Asleep || e.Kind == xprobe.Failed):
+		d.unseen("question", fmt.Sprintf("whether %s can be asked in a notification can't be told: %s", s.User, oneLine(e.Text)),
+			"as the session's user let it show anything (notify-send hello), and look again")
+	case isError && e.Kind == xprobe.NoBus:
+		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(e.Text)),
+			`see that the session has a D-Bus bus (echo $DBUS_SESSION_BUS_ADDRESS, in the session), or set consent.prompter = "x11" in the configuration`)
+	default:
+		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(strings.TrimPrefix(err.Error(), "xprobe: "))),
+			`let a notification service that has buttons run in the session, or set consent.prompter = "x11" in the configuration`)
 	}
 }
 

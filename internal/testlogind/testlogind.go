@@ -58,7 +58,8 @@ type entry struct {
 }
 
 // StartBus runs a dbus-daemon until the test ends, and returns its address.
-func StartBus(t testing.TB) string {
+// Further lines of its configuration may be given, such as <servicedir>.
+func StartBus(t testing.TB, lines ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "bus.conf")
@@ -67,6 +68,7 @@ func StartBus(t testing.TB) string {
   <type>session</type>
   <listen>unix:path=`+dir+`/bus</listen>
   <auth>EXTERNAL</auth>
+  `+strings.Join(lines, "\n")+`
   <policy context="default">
     <allow user="*"/>
     <allow own="*"/>

@@ -1,7 +1,8 @@
 // Package xprobe finds out whether a session's display can be reached with the
 // session's cookie: it connects as the session's user, in a child process, and
-// hangs up as soon as the X server has said who it is. Nothing is drawn, read
-// or changed.
+// hangs up as soon as the X server has said who it is. In the same way it finds
+// out whether the session's desktop has notifications that can ask. Nothing is
+// drawn, read or changed.
 //
 //	func main() {
 //		xprobe.Child() // the child is this program, started again
@@ -12,6 +13,6 @@
 //		fmt.Println(screen.Width, screen.Height)
 //	}
 //
-// See X(7), Xsecurity(7) and the X Window System Protocol, X Version 11,
-// chapter 8.
+// See X(7), Xsecurity(7), the X Window System Protocol, X Version 11, chapter
+// 8, and the Desktop Notifications Specification 1.2.
 package xprobe

@@ -20,7 +20,8 @@ import (
 const Arg = "__display-probe"
 
 const (
-	childTime = 5 * time.Second        // the child has
+	childTime = 5 * time.Second        // the display has to answer
+	limit     = 7 * time.Second        // a child has: more than all that it waits for
 	grace     = 500 * time.Millisecond // and then it takes to end
 	maxAnswer = 4 << 10                // bytes that a child may say
 )
@@ -61,26 +62,26 @@ func (e *Error) Error() string { return "xprobe: " + e.Text }
 
 // answer is the child's line.
 type answer struct {
-	Screen *Screen `json:"screen,omitempty"`
-	Error  *Error  `json:"error,omitempty"`
+	Screen  *Screen `json:"screen,omitempty"`  // of Probe's child, unless there is an error
+	Service string  `json:"service,omitempty"` // of Notifications' child
+	Error   *Error  `json:"error,omitempty"`
 }
 
 var ready atomic.Bool // this program's main calls Child
 
-// Child makes the program fit for [Probe], which runs it a second time. Call
-// it first thing in main, and in TestMain. In such a process it looks, answers
-// and exits; in any other it returns at once.
+// Child makes the program fit for [Probe] and [Notifications], which run it a
+// second time. Call it first thing in main, and in TestMain. In such a process
+// it looks, answers and exits; in any other it returns at once.
 func Child() {
-	if len(os.Args) != 2 || os.Args[1] != Arg {
+	var a answer
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == Arg:
+		a = displayChild()
+	case len(os.Args) == 2 && os.Args[1] == busArg:
+		a = busChild()
+	default:
 		ready.Store(true)
 		return
-	}
-	a := answer{}
-	screen, err := dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), childTime)
-	if err == nil {
-		a.Screen = screen
-	} else if !errors.As(err, &a.Error) {
-		a.Error = &Error{Failed, err.Error()}
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
 		os.Exit(1)
@@ -88,25 +89,47 @@ func Child() {
 	os.Exit(0)
 }
 
-// Probe connects to the display as its user. It takes 6 s at most, and its
+// displayChild is what Child does in a child of Probe.
+func displayChild() (a answer) {
+	screen, err := dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), childTime)
+	if err == nil {
+		a.Screen = screen
+	} else if !errors.As(err, &a.Error) {
+		a.Error = &Error{Failed, err.Error()}
+	}
+	return a
+}
+
+// Probe connects to the display as its user. It takes 8 s at most, and its
 // child has ended when it returns. The error is an [*Error].
 func Probe(ctx context.Context, t Target) (*Screen, error) {
-	if !ready.Load() {
-		return nil, &Error{Failed, "this program can't look at displays: its main must call xprobe.Child first thing"}
+	env := []string{"DISPLAY=" + t.Display}
+	if t.Xauthority != "" {
+		env = append(env, "XAUTHORITY="+t.Xauthority)
 	}
-	ctx, cancel := context.WithTimeout(ctx, childTime+grace)
+	a, err := ask(ctx, "the display", Arg, env, t.Identity)
+	if err == nil && a.Screen == nil {
+		err = &Error{Failed, "the program that looked at the display gave no answer"}
+	}
+	return a.Screen, err
+}
+
+// ask runs this program as a child of id's that looks at what. The error is an
+// [*Error]; then the answer is empty.
+func ask(ctx context.Context, what, arg string, env []string, id child.Identity) (a answer, err error) {
+	if !ready.Load() {
+		return a, &Error{Failed, "this program can't look at " + what + ": its main must call xprobe.Child first thing"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out := &line{whole: make(chan struct{})}
-	cmd := exec.Command("/proc/self/exe", Arg)
-	cmd.Env = []string{"DISPLAY=" + t.Display}
-	if t.Xauthority != "" {
-		cmd.Env = append(cmd.Env, "XAUTHORITY="+t.Xauthority)
-	}
+	cmd := exec.Command("/proc/self/exe", arg)
+	cmd.Env = env
 	cmd.Stdout = out
 	cmd.WaitDelay = grace
-	p, err := child.Start(cmd, t.Identity)
+	p, err := child.Start(cmd, id)
 	if err != nil {
-		return nil, &Error{Failed, strings.TrimPrefix(err.Error(), "child: ")}
+		return a, &Error{Failed, strings.TrimPrefix(err.Error(), "child: ")}
 	}
 	select {
 	case <-p.Done():
@@ -114,16 +137,15 @@ func Probe(ctx context.Context, t Target) (*Screen, error) {
 		p.Stop(0, grace) // it has said all
 	case <-ctx.Done():
 		p.Stop(0, grace)
-		return nil, &Error{Failed, fmt.Sprintf("looking at the display was given up: %v", context.Cause(ctx))}
+		return a, &Error{Failed, fmt.Sprintf("looking at %s was given up: %v", what, context.Cause(ctx))}
 	}
-	var a answer
-	if err := json.Unmarshal(out.text, &a); err != nil || (a.Screen == nil) == (a.Error == nil) {
-		return nil, &Error{Failed, fmt.Sprintf("the program that looked at the display gave no answer (%v)", p.Err())}
+	if err := json.Unmarshal(out.text, &a); err != nil {
+		return answer{}, &Error{Failed, fmt.Sprintf("the program that looked at %s gave no answer (%v)", what, p.Err())}
 	}
 	if a.Error != nil {
-		return nil, a.Error
+		return answer{}, a.Error
 	}
-	return a.Screen, nil
+	return a, nil
 }
 
 // A line is the first line that is written to it, of a bounded length.
