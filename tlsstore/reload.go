@@ -22,6 +22,7 @@ type live struct {
 	mu      sync.Mutex // of the fields below; who holds it looks at the files
 	checked time.Time
 	stamp   stamp
+	failure string // of the last reload; "": it was a good one
 }
 
 // get is a GetCertificate. While one handshake reads a changed pair, others
@@ -38,7 +39,9 @@ func (l *live) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 }
 
 // reload takes the pair that is in the files if they have changed and it is a
-// good one.
+// good one. changed is false if there is nothing new to say. After a failure the
+// files are read each time: what was wrong may be mended where no stamp shows
+// it, in a directory above.
 func (l *live) reload() (pair *Pair, err error, changed bool) {
 	now := time.Now()
 	if now.Sub(l.checked) < reloadInterval {
@@ -47,14 +50,18 @@ func (l *live) reload() (pair *Pair, err error, changed bool) {
 	l.checked = now
 	// Taken before the files are read: what changes meanwhile is seen next time.
 	stamp := l.store.stamp()
-	if stamp == l.stamp {
+	if stamp == l.stamp && l.failure == "" {
 		return nil, nil, false
 	}
 	l.stamp = stamp
-	if pair, err = l.store.Load(l.host); err == nil {
-		l.pair.Store(pair)
+	before := l.failure
+	if pair, err = l.store.Load(l.host); err != nil {
+		l.failure = err.Error()
+		return nil, err, l.failure != before
 	}
-	return pair, err, true
+	l.failure = ""
+	l.pair.Store(pair)
+	return pair, nil, true
 }
 
 // A stamp tells one state of the files from another, without their content.

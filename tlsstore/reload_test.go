@@ -112,6 +112,55 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// What was refused for a directory above the store is taken when that is
+// mended, though no file has changed then.
+func TestReloadWhatIsMendedAbove(t *testing.T) {
+	d := newDir(t)
+	require.NoError(t, os.Mkdir(d.file("ssl"), 0o755))
+	ssl := dir{d.t, d.file("ssl")}
+	synctest.Test(t, func(t *testing.T) {
+		var told reloads
+		first, second := issue(t, nil, nil, nil), issue(t, nil, nil, nil)
+		ssl.pair(first)
+		config, err := (&tlsstore.Store{Dir: ssl.path, OnReload: told.add}).TLSConfig("vda1.corp")
+		require.NoError(t, err)
+
+		require.NoError(t, os.Chmod(d.path, 0o777))
+		ssl.pair(second)
+		for range 3 {
+			time.Sleep(time.Second)
+			require.Equal(t, first.cert, served(t, config))
+		}
+		_, err = told.take(t)
+		require.ErrorContains(t, err, "chmod ")
+
+		require.NoError(t, os.Chmod(d.path, 0o755))
+		time.Sleep(time.Second)
+		require.Equal(t, second.cert, served(t, config))
+		pair, err := told.take(t)
+		require.NoError(t, err)
+		require.Equal(t, second.cert, pair.Certificate.Leaf)
+		time.Sleep(time.Second)
+		served(t, config)
+		require.Empty(t, told.pairs, "it is said once")
+	})
+}
+
+// Whoever asks for a config hears what is to be warned of.
+func TestOnLoad(t *testing.T) {
+	d := newDir(t)
+	d.pair(issue(t, nil, nil, nil))
+	var codes []tlsstore.Code
+	store := &tlsstore.Store{Dir: d.path, OnLoad: func(pair *tlsstore.Pair) {
+		for _, f := range pair.Findings {
+			codes = append(codes, f.Code)
+		}
+	}}
+	_, err := store.TLSConfig("vda2.corp")
+	require.NoError(t, err)
+	assert.Contains(t, codes, tlsstore.NameMismatch)
+}
+
 // Of viewers that come at once one reads the files, and all are served.
 func TestReloadTogether(t *testing.T) {
 	d := newDir(t)

@@ -26,8 +26,14 @@ type Store struct {
 	// credentials; empty: the one that $CREDENTIALS_DIRECTORY names, if any.
 	Credentials string
 
+	// OnLoad is called by TLSConfig with the pair of the config that it returns,
+	// for what the pair's findings warn of. It may be called concurrently. Nil
+	// ignores it.
+	OnLoad func(pair *Pair)
+
 	// OnReload is called when a config of TLSConfig's takes a changed pair, or
-	// refuses it (err is a [*LoadError], pair is nil) and keeps the one it has.
+	// refuses it (err is a [*LoadError], pair is nil) and keeps the one it has,
+	// but once for the same refusal, and when it takes a pair after a refusal.
 	// It runs within a viewer's handshake and may be called concurrently. Nil
 	// ignores it.
 	OnReload func(pair *Pair, err error)
@@ -67,6 +73,9 @@ func (s *Store) TLSConfig(host string) (*tls.Config, error) {
 	}
 	live := &live{store: *s, host: host, checked: now, stamp: stamp}
 	live.pair.Store(pair)
+	if s.OnLoad != nil {
+		s.OnLoad(pair)
+	}
 	return &tls.Config{
 		GetCertificate: live.get,
 		MinVersion:     tls.VersionTLS12,
