@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -12,7 +15,7 @@ import (
 )
 
 // engine is the Manager that the configuration describes.
-func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*shadow.Manager, error) {
+func engine(cfg *config.Config, path string, store *tlsstore.Store, logger, audit zerolog.Logger) (*shadow.Manager, error) {
 	source, err := cfg.NewSource()
 	if err != nil {
 		return nil, err
@@ -23,7 +26,7 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 		Banner:         banner(cfg),
 		Source:         source,
 		Ports:          cfg.NewPool(),
-		Certificates:   certificates(cfg, logger),
+		Certificates:   store,
 		Settings:       config.SettingsFrom(path),
 		Language:       cfg.Consent.Language,
 		Host:           cfg.Viewer.Host,
@@ -36,19 +39,46 @@ func engine(cfg *config.Config, path string, logger, audit zerolog.Logger) (*sha
 	})
 }
 
-// certificates is the store. A changed pair that can't be used is told once;
-// the one in use stays for viewers who were granted it, and new requests are
-// refused.
+// certificates is the store. What is to be warned of in a pair is told when the
+// pair is used first, at the start or later. A changed pair that can't be used
+// is told once; the one in use stays for viewers who were granted it, and new
+// requests are refused.
 func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
 	store := cfg.NewStore()
+	warnings := &warnings{logger: logger}
+	store.OnLoad = warnings.tell
 	store.OnReload = func(pair *tlsstore.Pair, err error) {
 		if err != nil {
 			logger.Error().Err(err).Msg("the changed certificate can't be used: viewers who were granted a view keep the one before, and new requests are refused with tls_config")
 			return
 		}
 		logger.Info().Str("certificate", pair.CertFile).Msg("the changed certificate is in use")
+		warnings.tell(pair)
 	}
 	return store
+}
+
+// warnings logs what is found of pairs: once for each pair, unless there is
+// another one between or something else is found.
+type warnings struct {
+	logger zerolog.Logger
+
+	mu   sync.Mutex
+	told string // certificate and findings of the last pair
+}
+
+func (w *warnings) tell(pair *tlsstore.Pair) {
+	says := fmt.Sprintf("%x %v", sha256.Sum256(pair.Certificate.Leaf.Raw), pair.Findings)
+	w.mu.Lock()
+	known := w.told == says
+	w.told = says
+	w.mu.Unlock()
+	if known {
+		return
+	}
+	for _, finding := range pair.Findings {
+		w.logger.Warn().Str("certificate", pair.CertFile).Msg(finding.String())
+	}
 }
 
 // banner tells the user who is viewing, unless that is switched off, which the engine

@@ -19,6 +19,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/tlsstore"
 )
 
 // The exit statuses of shadowd.
@@ -147,7 +148,8 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 		return err
 	}
 	defer closeAudit()
-	manager, err := engine(cfg, path, logger, audit)
+	store := certificates(cfg, logger)
+	manager, err := engine(cfg, path, store, logger, audit)
 	if err != nil {
 		return err
 	}
@@ -165,7 +167,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- control.Serve(serving, ln, handler) }()
-	announce(ctx, logger, cfg, path)
+	announce(ctx, logger, cfg, store, path)
 
 	select {
 	case <-ctx.Done():
@@ -183,14 +185,14 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 }
 
 // announce says that shadowd is ready, and what an operator should know.
-func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, path string) {
+func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, store *tlsstore.Store, path string) {
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	settings, err := config.SettingsFrom(path)(ctx)
 	switch {
 	case err != nil:
 		logger.Error().Err(err).Msg("the settings can't be read, and until this is mended every request is refused with disabled")
 	case settings.ShadowingUseSSL:
-		announceCertificate(ctx, logger, cfg)
+		announceCertificate(ctx, logger, cfg.Viewer.Host, store)
 	default:
 		logger.Info().Msg("ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do")
 	}
@@ -208,8 +210,8 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, pa
 }
 
 // announceCertificate says at the start what a request for wss would meet.
-func announceCertificate(ctx context.Context, logger zerolog.Logger, cfg *config.Config) {
-	host := cfg.Viewer.Host
+// What the pair is to be warned of, the store logs. host is viewer.host.
+func announceCertificate(ctx context.Context, logger zerolog.Logger, host string, store *tlsstore.Store) {
 	if host == "" {
 		var err error
 		if host, err = shadow.FQDN(ctx); err != nil {
@@ -217,14 +219,8 @@ func announceCertificate(ctx context.Context, logger zerolog.Logger, cfg *config
 			return
 		}
 	}
-	store := certificates(cfg, logger)
-	pair, err := store.Load(host)
-	if err != nil {
+	if _, err := store.TLSConfig(host); err != nil {
 		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")
-		return
-	}
-	for _, finding := range pair.Findings {
-		logger.Warn().Str("certificate", pair.CertFile).Msg(finding.String())
 	}
 }
 

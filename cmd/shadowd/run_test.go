@@ -116,11 +116,15 @@ func TestAnnouncedCertificate(t *testing.T) {
 	cfg.TLS.Dir = t.TempDir()
 	pair(t, cfg.TLS.Dir, "elsewhere.example")
 	var log bytes.Buffer
-	announceCertificate(t.Context(), zerolog.New(&log), cfg)
+	announced := func() {
+		logger := zerolog.New(&log)
+		announceCertificate(t.Context(), logger, cfg.Viewer.Host, certificates(cfg, logger))
+	}
+	announced()
 	assert.Contains(t, log.String(), "is for elsewhere.example, not for "+host)
 	log.Reset()
 	cfg.Viewer.Host = "elsewhere.example"
-	announceCertificate(t.Context(), zerolog.New(&log), cfg)
+	announced()
 	assert.NotContains(t, log.String(), "not for")
 }
 
@@ -142,7 +146,8 @@ func TestChangedCertificate(t *testing.T) {
 			return c
 		}
 		first := served()
-		assert.Empty(t, log.String())
+		assert.NotContains(t, log.String(), "the changed certificate")
+		log.Reset() // it has signed itself
 
 		path := filepath.Join(cfg.TLS.Dir, "shadowingcert.pem")
 		require.NoError(t, os.WriteFile(path, []byte("no certificate"), 0o600))
@@ -162,6 +167,48 @@ func TestChangedCertificate(t *testing.T) {
 	})
 }
 
+// What browsers won't like about a certificate is logged once: when it is
+// announced or, for one that comes later, at the next request or handshake.
+func TestWarningsOfACertificate(t *testing.T) {
+	cfg := config.Default()
+	cfg.TLS.Dir, cfg.Viewer.Host = t.TempDir(), "vda1.corp.example"
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		logger := zerolog.New(&log)
+		store := certificates(cfg, logger)
+		request := func() *tls.Config {
+			config, err := store.TLSConfig(cfg.Viewer.Host)
+			require.NoError(t, err)
+			return config
+		}
+		warned := func(name string) {
+			t.Helper()
+			assert.Equal(t, 1, strings.Count(log.String(), "is for "+name+", not for vda1.corp.example"), log.String())
+			assert.Contains(t, log.String(), `"level":"warn"`)
+			log.Reset()
+		}
+		pair(t, cfg.TLS.Dir, "vda2.corp.example")
+		announceCertificate(t.Context(), logger, cfg.Viewer.Host, store)
+		warned("vda2.corp.example")
+		request()
+		request()
+		assert.Empty(t, log.String(), "it is known already")
+
+		pair(t, cfg.TLS.Dir, "vda3.corp.example")
+		granted := request()
+		request()
+		warned("vda3.corp.example")
+
+		pair(t, cfg.TLS.Dir, "vda4.corp.example")
+		time.Sleep(time.Second)
+		_, err := granted.GetCertificate(&tls.ClientHelloInfo{})
+		require.NoError(t, err)
+		request()
+		assert.Contains(t, log.String(), "the changed certificate is in use")
+		warned("vda4.corp.example")
+	})
+}
+
 // The words at the start are of the settings, whatever else is wrong.
 func TestAnnouncedSettings(t *testing.T) {
 	for file, want := range map[string]string{
@@ -175,7 +222,8 @@ func TestAnnouncedSettings(t *testing.T) {
 		cfg, err := config.Load(path)
 		require.NoError(t, err)
 		var log bytes.Buffer
-		announce(t.Context(), zerolog.New(&log), cfg, path)
+		logger := zerolog.New(&log)
+		announce(t.Context(), logger, cfg, certificates(cfg, logger), path)
 		assert.Contains(t, log.String(), want)
 	}
 }

@@ -14,9 +14,9 @@
 // It looks and doesn't change anything. What it starts ends before it returns:
 // a child per session that says hello to the session's X server (and to its
 // notification service, if that would ask) as the session's user and hangs up,
-// the host's own tools that print firewall rules,
-// and for the last check a virtual display with a shadow of it, which nobody
-// is asked about since nobody is there.
+// the host's own tools that print firewall rules, and for the last check a
+// virtual display with a shadow of it, which nobody is asked about since nobody
+// is there.
 //
 // Programs that use it call xprobe.Child first thing in main.
 package doctor
