@@ -66,6 +66,27 @@ func TestTraceRefuses(t *testing.T) {
 	assert.Error(t, w.Write(Chunk{From: 3}))
 }
 
+// What was written can always be read back: a writer stops at the limit of the
+// reader.
+func TestTraceWriterStopsWhereReadersDo(t *testing.T) {
+	var b bytes.Buffer
+	w, err := NewTraceWriter(&b, "", "", "")
+	require.NoError(t, err)
+	assert.EqualValues(t, maxTrace, w.left)
+	const limit = 3*chunkCost + maxChunk + 10
+	w.left = limit
+	large := make([]byte, maxChunk+5)
+	require.NoError(t, w.Write(Chunk{From: FromServer, Data: large}), "two chunks")
+	written := b.Len()
+	assert.ErrorIs(t, w.Write(Chunk{From: FromServer, Data: make([]byte, 6)}), ErrLimit)
+	assert.ErrorIs(t, w.Write(Chunk{From: FromServer, Data: large}), ErrLimit)
+	assert.Equal(t, written, b.Len(), "nothing of what doesn't fit")
+	require.NoError(t, w.Write(Chunk{From: FromServer, Data: make([]byte, 5)}), "it fits exactly")
+	tr, err := readTrace(&b, limit)
+	require.NoError(t, err)
+	assert.Len(t, tr.Stream(FromServer), len(large)+5)
+}
+
 func TestRecording(t *testing.T) {
 	tr := smallTrace(t)
 	var b bytes.Buffer

@@ -183,8 +183,9 @@ func (c *counter) Write(p []byte) (int, error) {
 // A TraceWriter writes a trace while it happens. It is not safe for concurrent
 // use.
 type TraceWriter struct {
-	w   io.Writer
-	buf []byte
+	w    io.Writer
+	buf  []byte
+	left int64 // bytes of memory that reading the rest back may need
 }
 
 // NewTraceWriter begins a trace on w; see [Trace] for its fields. Nothing has to
@@ -202,14 +203,27 @@ func NewTraceWriter(w io.Writer, server, viewer, note string) (*TraceWriter, err
 	if _, err := io.WriteString(w, head+"\n"); err != nil {
 		return nil, fmt.Errorf("rfb: writing a trace: %w", err)
 	}
-	return &TraceWriter{w: w}, nil
+	return &TraceWriter{w: w, left: maxTrace}, nil
 }
 
-// Write adds a chunk; it is split if it is larger than a trace allows.
+// Write adds a chunk; it is split if it is larger than a trace allows. The error
+// wraps [ErrLimit] if [ReadTrace] couldn't read the trace any more: nothing is
+// written then, and the trace is whole up to there.
 func (w *TraceWriter) Write(c Chunk) error {
 	if c.From != FromViewer && c.From != FromServer {
 		return fmt.Errorf("rfb: %v is no direction", c.From)
 	}
+	left := w.left
+	for n := len(c.Data); ; n -= maxChunk {
+		var err error
+		if left, err = spend(left, min(n, maxChunk)); err != nil {
+			return err
+		}
+		if n <= maxChunk {
+			break
+		}
+	}
+	w.left = left
 	for first := true; first || len(c.Data) > 0; first = false {
 		p := c.Data[:min(len(c.Data), maxChunk)]
 		c.Data = c.Data[len(p):]
