@@ -67,7 +67,7 @@ type dissector struct {
 }
 
 func newDissector(t *Trace, each func(Event) bool) *dissector {
-	return &dissector{t: t, each: each, shake: new(Handshake)}
+	return &dissector{t: t, each: each, shake: &Handshake{waits: FromServer}}
 }
 
 // run returns how it ended; nil if every byte was read.
@@ -79,11 +79,12 @@ func (d *dissector) run() error {
 		}
 	}
 	if !d.shake.Done() {
-		return &ProtocolError{FromServer, d.shake.Len(FromServer), io.ErrUnexpectedEOF}
+		from := d.shake.waits
+		return &ProtocolError{from, d.shake.Len(from), fmt.Errorf("the trace ends inside the handshake: %w", io.ErrUnexpectedEOF)}
 	}
 	for _, from := range []Direction{FromViewer, FromServer} {
 		if len(d.streams[from]) > 0 || from == FromServer && d.rects > 0 {
-			return &ProtocolError{from, d.offsets[from], io.ErrUnexpectedEOF}
+			return &ProtocolError{from, d.offsets[from], fmt.Errorf("the trace ends inside a message: %w", io.ErrUnexpectedEOF)}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package rfb
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -171,6 +172,33 @@ func TestEventsTellWhereATraceEndsEarly(t *testing.T) {
 	assert.EqualValues(t, 4+14, cut, "the head of an update without its rectangle goes too")
 	for _, err := range tr.Events() {
 		assert.NoError(t, err)
+	}
+}
+
+// A trace that isn't understood is kept as it is: what is in it has to be looked
+// at by other means.
+func TestTrimKeepsWhatItCantRead(t *testing.T) {
+	server := func(b ...byte) Chunk { return Chunk{FromServer, 0, b} }
+	viewer := func(b ...byte) Chunk { return Chunk{FromViewer, 0, b} }
+	versions := []Chunk{server([]byte("RFB 003.008\n")...), viewer([]byte("RFB 003.008\n")...)}
+	for name, tt := range map[string]struct {
+		more []Chunk
+		want error
+		at   int64
+	}{
+		"TLS":                   {[]Chunk{server(1, 18), viewer(18), viewer(22, 3, 1)}, ErrSecurity, 13},
+		"a handshake that ends": {[]Chunk{server(1, 1)}, io.ErrUnexpectedEOF, 12},
+		"an unknown message":    {append(slices.Clone(smallTrace(t).Chunks[2:]), server(99, 1, 2)), ErrMalformed, 68},
+	} {
+		tr := &Trace{Chunks: append(slices.Clone(versions), tt.more...)}
+		before := slices.Clone(tr.Chunks)
+		cut, err := tr.Trim()
+		assert.ErrorIs(t, err, tt.want, name)
+		assert.Zero(t, cut, name)
+		assert.Equal(t, before, tr.Chunks, name)
+		p, ok := errors.AsType[*ProtocolError](err)
+		require.True(t, ok, name)
+		assert.Equal(t, tt.at, p.Offset, "%s: %v", name, err)
 	}
 }
 

@@ -36,6 +36,7 @@ type Handshake struct {
 	seen   [3][]byte // by direction
 	used   [3]int    // how much of it is handshake
 	enough [3]int    // bytes of it without which reading on is no use
+	waits  Direction // whose bytes are missing
 	done   bool
 }
 
@@ -85,7 +86,7 @@ func (h *Handshake) Feed(from Direction, p []byte) error {
 	for d := range next.seen {
 		next.used[d] = len(h.seen[d]) - len(r.peers[d].b)
 	}
-	next.done = err == nil
+	next.done, next.waits = err == nil, r.last
 	*h = next
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		h.enough[r.last] = len(h.seen[r.last]) + r.peers[r.last].short

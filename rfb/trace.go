@@ -263,13 +263,13 @@ func (t *Trace) Handshake() (*Handshake, error) {
 
 // Trim cuts off what comes after the last message that each peer has completed,
 // and returns how many bytes those were: a capture usually ends where a
-// connection did. Nothing is left of a trace whose handshake doesn't end. The
-// error is that of [Trace.Events], which stopped there.
+// connection did. A trace that can't be read, or whose handshake doesn't end,
+// is left as it is; the error is that of [Trace.Events], and says where.
 func (t *Trace) Trim() (int64, error) {
 	d := newDissector(t, func(Event) bool { return true })
 	err := d.run()
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
+	if err != nil && !(errors.Is(err, io.ErrUnexpectedEOF) && d.shake.Done()) {
+		return 0, err
 	}
 	var cut int64
 	left := d.complete
@@ -284,5 +284,5 @@ func (t *Trace) Trim() (int64, error) {
 		}
 	}
 	t.Chunks = kept
-	return cut, err
+	return cut, nil
 }
