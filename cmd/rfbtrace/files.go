@@ -11,6 +11,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -38,29 +39,52 @@ func load(name string) (*rfb.Trace, error) {
 	return t, nil
 }
 
-// save writes a file through write, packed if its name says so. A packed file
-// has no time in it, so that the same trace gives the same file.
-func save(name string, write func(io.Writer) error) (err error) {
-	f, err := os.Create(name)
+// packed reports whether a file of this name is to be packed.
+func packed(name string) bool { return strings.HasSuffix(name, ".gz") }
+
+// newPacker packs what is written to it. A packed file has no time in it, so
+// that the same trace gives the same file.
+func newPacker(w io.Writer) io.WriteCloser {
+	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+	if err != nil {
+		panic(err) // of the level
+	}
+	return z
+}
+
+// save writes a file through write, packed if its name says so. Only its owner
+// may read it, as far as it is new: what is on a screen is in it.
+func save(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if !strings.HasSuffix(name, ".gz") {
-		b := bufio.NewWriter(f)
-		if err := write(b); err != nil {
-			return err
-		}
-		return b.Flush()
-	}
-	z, err := gzip.NewWriterLevel(f, gzip.BestCompression)
+	return errors.Join(fill(f, packed(name), write), f.Close())
+}
+
+// replace is save in the place of a file that stays as it is if that fails.
+func replace(name string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	if err := write(z); err != nil {
-		return err
+	err = errors.Join(fill(f, packed(name), write), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
 	}
-	return z.Close()
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+func fill(f *os.File, pack bool, write func(io.Writer) error) error {
+	b := bufio.NewWriter(f)
+	if !pack {
+		return errors.Join(write(b), b.Flush())
+	}
+	z := newPacker(b)
+	return errors.Join(write(z), z.Close(), b.Flush())
 }
 
 // each calls do for each file.

@@ -27,7 +27,9 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
         carry one session between a viewer that connects and a server, and
         write down both directions, until one of them or an interrupt ends it;
         the server's and the viewer's name can be given with -server-name and
-        -viewer-name
+        -viewer-name. A session that can't be read to its end is written down
+        all the same: the status is 1, and what can't be read is told. It ends
+        at 1 GiB. FILE gets mode 0600: keys and passwords are in it
   rfbtrace print FILE...         print every message and rectangle
   rfbtrace summary FILE...       count them
   rfbtrace handshake FILE...     print what was agreed
@@ -41,7 +43,7 @@ with gzip or not; a FILE to be written is packed if its name ends in .gz.
 `
 
 // A command is one of the program's. One that is live waits for peers, and ends
-// in order when the program is told to end: a capture is saved. The others die of
+// in order when the program is told to end: a capture is finished. The others die of
 // a signal at once, as programs do.
 type command struct {
 	run  func(context.Context, []string, *os.File) error

@@ -291,6 +291,133 @@ func TestCaptureIsSavedAtASignal(t *testing.T) {
 	assert.Contains(t, handshake, "size            1x1")
 }
 
+// between is a capture of what two peers send who don't wait for each other, and
+// then leave.
+func between(t *testing.T, file string, server, viewer []byte) (status int, stdout, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	ln, err := net.Listen("unix", filepath.Join(dir, "server"))
+	require.NoError(t, err)
+	defer ln.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		status, stdout, stderr = rfbtrace(t, "capture", "-listen", "unix:"+dir+"/viewers", "-server", "unix:"+dir+"/server", file)
+	}()
+	var near net.Conn
+	require.Eventually(t, func() bool { near, err = net.Dial("unix", dir+"/viewers"); return err == nil }, waitFor, 5*time.Millisecond)
+	defer near.Close()
+	far, err := ln.Accept()
+	require.NoError(t, err)
+	defer far.Close()
+	for _, p := range []struct {
+		from, to net.Conn
+		say      []byte
+	}{{far, near, server}, {near, far, viewer}} {
+		_, err := p.from.Write(p.say)
+		require.NoError(t, err)
+		require.NoError(t, p.to.SetReadDeadline(time.Now().Add(waitFor)))
+		_, err = io.ReadFull(p.to, make([]byte, len(p.say)))
+		require.NoError(t, err)
+	}
+	near.Close()
+	<-done
+	return status, stdout, stderr
+}
+
+// What can't be read is what a capture was made for: all of it is kept, and
+// where it stops being readable is told.
+func TestCaptureKeepsWhatItCantRead(t *testing.T) {
+	version := "RFB 003.008\n"
+	init, err := rfb.ServerInit{Width: 1, Height: 1, Format: rfb.PixelFormat{BitsPerPixel: 32, Depth: 24}}.AppendBinary(nil)
+	require.NoError(t, err)
+	session := version + "\x01\x01" + "\x00\x00\x00\x00" + string(init)
+	for name, tt := range map[string]struct{ server, viewer, want string }{
+		"TLS":                    {version + "\x01\x12\x16\x03\x03", version + "\x12\x16\x03\x01", "TLS (encrypts the stream)"},
+		"an unknown message":     {session + "\x02\x63\x01\x02", version + "\x01\x01", "server: byte 43: malformed RFB: server message 99"},
+		"a handshake that stops": {version + "\x01\x01", version[:5], "viewer: byte 0: the trace ends inside the handshake"},
+	} {
+		for _, suffix := range []string{".trace", ".trace.gz"} {
+			file := filepath.Join(t.TempDir(), "session"+suffix)
+			status, _, errs := between(t, file, []byte(tt.server), []byte(tt.viewer))
+			assert.Equal(t, 1, status, name)
+			assert.Contains(t, errs, "can't be read to its end", name)
+			assert.Contains(t, errs, tt.want, name)
+			tr, err := load(file)
+			require.NoError(t, err, name)
+			assert.Equal(t, tt.server, string(tr.Stream(rfb.FromServer)), name)
+			assert.Equal(t, tt.viewer, string(tr.Stream(rfb.FromViewer)), name)
+			info, err := os.Stat(file)
+			require.NoError(t, err)
+			assert.Equal(t, os.FileMode(0o600), info.Mode(), "keys and passwords are in it")
+		}
+	}
+}
+
+// A file that can't be written is an error before anybody is let in; one that
+// is there stays until there is another session to put in its place.
+func TestCaptureCreatesItsFileFirst(t *testing.T) {
+	dir := t.TempDir()
+	args := []string{"capture", "-listen", "unix:" + dir + "/viewers", "-server", "unix:" + dir + "/nobody"}
+	status, out, errs := rfbtrace(t, append(args, dir+"/missing/session.trace")...)
+	assert.Equal(t, 1, status)
+	assert.Empty(t, out, "waits for nobody")
+	assert.Contains(t, errs, "missing/session.trace: no such file")
+
+	status, out, _ = rfbtrace(t, append([]string{"capture", "-note", "two\nlines"}, append(args[1:], dir+"/session.trace")...)...)
+	assert.Equal(t, 2, status)
+	assert.Empty(t, out)
+
+	old := dir + "/old.trace"
+	require.NoError(t, os.WriteFile(old, []byte("old"), 0o644))
+	for _, file := range []string{old, dir + "/session.trace"} {
+		done := make(chan int, 1)
+		go func() {
+			status, _, _ := rfbtrace(t, append(args, file)...)
+			done <- status
+		}()
+		var viewer net.Conn
+		require.Eventually(t, func() (ok bool) {
+			var err error
+			viewer, err = net.Dial("unix", dir+"/viewers")
+			return err == nil
+		}, waitFor, 5*time.Millisecond)
+		viewer.Close()
+		assert.Equal(t, 1, <-done, "there is no server")
+	}
+	b, err := os.ReadFile(old)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(b))
+	assert.NoFileExists(t, dir+"/session.trace", "no session, no file")
+}
+
+// A capture ends, and says so, when it can't be kept.
+func TestCaptureStopsWhenItCantBeKept(t *testing.T) {
+	viewer, near := net.Pipe()
+	server, far := net.Pipe()
+	defer viewer.Close()
+	defer server.Close()
+	kept := 0
+	done := make(chan error, 1)
+	go func() {
+		done <- carry(t.Context(), near, far, func(c rfb.Chunk) error {
+			if kept += len(c.Data); kept > 4 {
+				return rfb.ErrLimit
+			}
+			return nil
+		})
+	}()
+	_, err := server.Write([]byte("1234"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(viewer, make([]byte, 4))
+	require.NoError(t, err)
+	_, err = server.Write([]byte("5"))
+	require.NoError(t, err)
+	_, err = viewer.Read(make([]byte, 1))
+	assert.ErrorIs(t, err, io.EOF, "what isn't kept isn't carried")
+	assert.ErrorIs(t, <-done, rfb.ErrLimit)
+}
+
 // Large traces are verified in a time that grows as they do: their messages
 // aren't read again for each piece, and the pieces don't grow in number.
 func TestVerifyOfALargeTrace(t *testing.T) {

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"vda.internal/shadow/rfb"
+)
+
+// capture writes a session down while it happens, to a file that is there
+// before anybody is let in. What can't be read is kept all the same: it is what
+// a capture is made for.
+func capture(ctx context.Context, args []string, stdout *os.File) error {
+	f := flag.NewFlagSet("capture", flag.ContinueOnError)
+	listen := f.String("listen", "", "")
+	server := f.String("server", "", "")
+	var about rfb.Trace
+	f.StringVar(&about.Note, "note", "", "")
+	f.StringVar(&about.Server, "server-name", "", "")
+	f.StringVar(&about.Viewer, "viewer-name", "", "")
+	name, err := parse(f, args)
+	if err != nil {
+		return err
+	}
+	network, addr, err := address(*server)
+	if err != nil {
+		return err
+	}
+	file, err := createCapture(name, &about)
+	if err != nil {
+		return err
+	}
+	defer file.abandon()
+	viewer, err := accept(ctx, *listen, stdout)
+	if err != nil {
+		return err
+	}
+	defer viewer.Close()
+	upstream, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return err
+	}
+	defer upstream.Close()
+	if err := file.begin(); err != nil {
+		return err
+	}
+	if err := errors.Join(carry(ctx, viewer, upstream, file.trace.Write), file.end()); err != nil {
+		return fmt.Errorf("%s ends before its session did: %w", name, err)
+	}
+	return trim(name, stdout)
+}
+
+// A captureFile is the file of a capture that is under way.
+type captureFile struct {
+	file  *os.File
+	pack  io.WriteCloser // nil: not packed
+	out   *bufio.Writer
+	trace *rfb.TraceWriter
+	begun bool
+}
+
+// createCapture opens the file, which only its owner may read: keys and
+// passwords will be in it. One that exists keeps its content until begin.
+func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	c := &captureFile{file: file, out: bufio.NewWriterSize(file, 64<<10)}
+	var w io.Writer = c.out
+	if packed(name) {
+		c.pack = newPacker(c.out)
+		w = c.pack
+	}
+	if c.trace, err = rfb.NewTraceWriter(w, about.Server, about.Viewer, about.Note); err != nil {
+		c.abandon()
+		return nil, usageError(err.Error())
+	}
+	return c, nil
+}
+
+// begin makes the file the session's.
+func (c *captureFile) begin() error {
+	c.begun = true
+	return errors.Join(c.file.Chmod(0o600), c.file.Truncate(0))
+}
+
+// end writes what is left to write.
+func (c *captureFile) end() error {
+	var err error
+	if c.pack != nil {
+		err = c.pack.Close()
+	}
+	return errors.Join(err, c.out.Flush(), c.file.Close())
+}
+
+// abandon closes the file, and removes it if there was no session and it is
+// empty.
+func (c *captureFile) abandon() {
+	if info, err := c.file.Stat(); err == nil && !c.begun && info.Size() == 0 {
+		_ = os.Remove(c.file.Name())
+	}
+	_ = c.file.Close()
+}
+
+// trim leaves out of a capture what its last messages lack to be whole: it ends
+// where a connection did. A capture that can't be read stays as it is.
+func trim(name string, stdout io.Writer) error {
+	t, err := load(name)
+	if err != nil {
+		return err
+	}
+	cut, err := t.Trim()
+	if err != nil {
+		return fmt.Errorf("%s has all of the session, but it can't be read to its end: %w", name, err)
+	}
+	if cut == 0 {
+		return nil
+	}
+	if err := replace(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err }); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "left out %d bytes of messages that did not end\n", cut)
+	return nil
+}
+
+// carry copies between the peers until one of them is gone, and has write keep
+// what they say. Its error is write's: what can't be kept isn't carried either.
+func carry(ctx context.Context, viewer, server net.Conn, write func(rfb.Chunk) error) error {
+	begin := time.Now()
+	var mu sync.Mutex
+	var failed error
+	keep := func(from rfb.Direction, p []byte) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed == nil {
+			failed = write(rfb.Chunk{From: from, At: time.Since(begin), Data: p})
+		}
+		return failed == nil
+	}
+	var wg sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() { viewer.Close(); server.Close() })
+	defer stop()
+	one := func(from rfb.Direction, src, dst net.Conn) {
+		defer viewer.Close()
+		defer server.Close()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := src.Read(buf)
+			if n > 0 && !keep(from, buf[:n]) {
+				return
+			}
+			if n > 0 {
+				if _, err := dst.Write(buf[:n]); err != nil {
+					return
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}
+	wg.Go(func() { one(rfb.FromViewer, viewer, server) })
+	wg.Go(func() { one(rfb.FromServer, server, viewer) })
+	wg.Wait()
+	return failed
+}
