@@ -26,7 +26,7 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	f.StringVar(&about.Note, "note", "", "")
 	f.StringVar(&about.Server, "server-name", "", "")
 	f.StringVar(&about.Viewer, "viewer-name", "", "")
-	name, err := parse(f, args)
+	name, err := parseOne(f, args)
 	if err != nil {
 		return err
 	}

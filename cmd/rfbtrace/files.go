@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -89,16 +90,20 @@ func fill(f *os.File, pack bool, write func(io.Writer) error) error {
 
 // each calls do for each file.
 func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) error) error {
-	if len(args) == 0 {
+	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
 		return usageError("no FILE")
 	}
 	w := bufio.NewWriter(stdout)
-	for _, name := range args {
+	for _, name := range files {
 		t, err := load(name)
 		if err != nil {
 			return errors.Join(w.Flush(), err)
 		}
-		if len(args) > 1 {
+		if len(files) > 1 {
 			fmt.Fprintf(w, "%s:\n", name)
 		}
 		if err := do(w, t); err != nil {
@@ -134,6 +139,9 @@ func handshake(_ context.Context, args []string, stdout *os.File) error {
 	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
 		h, err := t.Handshake()
 		fmt.Fprint(w, h)
+		if err == nil && len(t.Chunks) == 0 {
+			return errors.New("the trace is empty: no peer said anything")
+		}
 		return err
 	})
 }
@@ -232,12 +240,16 @@ func recut(t *rfb.Trace, size func(left int) int) *rfb.Trace {
 }
 
 func toFBS(_ context.Context, args []string, _ *os.File) error {
-	if len(args) != 2 {
-		return usageError("wants TRACE and RECORDING")
-	}
-	t, err := load(args[0])
+	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
 	if err != nil {
 		return err
 	}
-	return save(args[1], t.WriteFBS)
+	if len(files) != 2 {
+		return usageError("wants TRACE and RECORDING")
+	}
+	t, err := load(files[0])
+	if err != nil {
+		return err
+	}
+	return save(files[1], t.WriteFBS)
 }

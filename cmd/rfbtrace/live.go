@@ -26,16 +26,28 @@ func address(s string) (network, addr string, err error) {
 	return "tcp", s, nil
 }
 
-// parse reads a command's flags, of which the first is its FILE's.
-func parse(f *flag.FlagSet, args []string) (file string, err error) {
+// parse reads a command's flags and FILEs; -h is flag.ErrHelp.
+func parse(f *flag.FlagSet, args []string) (files []string, err error) {
 	f.SetOutput(io.Discard)
-	if err := f.Parse(args); err != nil {
-		return "", usageError(err.Error())
+	switch err := f.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil, err
+	case err != nil:
+		return nil, usageError(err.Error())
 	}
-	if f.NArg() != 1 {
+	return f.Args(), nil
+}
+
+// parseOne is parse of a command that has one FILE.
+func parseOne(f *flag.FlagSet, args []string) (file string, err error) {
+	files, err := parse(f, args)
+	switch {
+	case err != nil:
+		return "", err
+	case len(files) != 1:
 		return "", usageError("wants one FILE")
 	}
-	return f.Arg(0), nil
+	return files[0], nil
 }
 
 // accept waits for one viewer.
@@ -63,7 +75,7 @@ func replay(ctx context.Context, args []string, stdout *os.File) error {
 	f := flag.NewFlagSet("replay", flag.ContinueOnError)
 	listen := f.String("listen", "", "")
 	speed := f.Float64("speed", 1, "")
-	file, err := parse(f, args)
+	file, err := parseOne(f, args)
 	if err != nil {
 		return err
 	}

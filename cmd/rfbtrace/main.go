@@ -12,6 +12,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -76,6 +78,9 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	err := c.run(ctx, args[1:], stdout)
 	switch _, wrong := err.(usageError); {
 	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, usage)
 		return 0
 	case wrong:
 		fmt.Fprintf(stderr, "rfbtrace %s: %v; see rfbtrace help\n", args[0], err)

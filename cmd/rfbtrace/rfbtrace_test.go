@@ -93,9 +93,24 @@ func TestWrongUsage(t *testing.T) {
 		assert.Equal(t, 2, status, "%v", args)
 		assert.Contains(t, errs, "rfbtrace", "%v", args)
 	}
-	status, out, _ := rfbtrace(t, "help")
-	assert.Zero(t, status)
-	assert.Contains(t, out, "rfbtrace capture")
+	for _, args := range [][]string{{"help"}, {"-h"}, {"capture", "-h"}, {"replay", "--help"}, {"print", "-h"}, {"fbs", "-h"}} {
+		status, out, errs := rfbtrace(t, args...)
+		assert.Zero(t, status, "%v", args)
+		assert.Equal(t, usage, out, "%v", args)
+		assert.Empty(t, errs, "%v", args)
+	}
+	status, _, errs := rfbtrace(t, "print", "-x", example(t))
+	assert.Equal(t, 2, status)
+	assert.Contains(t, errs, "-x")
+}
+
+func TestHandshakeOfAnEmptyTrace(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "empty.trace")
+	require.NoError(t, save(file, func(w io.Writer) error { _, err := new(rfb.Trace).WriteTo(w); return err }))
+	status, out, errs := rfbtrace(t, "handshake", file)
+	assert.Equal(t, 1, status)
+	assert.Empty(t, out)
+	assert.Contains(t, errs, "empty.trace: the trace is empty")
 }
 
 // A session between a viewer and a server, captured, recorded, and played to
