@@ -273,6 +273,12 @@ func onlooked(t testing.TB) map[string]struct {
 			both + "offered         MSLogonII\nchosen          MSLogonII\n" + shown, nil},
 		"Apple": {[]watched{{s, []byte("RFB 003.889\n")}, {v, v38}, {s, []byte{1, 30}}, {v, []byte{30}}, {s, join(u16(2, 4), zeros(8))}, {v, zeros(132)}, {s, ok}, {v, []byte{1}}, {s, init}},
 			versions("003.889", "003.008") + "offered         Apple DH\nchosen          Apple DH\n" + shown, nil},
+		"Apple's version, libvncserver": {[]watched{{s, v38}, {v, []byte("RFB 003.889\n")}, {s, []byte{1, 1}}, {v, []byte{1}}, {s, init}},
+			versions("003.008", "003.889") + "offered         None\nchosen          None\n" + shown, nil},
+		"Apple's version, another server": {[]watched{{s, v38}, {v, []byte("RFB 003.889\n")}, {s, []byte{1, 1}}, {v, []byte{1}}, {s, ok}, {v, []byte{1}}, {s, init}},
+			versions("003.008", "003.889") + "offered         None\nchosen          None\n" + shown, nil},
+		"Apple's version, refused": {[]watched{{s, v38}, {v, []byte("RFB 003.889\n")}, {s, []byte{1, 1}}, {v, []byte{1}}, {s, join(u32(1), u32(2), []byte("no"))}},
+			versions("003.008", "003.889") + "offered         None\nchosen          None\nrefused         no\n", nil},
 		"xvp": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 22}}, {v, []byte{22, 1, 1, 'u', 't'}}, {s, zeros(16)}, {v, zeros(16)}, {s, ok}, {v, []byte{1}}, {s, init}},
 			both + "offered         xvp\nchosen          xvp\n" + shown, nil},
 		"RA2": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 5}}, {v, []byte{5}}},
@@ -368,6 +374,9 @@ func TestOnlookerKeepsTheRest(t *testing.T) {
 func TestCapturedHandshakes(t *testing.T) {
 	for name, tr := range readTraces(t) {
 		assert.True(t, tr.shake.Done(), name)
+		if strings.HasSuffix(name, "/version-3.889") { // has a test of its own
+			continue
+		}
 		assert.Equal(t, version38, tr.shake.ViewerVersion, name)
 		want := SecurityNone
 		if strings.HasPrefix(name, "Xtightvnc") {

@@ -29,7 +29,7 @@ type Handshake struct {
 	Refused bool   // the server ended the handshake
 	Reason  string // why, if it said so: text from the peer, not to be trusted
 
-	Shared       bool         // the viewer leaves other viewers alone
+	Shared       bool         // the viewer leaves other viewers alone, or wasn't asked
 	Init         ServerInit   // Width is zero until it was said
 	Capabilities []Capability // after Init, with SecurityTight: what the server sends, what it takes, encodings
 
@@ -150,6 +150,7 @@ type onlooker struct {
 	h     *Handshake
 	peers [3]coder
 	last  Direction // who was read from last
+	begun bool      // the server has left out SecurityResult and ClientInit
 }
 
 // from is what reads a peer's bytes.
@@ -175,6 +176,10 @@ func (r *onlooker) handshake() error {
 	over, err := r.security(framing)
 	if err != nil || over {
 		return err
+	}
+	if r.begun {
+		r.h.Shared = true
+		return r.init()
 	}
 	c := r.viewer()
 	if c.flag(&r.h.Shared); c.err != nil {
@@ -233,6 +238,11 @@ func (r *onlooker) perform(t SecurityType, framing ProtocolVersion) (over bool, 
 		if framing != version38 {
 			return false, nil
 		}
+		if r.h.ViewerVersion == versionApple {
+			if err := r.apple(); err != nil || r.begun {
+				return false, err
+			}
+		}
 	case SecurityVNCAuth:
 		err = r.exchange(challengeLen, challengeLen)
 	case SecurityMSLogonI:
@@ -270,6 +280,22 @@ func (r *onlooker) perform(t SecurityType, framing ProtocolVersion) (over bool, 
 		return false, err
 	}
 	return r.result(framing)
+}
+
+// apple looks whether the server is one of libvncserver's. To a viewer that
+// announces Apple's version they send ServerInit at once, read no ClientInit,
+// and let it share the desktop (rfbVncAuthNone in libvncserver's auth.c). Others
+// send a SecurityResult, whose first two bytes are zero; a width isn't.
+func (r *onlooker) apple() error {
+	c := r.server()
+	ahead := *c
+	var width uint16
+	if ahead.u16(&width); ahead.err != nil {
+		*c = ahead
+		return c.err
+	}
+	r.begun = width != 0
+	return nil
 }
 
 func (r *onlooker) unreadable(name string, stream clarity) error {

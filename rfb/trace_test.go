@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"flag"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -281,14 +282,19 @@ func live(t *testing.T, conn net.Conn, server string, s scenario, change func(st
 	rec := newRecorder(conn, server, s.name)
 	c, err := (&Client{Password: s.password}).Connect(t.Context(), rec)
 	require.NoError(t, err)
-	r := newReader(t, c, c.Init, s.format, s.encodings)
+	return playOn(t, rec, c.Init, s, change)
+}
+
+// playOn is live after the handshake.
+func playOn(t *testing.T, rec *recorder, init ServerInit, s scenario, change func(step int)) *captured {
+	r := newReader(t, rec, init, s.format, s.encodings)
 	say := func(b []byte) {
-		_, err := c.Write(b)
+		_, err := rec.Write(b)
 		require.NoError(t, err)
 	}
 	say(wire(t, SetPixelFormat{s.format}))
 	say(wire(t, SetEncodings{s.encodings}))
-	all := Rect{0, 0, c.Init.Width, c.Init.Height}
+	all := Rect{0, 0, init.Width, init.Height}
 	say(wire(t, FramebufferUpdateRequest{Rect: all}))
 	r.update()
 	for step := range 4 {
@@ -317,16 +323,70 @@ func TestLiveX11vnc(t *testing.T) {
 		require.NoError(t, err)
 	})
 	server := "x11vnc-" + version(t, "x11vnc", "-version")
+	change := func(step int) {
+		require.NoError(t, d.SetRoot(t.Context(), colors[step]))
+		require.NoError(t, d.Move(t.Context(), 10+40*step, 60))
+	}
 	play(t, server, func(t *testing.T, s scenario) *captured {
 		conn, p := startX11vnc(t, d)
-		tr := live(t, conn, server, s, func(step int) {
-			require.NoError(t, d.SetRoot(t.Context(), colors[step]))
-			require.NoError(t, d.Move(t.Context(), 10+40*step, 60))
-		})
+		tr := live(t, conn, server, s, change)
 		conn.Close()
 		exits(t, p)
 		return tr
 	})
+	t.Run("version-3.889", func(t *testing.T) {
+		conn, p := startX11vnc(t, d)
+		s := scenario{name: "version-3.889", format: pinned, encodings: []Encoding{EncodingZRLE, EncodingCopyRect, EncodingCursor}}
+		rec := newRecorder(conn, server, s.name)
+		init := appleViewer(t, rec)
+		tr := playOn(t, rec, init, s, change)
+		conn.Close()
+		exits(t, p)
+		assert.Equal(t, versionApple, tr.shake.ViewerVersion)
+		assert.Equal(t, init, tr.shake.Init)
+		if *updateFiles {
+			keep(t, tr, server, s)
+		}
+	})
+}
+
+// appleViewer is a viewer's half of the handshake as a libvncserver wants it of
+// who announces Apple's version: neither a SecurityResult nor a ClientInit.
+func appleViewer(t *testing.T, conn net.Conn) (init ServerInit) {
+	t.Helper()
+	p := newPeer(t, conn)
+	p.sends(versionApple.message())
+	p.gets(version38.message(), []byte{1, 1})
+	p.sends([]byte{1})
+	b := make([]byte, serverInitLen)
+	_, err := io.ReadFull(p, b)
+	require.NoError(t, err)
+	b = append(b, make([]byte, be32(b[serverInitLen-4:]))...)
+	_, err = io.ReadFull(p, b[serverInitLen:])
+	require.NoError(t, err)
+	require.NoError(t, init.UnmarshalBinary(b))
+	return init
+}
+
+// The trace of it has what the desktop was, so that the handshake was read as
+// the server meant it.
+func TestTraceOfAViewerWithApplesVersion(t *testing.T) {
+	var found bool
+	for name, tr := range readTraces(t) {
+		if !strings.HasSuffix(name, "/version-3.889") {
+			continue
+		}
+		found = true
+		h := tr.shake
+		assert.Equal(t, [2]ProtocolVersion{version38, versionApple}, [2]ProtocolVersion{h.ServerVersion, h.ViewerVersion})
+		assert.Equal(t, SecurityNone, h.Security)
+		assert.True(t, h.Shared)
+		assert.Equal(t, [2]uint16{160, 120}, [2]uint16{h.Init.Width, h.Init.Height})
+		assert.Equal(t, PixelFormat{32, 24, false, true, 255, 255, 255, 16, 8, 0}, h.Init.Format)
+		assert.Regexp(t, `:\d+$`, h.Init.Name, "x11vnc names the display")
+		assert.GreaterOrEqual(t, tr.updates, 6)
+	}
+	assert.True(t, found, "no trace: go test ./rfb -run LiveX11vnc/version -update")
 }
 
 func TestLiveXvnc(t *testing.T) {

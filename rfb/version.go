@@ -19,6 +19,9 @@ var (
 	version38 = ProtocolVersion{3, 8}
 )
 
+// versionApple is what Apple's Screen Sharing announces.
+var versionApple = ProtocolVersion{3, 889}
+
 // ParseVersion reads a ProtocolVersion message: exactly "RFB xxx.yyy\n" with
 // decimal digits. Anything else is an error that wraps [ErrMalformed].
 func ParseVersion(b []byte) (ProtocolVersion, error) {
@@ -59,7 +62,7 @@ var versions = []struct {
 	{ProtocolVersion{3, 14}, ProtocolVersion{3, 14}, ProtocolVersion{}, "UltraVNC with a question of its own"},
 	{ProtocolVersion{3, 16}, ProtocolVersion{3, 16}, ProtocolVersion{}, "UltraVNC with a question of its own"},
 	{ProtocolVersion{3, 18}, ProtocolVersion{3, 18}, version38, "UltraVNC"},
-	{ProtocolVersion{3, 889}, ProtocolVersion{3, 889}, version38, "Apple"},
+	{versionApple, versionApple, version38, "Apple"},
 	{ProtocolVersion{3, 9}, ProtocolVersion{3, 999}, version38, "unofficial"},
 	{ProtocolVersion{3, 0}, ProtocolVersion{3, 6}, version33, "unofficial"},
 	{ProtocolVersion{4, 0}, ProtocolVersion{4, 1}, version38, "Intel AMT, RealVNC 4.6"},
