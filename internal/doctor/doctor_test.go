@@ -347,6 +347,12 @@ func TestBrokenHosts(t *testing.T) {
 		{"iptables", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 1024:65535 -j REJECT --reject-with tcp-reset\nCOMMIT"))
 		}, "firewall", "--dports 1024:65535 -j REJECT", "iptables -I INPUT -p tcp --dport"},
+		{"answers that aren't let out", func(p *patient) {
+			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT DROP [0:0]\n-A OUTPUT -p tcp -m tcp --sport 22 -j ACCEPT\nCOMMIT"))
+		}, "firewall", "iptables drops the answers to connections to", "iptables -I OUTPUT -p tcp --sport"},
+		{"connections that are redirected", func(p *patient) {
+			p.tool("iptables-save", prints("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 1024:65535 -j REDIRECT --to-ports 80\nCOMMIT"))
+		}, "firewall", "iptables redirects connections to", "iptables -t nat -I PREROUTING -p tcp --dport"},
 		{"no certificate", func(p *patient) { p.top = "ShadowingUseSSL = 1\n" },
 			"certificate", "there is no shadowingcert.*", "put the host's certificate there"},
 		{"certificate expired", func(p *patient) {
@@ -616,6 +622,12 @@ func TestUnseen(t *testing.T) {
 			"firewall", "Operation not permitted", "see by other means"},
 		{"no tool to look at firewalls", func(p *patient) { require.NoError(p.t, os.RemoveAll(p.host.path)) },
 			"firewall", "there is neither nft nor iptables-save", "install nftables"},
+		{"other programs' rules, without nft", func(p *patient) {
+			require.NoError(p.t, os.Remove(filepath.Join(p.host.path, "nft")))
+			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT"))
+			p.host.root = p.t.TempDir()
+			require.NoError(p.t, os.MkdirAll(filepath.Join(p.host.root, "sys/module/nf_tables"), 0o755))
+		}, "firewall", "can't be seen without nft", "install nftables"},
 		{"a firewall that isn't understood", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT DROP [0:0]\n-A INPUT -m mystery -j ACCEPT\nCOMMIT"))
 		}, "firewall", "this rule isn't understood here: -A INPUT -m mystery -j ACCEPT", "iptables -I INPUT"},

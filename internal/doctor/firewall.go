@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -13,10 +14,12 @@ import (
 // toolTime bounds each of the host's firewall tools.
 const toolTime = 5 * time.Second
 
-// firewall sees whether a firewall of this host drops viewers' connections, by
-// following their first packets through the kernel's rules, whoever made them.
+// firewall sees whether a firewall of this host drops viewers' connections or
+// sends them elsewhere, by following their first packets and the answers through
+// the kernel's rules, whoever made them.
 // Nothing is changed.
 func (d *Doctor) firewall(ctx context.Context) {
+	_, noTables := os.Stat(d.file("/sys/module/nf_tables")) // before a tool loads it
 	ruleset, ranNFT, err := d.nftables(ctx)
 	if err != nil {
 		d.unseenWalls(err)
@@ -48,7 +51,7 @@ func (d *Doctor) firewall(ctx context.Context) {
 		}
 		walls = append(walls, survey(bases, packet{six: six, own: d.listening(own), via: d.host.via()}, d.cfg.Ports.First, d.cfg.Ports.Last))
 	}
-	d.judgeWalls(walls)
+	d.judgeWalls(walls, !ranNFT && noTables == nil)
 }
 
 func (d *Doctor) unseenWalls(err error) {
@@ -85,9 +88,10 @@ func (d *Doctor) listening(own []netip.Addr) []netip.Addr {
 	return own
 }
 
-// judgeWalls says what the walls, one for each family, do.
-func (d *Doctor) judgeWalls(walls []*wall) {
-	fine := true
+// judgeWalls says what the walls, one for each family, do. blind is set if there
+// may be more than what was seen.
+func (d *Doctor) judgeWalls(walls []*wall, blind bool) {
+	fine := !blind
 	shut := slices.Clone(walls[0].dropped) // ports that nobody gets to
 	for _, w := range walls[1:] {
 		shut = slices.DeleteFunc(shut, func(port int) bool { return !slices.Contains(w.dropped, port) })
@@ -106,20 +110,41 @@ func (d *Doctor) judgeWalls(walls []*wall) {
 		}
 		switch {
 		case len(shut) > 0:
-			d.broken("firewall", fmt.Sprintf("%s drops %s to %s (%s)", w.who, what, spans(w.dropped), w.why), remedy)
+			d.broken("firewall", w.surely(what), remedy)
 		case len(w.dropped) > 0:
-			d.note("firewall", fmt.Sprintf("%s drops %s to %s (%s)", w.who, what, spans(w.dropped), w.why), w.allow)
+			d.note("firewall", w.surely(what), w.allow)
 		case len(w.unclear) > 0:
 			d.unseen("firewall", fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.unclear), w.riddle),
 				"see for yourself; this lets them in whatever that rule does: "+w.allow)
 		case len(w.depends) > 0:
-			d.note("firewall", fmt.Sprintf("%s lets %s to %s in or drops them depending on where they come from, on the way they take, or on how many they are (%s)",
-				w.who, what, spans(w.depends), w.why), "see that administrators are let in, or let all in: "+w.allow)
+			d.note("firewall", w.perhaps(what), "see that administrators are let in, or let all in: "+w.allow)
 		}
+	}
+	if blind {
+		d.unseen("firewall", "nf_tables is in use, and what other programs than iptables have told it can't be seen without nft",
+			"install nftables; it is only asked to list the rules")
 	}
 	if fine {
 		d.ok("firewall", fmt.Sprintf("this host's own lets connections to %s in", spans(ports(d.cfg.Ports.First, d.cfg.Ports.Last))))
 	}
+}
+
+// surely says what the wall does to the connections that it stops.
+func (w *wall) surely(what string) string {
+	does := map[effect]string{drops: "drops", diverts: "redirects", mutes: "drops the answers to"}[w.does]
+	return fmt.Sprintf("%s %s %s to %s (%s)", w.who, does, what, spans(w.dropped), w.why)
+}
+
+// perhaps says what the wall does to those that it may stop.
+func (w *wall) perhaps(what string) string {
+	does := "lets %s to %s in or drops them"
+	switch w.does {
+	case diverts:
+		does = "lets %s to %s in or redirects them"
+	case mutes:
+		does = "lets the answers to %s to %s out or drops them"
+	}
+	return fmt.Sprintf("%s "+does+" depending on where they come from, on the way they take, or on how many they are (%s)", w.who, what, spans(w.depends), w.why)
 }
 
 func ports(first, last int) (list []int) {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,6 +53,8 @@ func TestIPTables(t *testing.T) {
 		"no flags but a SYN":   {"ACCEPT", "-A INPUT -p tcp -m tcp --tcp-flags FIN,RST NONE -j DROP", "drop"},
 		"odd flags":            {"ACCEPT", "-A INPUT -p tcp -m tcp --tcp-flags FIN,SYN FIN,SYN -j DROP", "accept"},
 		"flags of no SYN":      {"ACCEPT", "-A INPUT -p tcp -m tcp ! --tcp-flags FIN,SYN,RST,ACK SYN -j DROP", "accept"},
+		"answers":              {"ACCEPT", ":OUTPUT DROP [0:0]\n-A OUTPUT -p udp -m udp --sport 6001:6099 -j ACCEPT", "drop"},
+		"answers of SYN, ACK":  {"ACCEPT", ":OUTPUT DROP [0:0]\n-A OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN,ACK -j ACCEPT", "accept"},
 		"a bare match":         {"DROP", "-A INPUT -p tcp -m socket -j ACCEPT", "unclear"},
 		"an unknown target":    {"ACCEPT", "-A INPUT -j MYSTERY", "unclear"},
 		"the first counts":     {"ACCEPT", "-A INPUT -p tcp -m tcp --dport 6050 -j DROP\n-A INPUT -j ACCEPT", "drop"},
@@ -65,7 +68,39 @@ func TestIPTables(t *testing.T) {
 	}
 }
 
+// Where a translation leads, and whether viewers get there.
+func TestTranslations(t *testing.T) {
+	for rule, want := range map[string]string{
+		"REDIRECT":                                             "accept",
+		"REDIRECT --to-ports 6050":                             "accept",
+		"REDIRECT --to-ports 6001-6099 --random":               "accept",
+		"REDIRECT --to-ports 80":                               "drop",
+		"REDIRECT --to-ports http":                             "unclear",
+		"DNAT --to-destination 192.0.2.10":                     "accept",
+		"DNAT --to-destination 192.0.2.10:6050":                "accept",
+		"DNAT --to-destination 192.0.2.10:80":                  "drop",
+		"DNAT --to-destination 10.0.0.5":                       "drop",
+		"DNAT --to-destination 10.0.0.5:6050":                  "drop",
+		"DNAT --to-destination :80":                            "drop",
+		"DNAT --to-destination :6050":                          "accept",
+		"DNAT --to-destination [2001:db8::10]:6050":            "accept",
+		"DNAT --to-destination [2001:db8::11]:6050":            "drop",
+		"DNAT --to-destination 2001:db8::10":                   "accept",
+		"DNAT --to-destination 10.0.0.5-10.0.0.9 --persistent": "unclear",
+		"NETMAP --to 10.0.0.0/24":                              "unclear",
+	} {
+		tables := parseIPTables("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 6001:6099 -j " + rule + "\nCOMMIT\n")
+		p := packet{own: []netip.Addr{netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")}}
+		assert.Equal(t, want, fate(survey(ipBases(tables, "iptables"), p, 6001, 6099)), rule)
+	}
+	// Where this host's addresses aren't known.
+	tables := parseIPTables("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j DNAT --to-destination 10.0.0.5\nCOMMIT\n")
+	assert.Equal(t, "depends", fate(survey(ipBases(tables, "iptables"), packet{}, 6001, 6099)))
+}
+
 func FuzzFirewalls(f *testing.F) {
+	f.Add("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 6001:6099 -j DNAT --to-destination [2001:db8::10]:80-90\n*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -o lo -m tcp --tcp-flags ALL SYN,ACK -j ACCEPT\n")
+	f.Add(`{"nftables": [{"chain": {"family": "ip", "table": "n", "name": "pre", "type": "nat", "hook": "prerouting"}}, {"rule": {"family": "ip", "table": "n", "chain": "pre", "expr": [{"dnat": {"addr": {"map": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": {"set": [[{"range": [6001, 6009]}, "10.0.0.5"]]}}}, "port": {"range": [1, 2]}}}]}}]}`)
 	f.Add(nftDrop)
 	f.Add("*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n-A INPUT ! -p tcp -g a\n-A a -m comment --comment \"x\\\" y\" -j INPUT\n")
 	for _, file := range []string{"firewalld-zones.json", "ufw-network.txt"} {

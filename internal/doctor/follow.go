@@ -3,12 +3,32 @@ package doctor
 import "net/netip"
 
 // A packet is the first of a viewer's connection from elsewhere, as far as it
-// is known here.
+// is known here, or this host's answer to that.
 type packet struct {
-	port int
-	six  bool         // by IPv6
-	own  []netip.Addr // this host's addresses, to one of which it is sent
-	via  []string     // this host's interfaces, through one of which it comes
+	port  int          // the viewers' port, to which it is sent; an answer comes from it
+	six   bool         // by IPv6
+	own   []netip.Addr // this host's addresses, to one of which it is sent
+	via   []string     // this host's interfaces, through one of which it comes
+	reply bool         // it is the answer
+}
+
+// flags are its TCP flags: SYN, or SYN and ACK.
+func (p packet) flags() int {
+	if p.reply {
+		return 0x12
+	}
+	return 0x02
+}
+
+// remotePorts are some of which browsers' systems choose one.
+var remotePorts = []int{1024, 32768, 65535}
+
+// ports are those that it may be sent from and to.
+func (p packet) ports() (from, to []int) {
+	if p.reply {
+		return []int{p.port}, remotePorts
+	}
+	return remotePorts, []int{p.port}
 }
 
 // A truth is what a rule's conditions say of a packet.
@@ -90,8 +110,9 @@ func always(t truth) condition { return func(packet) truth { return t } }
 // A rule is one rule of a chain.
 type rule struct {
 	conditions []condition // all of which must hold
-	verdict    string      // "accept", "drop", "return", "jump", "goto", "unclear", "" (goes on)
+	verdict    string      // "accept", "drop", "return", "jump", "goto", "divert", "unclear", "" (goes on)
 	target     string      // chain of jump and goto
+	stays      condition   // of divert: the packet's address and port become what they are
 	text       string      // as its tool writes it, for people
 }
 
@@ -111,11 +132,14 @@ type chain struct {
 }
 
 // A base is a chain that the kernel calls by itself, and the command that lets
-// viewers pass it. To come in a packet must pass all there are.
+// viewers pass it. To come in a packet must pass all there are, and the answer
+// those that see what goes out.
 type base struct {
 	*chain
 	chains map[string]*chain // that its rules may call
 	device bool              // it sees the packets of some interfaces only
+	out    bool              // it sees what goes out
+	nat    bool              // it sees packets only while the kernel tracks connections
 	who    string            // whose rules these are: "ufw", "nftables", …
 
 	// allow is the command that lets viewers pass, where a chain called culprit
@@ -126,6 +150,7 @@ type base struct {
 // An outcome is what can become of a packet in a chain.
 type outcome struct {
 	accept, drop bool
+	diverted     bool   // what drop says is that it is sent elsewhere
 	through      bool   // the chain has no word on it
 	why          string // what drops, for people
 	culprit      string // name of the chain that does
@@ -135,7 +160,7 @@ type outcome struct {
 // or adds what else can become of it.
 func (o outcome) or(p outcome) outcome {
 	if o.why == "" {
-		o.why, o.culprit = p.why, p.culprit
+		o.why, o.culprit, o.diverted = p.why, p.culprit, p.diverted
 	}
 	if o.riddle == "" {
 		o.riddle = p.riddle
@@ -153,10 +178,11 @@ type trial struct {
 
 // judge follows the packet through a base chain.
 func (b base) judge(p packet) outcome {
+	p.reply = b.out
 	t := &trial{p, b.chains, map[*chain]outcome{}}
 	o := t.chain(b.chain)
-	if b.device && o.drop {
-		o.accept = true // what comes through another one
+	if (b.device || b.nat && !o.diverted) && o.drop { // translating has them tracked
+		o.accept = true // what comes through another one, or isn't tracked
 	}
 	return o
 }
@@ -221,6 +247,19 @@ func (t *trial) outcome(c *chain, r rule) (o outcome, returns bool) {
 		return outcome{accept: true}, false
 	case "drop":
 		return outcome{drop: true, why: r.text, culprit: c.name}, false
+	case "divert":
+		switch stays := r.stays(t.packet); stays {
+		case yes:
+			return outcome{accept: true}, false
+		case no:
+			return outcome{drop: true, diverted: true, why: r.text, culprit: c.name}, false
+		default:
+			o := outcome{accept: true, drop: true, diverted: true, why: r.text, culprit: c.name}
+			if stays == unclear {
+				o.riddle = r.text
+			}
+			return o, false
+		}
 	case "return":
 		return outcome{through: true}, true
 	case "jump", "goto":
@@ -231,20 +270,31 @@ func (t *trial) outcome(c *chain, r rule) (o outcome, returns bool) {
 	return outcome{accept: true, drop: true, through: true, why: r.text, culprit: c.name, riddle: r.text}, false
 }
 
-// A wall is what firewalls do with viewers' first packets.
+// An effect is what a firewall does to connections that it doesn't let be.
+type effect int8
+
+const (
+	drops effect = iota
+	diverts
+	mutes // it drops the answers
+)
+
+// A wall is what firewalls do with viewers' first packets and the answers.
 type wall struct {
 	first, last int // the ports that were tried
 
-	dropped []int  // ports to which they are surely dropped
+	dropped []int  // ports to which they are surely dropped, or diverted
 	depends []int  // … or let in, depending on what isn't known here
 	unclear []int  // … or let in; some rule isn't understood
 	who     string // whose rule or policy drops or, if none does surely, may
+	does    effect // what it does
 	why     string // that rule or policy
 	allow   string // the command that lets viewers in
 	riddle  string // the rule that isn't understood
 }
 
-// survey sends a packet to each port through all base chains.
+// survey sends a packet to each port through all base chains that see what
+// comes in, and the answer through those that see what goes out.
 func survey(bases []base, p packet, first, last int) *wall {
 	w := &wall{first: first, last: last}
 	for p.port = first; p.port <= last; p.port++ {
@@ -291,5 +341,11 @@ func (w *wall) note(dropped truth, o outcome, b base) {
 	if dropped == no || w.why != "" && !sure {
 		return
 	}
-	w.who, w.why, w.allow = b.who, o.why, b.allow(o.culprit, w.first, w.last)
+	w.who, w.why, w.allow, w.does = b.who, o.why, b.allow(o.culprit, w.first, w.last), drops
+	switch {
+	case b.out:
+		w.does = mutes
+	case o.diverted:
+		w.does = diverts
+	}
 }

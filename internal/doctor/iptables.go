@@ -55,38 +55,55 @@ func (d *Doctor) iptables(ctx context.Context, six bool) (tables []*ipTable, nat
 	return tables, native, ran, nil
 }
 
-// inChains are those that packets for this host see, in each table. Those of
-// nat let them pass.
-var inChains = map[string][]string{
-	"raw": {"PREROUTING"}, "mangle": {"PREROUTING", "INPUT"}, "filter": {"INPUT"}, "security": {"INPUT"},
+// seenChains are those that packets for this host see, in each table, and those
+// that the answers do. Of a connection's packets nat sees the first alone.
+var seenChains = map[string][]string{
+	"raw": {"PREROUTING", "OUTPUT"}, "mangle": {"PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}, "nat": {"PREROUTING"},
+	"filter": {"INPUT", "OUTPUT"}, "security": {"INPUT", "OUTPUT"},
 }
 
-// ipBases are the chains of the tables that packets for this host see.
+// ipBases are the chains of the tables that packets for this host and the
+// answers see.
 func ipBases(tables []*ipTable, command string) (list []base) {
 	for _, t := range tables {
-		for _, name := range inChains[t.name] {
+		for _, name := range seenChains[t.name] {
 			c := t.chains[name]
 			if c == nil || c.policy == "accept" && len(c.rules) == 0 {
 				continue
 			}
-			b := base{chain: c, chains: t.chains, who: "iptables"}
+			b := base{chain: c, chains: t.chains, who: "iptables", out: name == "OUTPUT" || name == "POSTROUTING"}
+			port := "--dport"
+			if b.out {
+				port = "--sport"
+			}
 			table := ""
 			if t.name != "filter" {
 				table = " -t " + t.name
 			}
 			b.allow = func(_ string, first, last int) string {
-				return fmt.Sprintf("%s%s -I %s -p tcp --dport %d:%d -j ACCEPT (and the same in the file that this host loads its rules from)", command, table, name, first, last)
+				return fmt.Sprintf("%s%s -I %s -p tcp %s %d:%d -j ACCEPT (and the same in the file that this host loads its rules from)", command, table, name, port, first, last)
 			}
-			switch {
-			case t.chains["ufw-user-input"] != nil:
+			switch ufw, firewalld := t.chains["ufw-user-input"] != nil, t.chains["INPUT_ZONES"] != nil || t.chains["PREROUTING_ZONES"] != nil; {
+			case ufw && b.out:
+				b.who, b.allow = "ufw", func(_ string, first, last int) string {
+					return fmt.Sprintf("ufw allow out proto tcp from any port %d:%d", first, last)
+				}
+			case ufw:
 				b.who, b.allow = "ufw", func(_ string, first, last int) string { return fmt.Sprintf("ufw allow %d:%d/tcp", first, last) }
-			case t.chains["INPUT_ZONES"] != nil:
+			case firewalld && (b.out || t.name == "nat"):
+				b.who, b.allow = "firewalld", mendZones
+			case firewalld:
 				b.who, b.allow = "firewalld", allowInZone
 			}
 			list = append(list, b)
 		}
 	}
 	return list
+}
+
+// mendZones is what to do about firewalld where no port needs to be let in.
+func mendZones(_ string, _, _ int) string {
+	return "see what firewalld forwards and what it lets out (firewall-cmd --list-all-zones, firewall-cmd --list-all-policies), and take out what is about viewers' ports"
 }
 
 // allowInZone is firewalld's command that lets viewers into the zone that a
@@ -146,6 +163,9 @@ func parseIPTablesRule(line string, words []string) rule {
 		value := strings.Join(values, " ")
 		if option == "-j" || option == "-g" {
 			r.verdict, r.target = iptablesTarget(option, value)
+			if r.verdict == "divert" {
+				r.stays = iptablesStays(words[i:])
+			}
 			break // what follows are the target's own options
 		}
 		var c condition
@@ -178,6 +198,8 @@ func iptablesTarget(option, target string) (verdict, chain string) {
 		return "drop", ""
 	case "RETURN":
 		return "return", ""
+	case "DNAT", "REDIRECT":
+		return "divert", ""
 	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "AUDIT", "SET", "TCPMSS", "CLASSIFY":
 		return "", ""
 	}
@@ -203,37 +225,54 @@ func iptablesModule(name string) truth {
 // that isn't understood.
 func iptablesCondition(option, value string) condition {
 	switch option {
-	case "--comment", "--syn":
-		return always(yes) // the connection's first packet is what counts
+	case "--comment":
+		return always(yes)
+	case "--syn":
+		return func(p packet) truth { return matchesFlags("FIN,SYN,RST,ACK SYN", p.flags()) }
 	case "--tcp-flags":
-		return always(matchesSYN(value))
+		return func(p packet) truth { return matchesFlags(value, p.flags()) }
 	case "-p":
 		return always(boolTruth(value == "tcp" || value == "6" || value == "all"))
-	case "--dport", "--dports", "--destination-ports", "--ports":
-		return func(p packet) truth { return inList(value, p.port) }
+	case "--dport", "--dports", "--destination-ports":
+		return func(p packet) truth { _, to := p.ports(); return inLists(value, to) }
 	case "--sport", "--sports", "--source-ports":
-		return always(each([]int{1024, 32768, 65535}, func(port int) truth { return inList(value, port) }))
+		return func(p packet) truth { from, _ := p.ports(); return inLists(value, from) }
+	case "--ports":
+		return func(p packet) truth { return inList(value, p.port).either(inLists(value, remotePorts)) }
 	case "-f":
 		return always(no) // of fragments but the first
-	case "-i":
+	case "-i", "-o":
 		return func(p packet) truth {
+			if p.reply == (option == "-i") {
+				return no // there is none
+			}
 			if len(p.via) == 0 {
 				return min(boolTruth(value != "lo"), depends)
 			}
 			return each(p.via, func(via string) truth { return isInterface(via, value, "+") })
 		}
 	case "--state", "--ctstate":
-		return always(boolTruth(slices.Contains(strings.Split(value, ","), "NEW")))
+		return oneOf(value, "NEW", "ESTABLISHED")
 	case "--ctdir":
-		return always(boolTruth(value == "ORIGINAL"))
-	case "-s":
-		return always(sourceIn(value))
-	case "--src-range", "--src-type":
+		return oneOf(value, "ORIGINAL", "REPLY")
+	case "-s", "-d":
+		return func(p packet) truth {
+			if p.reply == (option == "-s") {
+				return ownIn(p, value)
+			}
+			return remoteIn(value)
+		}
+	case "--src-range":
 		return always(depends)
-	case "-d":
-		return func(p packet) truth { return sentTo(p, value) }
+	case "--src-type":
+		return func(p packet) truth {
+			if p.reply {
+				return boolTruth(slices.Contains(strings.Split(value, ","), "LOCAL"))
+			}
+			return depends
+		}
 	case "--dst-type":
-		return always(boolTruth(slices.Contains(strings.Split(value, ","), "LOCAL")))
+		return oneOf(value, "LOCAL", "UNICAST")
 	case "--pkt-type":
 		return always(boolTruth(value == "unicast"))
 	case "--icmp-type", "--icmpv6-type":
@@ -242,8 +281,20 @@ func iptablesCondition(option, value string) condition {
 	return nil
 }
 
-// sourceIn is whether viewers' packets come from a prefix.
-func sourceIn(value string) truth {
+// oneOf is a condition on a list of words: that the one for a connection's first
+// packet is there, or the one for the answer.
+func oneOf(list, first, answer string) condition {
+	words := strings.Split(list, ",")
+	return func(p packet) truth {
+		if p.reply {
+			return boolTruth(slices.Contains(words, answer))
+		}
+		return boolTruth(slices.Contains(words, first))
+	}
+}
+
+// remoteIn is whether viewers are in a prefix.
+func remoteIn(value string) truth {
 	prefix, err := netip.ParsePrefix(value)
 	switch {
 	case err != nil:
@@ -256,8 +307,8 @@ func sourceIn(value string) truth {
 	return depends
 }
 
-// sentTo is whether a packet is sent to a prefix.
-func sentTo(p packet, value string) truth {
+// ownIn is whether this host's address is in a prefix.
+func ownIn(p packet, value string) truth {
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil {
 		return unclear
@@ -265,6 +316,11 @@ func sentTo(p packet, value string) truth {
 	return each(addressSubject(p), func(test nftTest) truth {
 		return test(map[string]any{"range": []any{prefix.Addr().String(), lastOf(prefix).String()}})
 	})
+}
+
+// inLists is what can be said of one of several ports.
+func inLists(list string, ports []int) truth {
+	return each(ports, func(port int) truth { return inList(list, port) })
 }
 
 // inList is whether a port is in a list such as "22,6001:6099".
@@ -283,16 +339,21 @@ func inList(list string, port int) truth {
 	})
 }
 
-// matchesSYN is whether a connection's first packet, in which SYN alone of
-// all flags is set, matches "MASK COMP".
-func matchesSYN(value string) truth {
+// matchesFlags is whether flags, as bits, match "MASK COMP".
+func matchesFlags(value string, flags int) truth {
 	mask, set, _ := strings.Cut(value, " ")
-	for flag := range strings.SplitSeq(mask, ",") {
-		if flag == "SYN" || flag == "ALL" {
-			return boolTruth(set == "SYN")
+	bits := func(list string) (all int) {
+		for name := range strings.SplitSeq(strings.ToLower(list), ",") {
+			switch i := slices.Index(tcpFlags, name); {
+			case name == "all":
+				all |= 0x3f
+			case i >= 0:
+				all |= 1 << i
+			}
 		}
+		return all
 	}
-	return boolTruth(set == "NONE")
+	return boolTruth(flags&bits(mask) == bits(set))
 }
 
 // shellWords splits a line at blanks, but not inside double quotes.

@@ -124,6 +124,16 @@ func nft(family, policy, rules string, others ...string) string {
 	return fmt.Sprintf("nft -f - <<'END'\ntable %s site {\n%s\nchain in {\ntype filter hook input priority 0; policy %s;\n%s\n}\n}\nEND", family, strings.Join(others, "\n"), policy, rules)
 }
 
+// nftOut is a script that makes a chain for what goes out.
+func nftOut(family, hook, policy, rules string) string {
+	return fmt.Sprintf("nft -f - <<'END'\ntable %s site {\nchain out {\ntype filter hook %s priority 0; policy %s;\n%s\n}\n}\nEND", family, hook, policy, rules)
+}
+
+// nat is a script that makes a chain that translates addresses.
+func nat(rules string) string {
+	return "nft -f - <<'END'\ntable ip n {\nchain pre {\ntype nat hook prerouting priority -100; policy accept;\n" + rules + "\n}\n}\nEND"
+}
+
 const lets = "this host's own lets connections to 6001-6099 in"
 
 // What nft and iptables really say is understood, and what isn't is said to be.
@@ -139,6 +149,12 @@ func TestRealFirewalls(t *testing.T) {
 	}
 	riddle := func(name, setup string, found ...string) scene {
 		return scene{Name: name, Setup: setup, state: Note, unseen: true, found: append(found, "isn't understood here")}
+	}
+	mutes := func(name, setup string, found ...string) scene {
+		return scene{Name: name, Setup: setup, state: Bad, found: append(found, "drops the answers to connections to ")}
+	}
+	redirects := func(name, setup string, found ...string) scene {
+		return scene{Name: name, Setup: setup, state: Bad, found: append(found, "redirects connections to ")}
 	}
 	scenes := []scene{
 		let("nothing", ""),
@@ -206,6 +222,45 @@ func TestRealFirewalls(t *testing.T) {
 		riddle("a mark", nft("inet", "drop", "meta mark 0x1 accept"), "meta mark 0x00000001 accept, in chain in of table inet site"),
 		riddle("bits of a port", nft("inet", "drop", "tcp dport & 1 == 1 accept")),
 		let("a riddle that doesn't matter", nft("inet", "accept", "meta mark 0x1 accept\ntcp dport 6001-6099 accept")),
+
+		mutes("an output chain", nftOut("inet", "output", "drop", ""), "nftables drops the answers to connections to 6001-6099 (policy drop of chain out)"),
+		mutes("an output chain for clients", nftOut("inet", "output", "drop", "tcp dport 6001-6099 accept\nct state new tcp sport 6001-6099 accept\nct direction original accept\nip saddr 192.0.2.99 accept\noifname lo accept\niifname eth0 accept")),
+		mutes("answers alone", nftOut("inet", "output", "accept", "tcp flags & (syn|ack) == (syn|ack) tcp sport 6001-6050 drop"), "connections to 6001-6050 (tcp"),
+		mutes("a postrouting chain", nftOut("ip", "postrouting", "drop", "ct state established tcp sport 22 accept")),
+		let("what is established goes out", nftOut("inet", "output", "drop", "ct state established,related accept")),
+		let("the ports go out", nftOut("inet", "output", "drop", "tcp sport 6001-6099 accept")),
+		let("this host's address goes out", nftOut("inet", "output", "drop", "ip saddr 192.0.2.10 fib saddr type local tcp dport 1024-65535 accept")),
+		let("interfaces let out", nftOut("inet", "output", "drop", `oifname { "eth0", "eth1" } ct direction reply accept`)),
+		let("what comes from elsewhere goes out", nftOut("inet", "output", "accept", "ct state new drop\niifname eth0 drop\ntcp flags syn / fin,syn,rst,ack drop")),
+		let("addresses that go out are translated", "nft add table ip n; nft 'add chain ip n post { type nat hook postrouting priority 100; policy accept; }'; nft add rule ip n post masquerade"),
+		{Name: "networks let out", Setup: nftOut("inet", "output", "drop", "ip daddr 10.0.0.0/8 accept"), state: Note, found: []string{"nftables lets the answers to connections to 6001-6099 out or drops them depending on"}, remedy: "nft insert rule inet site out tcp sport 6001-6099 accept"},
+		riddle("a mark that goes out", nftOut("inet", "output", "drop", "meta mark 0x1 accept")),
+
+		redirects("a port of this host", nat("tcp dport 6001-6099 redirect to :80"), "nftables redirects connections to 6001-6099 (tcp dport 6001-6099 redirect to :80, in chain pre of table ip n)"),
+		redirects("another host", nat("tcp dport 6010 dnat to 10.0.0.5"), "connections to 6010 ("),
+		redirects("another host's port", nat("fib daddr type local tcp dport 6010-6012 dnat to 10.0.0.5:80"), "connections to 6010-6012 ("),
+		redirects("other hosts by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 6001-6009 : 10.0.0.5 }"), "connections to 6001-6009 ("),
+		let("other ports by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 80 : 10.0.0.5 }")),
+		let("the same port", nat("tcp dport 6001-6099 redirect")),
+		let("the same address", nat("tcp dport 6001-6099 dnat to 192.0.2.10")),
+		let("accepted before", nat("tcp dport 6001-6099 accept\ntcp dport 1024-65535 redirect to :80")),
+		let("another's packets", nat("ip daddr 192.0.2.99 tcp dport 6001-6099 redirect to :80")),
+		{Name: "networks are redirected", Setup: nat("ip saddr 10.0.0.0/8 tcp dport 6001-6099 redirect to :80"), state: Note, found: []string{"nftables lets connections to 6001-6099 in or redirects them depending on"}, remedy: "nft insert rule ip n pre tcp dport 6001-6099 accept"},
+		asks("dropped where addresses are translated", nat("tcp dport 6001-6099 drop")),
+		riddle("a mark that is redirected", nat("meta mark 0x1 tcp dport 6001-6099 redirect to :80")),
+
+		mutes("iptables lets nothing out", "iptables-nft -P OUTPUT DROP", "iptables drops the answers to connections to 6001-6099 (policy drop of chain OUTPUT)"),
+		mutes("iptables lets new ones out", "iptables-nft -P OUTPUT DROP; iptables-nft -A OUTPUT -m conntrack --ctstate NEW -j ACCEPT; iptables-nft -A OUTPUT -p tcp --dport 6001:6099 -j ACCEPT; iptables-nft -A OUTPUT -p tcp --syn -j ACCEPT; iptables-nft -A OUTPUT -o lo -j ACCEPT; iptables-nft -A OUTPUT -s 192.0.2.99 -j ACCEPT"),
+		mutes("iptables after routing", "iptables-nft -t mangle -A POSTROUTING -p tcp --sport 6001 -j DROP", "connections to 6001 ("),
+		let("iptables lets out what is established", "iptables-nft -P OUTPUT DROP; iptables-nft -A OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"),
+		let("iptables lets the ports out", "iptables-nft -P OUTPUT DROP; iptables-nft -A OUTPUT -s 192.0.2.10 -o eth+ -p tcp -m multiport --sports 22,6001:6099 -j ACCEPT"),
+		let("iptables keeps flags in", "iptables-nft -A OUTPUT -p tcp --syn -j DROP; iptables-nft -A OUTPUT -m addrtype --dst-type LOCAL -j DROP"),
+		{Name: "iptables lets networks out", Setup: "iptables-nft -P OUTPUT DROP; iptables-nft -A OUTPUT -d 10.0.0.0/8 -j ACCEPT", state: Note, found: []string{"iptables lets the answers to connections to 6001-6099 out or drops them"}, remedy: "iptables -I OUTPUT -p tcp --sport 6001:6099 -j ACCEPT"},
+		redirects("iptables to a port", "iptables-nft -t nat -A PREROUTING -p tcp --dport 6001:6099 -j REDIRECT --to-ports 80", "iptables redirects connections to 6001-6099 (-A PREROUTING"),
+		redirects("iptables to a container", "iptables-nft -t nat -N DOCKER; iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER; iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp --dport 6010 -j DNAT --to-destination 172.17.0.2:80", "connections to 6010 ("),
+		let("iptables to the same port", "iptables-nft -t nat -A PREROUTING -p tcp --dport 6001:6099 -j REDIRECT; iptables-nft -t nat -A PREROUTING -p tcp --dport 6001:6099 -j DNAT --to-destination 192.0.2.10"),
+		let("iptables redirects others", "iptables-nft -t nat -A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 6001"),
+		{Name: "iptables redirects an interface", Setup: "iptables-nft -t nat -A PREROUTING -i eth1 -p tcp --dport 6001:6099 -j REDIRECT --to-ports 80", state: Note, found: []string{"iptables lets connections to 6001-6099 in or redirects them"}, remedy: "iptables -t nat -I PREROUTING -p tcp --dport 6001:6099 -j ACCEPT"},
 
 		drops("iptables", "iptables-nft -P INPUT DROP; iptables-nft -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT", "iptables drops connections to 6001-6099 (policy drop of chain INPUT)"),
 		let("iptables with the range", "iptables-nft -P INPUT DROP; iptables-nft -A INPUT -p tcp -m multiport --dports 22,6001:6099 -j ACCEPT"),

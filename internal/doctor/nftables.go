@@ -139,25 +139,38 @@ func (r *nftRuleset) table(family, name string) *nftTable {
 	return t
 }
 
-// inHooks are those that a packet for this host passes. Chains of type nat,
-// which see it as well, let it pass.
-var inHooks = []string{"ingress", "prerouting", "input"}
+// inHooks are those that a packet for this host passes, and outHooks those that
+// the answer does. Of a connection's packets chains of type nat see the first
+// alone.
+var (
+	inHooks  = []string{"ingress", "prerouting", "input"}
+	outHooks = []string{"output", "postrouting", "egress"}
+)
 
 func (t *nftTable) addChain(c *nftChain) {
 	one := &chain{name: c.Name}
 	t.chains[c.Name] = one
-	if c.Type != "filter" || !slices.Contains(inHooks, c.Hook) {
+	out := slices.Contains(outHooks, c.Hook)
+	if out && c.Type == "nat" || !out && !slices.Contains(inHooks, c.Hook) {
 		return
 	}
 	one.policy = "accept"
 	if c.Policy == "drop" {
 		one.policy = "drop"
 	}
-	b := base{chain: one, chains: t.chains, device: c.Hook == "ingress", who: "nftables"}
-	b.allow = func(_ string, first, last int) string {
-		return fmt.Sprintf("nft insert rule %s %s tcp dport %d-%d accept (and the same in the file that this host loads its rules from)", t, c.Name, first, last)
+	b := base{chain: one, chains: t.chains, device: c.Hook == "ingress" || c.Hook == "egress", out: out, nat: c.Type == "nat", who: "nftables"}
+	port := "dport"
+	if out {
+		port = "sport"
 	}
-	if t.name == "firewalld" {
+	b.allow = func(_ string, first, last int) string {
+		return fmt.Sprintf("nft insert rule %s %s tcp %s %d-%d accept (and the same in the file that this host loads its rules from)", t, c.Name, port, first, last)
+	}
+	switch {
+	case t.name != "firewalld":
+	case out || c.Type == "nat":
+		b.who, b.allow = "firewalld", mendZones
+	default:
 		b.who, b.allow = "firewalld", allowInZone
 	}
 	t.bases = append(t.bases, b)
@@ -179,6 +192,10 @@ func (t *nftTable) rules(expr []map[string]any, text string) []rule {
 				r.conditions = append(r.conditions, t.match(value))
 			case "vmap":
 				return t.verdictMap(r, value)
+			case "redirect", "dnat":
+				return t.translations(r, value)
+			case "snat", "masquerade":
+				r.verdict = "accept" // of where it comes from
 			case "set", "map", "meter":
 				if _, limited := field(value, "stmt").([]any); limited || kind == "meter" {
 					r.conditions = append(r.conditions, always(depends))
@@ -219,15 +236,21 @@ func nftVerdict(statement any) (verdict, target string) {
 	return "unclear", "" // queue, synproxy, notrack, …
 }
 
-// verdictMap makes a rule of each of the map's elements, and a last one of
-// that for all others.
+// verdictMap makes a rule of each of the map's elements.
 func (t *nftTable) verdictMap(before rule, value any) []rule {
-	set := t.set(field(value, "data"))
+	return t.elements(before, field(value, "key"), field(value, "data"), func(r *rule, to any) {
+		r.verdict, r.target = nftVerdict(to)
+	})
+}
+
+// elements makes a rule of each of a map's elements, which take gives what the
+// element has, and a last one of that for all others.
+func (t *nftTable) elements(before rule, left, data any, take func(r *rule, to any)) []rule {
+	set := t.set(data)
 	if set == nil || !set.known {
 		before.verdict = "unclear"
 		return []rule{before}
 	}
-	left := field(value, "key")
 	key := t.subject(left)
 	before.conditions = append(before.conditions, func(p packet) truth { return boolTruth(!absent(left, p)) })
 	var list, rest []rule
@@ -237,7 +260,7 @@ func (t *nftTable) verdictMap(before rule, value any) []rule {
 			continue
 		}
 		r := before
-		r.verdict, r.target = nftVerdict(pair[1])
+		take(&r, pair[1])
 		if elementOf(pair[0]) == "*" {
 			rest = append(rest, r)
 			continue

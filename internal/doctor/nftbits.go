@@ -11,13 +11,13 @@ func masked(left any) (of, mask any, ok bool) {
 	return pair[0], pair[1], true
 }
 
-// maskedTest tests the TCP flags, of which SYN alone is set, and the bits that
-// fragments have and viewers' packets don't. Nothing else is understood.
-func maskedTest(of, mask any) []nftTest {
+// maskedTest tests the TCP flags, and the bits that fragments have and viewers'
+// packets don't. Nothing else is understood.
+func maskedTest(p packet, of, mask any) []nftTest {
 	var values []int
 	switch payload := field(of, "payload"); {
 	case isFlags(of):
-		values = []int{1 << slices.Index(tcpFlags, "syn")}
+		values = []int{p.flags()}
 	case field(payload, "protocol") == "ip" && field(payload, "field") == "frag-off":
 		const dontFragment = 0x4000
 		values = []int{0, dontFragment}

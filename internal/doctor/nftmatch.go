@@ -15,7 +15,7 @@ func (t *nftTable) match(value any) condition {
 	left, op, right := field(value, "left"), field(value, "op"), field(value, "right")
 	subject := t.subject(left)
 	if isFlags(left) && op != "in" && op != "!" { // not any of them, but all
-		subject = func(packet) []nftTest { return maskedTest(left, float64(0xff)) }
+		subject = func(p packet) []nftTest { return maskedTest(p, left, float64(0xff)) }
 	}
 	return func(p packet) truth {
 		if absent(left, p) {
@@ -103,17 +103,22 @@ func (t *nftTable) subject(left any) func(packet) []nftTest {
 		return t.concat(list)
 	}
 	if of, mask, ok := masked(left); ok {
-		return fixed(maskedTest(of, mask)...)
+		return func(p packet) []nftTest { return maskedTest(p, of, mask) }
 	}
 	payload, meta, ct, fib := field(left, "payload"), field(left, "meta"), field(left, "ct"), field(left, "fib")
 	protocol, name := field(payload, "protocol"), field(payload, "field")
 	switch {
 	case protocol == "tcp", protocol == "th":
 		return tcpSubject(name)
-	case name == "saddr", protocol == "ether":
+	case protocol == "ether":
 		return fixed(tells(depends))
-	case name == "daddr":
-		return addressSubject
+	case name == "saddr", name == "daddr":
+		return func(p packet) []nftTest {
+			if p.reply == (name == "saddr") {
+				return addressSubject(p)
+			}
+			return []nftTest{tells(depends)}
+		}
 	case protocol == "ip" && name == "protocol", protocol == "ip6" && name == "nexthdr", field(meta, "key") == "l4proto":
 		return fixed(word("tcp", 6))
 	case protocol == "ip" && name == "version":
@@ -121,9 +126,9 @@ func (t *nftTable) subject(left any) func(packet) []nftTest {
 	case meta != nil:
 		return metaSubject(field(meta, "key"))
 	case ct != nil:
-		return fixed(ctTest(field(ct, "key")))
+		return func(p packet) []nftTest { return []nftTest{ctTest(p, field(ct, "key"))} }
 	case fib != nil:
-		return fixed(fibTest(fib))
+		return func(p packet) []nftTest { return []nftTest{fibTest(p, fib)} }
 	case field(field(left, "tcp option"), "field") == "size":
 		return fixed(numbers(536, 1220, 1460, 8960)...) // what networks have
 	}
@@ -134,13 +139,20 @@ func tells(t truth) nftTest { return func(any) truth { return t } }
 
 func tcpSubject(name any) func(packet) []nftTest {
 	return func(p packet) []nftTest {
+		from, to := p.ports()
 		switch name {
 		case "dport":
-			return numbers(p.port)
+			return numbers(to...)
 		case "sport":
-			return numbers(1024, 32768, 65535) // browsers' systems choose one
+			return numbers(from...)
 		case "flags":
-			return []nftTest{word("syn", 2)}
+			return []nftTest{func(right any) truth {
+				bits, ok := flagBits(right)
+				if !ok {
+					return unclear
+				}
+				return boolTruth(bits&p.flags() != 0)
+			}}
 		}
 		return []nftTest{tells(unclear)}
 	}
@@ -159,9 +171,12 @@ func metaSubject(key any) func(packet) []nftTest {
 				return []nftTest{word("ip6", 0x86dd)}
 			}
 			return []nftTest{word("ip", 0x0800)}
-		case "iif", "iifname":
+		case "iif", "iifname", "oif", "oifname":
+			if p.reply == strings.HasPrefix(key.(string), "i") {
+				return []nftTest{tells(no)} // there is none
+			}
 			return interfaceTests(p)
-		case "iifgroup", "iiftype", "iifkind", "time", "day", "hour", "random":
+		case "iifgroup", "iiftype", "iifkind", "oifgroup", "oiftype", "oifkind", "time", "day", "hour", "random":
 			return []nftTest{tells(depends)}
 		case "pkttype":
 			return []nftTest{word("host", 0)}
@@ -196,23 +211,38 @@ func isInterface(via, name, wildcard string) truth {
 	return boolTruth(via == name)
 }
 
-func fibTest(fib any) nftTest {
+func fibTest(p packet, fib any) nftTest {
 	flags, _ := field(fib, "flags").([]any)
+	here := any("daddr")
+	if p.reply {
+		here = "saddr"
+	}
+	isType := field(fib, "result") == "type" && len(flags) == 1
 	switch {
-	case field(fib, "result") == "type" && len(flags) == 1 && flags[0] == "daddr":
+	case isType && flags[0] == here:
 		return word("local", 2)
+	case isType && p.reply && flags[0] == "daddr":
+		return word("unicast", 1)
 	case slices.Contains(flags, any("saddr")):
 		return tells(depends)
 	}
 	return tells(unclear)
 }
 
-func ctTest(key any) nftTest {
-	switch key {
-	case "state":
+func ctTest(p packet, key any) nftTest {
+	switch {
+	case key == "state" && p.reply:
+		return word("established", 2)
+	case key == "state":
 		return word("new", 8)
-	case "direction":
+	case key == "direction" && p.reply:
+		return word("reply", 1)
+	case key == "direction":
 		return word("original", 0)
+	case key == "status" && p.reply:
+		return tells(unclear)
+	}
+	switch key {
 	case "status":
 		return func(right any) truth {
 			if right == "dnat" || right == "snat" || right == "assured" || right == "seen-reply" {
