@@ -366,9 +366,70 @@ func TestOnlookerKeepsTheRest(t *testing.T) {
 	assert.Equal(t, []byte{2}, h.Rest(FromServer))
 	assert.EqualValues(t, 14, h.Len(FromViewer))
 
-	h = Handshake{}
-	assert.ErrorIs(t, h.Feed(FromViewer, zeros(maxHandshake+1)), ErrLimit)
-	assert.Error(t, h.Feed(3, nil))
+	assert.Error(t, new(Handshake).Feed(3, nil))
+}
+
+// What the limits are on is the handshake, not what comes with it.
+func TestOnlookerOfAStreamAtOnce(t *testing.T) {
+	const more = 1 << 20
+	said := join([]byte("RFB 003.008\n"), []byte{1, 1})
+	server := join(said, u32(0), wire(t, desktop))
+	for _, order := range [][]Direction{{FromViewer, FromServer}, {FromServer, FromViewer}} {
+		var h Handshake
+		for _, from := range order {
+			p := join([]byte("RFB 003.008\n"), []byte{1, 1})
+			if from == FromServer {
+				p = server
+			}
+			require.NoError(t, h.Feed(from, join(p, zeros(more))))
+		}
+		require.True(t, h.Done())
+		assert.Equal(t, desktop, h.Init)
+		assert.Len(t, h.Rest(FromViewer), more)
+		assert.Len(t, h.Rest(FromServer), more)
+		assert.EqualValues(t, len(server), h.Len(FromServer))
+	}
+}
+
+func TestOnlookerIsLimited(t *testing.T) {
+	h := new(Handshake)
+	require.NoError(t, h.Feed(FromViewer, zeros(maxEarly)), "nothing can be said of it yet")
+	err := h.Feed(FromViewer, zeros(1))
+	assert.ErrorIs(t, err, ErrLimit)
+	assert.ErrorContains(t, err, "before the handshake is over")
+
+	// SASL goes on for as long as the server says so.
+	h = new(Handshake)
+	v38 := []byte("RFB 003.008\n")
+	require.NoError(t, h.Feed(FromServer, join(v38, []byte{1, 20}, u32(5), []byte("PLAIN"))))
+	require.NoError(t, h.Feed(FromViewer, join(v38, []byte{20}, u32(5), []byte("PLAIN"))))
+	rounds := 0
+	for err = nil; err == nil && rounds < 100; rounds++ {
+		if err = h.Feed(FromViewer, join(u32(maxSASL-4), zeros(maxSASL-4))); err == nil {
+			err = h.Feed(FromServer, join(u32(0), []byte{0}))
+		}
+	}
+	assert.ErrorIs(t, err, ErrLimit)
+	assert.ErrorContains(t, err, "handshake of more than 65536 bytes")
+	assert.Equal(t, maxHandshake/maxSASL, rounds)
+}
+
+// A player's recording may hold the handshake and the first picture in one
+// block.
+func TestRecordingWithALargeFirstBlock(t *testing.T) {
+	picture := update(rectOf(Rect{0, 0, 160, 120}, EncodingRaw, zeros(160*120*4)))
+	head := join([]byte("RFB 003.003\n"), u32(1), wire(t, ServerInit{160, 120, pinned, "desk"}))
+	block := join(head, picture)
+	tr, err := ReadFBS(bytes.NewReader(join([]byte("FBS 001.000\n"), u32(uint32(len(block))), block, zeros(-len(block)&3), u32(0))))
+	require.NoError(t, err)
+	updates := 0
+	for e, err := range tr.Events() {
+		require.NoError(t, err)
+		if _, ok := e.Message.(*FramebufferUpdate); ok {
+			updates++
+		}
+	}
+	assert.Equal(t, 1, updates)
 }
 
 func TestCapturedHandshakes(t *testing.T) {

@@ -50,50 +50,65 @@ type Capability struct {
 
 const capabilityLen = 16
 
-// maxHandshake is how much of a handshake is kept from each peer.
-const maxHandshake = 64 << 10
+const (
+	maxHandshake = 64 << 10 // bytes of a handshake from each peer
+	maxEarly     = maxChunk // bytes that a peer may send before the handshake is over, those included
+)
 
 // Done reports whether the handshake is over: the session has begun, or
 // Refused is set.
 func (h *Handshake) Done() bool { return h.done }
 
 // Feed takes what a peer has sent next. Bytes that belong to the session
-// already are kept; see [Handshake.Rest]. The error wraps [ErrMalformed],
-// [ErrLimit], or [ErrSecurity] if what was agreed on encrypts the stream or has
-// no layout that is public; it names the type. Don't feed a handshake that is
-// done.
+// already are kept, however many come with the end of the handshake; see
+// [Handshake.Rest]. The error wraps [ErrMalformed], [ErrLimit], or [ErrSecurity]
+// if what was agreed on encrypts the stream or has no layout that is public; it
+// names the type. The limits are 64 KiB of handshake from each peer, and 16 MiB
+// from one that goes on while the other's half isn't over. Don't feed a
+// handshake that is done.
 func (h *Handshake) Feed(from Direction, p []byte) error {
 	if from != FromViewer && from != FromServer {
 		return fmt.Errorf("rfb: %v is no direction", from)
 	}
-	if len(h.seen[from])+len(p) > maxHandshake {
-		return &ProtocolError{from, int64(len(h.seen[from])), fmt.Errorf("%w: handshake of more than %d bytes", ErrLimit, maxHandshake)}
-	}
 	h.seen[from] = append(h.seen[from], p...)
 	for d, seen := range h.seen {
 		if len(seen) < h.enough[d] {
-			return nil
+			return h.early(from)
 		}
 	}
 	// A handshake is short: it is read from its beginning when there is more of
 	// what it waits for.
 	next := Handshake{seen: h.seen}
 	r := &onlooker{h: &next}
+	var given [3]int
 	for d, seen := range h.seen {
-		r.peers[d] = coder{b: seen, read: true}
+		given[d] = min(len(seen), maxHandshake)
+		r.peers[d] = coder{b: seen[:given[d]], read: true}
 	}
 	err := r.handshake()
 	for d := range next.seen {
-		next.used[d] = len(h.seen[d]) - len(r.peers[d].b)
+		next.used[d] = given[d] - len(r.peers[d].b)
 	}
 	next.done, next.waits = err == nil, r.last
 	*h = next
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		h.enough[r.last] = len(h.seen[r.last]) + r.peers[r.last].short
-		return nil
+		h.enough[r.last] = given[r.last] + r.peers[r.last].short
+		if h.enough[r.last] <= maxHandshake {
+			return h.early(from)
+		}
+		err = fmt.Errorf("%w: handshake of more than %d bytes", ErrLimit, maxHandshake)
 	}
 	if err != nil {
 		return &ProtocolError{r.last, int64(h.used[r.last]), err}
+	}
+	return nil
+}
+
+// early is the error of a peer that goes on and on while the handshake isn't
+// over.
+func (h *Handshake) early(from Direction) error {
+	if n := len(h.seen[from]); n > maxEarly {
+		return &ProtocolError{from, int64(n), fmt.Errorf("%w: more than %d bytes before the handshake is over", ErrLimit, maxEarly)}
 	}
 	return nil
 }
@@ -447,12 +462,12 @@ func (r *onlooker) login() error {
 
 // veNCrypt reads versions, sub-types, the choice, and what that is about.
 func (r *onlooker) veNCrypt(framing ProtocolVersion) (over bool, err error) {
-	c, v := r.server(), r.viewer()
-	c.pad(2)
-	b := v.next(2)
-	if c.err != nil {
+	c := r.server()
+	if c.pad(2); c.err != nil {
 		return false, c.err
 	}
+	v := r.viewer()
+	b := v.next(2)
 	if v.err != nil {
 		return false, v.err
 	}
