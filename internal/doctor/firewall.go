@@ -132,6 +132,9 @@ func (d *Doctor) judgeWalls(walls []*wall, blind bool) {
 // surely says what the wall does to the connections that it stops.
 func (w *wall) surely(what string) string {
 	does := map[effect]string{drops: "drops", diverts: "redirects", mutes: "drops the answers to"}[w.does]
+	if w.mixed {
+		does = "in one way or another stops"
+	}
 	return fmt.Sprintf("%s %s %s to %s (%s)", w.who, does, what, spans(w.dropped), w.why)
 }
 

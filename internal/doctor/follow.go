@@ -287,7 +287,8 @@ type wall struct {
 	depends []int  // … or let in, depending on what isn't known here
 	unclear []int  // … or let in; some rule isn't understood
 	who     string // whose rule or policy drops or, if none does surely, may
-	does    effect // what it does
+	does    effect // what it does …
+	mixed   bool   // … to some; to others of dropped it does something else
 	why     string // that rule or policy
 	allow   string // the command that lets viewers in
 	riddle  string // the rule that isn't understood
@@ -298,7 +299,8 @@ type wall struct {
 func survey(bases []base, p packet, first, last int) *wall {
 	w := &wall{first: first, last: last}
 	for p.port = first; p.port <= last; p.port++ {
-		worst := no // yes: dropped
+		worst := no               // yes: dropped
+		sure := map[effect]bool{} // how
 		for _, b := range bases {
 			o := b.judge(p)
 			t := no
@@ -313,11 +315,15 @@ func survey(bases []base, p packet, first, last int) *wall {
 			if badness(t) > badness(worst) {
 				worst = t
 			}
+			if t == yes {
+				sure[b.effect(o)] = true
+			}
 			w.note(t, o, b)
 		}
 		switch worst {
 		case yes:
 			w.dropped = append(w.dropped, p.port)
+			w.mixed = w.mixed || !sure[w.does]
 		case depends:
 			w.depends = append(w.depends, p.port)
 		case unclear:
@@ -325,6 +331,17 @@ func survey(bases []base, p packet, first, last int) *wall {
 		}
 	}
 	return w
+}
+
+// effect is what the chain does if that is the outcome of a packet.
+func (b base) effect(o outcome) effect {
+	switch {
+	case b.out:
+		return mutes
+	case o.diverted:
+		return diverts
+	}
+	return drops
 }
 
 // badness orders what may become of a packet for the worse.
@@ -341,11 +358,5 @@ func (w *wall) note(dropped truth, o outcome, b base) {
 	if dropped == no || w.why != "" && !sure {
 		return
 	}
-	w.who, w.why, w.allow, w.does = b.who, o.why, b.allow(o.culprit, w.first, w.last), drops
-	switch {
-	case b.out:
-		w.does = mutes
-	case o.diverted:
-		w.does = diverts
-	}
+	w.who, w.why, w.allow, w.does = b.who, o.why, b.allow(o.culprit, w.first, w.last), b.effect(o)
 }

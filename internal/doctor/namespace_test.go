@@ -238,6 +238,8 @@ func TestRealFirewalls(t *testing.T) {
 
 		redirects("a port of this host", nat("tcp dport 6001-6099 redirect to :80"), "nftables redirects connections to 6001-6099 (tcp dport 6001-6099 redirect to :80, in chain pre of table ip n)"),
 		redirects("another host", nat("tcp dport 6010 dnat to 10.0.0.5"), "connections to 6010 ("),
+		{Name: "a redirected port and dropped ones", Setup: nat("tcp dport 6010 redirect to :80") + "\n" + nft("inet", "accept", "tcp dport 6020 drop"), state: Bad, found: []string{"nftables in one way or another stops connections to 6010, 6020 (tcp dport 6010 redirect"}},
+		mutes("a redirected port of which no answer goes out either", nat("tcp dport 6010 redirect to :80")+"\n"+nftOut("inet", "output", "drop", ""), "6001-6099 (policy drop of chain out)"),
 		redirects("another host's port", nat("fib daddr type local tcp dport 6010-6012 dnat to 10.0.0.5:80"), "connections to 6010-6012 ("),
 		redirects("other hosts by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 6001-6009 : 10.0.0.5 }"), "connections to 6001-6009 ("),
 		let("other ports by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 80 : 10.0.0.5 }")),
