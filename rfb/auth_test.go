@@ -7,8 +7,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -106,7 +109,9 @@ func TestConnectRefusesByName(t *testing.T) {
 		{"3.3, refused", ErrRefused, "busy", [][]byte{v33, []byte("3\n"), join(u32(0), u32(4), []byte("busy"))}},
 		{"3.3, wrong password", ErrRefused, "the password is wrong", [][]byte{v33, []byte("3\n"), join(u32(2), challenge[:]), response[:], u32(1)}},
 		{"3.8, wrong password", ErrRefused, "no!", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], join(u32(1), u32(3), []byte("no!"))}},
-		{"too many", ErrRefused, "too many attempts", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], u32(2)}},
+		{"too many, and why", ErrRefused, "refuses clients: wait", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], join(u32(2), u32(4), []byte("wait"))}},
+		{"too many, in too many words", ErrLimit, "reason of 1025 bytes", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], join(u32(2), u32(maxReason+1))}},
+		{"too many, 3.7", ErrRefused, "too many attempts", [][]byte{[]byte("RFB 003.007\n"), []byte("7\n"), {1, 2}, {2}, challenge[:], response[:], u32(2)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := dialogue(t, &Client{Password: "secret"}, tt.turns...)
@@ -117,6 +122,34 @@ func TestConnectRefusesByName(t *testing.T) {
 	_, err := dialogue(t, new(Client), v33, []byte("3\n"), u32(2))
 	require.ErrorIs(t, err, ErrSecurity)
 	assert.ErrorContains(t, err, "VNC Authentication")
+}
+
+// A server that has had too many attempts may leave out why, and close or not.
+func TestTooManyAttemptsWithoutAReason(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			conn, server := net.Pipe()
+			defer conn.Close()
+			defer server.Close()
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() { io.Copy(io.Discard, server) })
+			wg.Go(func() {
+				server.Write(join([]byte("RFB 003.008\n"), []byte{1, 2}, zeros(challengeLen), u32(2)))
+				if closes {
+					server.Close()
+				}
+			})
+			begin := time.Now()
+			_, err := (&Client{Password: "secret"}).Connect(t.Context(), conn)
+			require.ErrorIs(t, err, ErrRefused)
+			assert.ErrorContains(t, err, "too many attempts")
+			if !closes {
+				assert.Equal(t, stepTimeout, time.Since(begin))
+			}
+			conn.Close()
+		})
+	}
 }
 
 // sockets are two ends of a connection that holds what is written, as net.Pipe
@@ -257,6 +290,10 @@ func onlooked(t testing.TB) map[string]struct {
 		"refused, 3.3": {[]watched{{s, v38}, {v, v33}, {s, join(u32(0), u32(2), []byte("no"))}}, versions("003.008", "003.003") + "refused         no\n", nil},
 		"wrong password": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 2}}, {v, []byte{2}}, {s, zeros(16)}, {v, zeros(16)}, {s, join(u32(1), u32(2), []byte("no"))}},
 			both + "offered         VNC Authentication\nchosen          VNC Authentication\nrefused         no\n", nil},
+		"too many attempts": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 2}}, {v, []byte{2}}, {s, zeros(16)}, {v, zeros(16)}, {s, join(u32(2), u32(4), []byte("wait"))}},
+			both + "offered         VNC Authentication\nchosen          VNC Authentication\nrefused         wait\n", nil},
+		"too many attempts, 3.7": {[]watched{{s, v38}, {v, v37}, {s, []byte{1, 2}}, {v, []byte{2}}, {s, zeros(16)}, {v, zeros(16)}, {s, u32(2)}},
+			versions("003.008", "003.007") + "offered         VNC Authentication\nchosen          VNC Authentication\nrefused         \n", nil},
 		"VeNCrypt Plain": {[]watched{{s, v38}, {v, v38}, {s, []byte{1, 19}}, {v, []byte{19}}, {s, []byte{0, 2}}, {v, []byte{0, 2}},
 			{s, join([]byte{0, 2}, u32(256), u32(260))}, {v, join(u32(256), u32(1), u32(2), []byte("upw"))}, {s, ok}, {v, []byte{1}}, {s, init}},
 			both + "offered         VeNCrypt\nchosen          VeNCrypt\nsub-types       Plain, X509None (encrypts the stream)\nsub-type        Plain\n" + shown, nil},
@@ -430,6 +467,38 @@ func TestRecordingWithALargeFirstBlock(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, updates)
+}
+
+// A server that has had too many attempts may say why or not. That it doesn't is
+// clear when nothing more comes.
+func TestOnlookerOfTooManyAttempts(t *testing.T) {
+	v38 := []byte("RFB 003.008\n")
+	tr := &Trace{Chunks: []Chunk{{FromServer, 0, join(v38, []byte{1, 2})}, {FromViewer, 0, join(v38, []byte{2}, zeros(16))},
+		{FromServer, 0, join(zeros(16), u32(2))}}}
+	h, err := tr.Handshake()
+	require.NoError(t, err)
+	assert.True(t, h.Refused)
+	assert.False(t, h.Done(), "a reason may follow")
+	events := 0
+	for e, err := range tr.Events() {
+		require.NoError(t, err)
+		assert.Contains(t, e.String(), `refused: ""`)
+		events++
+	}
+	assert.Equal(t, 1, events)
+
+	// As far as it goes, a reason that doesn't end is no reason.
+	for _, part := range [][]byte{{0}, {0, 0, 0, 4}, {0, 0, 0, 4, 'w'}} {
+		tr.Chunks = append(tr.Chunks[:3], Chunk{FromServer, 0, part})
+		for _, err := range tr.Events() {
+			assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "% x", part)
+		}
+	}
+	// Too few bytes for a length aren't looked at again, and count all the same.
+	tr.Chunks = append(tr.Chunks[:3], Chunk{FromServer, 0, []byte{0}}, Chunk{FromServer, 0, []byte{0}})
+	for _, err := range tr.Events() {
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	}
 }
 
 func TestCapturedHandshakes(t *testing.T) {

@@ -231,16 +231,24 @@ func (h *handshake) veNCrypt(ctx context.Context, c *Client) (VeNCryptType, erro
 	return t, h.send(ctx, "VeNCrypt type", u32bytes(uint32(t)))
 }
 
-// securityResult reads whether the server is content.
+// securityResult reads whether the server is content. In 3.8 a reason follows if
+// it isn't (RFC 6143 §7.1.3); some servers leave it out after too many attempts.
 func (h *handshake) securityResult(ctx context.Context, framing ProtocolVersion) error {
 	result, err := h.receive32(ctx, "SecurityResult")
-	switch {
-	case err != nil || result == resultOK:
+	if err != nil || result == resultOK {
 		return err
-	case framing == version38 && result != resultTooMany:
-		return h.refused(ctx)
+	}
+	tooMany := h.violation(fmt.Errorf("%w: too many attempts", ErrRefused))
+	switch {
+	case framing == version38:
+		before := h.read
+		err := h.refused(ctx)
+		if result == resultTooMany && h.read == before && ctx.Err() == nil {
+			return tooMany
+		}
+		return err
 	case result == resultTooMany:
-		return h.violation(fmt.Errorf("%w: too many attempts", ErrRefused))
+		return tooMany
 	}
 	return h.violation(fmt.Errorf("%w: the password is wrong", ErrRefused))
 }

@@ -78,8 +78,13 @@ func (d *dissector) run() error {
 			return err
 		}
 	}
-	if !d.shake.Done() {
-		from := d.shake.waits
+	switch from := d.shake.waits; {
+	case d.shake.Done():
+	case d.shake.ended: // without a reason
+		if err := d.begin(); err != nil {
+			return err
+		}
+	default:
 		return &ProtocolError{from, d.shake.Len(from), fmt.Errorf("the trace ends inside the handshake: %w", io.ErrUnexpectedEOF)}
 	}
 	for _, from := range []Direction{FromViewer, FromServer} {
@@ -101,6 +106,11 @@ func (d *dissector) chunk(c Chunk) error {
 	if !d.shake.Done() {
 		return nil
 	}
+	return d.begin()
+}
+
+// begin shows the handshake, which is over, and reads what came after it.
+func (d *dissector) begin() error {
 	d.format = d.shake.Init.Format
 	for _, from := range []Direction{FromViewer, FromServer} {
 		d.offsets[from] = d.shake.Len(from)

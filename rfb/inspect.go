@@ -26,7 +26,7 @@ type Handshake struct {
 	Authentication []Capability
 	TightType      SecurityType // inside SecurityTight; SecurityNone if nothing was offered
 
-	Refused bool   // the server ended the handshake
+	Refused bool   // the server ended the handshake; without Done, a reason may follow
 	Reason  string // why, if it said so: text from the peer, not to be trusted
 
 	Shared       bool         // the viewer leaves other viewers alone, or wasn't asked
@@ -38,6 +38,7 @@ type Handshake struct {
 	enough [3]int    // bytes of it without which reading on is no use
 	waits  Direction // whose bytes are missing
 	done   bool
+	ended  bool // it is over if nothing more comes
 }
 
 // A Capability is what TightVNC calls one: a number and who gave it which
@@ -71,6 +72,7 @@ func (h *Handshake) Feed(from Direction, p []byte) error {
 		return fmt.Errorf("rfb: %v is no direction", from)
 	}
 	h.seen[from] = append(h.seen[from], p...)
+	h.ended = h.ended && (from == FromViewer || len(p) == 0)
 	for d, seen := range h.seen {
 		if len(seen) < h.enough[d] {
 			return h.early(from)
@@ -583,7 +585,9 @@ func (r *onlooker) result(framing ProtocolVersion) (over bool, err error) {
 		return false, nil
 	case n == resultContinue:
 		return r.security(version38)
-	case framing == version38 && n != resultTooMany:
+	case framing == version38:
+		r.h.Refused = n == resultTooMany
+		r.h.ended = r.h.Refused && len(c.b) == 0
 		return true, r.reason()
 	}
 	r.h.Refused = true
@@ -598,7 +602,9 @@ func (r *onlooker) reason() error {
 		return fmt.Errorf("%w: failure reason of %d bytes", ErrLimit, n)
 	}
 	c.text(&r.h.Reason, int(n))
-	r.h.Refused = c.err == nil
+	if c.err == nil {
+		r.h.Refused = true
+	}
 	return c.err
 }
 
