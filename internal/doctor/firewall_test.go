@@ -75,6 +75,7 @@ func TestTranslations(t *testing.T) {
 		"REDIRECT --to-ports 6050":                             "accept",
 		"REDIRECT --to-ports 6001-6099 --random":               "accept",
 		"REDIRECT --to-ports 80":                               "drop",
+		"REDIRECT --to-ports 7000":                             "drop",
 		"REDIRECT --to-ports http":                             "unclear",
 		"DNAT --to-destination 192.0.2.10":                     "accept",
 		"DNAT --to-destination 192.0.2.10:6050":                "accept",
