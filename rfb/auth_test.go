@@ -105,7 +105,8 @@ func TestConnectRefusesByName(t *testing.T) {
 		{"VeNCrypt with TLS", ErrSecurity, "VeNCrypt with TLSNone (encrypts the stream), X509Plain (encrypts the stream)",
 			[][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(262))}},
 		{"VeNCrypt 0.1", ErrSecurity, "VeNCrypt 0.1", [][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 1}}},
-		{"3.3, MS-Logon", ErrSecurity, "SecurityType(4294967290)", [][]byte{v33, []byte("3\n"), u32(0xfffffffa)}},
+		{"3.3, MS-Logon", ErrSecurity, "offers UltraVNC's MSLogon (0xfffffffa)", [][]byte{v33, []byte("3\n"), u32(0xfffffffa)}},
+		{"3.3, unknown", ErrSecurity, "offers SecurityType(256)", [][]byte{v33, []byte("3\n"), u32(256)}},
 		{"3.3, refused", ErrRefused, "busy", [][]byte{v33, []byte("3\n"), join(u32(0), u32(4), []byte("busy"))}},
 		{"3.3, wrong password", ErrRefused, "the password is wrong", [][]byte{v33, []byte("3\n"), join(u32(2), challenge[:]), response[:], u32(1)}},
 		{"3.8, wrong password", ErrRefused, "no!", [][]byte{v38, []byte("8\n"), {1, 2}, {2}, challenge[:], response[:], join(u32(1), u32(3), []byte("no!"))}},
@@ -467,6 +468,15 @@ func TestRecordingWithALargeFirstBlock(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, updates)
+}
+
+func TestOnlookerNamesWhatOnly33Has(t *testing.T) {
+	var h Handshake
+	require.NoError(t, h.Feed(FromServer, []byte("RFB 003.006\n")))
+	require.NoError(t, h.Feed(FromViewer, []byte("RFB 003.006\n")))
+	err := h.Feed(FromServer, u32(0xfffffffa))
+	assert.ErrorIs(t, err, ErrSecurity)
+	assert.ErrorContains(t, err, "UltraVNC's MSLogon (0xfffffffa), which can't be followed")
 }
 
 // A server that has had too many attempts may say why or not. That it doesn't is

@@ -137,7 +137,7 @@ func (h *handshake) toldSecurity(ctx context.Context, c *Client) (SecurityType, 
 	case n == uint32(SecurityNone), n == uint32(SecurityVNCAuth) && c.Password != "":
 		return t, nil
 	case n > 255:
-		return 0, h.violation(c.unusable(fmt.Sprintf("SecurityType(%d)", n)))
+		return 0, h.violation(c.unusable(largeType(n)))
 	}
 	return 0, h.violation(c.unusable(described([]SecurityType{t})))
 }

@@ -228,7 +228,7 @@ func (r *onlooker) security(framing ProtocolVersion) (over bool, err error) {
 			return true, r.reason()
 		}
 		if n > 255 {
-			return false, fmt.Errorf("%w: security type %d, of which nothing is known", ErrSecurity, n)
+			return false, fmt.Errorf("%w: %s, which can't be followed", ErrSecurity, largeType(n))
 		}
 		r.h.Offered = []SecurityType{SecurityType(n)}
 		r.h.Security = SecurityType(n)

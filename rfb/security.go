@@ -115,6 +115,18 @@ func (t SecurityType) String() string {
 	return fmt.Sprintf("SecurityType(%d)", uint8(t))
 }
 
+// legacyMSLogon is what UltraVNC's servers send in 3.3, where a type has four
+// bytes, to have a viewer log in with a Windows account (rfbproto.h of UltraVNC).
+const legacyMSLogon = 0xfffffffa
+
+// largeType names a security type of 3.3 that is no [SecurityType].
+func largeType(n uint32) string {
+	if n == legacyMSLogon {
+		return "UltraVNC's MSLogon (0xfffffffa)"
+	}
+	return fmt.Sprintf("SecurityType(%d)", n)
+}
+
 // stream is what t does to the stream after it. VeNCrypt's and Tight's depends
 // on what follows.
 func (t SecurityType) stream() clarity {
