@@ -82,7 +82,7 @@ func TestExecEnvironment(t *testing.T) {
 	assert.Equal(t, `CORP\alice $(reboot) möchte Ihren Bildschirm sehen
 
 Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.
-Ihre Maus und Ihre Tastatur lassen sich dabei nicht bedienen.
+Maus und Tastatur bedienen weiterhin nur Sie.
 CORP\bob sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.
 Ohne Antwort in 10 s gilt Nein`, question)
 }

@@ -91,7 +91,7 @@ func TestNotifyHasTheUsersWords(t *testing.T) {
 	got, err := d.notified(t, t.Context(), func(n testnotify.Notification) {
 		assert.Equal(t, `CORP\alice ‹script› möchte Ihren Bildschirm sehen`, n.Summary)
 		assert.Equal(t, "Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.\n"+
-			"Ihre Maus und Ihre Tastatur lassen sich dabei nicht bedienen.\n"+
+			"Maus und Tastatur bedienen weiterhin nur Sie.\n"+
 			"bob &amp; co sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.\n"+
 			"Ohne Antwort in 30 s gilt Nein", n.Body)
 		assert.Equal(t, []string{"no", "Nein", "yes", "Ja"}, n.Actions)
