@@ -71,11 +71,7 @@ successor: deps ## test wsproxy and consent with their libraries' successors in 
 FUZZTIME ?= 1m
 
 fuzz: ## run each fuzz target for a minute (FUZZTIME=10s: shorter, FUZZ=./rfb: of one package); for a schedule
-	@set -e; for package in $(or $(FUZZ),$$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u)); do \
-		for target in $$(go test $$package -list '^Fuzz' | grep '^Fuzz'); do \
-			echo "== $$package $$target"; go test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x; \
-		done; \
-	done
+	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
 clean: ## remove what was built
 	rm -rf bin demo.png
