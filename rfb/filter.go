@@ -29,6 +29,7 @@ type clientFilter struct {
 	skip   int                        // bytes of the message to be passed over
 	text   bool                       // they are a text for the server
 	begun  time.Time                  // when its first byte came
+	first  []byte                     // its first bytes, as many as came at once; valid in feed only
 
 	messages, fulls, encodings, drops bucket
 
@@ -70,6 +71,7 @@ func (f *clientFilter) feed(now time.Time, p []byte) (int, error) {
 				break
 			}
 			f.begun, f.need = now, 1
+			f.first = p[n:min(n+maxFirst, len(p))]
 		}
 		used, err := f.step(now, p[n:])
 		n += used
@@ -158,7 +160,7 @@ func (f *clientFilter) decide(now time.Time) error {
 	v := f.verdict(kind)
 	switch v {
 	case unknown:
-		return fmt.Errorf("%w: %v has no known length", ErrMalformed, kind)
+		return fmt.Errorf("%w: %v has no known length; it begins with % x", ErrMalformed, kind, f.first)
 	case forbidden:
 		return fmt.Errorf("%w: %v", ErrForbidden, kind)
 	}

@@ -198,6 +198,17 @@ func TestFilterRefuses(t *testing.T) {
 }
 
 // Every number either has a rule that a test above knows, or ends the session.
+// Who has to find out what a viewer spoke needs more than a number.
+func TestFilterTellsHowAnUnknownMessageBegins(t *testing.T) {
+	in := join(wire(t, FramebufferUpdateRequest{true, Rect{0, 0, 1, 1}}), unhex(t, "63 0102030405060708090a0b0c0d0e0f 10"))
+	whole := filter(t, in, []int{len(in)}, 100, 50)
+	assert.ErrorContains(t, whole.err, "ClientMessageType(99) has no known length; it begins with 63 01 02 03 04 05 06 07 08 09 0a 0b 0c 0d 0e 0f")
+	assert.NotContains(t, whole.err.Error(), "0f 10", "sixteen bytes")
+	cut := filter(t, in, []int{12, len(in) - 12}, 100, 50)
+	assert.ErrorContains(t, cut.err, "it begins with 63 01")
+	assert.NotContains(t, cut.err.Error(), "63 01 02", "as far as it is there")
+}
+
 func TestFilterPassesThreeTypesOnly(t *testing.T) {
 	var passing, agreed, dropping []ClientMessageType
 	for m := range 256 {

@@ -12,8 +12,13 @@ const (
 	stepTimeout      = 5 * time.Second  // one message of a handshake
 	messageTimeout   = 10 * time.Second // a viewer's message, from its first byte to its last
 	serverTimeout    = 10 * time.Second // the server taking a few requests
-	viewerTimeout    = 30 * time.Second // the viewer taking one write; its connection may be stricter
+	viewerTimeout    = 30 * time.Second // the viewer taking one write; see below
 	closeTimeout     = 2 * time.Second  // a connection's calls returning once its deadline has passed
+
+	// viewerTimeout is for a whole write of up to serverBuffer bytes: 256 KiB in
+	// 15 s would need 140 kbit/s of a viewer that is slow and well. A net.Conn
+	// doesn't tell that it makes no progress meanwhile. Package wsproxy's does
+	// know, and gives its viewers up after 15 s without any.
 
 	maxReason   = 1 << 10 // bytes of a failure reason
 	maxName     = 4 << 10 // bytes of a desktop name as received
@@ -36,10 +41,12 @@ const (
 	maxJPEG   = 32 << 20        // bytes of a JPEG rectangle
 	maxMany   = 16 << 20        // bytes of a rectangle of UltraVNC's that stands for many
 
+	maxFirst = 16 // bytes of an unknown message that an error tells
+
 	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
 	maxEncodingsOut = 24  // encodings of ours
 
-	serverBuffer = 512 << 10 // bytes read from the server at a time, while so much comes
+	serverBuffer = 256 << 10 // bytes read from the server at a time, while so much comes
 	serverPart   = 64 << 10  // and otherwise
 	viewerBuffer = 4 << 10   // bytes read from the viewer at a time
 )
