@@ -28,14 +28,36 @@ func TestAnswers(t *testing.T) {
 		"Right, Left, Space": {func(d *desk) { d.key("Right", "Left", "space") }, Denied},
 		"Tab, Esc":           {func(d *desk) { d.key("Tab", "Escape") }, Denied},
 		// A letter that granted would show in the first, one that refused in the second.
-		"letters, Esc":        {func(d *desk) { d.key("y", "Y", "j", "o", "ctrl+y", "Escape") }, Denied},
-		"letters, Tab, Enter": {func(d *desk) { d.key("n", "N", "q", "ctrl+c", "alt+n", "ctrl+Return", "Tab", "Return") }, Granted},
+		"letters, Esc":        {func(d *desk) { d.key("y", "Y", "j", "o", "ctrl+y"); d.ready().key("Escape") }, Denied},
+		"letters, Tab, Enter": {func(d *desk) { d.key("n", "N", "q", "ctrl+c", "alt+n", "ctrl+Return"); d.ready().key("Tab", "Return") }, Granted},
+		"Shift, Tab, Enter":   {func(d *desk) { d.key("shift+Tab", "Return") }, Granted},
 	} {
 		t.Run(name, func(t *testing.T) {
 			both(t, func(t *testing.T, o testhost.Options) {
 				d := put(t, o, nil).ready()
 				c.do(d)
 				d.expect(c.want)
+			})
+		})
+	}
+}
+
+// Somebody who goes on typing when the question comes answers nothing by it: neither with a
+// form's Tab and Enter, nor with the arrows of a spreadsheet, nor with the spaces of prose.
+func TestTypingAnswersNothing(t *testing.T) {
+	t.Parallel()
+	for name, keys := range map[string]string{
+		"form":        "1 2 3 4 5 6 7 8 9 Tab 3 4 Return Tab Return",
+		"spreadsheet": "1 Right 2 Right Right Return 3 Down Return Right Return",
+		"prose":       "a n d space t h e n space i t space Return Escape",
+	} {
+		t.Run(name, func(t *testing.T) {
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, nil).ready()
+				d.run("xdotool", append([]string{"key", "--delay", "140"}, strings.Fields(keys)...)...)
+				d.unanswered()
+				d.ready().key("Tab", "Return") // calmly
+				d.expect(Granted)
 			})
 		})
 	}

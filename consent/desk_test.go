@@ -59,8 +59,8 @@ func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(
 	return d
 }
 
-// ready waits until the focus can be seen on No and Yes looks alive: from then
-// on input counts.
+// ready waits until the focus can be seen on No, with a blue ring, and Yes looks alive:
+// from then on input counts.
 func (d *desk) ready() *desk {
 	d.t.Helper()
 	eventually(d.t, func() bool {
@@ -73,7 +73,8 @@ func (d *desk) ready() *desk {
 		// Left of the word, inside of the button: see the layout in internal/dialog.
 		x, y := d.deny()
 		no := img.RGBAAt(x-30, y)
-		return no.B > 0x80 && no.R < 0x40 && d.yesAlive(img)
+		ring := img.RGBAAt(x, y-21)
+		return no.B > 0x80 && no.R < 0x40 && ring.R < 0x80 && d.yesAlive(img)
 	}, "the buttons never came alive")
 	return d
 }
@@ -135,10 +136,10 @@ func (d *desk) expect(want Decision) {
 	assert.NoError(d.t, d.WaitNoWindow(d.ctx, "consent"))
 }
 
-// refuse presses Esc until it counts.
+// refuse presses Esc until it counts. It pauses in between, as somebody who is not typing does.
 func (d *desk) refuse() {
 	d.t.Helper()
-	eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, "Esc was never heard")
+	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 20*time.Second, 700*time.Millisecond, "Esc was never heard")
 	d.expect(Denied)
 }
 

@@ -12,7 +12,10 @@ import (
 // No and Yes, all in the language of [Request.Locale]. No has the focus at first; Tab and the arrow keys move it, Enter and Space
 // press, Esc refuses, and closing the window gives Closed. No letter answers. Input
 // counts from half a second after the window was drawn, and only if it comes
-// from the X server itself, not from another client's SendEvent. Yes counts only while
+// from the X server itself, not from another client's SendEvent. Somebody who is typing at
+// something else doesn't answer: any other key than these, a chord, or a key that comes too early gives No
+// the focus again, and keys count from half a second after the last of them. So they do when
+// the window gets the keyboard. A click that comes too early makes the half second begin again as well. Yes counts only while
 // nothing covers the window, and for half a second before; with a compositor, which lets
 // windows shine through one another, also if the pointer is in the window. When something
 // covers it, it raises itself, twice a second at most.

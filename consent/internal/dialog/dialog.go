@@ -82,8 +82,10 @@ type prompt struct {
 
 	exposed  bool          // it was drawn for the first time
 	focused  bool          // it has the keyboard
+	arriving bool          // it got the keyboard, and the server's time is asked for
 	previous xproto.Window // that had the keyboard before
 	shownAt  time.Time     // when the user could see it, for the looks of the buttons
+	typedAt  time.Time     // when the user typed last, for the looks of the focus
 	clearAt  time.Time     // when it came into view last, for the looks of Yes
 	covered  bool          // by another window, as the server says
 	overlaid bool          // by another window, as look has found last
@@ -139,9 +141,13 @@ func receive(x *xconn.Conn, to chan<- xgb.Event) {
 
 // state is what the picture is to show now.
 func (d *prompt) state() state {
-	ready := d.controls.drawn && time.Since(d.shownAt) >= guardTime*time.Millisecond
-	barred := d.barred() || !d.controls.clear || time.Since(d.clearAt) < guardTime*time.Millisecond
-	return state{left: time.Until(d.lapse), ready: ready, barred: barred, focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down}
+	const guard = guardTime * time.Millisecond
+	ready := d.controls.drawn && time.Since(d.shownAt) >= guard
+	barred := d.barred() || !d.controls.clear || time.Since(d.clearAt) < guard
+	return state{
+		left: time.Until(d.lapse), ready: ready, barred: barred, typing: time.Since(d.typedAt) < guard,
+		focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down,
+	}
 }
 
 const (
@@ -154,11 +160,20 @@ const (
 // handle takes one event. It reports whether that answers the question.
 func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	c := d.controls
+	drawnAt, typedAt := c.drawnAt, c.typedAt
+	defer func() { // the same by our clock, for the looks
+		if c.drawnAt != drawnAt {
+			d.shownAt = time.Now()
+		}
+		if c.typedAt != typedAt {
+			d.typedAt = time.Now()
+		}
+	}()
 	switch e := ev.(type) {
 	case xproto.KeyPressEvent:
 		return c.keyPress(uint32(e.Time), byte(e.Detail), d.action(e.Detail), e.State&chords == 0)
 	case xproto.KeyReleaseEvent:
-		c.keyRelease(uint32(e.Time), byte(e.Detail))
+		c.keyRelease(uint32(e.Time), byte(e.Detail), d.action(e.Detail))
 	case xproto.ButtonPressEvent:
 		if !d.managed && !d.focused {
 			d.takeFocus()
@@ -183,9 +198,11 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 			d.unveiled(uint32(e.Time))
 		}
 	case xproto.FocusInEvent:
-		d.focused = true
+		d.focusIn(e.Mode)
 	case xproto.FocusOutEvent:
-		d.focused = false
+		if !ofGrab(e.Mode) {
+			d.focused = false
+		}
 	case xproto.VisibilityNotifyEvent:
 		d.setCovered(e.State != xproto.VisibilityUnobscured)
 		d.stayAbove()
@@ -212,13 +229,32 @@ func (d *prompt) firstExpose() {
 	d.markShown()
 }
 
+// focusIn takes the keyboard's arrival. The user may be in the middle of a word.
+func (d *prompt) focusIn(mode byte) {
+	if ofGrab(mode) || d.focused {
+		return
+	}
+	d.focused = true
+	if d.controls.drawn {
+		d.arriving = true
+		d.markShown()
+	}
+}
+
+// ofGrab reports whether a change of the focus only goes with a keyboard's grab, ours in
+// keyboardTaken or another's.
+func ofGrab(mode byte) bool { return mode == xproto.NotifyModeGrab || mode == xproto.NotifyModeUngrab }
+
 // unveiled takes the server's time since when the user can see the window, for the
 // first time or again.
 func (d *prompt) unveiled(at uint32) {
 	d.clearAt = time.Now()
+	if d.arriving {
+		d.arriving = false
+		d.controls.typed(at)
+	}
 	if !d.controls.drawn {
 		d.controls.begin(at, d.buttons)
-		d.shownAt = time.Now()
 		d.shown()
 		return
 	}

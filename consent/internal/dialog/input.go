@@ -29,6 +29,7 @@ const (
 	allowKey                // to Yes
 	pressKey                // the button with the focus
 	refuseKey               // Esc
+	shiftKey                // Shift, which makes Tab go backwards and types nothing by itself
 )
 
 // keysyms are the keys that mean something (X11 protocol, appendix A). No letter
@@ -39,6 +40,7 @@ var keysyms = map[uint32]action{
 	0xff53: allowKey, 0xff54: allowKey, 0xff98: allowKey, 0xff99: allowKey, // Right, Down
 	0xff0d: pressKey, 0xff8d: pressKey, 0x0020: pressKey, // Return, KP_Enter, space
 	0xff1b: refuseKey, // Escape
+	0xffe1: shiftKey, 0xffe2: shiftKey,
 }
 
 // Controls decide what the user's input means. Times are the X server's, in
@@ -50,18 +52,20 @@ type controls struct {
 	drawnAt  uint32
 	clear    bool // nothing covers the window
 	clearAt  uint32
+	typedAt  uint32          // when the last key came that was typed at something else
 	held     uint16          // mouse buttons that were down when the window came, until they go up
 	released map[byte]uint32 // when a key was last released
+	counted  map[byte]bool   // whether its last press counted
 }
 
 func newControls() *controls {
-	return &controls{focus: denyButton, released: map[byte]uint32{}}
+	return &controls{focus: denyButton, released: map[byte]uint32{}, counted: map[byte]bool{}}
 }
 
 // begin says that the window is on the screen since at, and which mouse buttons
 // were down when it came.
 func (c *controls) begin(at uint32, held uint16) {
-	c.drawn, c.drawnAt, c.held = true, at, held
+	c.drawn, c.drawnAt, c.typedAt, c.held = true, at, at, held
 	c.unveiled(at)
 }
 
@@ -80,14 +84,33 @@ func (c *controls) early(at uint32) bool {
 	return !c.drawn || int32(at-c.drawnAt) < guardTime
 }
 
-// keyPress takes a key. plain is false if Control, Alt or Super is down with it.
+// typing reports whether the user types, at something else than the question: for guardTime
+// after a key that didn't count. Then no key counts.
+func (c *controls) typing(at uint32) bool { return int32(at-c.typedAt) < guardTime }
+
+// typed takes a sign that the user types: No gets the focus, and guardTime begins again.
+func (c *controls) typed(at uint32) {
+	c.focus = denyButton
+	if int32(at-c.typedAt) > 0 {
+		c.typedAt = at
+	}
+}
+
+// keyPress takes a key. plain is false if Control, Alt or Super is down with it. A key that
+// means nothing here belongs to a text, and so do those that come before the user has paused.
 func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answer, bool) {
 	if up, ok := c.released[key]; ok && at-up <= repeatTime {
 		return No, false
 	}
-	if c.early(at) || !plain {
+	if means == shiftKey {
 		return No, false
 	}
+	c.counted[key] = false
+	if means == otherKey || !plain || c.early(at) || c.typing(at) {
+		c.typed(at)
+		return No, false
+	}
+	c.counted[key] = true
 	switch means {
 	case moveKey:
 		c.focus = denyButton + allowButton - c.focus
@@ -103,12 +126,23 @@ func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answ
 	return No, false
 }
 
-func (c *controls) keyRelease(at uint32, key byte) { c.released[key] = at }
+// keyRelease takes the end of a key, or of one of its repetitions. It is typing, too, if the
+// press didn't count, such as that of a key which is held since before the window came.
+func (c *controls) keyRelease(at uint32, key byte, means action) {
+	c.released[key] = at
+	if means != shiftKey && !c.counted[key] {
+		c.typed(at)
+	}
+}
 
 // mousePress takes mouse button n over b. mask is the buttons that were down before it.
+// One that comes too early makes guardTime begin again.
 func (c *controls) mousePress(at uint32, n byte, b button, mask uint16) {
 	c.hover = b
 	c.held &= mask
+	if c.drawn && c.early(at) && int32(at-c.drawnAt) > 0 {
+		c.drawnAt = at // somebody who clicks away at something else goes on for a while
+	}
 	if n == 1 && c.held == 0 && !c.early(at) && c.mayPress(at, b) {
 		c.down = b
 		if b != noButton {

@@ -37,7 +37,7 @@ func TestKeys(t *testing.T) {
 			assert.False(t, done, name)
 			at := uint32(1000 + 100*i)
 			answer, done = in.keyPress(at, byte(i), k, true)
-			in.keyRelease(at+50, byte(i))
+			in.keyRelease(at+50, byte(i), k)
 		}
 		assert.Equal(t, c.done, done, name)
 		assert.Equal(t, c.answer, answer, name)
@@ -65,16 +65,20 @@ func TestEarlyInputDoesNothing(t *testing.T) {
 	assert.False(t, done, "before the window was drawn")
 
 	for _, start := range []uint32{0, 7000, 0xffffff00} { // the last wraps within the guard time
-		c := newControls()
-		c.begin(start, 0)
-		_, done := c.keyPress(start+guardTime-1, 1, pressKey, true)
-		assert.False(t, done)
-		c.keyPress(start+guardTime-1, 2, moveKey, true)
-		assert.Equal(t, denyButton, c.focus)
+		again := func() *controls { c := newControls(); c.begin(start, 0); return c }
+		for _, k := range []action{pressKey, moveKey, refuseKey} {
+			c := again()
+			_, done := c.keyPress(start+guardTime-1, 1, k, true)
+			assert.False(t, done)
+			assert.Equal(t, denyButton, c.focus)
+			_, done = c.keyPress(start+2*guardTime-2, 3, pressKey, true)
+			assert.False(t, done, "it begins again")
+		}
+		c := again()
 		c.mousePress(start+guardTime-1, 1, allowButton, 0)
 		_, done = c.mouseRelease(1, allowButton)
 		assert.False(t, done, "a click that began too early")
-		_, done = c.keyPress(start+guardTime, 3, pressKey, true)
+		_, done = again().keyPress(start+guardTime, 3, pressKey, true)
 		assert.True(t, done)
 	}
 }
@@ -84,13 +88,102 @@ func TestAHeldKeyDoesNothing(t *testing.T) {
 	c := newControls()
 	c.begin(0, 0)
 	for at := uint32(30); at < 3000; at += 30 {
-		c.keyRelease(at, 36)
+		c.keyRelease(at, 36, pressKey)
 		_, done := c.keyPress(at, 36, pressKey, true)
 		assert.False(t, done, "at %d", at)
 	}
-	c.keyRelease(3010, 36)
-	_, done := c.keyPress(3100, 36, pressKey, true)
+	c.keyRelease(3010, 36, pressKey)
+	_, done := c.keyPress(3010+guardTime, 36, pressKey, true)
 	assert.True(t, done, "pressed anew")
+}
+
+// A stream types keys, so many milliseconds apart, the first at a time. It reports an answer.
+func stream(c *controls, at, apart uint32, keys string) (Answer, bool) {
+	meanings := map[rune]action{'⇥': moveKey, '→': allowKey, '↓': allowKey, '←': denyKey, '⏎': pressKey, ' ': pressKey, '⎋': refuseKey, '⇧': shiftKey}
+	for _, r := range keys {
+		if a, done := c.keyPress(at, byte(r), meanings[r], true); done {
+			return a, true
+		}
+		c.keyRelease(at+apart*3/5, byte(r), meanings[r])
+		at += apart
+	}
+	return No, false
+}
+
+// Somebody who is typing answers nothing, whenever the question comes, and moves no focus.
+func TestTypingDoesNothing(t *testing.T) {
+	for _, keys := range []string{
+		"123456789⇥34⏎", "12⇥⏎34⇥⏎⇥⏎", "1→2→→⏎3↓⏎→→→⏎", "and then it ⏎so on⇥ ⎋", "→→→→→→⏎", "⇥⇥⇥⇥⇥ ", "⇧a⇧b ⇥⏎",
+	} {
+		runes := []rune(keys)
+		for drawn := range len(runes) {
+			c := newControls()
+			at := uint32(5000)
+			c.begin(at, 0)
+			_, done := stream(c, at+20, 140, string(runes[drawn:]))
+			assert.False(t, done, "%s from %d on", keys, drawn)
+			assert.Equal(t, denyButton, c.focus, "%s from %d on", keys, drawn)
+		}
+	}
+	c := ready()
+	_, done := stream(c, 5000, 140, "a⇥⏎⇥ ⎋") // after a long pause
+	assert.False(t, done)
+}
+
+// What a calm user has done before typing doesn't help a Yes along.
+func TestTypingTakesTheFocusBack(t *testing.T) {
+	c := ready()
+	c.keyPress(1000, 1, moveKey, true)
+	c.keyRelease(1050, 1, moveKey)
+	assert.Equal(t, allowButton, c.focus)
+	c.keyPress(1100, 2, otherKey, true)
+	assert.Equal(t, denyButton, c.focus)
+	_, done := c.keyPress(1100+guardTime-1, 3, pressKey, true)
+	assert.False(t, done)
+	c.keyRelease(1150+guardTime, 3, pressKey)
+	a, done := c.keyPress(1150+2*guardTime, 3, pressKey, true)
+	assert.True(t, done)
+	assert.Equal(t, No, a)
+
+	// A letter that is held is typed until it goes up.
+	c = ready()
+	c.keyPress(2000, 1, otherKey, true)
+	c.keyRelease(2600, 1, otherKey)
+	_, done = c.keyPress(2700, 2, pressKey, true)
+	assert.False(t, done)
+}
+
+// Keys that mean something don't wait for one another.
+func TestACalmUserIsHeardAtOnce(t *testing.T) {
+	for keys, want := range map[string]Answer{"⇥⏎": Yes, "→ ": Yes, "⇧⇥⏎": Yes, "→→→←⏎": No, "⇥⇥⇥⏎": Yes, "⏎": No, "⇥⎋": No} {
+		a, done := stream(ready(), 1000, 40, keys)
+		assert.True(t, done, keys)
+		assert.Equal(t, want, a, keys)
+	}
+	c := ready() // Tab is held, and repeats
+	c.keyPress(1000, 1, moveKey, true)
+	for at := uint32(1500); at < 2000; at += 30 {
+		c.keyRelease(at, 1, moveKey)
+		c.keyPress(at, 1, moveKey, true)
+	}
+	c.keyRelease(2000, 1, moveKey)
+	a, done := c.keyPress(2100, 2, pressKey, true)
+	assert.True(t, done)
+	assert.Equal(t, Yes, a)
+}
+
+// Somebody who clicks away in the window's place doesn't hit a button when it comes alive.
+func TestAnEarlyClickWaitsAgain(t *testing.T) {
+	c := newControls()
+	c.begin(0, 0)
+	for at := uint32(100); at < 2000; at += 300 {
+		c.mousePress(at, 1, allowButton, 0)
+		_, done := c.mouseRelease(1, allowButton)
+		assert.False(t, done, "at %d", at)
+	}
+	c.mousePress(1900+guardTime, 1, allowButton, 0)
+	_, done := c.mouseRelease(1, allowButton)
+	assert.True(t, done)
 }
 
 func TestMouse(t *testing.T) {

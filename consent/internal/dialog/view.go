@@ -64,6 +64,7 @@ type state struct {
 	left   time.Duration // until the question lapses
 	ready  bool          // input counts; the buttons look dead before
 	barred bool          // Yes doesn't count, and looks dead
+	typing bool          // no key counts; the ring around the focus looks dead
 	focus  button
 	hover  button // the pointer is over it
 	down   button // it is being pressed
@@ -172,7 +173,7 @@ func (v *view) update(s state) []image.Rectangle {
 		v.drawNote(s.left)
 		dirty = append(dirty, v.note)
 	}
-	if old == nil || old.ready != s.ready || old.barred != s.barred || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
+	if old == nil || old.ready != s.ready || old.barred != s.barred || old.typing != s.typing || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
 		dirty = append(dirty, v.drawButton(v.deny, v.question.No, denyButton, s), v.drawButton(v.allow, v.question.Yes, allowButton, s))
 	}
 	return dirty
@@ -222,7 +223,7 @@ func (v *view) drawButton(r image.Rectangle, label string, b button, s state) im
 	dead := !s.ready || s.barred && b == allowButton
 	if s.focus == b {
 		c := ring
-		if dead {
+		if dead || s.typing {
 			c = faint
 		}
 		outlined(v.img, halo, float32(v.px(radius+ringGap+ringWidth)), v.px(ringWidth), c, shade)
