@@ -4,42 +4,43 @@ import "fmt"
 
 // An Encoding is how a rectangle's pixels are written, or a pseudo-encoding:
 // something a viewer understands besides pixels (RFC 6143 §7.7 and §7.8, and
-// the registry of the community's specification).
+// the registry of the community's specification, rfbproto.rst, which is meant by
+// "community"; "registered" is what has a number there and no layout).
 type Encoding int32
 
 // The encodings of pixels. Those whose layout is public can be read with
 // [ParseRectangle].
 const (
-	EncodingRaw       Encoding = 0  // RFC 6143 §7.7.1
-	EncodingCopyRect  Encoding = 1  // RFC 6143 §7.7.2
-	EncodingRRE       Encoding = 2  // RFC 6143 §7.7.3
-	EncodingCoRRE     Encoding = 4  // RRE with coordinates of one byte
-	EncodingHextile   Encoding = 5  // RFC 6143 §7.7.4
-	EncodingZlib      Encoding = 6  // Raw, deflated
-	EncodingTight     Encoding = 7  // TightVNC's
-	EncodingZlibHex   Encoding = 8  // Hextile, tiles deflated; KasmVNC uses the number for another
-	EncodingUltra     Encoding = 9  // UltraVNC: Raw, packed with LZO
-	EncodingUltra2    Encoding = 10 // UltraVNC
-	EncodingTRLE      Encoding = 15 // RFC 6143 §7.7.5
-	EncodingZRLE      Encoding = 16 // RFC 6143 §7.7.6
-	EncodingZYWRLE    Encoding = 17 // Hitachi's, ZRLE with wavelets; KasmVNC uses the number for video
-	EncodingXZ        Encoding = 18 // UltraVNC: many rectangles, packed with LZMA
-	EncodingXZYW      Encoding = 19 // UltraVNC: XZ with wavelets
-	EncodingVendor264 Encoding = 20 // H.264; layout unpublished
-	EncodingJPEG      Encoding = 21 // a bare JFIF stream
-	EncodingJRLE      Encoding = 22 // layout unpublished
-	EncodingZstd      Encoding = 25 // UltraVNC: Zlib with Zstandard instead, as the others to 29
-	EncodingTightZstd Encoding = 26 // UltraVNC
-	EncodingZstdHex   Encoding = 27 // UltraVNC
-	EncodingZstdRLE   Encoding = 28 // UltraVNC
-	EncodingZstdYWRLE Encoding = 29 // UltraVNC
-	EncodingH264      Encoding = 50 // community: Open H.264
-	EncodingTightPNG  Encoding = -260
-	EncodingVA264     Encoding = 0x48323634 // VA H.264; layout unpublished
+	EncodingRaw       Encoding = 0          // RFC 6143 §7.7.1
+	EncodingCopyRect  Encoding = 1          // RFC 6143 §7.7.2
+	EncodingRRE       Encoding = 2          // RFC 6143 §7.7.3
+	EncodingCoRRE     Encoding = 4          // community: RRE with coordinates of one byte
+	EncodingHextile   Encoding = 5          // RFC 6143 §7.7.4
+	EncodingZlib      Encoding = 6          // community: Raw, deflated
+	EncodingTight     Encoding = 7          // TightVNC's; community
+	EncodingZlibHex   Encoding = 8          // community: Hextile, tiles deflated; KasmVNC uses the number for another
+	EncodingUltra     Encoding = 9          // UltraVNC: Raw, packed with LZO
+	EncodingUltra2    Encoding = 10         // UltraVNC
+	EncodingTRLE      Encoding = 15         // RFC 6143 §7.7.5
+	EncodingZRLE      Encoding = 16         // RFC 6143 §7.7.6
+	EncodingZYWRLE    Encoding = 17         // Hitachi's, ZRLE with wavelets; KasmVNC uses the number for video
+	EncodingXZ        Encoding = 18         // UltraVNC: many rectangles, packed with LZMA
+	EncodingXZYW      Encoding = 19         // UltraVNC: XZ with wavelets
+	EncodingVendor264 Encoding = 20         // registered: H.264; layout unpublished
+	EncodingJPEG      Encoding = 21         // community: a bare JFIF stream
+	EncodingJRLE      Encoding = 22         // registered; layout unpublished
+	EncodingZstd      Encoding = 25         // UltraVNC: Zlib with Zstandard instead, as the others to 29
+	EncodingTightZstd Encoding = 26         // UltraVNC
+	EncodingZstdHex   Encoding = 27         // UltraVNC
+	EncodingZstdRLE   Encoding = 28         // UltraVNC
+	EncodingZstdYWRLE Encoding = 29         // UltraVNC
+	EncodingH264      Encoding = 50         // community: Open H.264
+	EncodingTightPNG  Encoding = -260       // community: Tight with PNG; QEMU and noVNC
+	EncodingVA264     Encoding = 0x48323634 // registered: VA H.264; layout unpublished
 
 	EncodingUltraCache         Encoding = -0x10000 // UltraVNC: 0xffff0000
-	EncodingUltraCacheEnable   Encoding = -0xffff
-	EncodingUltraXORZlib       Encoding = -0xfffe // layout unpublished, as the others to SolidColor
+	EncodingUltraCacheEnable   Encoding = -0xffff  // UltraVNC, as all to UltraQueueEnable
+	EncodingUltraXORZlib       Encoding = -0xfffe  // layout unpublished, as the others to SolidColor
 	EncodingUltraXORMono       Encoding = -0xfffd
 	EncodingUltraXORMultiColor Encoding = -0xfffc
 	EncodingUltraSolidColor    Encoding = -0xfffb
@@ -55,26 +56,26 @@ const (
 // messages.
 const (
 	EncodingDesktopSize         Encoding = -223        // RFC 6143 §7.8.2
-	EncodingLastRect            Encoding = -224        // ends an update early
-	EncodingPointerPos          Encoding = -232        // where the pointer is
+	EncodingLastRect            Encoding = -224        // community, TightVNC: ends an update early
+	EncodingPointerPos          Encoding = -232        // TightVNC, in the capabilities of type 16: where the pointer is
 	EncodingCursor              Encoding = -239        // RFC 6143 §7.8.1
-	EncodingXCursor             Encoding = -240        // a cursor of two colours
-	EncodingQEMUPointer         Encoding = -257        // relative motion: changes PointerEvent
-	EncodingQEMUKey             Encoding = -258        // QEMU's key events
-	EncodingQEMUAudio           Encoding = -259        // sound
-	EncodingLEDState            Encoding = -261        // QEMU: the keyboard's lamps
-	EncodingGII                 Encoding = -305        // general input interface
-	EncodingPopa                Encoding = -306        // layout unpublished
-	EncodingDesktopName         Encoding = -307        // a new desktop name
-	EncodingExtendedDesktopSize Encoding = -308        // lets the viewer resize
-	EncodingXVP                 Encoding = -309        // lets the viewer shut down
-	EncodingOLIVECallControl    Encoding = -310        // layout unpublished
-	EncodingClientRedirect      Encoding = -311        // sends the viewer elsewhere
-	EncodingFence               Encoding = -312        // places in the stream
-	EncodingContinuousUpdates   Encoding = -313        // updates without requests
-	EncodingCursorWithAlpha     Encoding = -314        // a cursor with transparency
-	EncodingExtendedMouse       Encoding = -316        // changes PointerEvent's length
-	EncodingTightNoZlib         Encoding = -317        // allows Tight to leave out zlib
+	EncodingXCursor             Encoding = -240        // community: a cursor of two colours
+	EncodingQEMUPointer         Encoding = -257        // community, QEMU: relative motion: changes PointerEvent
+	EncodingQEMUKey             Encoding = -258        // community: QEMU's key events
+	EncodingQEMUAudio           Encoding = -259        // community, QEMU: sound
+	EncodingLEDState            Encoding = -261        // community, QEMU: the keyboard's lamps
+	EncodingGII                 Encoding = -305        // community: general input interface
+	EncodingPopa                Encoding = -306        // registered; layout unpublished
+	EncodingDesktopName         Encoding = -307        // community, TigerVNC: a new desktop name
+	EncodingExtendedDesktopSize Encoding = -308        // community, TigerVNC: lets the viewer resize
+	EncodingXVP                 Encoding = -309        // community, xvp: lets the viewer shut down
+	EncodingOLIVECallControl    Encoding = -310        // OLIVE; layout unpublished
+	EncodingClientRedirect      Encoding = -311        // registered: sends the viewer elsewhere
+	EncodingFence               Encoding = -312        // community, TigerVNC: places in the stream
+	EncodingContinuousUpdates   Encoding = -313        // community, TigerVNC: updates without requests
+	EncodingCursorWithAlpha     Encoding = -314        // community, TigerVNC: a cursor with transparency
+	EncodingExtendedMouse       Encoding = -316        // community, TigerVNC: changes PointerEvent's length
+	EncodingTightNoZlib         Encoding = -317        // community: allows Tight to leave out zlib
 	EncodingReplitAudio         Encoding = 0x52706c41  // replit/rfbproxy
 	EncodingVMwareCursor        Encoding = 0x574d5664  // VMware: a cursor
 	EncodingVMwareCursorState   Encoding = 0x574d5665  // VMware
@@ -83,8 +84,8 @@ const (
 	EncodingVMwareLEDState      Encoding = 0x574d5668  // VMware
 	EncodingVMwareDisplayMode   Encoding = 0x574d5669  // VMware: changes the pixel format from the server's side
 	EncodingVMwareMachineState  Encoding = 0x574d566a  // VMware
-	EncodingExtendedClipboard   Encoding = -0x3f5e1a32 // 0xc0a1e5ce: makes CutText's length signed
-	EncodingPluginStreaming     Encoding = -0x3f5e1a31 // 0xc0a1e5cf: the stream becomes ciphertext
+	EncodingExtendedClipboard   Encoding = -0x3f5e1a32 // 0xc0a1e5ce; community: makes CutText's length signed
+	EncodingPluginStreaming     Encoding = -0x3f5e1a31 // 0xc0a1e5cf; UltraVNC: the stream becomes ciphertext
 	EncodingKeyboardLEDState    Encoding = -0x20000    // libvncserver: 0xfffe0000
 	EncodingSupportedMessages   Encoding = -0x1ffff    // libvncserver
 	EncodingSupportedEncodings  Encoding = -0x1fffe    // libvncserver

@@ -3,7 +3,8 @@ package rfb
 import "fmt"
 
 // A ClientMessageType is the first byte of a message from viewer to server
-// (RFC 6143 §7.5 and the registry of the community's specification). Some
+// (RFC 6143 §7.5 and the registry of the community's specification, rfbproto.rst,
+// which is meant by "community"). Some
 // numbers mean different things to different servers, which is why a message
 // whose length isn't beyond doubt ends a session; see [ViewOnly].
 type ClientMessageType uint8
@@ -60,10 +61,10 @@ const (
 	ClientReplitAudio              ClientMessageType = 245 // replit/rfbproxy
 	ClientFence                    ClientMessageType = 248 // TigerVNC
 	ClientOLIVECallControl         ClientMessageType = 249 // OLIVE; layout unpublished
-	ClientXVP                      ClientMessageType = 250 // shut down, reboot, reset
+	ClientXVP                      ClientMessageType = 250 // community, xvp: shut down, reboot, reset
 	ClientSetDesktopSize           ClientMessageType = 251 // TigerVNC
 	ClientTight2                   ClientMessageType = 252 // TightVNC 2; KasmVNC's SetMaxVideoResolution
-	ClientGII                      ClientMessageType = 253 // general input interface
+	ClientGII                      ClientMessageType = 253 // community: general input interface
 	ClientVMware2                  ClientMessageType = 254 // VMware, layout unpublished; UltraVNC's SetMonitor
 	ClientQEMU                     ClientMessageType = 255 // QEMU: extended keys, audio
 )
@@ -107,9 +108,9 @@ const (
 	ServerKasmSystemStats        ServerMessageType = 191 // KasmVNC
 	ServerFence                  ServerMessageType = 248 // TigerVNC
 	ServerOLIVECallControl       ServerMessageType = 249 // OLIVE; layout unpublished
-	ServerXVP                    ServerMessageType = 250
+	ServerXVP                    ServerMessageType = 250 // community, xvp: power is there, or failed
 	ServerTight2                 ServerMessageType = 252 // TightVNC 2; UltraVNC's MonitorInfo
-	ServerGII                    ServerMessageType = 253 // general input interface; KasmVNC: somebody has joined
+	ServerGII                    ServerMessageType = 253 // community: general input interface; KasmVNC: somebody has joined
 	ServerVMware2                ServerMessageType = 254 // VMware, layout unpublished; KasmVNC: somebody has left
 	ServerQEMU                   ServerMessageType = 255 // QEMU: audio
 )

@@ -147,21 +147,22 @@ func (t SecurityType) Encrypts() bool { return t.stream() == encrypted }
 // the number of a [SecurityType].
 type VeNCryptType uint32
 
-// The sub-types. The community's specification gives TLSSASL and X509SASL the
-// numbers 263 and 264, QEMU and libvncserver 264 and 263.
+// The sub-types, from the community's specification (rfbproto.rst, "VeNCrypt").
+// It gives TLSSASL and X509SASL the numbers 263 and 264, QEMU and libvncserver
+// 264 and 263.
 const (
 	VeNCryptPlain     VeNCryptType = 256 // user and password, clear
-	VeNCryptTLSNone   VeNCryptType = 257
-	VeNCryptTLSVnc    VeNCryptType = 258
-	VeNCryptTLSPlain  VeNCryptType = 259
-	VeNCryptX509None  VeNCryptType = 260
-	VeNCryptX509Vnc   VeNCryptType = 261
-	VeNCryptX509Plain VeNCryptType = 262
-	VeNCryptTLSSASL   VeNCryptType = 263
-	VeNCryptX509SASL  VeNCryptType = 264
+	VeNCryptTLSNone   VeNCryptType = 257 // anonymous TLS, then nothing
+	VeNCryptTLSVnc    VeNCryptType = 258 // anonymous TLS, then VNC authentication
+	VeNCryptTLSPlain  VeNCryptType = 259 // anonymous TLS, then Plain
+	VeNCryptX509None  VeNCryptType = 260 // TLS with certificates, then nothing
+	VeNCryptX509Vnc   VeNCryptType = 261 // TLS with certificates, then VNC authentication
+	VeNCryptX509Plain VeNCryptType = 262 // TLS with certificates, then Plain
+	VeNCryptTLSSASL   VeNCryptType = 263 // anonymous TLS, then SASL
+	VeNCryptX509SASL  VeNCryptType = 264 // TLS with certificates, then SASL
 	VeNCryptIdent     VeNCryptType = 265 // user, clear
-	VeNCryptTLSIdent  VeNCryptType = 266
-	VeNCryptX509Ident VeNCryptType = 267
+	VeNCryptTLSIdent  VeNCryptType = 266 // anonymous TLS, then Ident
+	VeNCryptX509Ident VeNCryptType = 267 // TLS with certificates, then Ident
 )
 
 var veNCryptNames = [...]string{
