@@ -236,9 +236,7 @@ func (l *life) answer() (consent.Decision, error) {
 	defer cancel()
 	q := l.question()
 	q.Timeout = timeout
-	if w := l.m.watcher(l); w != nil {
-		q.Replaces = w.req.Admin
-	}
+	q.Replaces = l.replaces()
 	type answer struct {
 		decision consent.Decision
 		err      error
@@ -266,6 +264,18 @@ func (l *life) answer() (consent.Decision, error) {
 		return consent.TimedOut, nil
 	}
 	return a.decision, a.err
+}
+
+// replaces is the administrator whose view a Yes would end: one who has been granted it but
+// isn't there, and the one who asks, are nobody of whom the user must be told.
+func (l *life) replaces() string {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	place := l.m.seats[l.session.screen()]
+	if place == nil || place.watching == nil || place.watching.state != Viewing || place.watching.req.Admin == l.req.Admin {
+		return ""
+	}
+	return place.watching.req.Admin
 }
 
 // question is what a prompter or a banner needs to know of l.

@@ -130,6 +130,29 @@ func TestTakeOver(t *testing.T) {
 	assert.Equal(t, b.ID, list[0].ID)
 }
 
+// The question names whom a Yes would disconnect: somebody who is there, and not the one who asks.
+func TestTakeOverNamesWhoIsThere(t *testing.T) {
+	questions := make(chan consent.Request, 9)
+	h := start(t, shadow.Config{Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
+		questions <- r
+		if r.Admin == "alice" {
+			return consent.Granted, nil
+		}
+		return consent.Denied, nil
+	})})
+	replaces := func() string { return next(t, questions).Replaces }
+	g := h.granted(t, "s1", "alice")
+	assert.Empty(t, replaces(), "nobody had it")
+	h.refused(t, shadow.Denied)
+	assert.Empty(t, replaces(), "alice is not there yet")
+	view(t, g.URL)
+	h.until(t, shadow.EventConnected)
+	h.refused(t, shadow.Denied)
+	assert.Equal(t, "alice", replaces())
+	h.granted(t, "s1", "alice")
+	assert.Empty(t, replaces(), "it is her own view")
+}
+
 // A take-over whose source fails leaves the one who watches alone.
 func TestFailedTakeOverLeavesTheWatcher(t *testing.T) {
 	src := &flakySource{fakeSource: fakeSource{}}
