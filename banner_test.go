@@ -129,7 +129,7 @@ func TestNoBannerIsLogged(t *testing.T) {
 	v := view(t, h.granted(t, "s1", "alice").URL)
 	v.hangUp()
 	h.until(t, shadow.EventEnded)
-	assert.Contains(t, log.String(), "without a banner")
+	assert.Regexp(t, `"level":"warn".*without a banner`, log.String())
 	assert.Contains(t, log.String(), `"admin":"alice"`)
 }
 
