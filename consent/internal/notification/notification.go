@@ -119,7 +119,7 @@ func find(ctx context.Context, conn *dbus.Conn) (*service, error) {
 	}
 	var can []string
 	if err := s.object().CallWithContext(ctx, name+".GetCapabilities", 0).Store(&can); err != nil {
-		return nil, fmt.Errorf("notification: the desktop's notification service doesn't say what it can show: %w", because(ctx, err))
+		return nil, failure(ctx, "doesn't say what it can show", err)
 	}
 	for _, needed := range []string{"actions", "body"} {
 		if !slices.Contains(can, needed) {
@@ -149,7 +149,7 @@ func (s *service) notify(ctx context.Context, q Question) (id uint32, err error)
 	err = s.object().CallWithContext(ctx, name+".Notify", 0, "shadowd", uint32(0), "dialog-question",
 		plain(q.Summary), body, []string{noKey, q.No, yesKey, q.Yes}, hints, millis).Store(&id)
 	if err != nil {
-		return 0, fmt.Errorf("notification: the desktop's notification service didn't take the question: %w", because(ctx, err))
+		return 0, failure(ctx, "didn't take the question", err)
 	}
 	return id, nil
 }
@@ -168,7 +168,7 @@ func (s *service) wait(ctx context.Context, signals <-chan *dbus.Signal, id uint
 				return No, false, errors.New("notification: the desktop's bus went away")
 			}
 			if s.ended(sig) {
-				return No, false, errors.New("notification: the desktop's notification service has ended")
+				return No, false, errEnded
 			}
 			if answer, final := s.read(sig, id); final {
 				return answer, sig.Name == invoked, nil
@@ -211,6 +211,18 @@ func (s *service) close(id uint32) {
 
 // plain keeps names from being taken for markup where nobody says whether text is markup.
 func plain(s string) string { return strings.NewReplacer("<", "‹", ">", "›").Replace(s) }
+
+// errEnded is a service that is gone.
+var errEnded = errors.New("notification: the desktop's notification service has ended")
+
+// failure is the error of a call to the service: what it did instead of an answer, unless it
+// has ended. Then the bus answers in its place.
+func failure(ctx context.Context, what string, err error) error {
+	if e, ok := errors.AsType[dbus.Error](err); ok && (e.Name == busName+".Error.NoReply" || e.Name == busName+".Error.ServiceUnknown") {
+		return errEnded
+	}
+	return fmt.Errorf("notification: the desktop's notification service %s: %w", what, because(ctx, err))
+}
 
 // because prefers to say that time was up.
 func because(ctx context.Context, err error) error {

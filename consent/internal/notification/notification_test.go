@@ -216,7 +216,39 @@ func TestServiceEnds(t *testing.T) {
 	d := newDesk(t)
 	_, results := d.ask(t.Context())
 	d.Stop()
-	assert.ErrorContains(t, next(t, results).err, "service has ended")
+	assert.Equal(t, result{No, errEnded}, next(t, results))
+}
+
+// hasty is a service that ends instead of an answer to one of its calls.
+type hasty struct {
+	conn *dbus.Conn
+	in   string
+}
+
+func (h hasty) GetCapabilities() ([]string, *dbus.Error) {
+	if h.in == "GetCapabilities" {
+		_ = h.conn.Close()
+	}
+	return []string{"actions", "body"}, nil
+}
+
+func (h hasty) Notify(string, uint32, string, string, string, []string, map[string]dbus.Variant, int32) (uint32, *dbus.Error) {
+	_ = h.conn.Close()
+	return 1, nil
+}
+
+// It is the same to the administrator in which call a service ended.
+func TestServiceEndsInACall(t *testing.T) {
+	for _, in := range []string{"GetCapabilities", "Notify"} {
+		d := &desk{address: testlogind.StartBus(t), t: t}
+		conn := d.dial()
+		require.NoError(t, conn.Export(hasty{conn, in}, path, name))
+		_, err := conn.RequestName(name, dbus.NameFlagDoNotQueue)
+		require.NoError(t, err)
+		answer, err := Ask(t.Context(), d.dial(), question, func() { t.Error("shown") })
+		assert.Equal(t, errEnded, err, in)
+		assert.Equal(t, No, answer)
+	}
 }
 
 func TestBusGoesAway(t *testing.T) {
