@@ -1,6 +1,9 @@
 package rfb
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -54,28 +57,18 @@ func TestTables(t *testing.T) {
 func tables() string {
 	var b strings.Builder
 	b.WriteString(tableHead)
-	b.WriteString("\n## Versions\n\n| announced | answered in | who |\n|---|---|---|\n")
+	b.WriteString("\n## Versions\n\nWhat a peer announces, and the version that it is answered in: a server by the relay's client half, a viewer by its\nserver half.\n\n" +
+		"| announced | from a server | from a viewer | who |\n|---|---|---|---|\n")
 	for _, v := range versions {
-		answer := "refused"
-		if v.framing != (ProtocolVersion{}) {
-			answer = v.framing.String()
-		}
 		announced := v.first.String()
 		if v.last != v.first {
 			announced += " to " + v.last.String() + ", the others"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", announced, answer, v.who)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", announced, toServer(v.first), toViewer(v.first), v.who)
 	}
 	b.WriteString("\n## Security types\n\n| no | name | stream after it | who | as client | as server | as onlooker |\n|---|---|---|---|---|---|---|\n")
 	for _, t := range securityTypes {
-		client, server := "refused", "not offered"
-		switch t.number {
-		case SecurityNone, SecurityVNCAuth:
-			client, server = "spoken", "spoken"
-		case SecurityVeNCrypt:
-			client = "spoken: None, VNC Authentication, Plain"
-		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", uint8(t.number), t.name, t.stream, t.origin, client, server, watches(t.number))
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", uint8(t.number), t.name, t.stream, t.origin, asClient(t.number), asServer(t.number), watches(t.number))
 	}
 	b.WriteString("\nWhat VeNCrypt, Tight and SASL do to the stream depends on the choice inside them; what encrypts it is refused by name there too.\n")
 	b.WriteString("\n## Messages of a viewer\n\n" + messageHead)
@@ -103,6 +96,74 @@ func tables() string {
 	b.WriteString("\nHints, which have no rectangles, are asked for: " +
 		"-32 to -23 (quality), -256 to -247 (compression), -512 to -412 (fine quality), -768 to -763 (subsampling).\n")
 	return b.String()
+}
+
+// A hearing is a connection to a peer that says what it says, and keeps what it
+// hears.
+type hearing struct {
+	script
+	heard bytes.Buffer
+}
+
+func (h *hearing) Write(p []byte) (int, error) { return h.heard.Write(p) }
+
+// says is a peer that says all of this.
+func says(b ...[]byte) *hearing { return &hearing{script: script{say: bytes.NewReader(join(b...))}} }
+
+// toServer is what a Client answers to a server's version, toViewer what a Server
+// speaks with a viewer.
+func toServer(v ProtocolVersion) string {
+	h := says(v.message())
+	_, _ = Connect(context.Background(), h)
+	if answer, err := ParseVersion(h.heard.Bytes()); err == nil {
+		return answer.String()
+	}
+	return "refused"
+}
+
+func toViewer(v ProtocolVersion) string {
+	h := says(v.message(), []byte{1, 1})
+	c, err := (&Server{Init: shown}).Accept(context.Background(), h)
+	if err != nil {
+		return "refused"
+	}
+	return c.Version.String()
+}
+
+// asClient is what a Client that has a password and a user makes of a server that
+// offers one type.
+func asClient(t SecurityType) string {
+	chosen := func(more ...[]byte) bool {
+		c := &Client{Username: "user", Password: "secret"}
+		_, err := c.Connect(context.Background(), says(append([][]byte{version38.message(), {1, byte(t)}}, more...)...))
+		return !errors.Is(err, ErrSecurity)
+	}
+	if !chosen() {
+		return "refused"
+	}
+	if t != SecurityVeNCrypt {
+		return "spoken"
+	}
+	var inside []string
+	for n := range VeNCryptType(512) {
+		if chosen([]byte{0, 2, 0, 1}, u32(uint32(n))) {
+			inside = append(inside, n.String())
+		}
+	}
+	return "spoken: " + strings.Join(inside, ", ")
+}
+
+// asServer is whether a Server offers a type, with or without a password.
+func asServer(t SecurityType) string {
+	for _, s := range []Server{{Init: shown}, {Init: shown, Password: "secret"}} {
+		h := says(version38.message())
+		_, _ = s.Accept(context.Background(), h)
+		offer := h.heard.Bytes()[versionLen:]
+		if bytes.IndexByte(offer[1:1+offer[0]], byte(t)) >= 0 {
+			return "spoken"
+		}
+	}
+	return "not offered"
 }
 
 // watches is what a Handshake does with a security type.
