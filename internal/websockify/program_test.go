@@ -175,6 +175,17 @@ func TestRunOnce(t *testing.T) {
 	p.says("127.0.0.1: exiting due to --run-once")
 }
 
+// Who is turned away doesn't use up the one session.
+func TestRunOnceWaitsForASession(t *testing.T) {
+	p := theGo.start(t, "LISTEN", echoTarget(t), "--run-once", "--origin", "same")
+	assert.Contains(t, dialRaw(t, p.addr).upgrade("/", "Origin: http://evil.example").rest(), "close 1008")
+	c := openSession(t, p.addr, "/")
+	assert.Equal(t, "503", status(request("/"))(dialRaw(t, p.addr)))
+	c.send(bye)
+	c.rest()
+	assert.Zero(t, p.status())
+}
+
 func TestOriginOption(t *testing.T) {
 	p := theGo.start(t, "LISTEN", echoTarget(t), "--origin", "good.example,*.corp:8080")
 	for origin, ok := range map[string]bool{"http://localhost": true, "https://good.example": true, "http://a.corp:8080": true, "http://a.corp": false, "http://evil.example": false, "null": false} {

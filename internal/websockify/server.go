@@ -44,7 +44,7 @@ type server struct {
 	ends   chan ending // why the program stops; the first counts
 	conns  atomic.Int64
 	own    map[uint64]bool // inodes of the sockets that listen
-	once   atomic.Bool     // the one session of --run-once has begun
+	once   atomic.Bool     // the one session of --run-once was admitted
 	single bool            // there is one connection, from inetd
 }
 

@@ -25,6 +25,8 @@ type session struct {
 	target token.Target
 	file   *record.File    // nil: not recorded
 	result *wsproxy.Record // nil: none yet
+
+	admitted bool // wsproxy let it in
 }
 
 // sessionKey is the context's key for the *session.
@@ -44,8 +46,8 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	if refusal == nil {
 		refusal = checkHandshake(r)
 	}
-	if refusal == nil && s.o.runOnce && s.once.Swap(true) {
-		refusal = &auth.Refusal{Status: http.StatusServiceUnavailable, Reason: "the one session of --run-once has begun"}
+	if refusal == nil && s.once.Load() {
+		refusal = &auth.Refusal{Status: http.StatusServiceUnavailable, Reason: onceIsOver}
 	}
 	if refusal != nil {
 		s.refuse(w, r, refusal)
@@ -67,6 +69,9 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	u := newUpgrade(context.WithValue(ctx, sessionKey{}, ss), w, r, s.o.origin != "")
 	s.proxy.ServeHTTP(u, u.request)
 }
+
+// onceIsOver is why there is no second session with --run-once.
+const onceIsOver = "the one session of --run-once has begun"
 
 // lookUp finds the target.
 func (s *server) lookUp(r *http.Request) (token.Target, *auth.Refusal) {
@@ -166,7 +171,7 @@ func (s *server) finish(ss *session) {
 	switch {
 	case s.single:
 		s.end(ending{})
-	case s.o.runOnce:
+	case s.o.runOnce && ss.admitted:
 		s.end(ending{text: ss.remote + ": exiting due to --run-once"})
 	}
 }
@@ -193,14 +198,20 @@ func (s *server) logEnd(ss *session) {
 	s.log.Access(logs.Info, ss.remote, text, fields...)
 }
 
-// authorize is wsproxy's Authorize. It only counts the session in: whoever may
-// not come in was told before the upgrade.
-func (s *server) authorize(*http.Request) error {
+// authorize is wsproxy's Authorize. It counts the session in: whoever may not
+// come in was told before the upgrade, but for two that come at once with
+// --run-once.
+func (s *server) authorize(r *http.Request) error {
+	if s.o.runOnce && s.once.Swap(true) {
+		return &wsproxy.CloseError{Code: wsproxy.StatusTryAgainLater, Reason: onceIsOver}
+	}
+	r.Context().Value(sessionKey{}).(*session).admitted = true
 	s.metrics.enter()
 	return nil
 }
 
-// rejected is wsproxy's OnReject: the page's origin, or one session too many.
+// rejected is wsproxy's OnReject: the page's origin, one session too many, or
+// authorize.
 func (s *server) rejected(r *http.Request, err error) {
 	s.metrics.refuse(http.StatusSwitchingProtocols)
 	s.log.Client(logs.Info, ipOf(r.RemoteAddr), "client turned away: "+err.Error())
