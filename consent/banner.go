@@ -35,7 +35,7 @@ var ErrStopped = errors.New("consent: stopped by the user")
 
 // Bounds of the banner.
 const (
-	bannerTime   = 10 * time.Second // a banner may take to be on the screen
+	bannerTime   = 10 * time.Second // a banner may take to be on the screen, and to give another sign of life
 	noticeTime   = 8 * time.Second  // it may take to say that viewing has ended, and to exit
 	bannerTries  = 3                // how often in a row it is put up
 	bannerSteady = time.Minute      // after which a banner that fails is the first of a row
@@ -45,16 +45,21 @@ const (
 //
 // The banner is a window in the middle of the screen's upper edge that stays on top of the
 // others and that the mouse can move. It belongs to a child process, as the question does. A
-// child that dies is started again, three times in a row at most. Closing the window is
-// a Stop.
+// child that dies is started again, three times in a row at most. One that gives no sign of
+// life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop.
 func (p X11) Show(ctx context.Context, r Request, ended <-chan string) error {
+	return p.showWithin(ctx, bannerTime, r, ended)
+}
+
+// showWithin is Show with another time for signs of life.
+func (p X11) showWithin(ctx context.Context, patience time.Duration, r Request, ended <-chan string) error {
 	argv, err := p.argv(r)
 	if err != nil {
 		return err
 	}
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := p.show(ctx, argv, r, ended)
+		again, err := p.show(ctx, patience, argv, r, ended)
 		if !again {
 			return err
 		}
@@ -68,7 +73,7 @@ func (p X11) Show(ctx context.Context, r Request, ended <-chan string) error {
 }
 
 // show runs one child. It reports whether another may do better.
-func (p X11) show(ctx context.Context, argv []string, r Request, ended <-chan string) (again bool, err error) {
+func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r Request, ended <-chan string) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
@@ -87,16 +92,21 @@ func (p X11) show(ctx context.Context, argv []string, r Request, ended <-chan st
 	}
 	defer in.Close()
 	_ = tell(in, line) // a child that doesn't hear it says more by what it does then
-	late := time.NewTimer(bannerTime)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	for shown := out.isShown; ; {
 		select {
 		case <-shown:
 			shown = nil
-			late.Stop()
+			late.Reset(patience)
+		case <-out.alive:
+			late.Reset(patience)
 		case <-late.C:
 			proc.Stop(0, termTime)
-			return false, fmt.Errorf("consent: the banner was not on the screen within %v", bannerTime)
+			if shown != nil {
+				return false, fmt.Errorf("consent: the banner was not on the screen within %v", patience)
+			}
+			return false, fmt.Errorf("consent: the banner gave no sign of life for %v", patience)
 		case <-proc.Done():
 			return out.outcome(proc, &stderr)
 		case <-out.answered:

@@ -3,6 +3,8 @@ package consent
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -232,6 +234,28 @@ func TestBannerDies(t *testing.T) {
 	assert.ErrorContains(t, w.down(), "ended by itself (signal: killed)")
 }
 
+// A banner that hangs, or whose X server does, can't be stopped any more: the view ends.
+func TestBannerHangs(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"child", "X server"} {
+		d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+		done := make(chan error, 1)
+		go func() { done <- quick.showWithin(t.Context(), 5*time.Second, request(d.Desktop), nil) }()
+		var err error
+		d.win, err = d.FindWindow(d.ctx, "banner")
+		require.NoError(t, err)
+		pid := d.pid()
+		stop := pid
+		if who == "X server" {
+			stop = d.ServerPID()
+			defer syscall.Kill(stop, syscall.SIGCONT) // or it could not end
+		}
+		require.NoError(t, syscall.Kill(stop, syscall.SIGSTOP))
+		assert.EqualError(t, <-done, "consent: the banner gave no sign of life for 5s", who)
+		requireGone(t, pid)
+	}
+}
+
 func TestBannerServerGone(t *testing.T) {
 	t.Parallel()
 	w := watch(t, bare, nil)
@@ -248,6 +272,7 @@ func TestBannerChildSays(t *testing.T) {
 		"echo shown; echo no":             "broke the protocol",
 		"echo shown; echo over; echo yes": "after the answer",
 		"echo shown; echo over":           "although viewing had not",
+		"echo alive":                      "broke the protocol",
 		"echo failed out of ink":          "out of ink",
 		"exit 0":                          "ended by itself (exit status 0)",
 		"echo shown; exec 0<&-; kill $$":  "ended by itself",
@@ -260,8 +285,46 @@ func TestBannerChildSays(t *testing.T) {
 	assert.ErrorIs(t, X11{}.Show(t.Context(), Request{}, nil), ErrDisplay)
 	_, err := ask(t, "echo shown; echo stopped")
 	assert.ErrorContains(t, err, "broke the protocol", "to a question that is no answer")
-	_, err = ask(t, "echo shown; echo over")
-	assert.ErrorContains(t, err, "broke the protocol")
+	for _, word := range []string{"over", "alive"} {
+		_, err = ask(t, "echo shown; echo "+word)
+		assert.ErrorContains(t, err, "broke the protocol")
+	}
+}
+
+// What a child has said decides, at its own pace: one that lives may go on for ever, one that
+// shows nothing may not.
+func TestBannerLives(t *testing.T) {
+	t.Parallel()
+	err := X11{Command: sh("echo shown; for i in 1 2 3 4 5 6; do sleep 0.5; echo alive; done; echo stopped")}.showWithin(t.Context(), 2*time.Second, self(), nil)
+	assert.ErrorIs(t, err, ErrStopped)
+	for script, says := range map[string]string{
+		"sleep 60":             "was not on the screen within 300ms",
+		"echo shown; sleep 60": "gave no sign of life for 300ms",
+	} {
+		err = X11{Command: sh(script)}.showWithin(t.Context(), 300*time.Millisecond, self(), nil)
+		assert.ErrorContains(t, err, says, script)
+	}
+}
+
+// A real banner says that it lives.
+func TestBannerSaysThatItLives(t *testing.T) {
+	t.Parallel()
+	host := testhost.Require(t, bare)
+	dir, err := os.MkdirTemp("", "banner-") // t.TempDir is the tester's alone
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(dir)) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	heard := filepath.Join(dir, "heard")
+	ended, done := make(chan string), make(chan error, 1)
+	go func() {
+		done <- X11{Command: append([]string{"/bin/sh", "-c", `"$@" | tee ` + heard, "sh"}, quick.Command...)}.Show(t.Context(), request(host), ended)
+	}()
+	eventually(t, func() bool {
+		b, err := os.ReadFile(heard)
+		return err == nil && strings.HasPrefix(string(b), "shown\nalive\nalive\n")
+	}, "no sign of life")
+	close(ended)
+	assert.NoError(t, <-done)
 }
 
 // A child that doesn't heed the end of viewing is ended.

@@ -46,20 +46,20 @@ func Child() {
 			os.Exit(1) // nobody listens
 		}
 	}
-	say(prompt(os.Stdin, display, xauthority, func() { say(wordShown) }))
+	say(prompt(os.Stdin, display, xauthority, say))
 	os.Exit(0)
 }
 
 // prompt shows the question or the banner that in holds and returns the line that
-// answers it. It leaves goroutines and the connection behind: the process is to exit next,
+// answers it. What comes before that it says. It leaves goroutines and the connection behind: the process is to exit next,
 // which is also what takes the window off the screen.
-func prompt(in io.Reader, display, xauthority string, shown func()) string {
+func prompt(in io.Reader, display, xauthority string, say func(line string)) string {
 	lines := bufio.NewReaderSize(in, maxQuestion)
 	q, err := readQuestion(lines)
 	if err != nil {
 		return failed(err)
 	}
-	ctx := context.Background()
+	ctx, shown := context.Background(), func() { say(wordShown) }
 	lapse := time.Now().Add(time.Duration(q.Millis) * time.Millisecond)
 	if !q.Banner {
 		var cancel context.CancelFunc
@@ -87,7 +87,7 @@ func prompt(in io.Reader, display, xauthority string, shown func()) string {
 			}
 		}()
 		if q.Banner {
-			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), shown))
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }}))
 			return
 		}
 		if <-saver {

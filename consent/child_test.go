@@ -182,9 +182,9 @@ func TestNoDisplay(t *testing.T) {
 }
 
 func TestPromptRefusesABadQuestion(t *testing.T) {
-	shown := func() { t.Error("shown") }
+	say := func(line string) { t.Error(line) }
 	for _, in := range []string{"hello", strings.Repeat("a", maxQuestion+1) + "\n"} {
-		assert.Contains(t, prompt(strings.NewReader(in), ":1", "", shown), "failed the question is not one line of at most 16384 bytes")
+		assert.Contains(t, prompt(strings.NewReader(in), ":1", "", say), "failed the question is not one line of at most 16384 bytes")
 	}
 }
 

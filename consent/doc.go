@@ -66,7 +66,9 @@
 //
 // For the banner ("banner":true, and no time) standard input stays open: one more line
 // says why viewing has ended, which the child shows for some seconds, and its end without
-// such a line takes the banner down at once. The child answers "shown" and then one of
+// such a line takes the banner down at once. The child answers "shown", and "alive" every two seconds
+// after that as long as the X server answers it: a child that says nothing for ten seconds
+// is ended, and the view with it, as its Stop would not be heard. Then it says one of
 //
 //	stopped          the user pressed Stop; so does closed
 //	over             it was told that viewing has ended

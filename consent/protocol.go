@@ -106,6 +106,7 @@ const (
 	wordGone    = "gone"
 	wordDisplay = "display" // with a detail
 	wordFailed  = "failed"  // with a detail
+	wordAlive   = "alive"   // of a banner only
 	wordStopped = "stopped" // of a banner only
 	wordOver    = "over"    // of a banner only
 )
@@ -118,6 +119,7 @@ var errNoAnswer = errors.New("consent: the prompt ended without an answer")
 type transcript struct {
 	answered chan struct{} // closed by the first thing that decides
 	isShown  chan struct{} // closed when it is on the screen
+	alive    chan struct{} // holds a sign of life that nobody has taken
 	banner   bool          // the child shows a banner
 
 	buf   []byte // of the line that is not complete
@@ -128,7 +130,7 @@ type transcript struct {
 }
 
 func newTranscript() *transcript {
-	return &transcript{answered: make(chan struct{}), isShown: make(chan struct{})}
+	return &transcript{answered: make(chan struct{}), isShown: make(chan struct{}), alive: make(chan struct{}, 1)}
 }
 
 // Write takes what the child says. It fails from the first breach of the
@@ -167,6 +169,12 @@ func (t *transcript) line(s string) error {
 	case word == wordShown && !t.shown:
 		t.shown = true
 		close(t.isShown)
+		return nil
+	case word == wordAlive && t.shown && t.banner:
+		select {
+		case t.alive <- struct{}{}:
+		default:
+		}
 		return nil
 	case word == wordYes && t.shown && !t.banner:
 		t.d = Granted

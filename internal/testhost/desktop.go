@@ -195,6 +195,9 @@ func (d *Desktop) startWindowManager(ctx context.Context) error {
 // Done is closed when the desktop's X server has ended.
 func (d *Desktop) Done() <-chan struct{} { return d.server.Done() }
 
+// ServerPID is the X server's process id.
+func (d *Desktop) ServerPID() int { return d.server.PID() }
+
 // Kill ends the X server at once, as a crash would, and returns when it is
 // gone. Programs that use it notice on their own; Close is still needed, and
 // until then no other X server takes the display's number.

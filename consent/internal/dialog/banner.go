@@ -21,6 +21,7 @@ const (
 )
 
 const (
+	aliveTime    = 2 * time.Second  // between two signs of life
 	noticeTime   = 4 * time.Second  // that the banner stays to say that viewing has ended
 	steadyTime   = 10 * time.Second // after which a banner on top has won its place
 	maxRaiseTime = 30 * time.Second // between two attempts to get above a window that comes back
@@ -35,14 +36,20 @@ type Notice struct {
 	Ended    Sentence // that it is over, also the title then
 }
 
-// ShowBanner tells the user who is viewing, with a button that stops it. It calls shown
-// when the banner has been drawn. When ended yields the words that say why viewing has ended
+// Reports are what [ShowBanner] calls while it shows the banner. None may be nil, and none may
+// block for long.
+type Reports struct {
+	Shown func() // it has been drawn
+	Alive func() // every two seconds after that, if the X server has answered meanwhile
+}
+
+// ShowBanner tells the user who is viewing, with a button that stops it. When ended yields the words that say why viewing has ended
 // it shows them for a few seconds; when ended is closed it returns at once. Apart from
 // that it is as [Ask] is.
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
 // it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
-func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan string, shown func()) (Outcome, error) {
+func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan string, report Reports) (Outcome, error) {
 	w, err := newWindow(x, bannerKind)
 	if err != nil {
 		return Over, err
@@ -53,7 +60,7 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan strin
 		return Over, err
 	}
 	monitor, _ := w.monitor()
-	b := &banner{window: w, lib: lib, notice: n, room: monitor.Dx(), shown: shown, raiseAfter: raiseTime}
+	b := &banner{window: w, lib: lib, notice: n, room: monitor.Dx(), report: report, raiseAfter: raiseTime}
 	for b.scale = w.scale(); ; b.scale -= scaleStep {
 		b.view = layoutBanner(n, lib, b.scale, b.room)
 		if b.scale-scaleStep < minScale || b.view.img.Rect.Dx() <= b.room {
@@ -85,7 +92,7 @@ type banner struct {
 	notice Notice
 	scale  float64
 	room   int // pixels from left to right
-	shown  func()
+	report Reports
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
@@ -97,6 +104,7 @@ type banner struct {
 
 	covered    bool // by another window
 	looked     time.Time
+	lived      time.Time // when it gave a sign of life last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
 }
@@ -124,6 +132,7 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 			return Over, nil
 		case <-tick.C:
 			b.look()
+			b.live()
 		case ev, ok := <-events:
 			if !ok || b.handle(ev) {
 				if b.over {
@@ -145,7 +154,8 @@ func (b *banner) handle(ev xgb.Event) bool {
 	case xproto.ExposeEvent:
 		if !b.drawn {
 			b.drawn = true
-			b.shown()
+			b.lived = time.Now()
+			b.report.Shown()
 		}
 	case xproto.ButtonPressEvent:
 		b.press(e)
@@ -234,6 +244,19 @@ func (b *banner) look() {
 	b.raised = time.Now()
 	b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
 	b.raise()
+}
+
+// live gives a sign of life if it is time for one. One who can't reach the X server gives
+// none: Stop would not be heard.
+func (b *banner) live() {
+	if !b.drawn || time.Since(b.lived) < aliveTime {
+		return
+	}
+	if _, err := xproto.GetInputFocus(b.x.Conn).Reply(); err != nil {
+		return
+	}
+	b.lived = time.Now()
+	b.report.Alive()
 }
 
 // finish makes the banner say that viewing has ended, and why.
