@@ -14,8 +14,11 @@ import (
 )
 
 // daemonVariable tells a process that it is the daemon, and how many sockets
-// it was given.
-const daemonVariable = "WEBSOCKIFY_DAEMON"
+// it was given; with ofSystemd behind the number if they are systemd's.
+const (
+	daemonVariable = "WEBSOCKIFY_DAEMON"
+	ofSystemd      = " systemd"
+)
 
 // The descriptors that a daemon is given.
 const (
@@ -25,7 +28,8 @@ const (
 
 // A daemon is this process if another websockify started it as one.
 type daemon struct {
-	sockets int
+	sockets   int
+	activated bool // they came from systemd
 
 	mu    sync.Mutex
 	ready *os.File // nil once it is ready
@@ -34,15 +38,17 @@ type daemon struct {
 // asDaemon returns nil if this process isn't a daemon. What it starts itself
 // isn't one either.
 func asDaemon() (*daemon, error) {
-	n, err := strconv.Atoi(os.Getenv(daemonVariable))
-	switch {
-	case os.Getenv(daemonVariable) == "":
+	value, ok := os.LookupEnv(daemonVariable)
+	if !ok {
 		return nil, nil
-	case err != nil:
+	}
+	number, activated := strings.CutSuffix(value, ofSystemd)
+	n, err := strconv.Atoi(number)
+	if err != nil {
 		return nil, fmt.Errorf("%s isn't a number", daemonVariable)
 	}
 	syscall.CloseOnExec(readyFD)
-	return &daemon{sockets: n, ready: os.NewFile(readyFD, "ready")}, os.Unsetenv(daemonVariable)
+	return &daemon{sockets: n, activated: activated, ready: os.NewFile(readyFD, "ready")}, os.Unsetenv(daemonVariable)
 }
 
 // Write is the daemon's standard error: that of the process that started it,
@@ -67,8 +73,9 @@ func (d *daemon) isReady() {
 
 // daemonize starts this program again in a session of its own, with the
 // sockets that are open already, and returns when that is ready to serve, or
-// has failed. Go's runtime has threads and can't fork.
-func daemonize(args []string, listeners []net.Listener, stderr io.Writer) (status int, err error) {
+// has failed. activated says that they are systemd's, whose variables are for
+// this process only (sd_listen_fds(3)). Go's runtime has threads and can't fork.
+func daemonize(args []string, listeners []net.Listener, activated bool, stderr io.Writer) (status int, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return exitFailed, err
@@ -93,7 +100,11 @@ func daemonize(args []string, listeners []net.Listener, stderr io.Writer) (statu
 		defer f.Close()
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 	}
-	cmd.Env = append(os.Environ(), daemonVariable+"="+strconv.Itoa(len(listeners)))
+	value := strconv.Itoa(len(listeners))
+	if activated {
+		value += ofSystemd
+	}
+	cmd.Env = append(os.Environ(), daemonVariable+"="+value)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	theirs.Close()

@@ -216,6 +216,29 @@ func TestNoTokenInTheLog(t *testing.T) {
 	assert.Contains(t, log, "connecting to: 127.0.0.1:")
 }
 
+// With -v an upgrade is in the access log when its session begins, as a file is.
+func TestVerboseLogsUpgrades(t *testing.T) {
+	for _, i := range []implementation{thePython, theGo} {
+		p := i.start(t, "-v", "LISTEN", echoTarget(t))
+		openSession(t, p.addr, "/p?a=b")
+		p.says(`"GET /p?a=b HTTP/1.1" 101 -`)
+		p.says(": Path: '/p?a=b'")
+		before, _, _ := strings.Cut(p.err.String(), "WebSocket connection")
+		assert.Contains(t, before, `"GET /p?a=b HTTP/1.1" 101 -`, "%v", i)
+	}
+}
+
+// A session that can't be recorded is refused, and isn't the one of --run-once.
+func TestRecordingFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "later")
+	p := theGo.start(t, "-v", "LISTEN", echoTarget(t), "--run-once", "--record", filepath.Join(dir, "rec"))
+	assert.Equal(t, "500", status(request("/"))(dialRaw(t, p.addr)))
+	assert.NotContains(t, p.err.String(), "WebSocket connection")
+	require.NoError(t, os.Mkdir(dir, 0o700))
+	openSession(t, p.addr, "/").Close()
+	assert.Zero(t, p.status())
+}
+
 func TestJSONLog(t *testing.T) {
 	echo := echoTarget(t)
 	p := theGo.start(t, "--log-format=json", "LISTEN", echo)
@@ -443,24 +466,51 @@ func TestInetd(t *testing.T) {
 	}
 }
 
+// activate has systemd's socket passed to a program (sd_listen_fds(3)).
+func activate(file *os.File) func(*exec.Cmd) {
+	return func(cmd *exec.Cmd) {
+		cmd.ExtraFiles = []*os.File{file}
+		// LISTEN_PID has to be the process's own: a shell knows it.
+		cmd.Args = append([]string{"sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+		cmd.Path = "/bin/sh"
+	}
+}
+
 func TestSystemdActivation(t *testing.T) {
 	target := echoTarget(t)
 	for _, args := range []string{target, "6080 " + target} {
 		ln := listenLoopback(t)
 		file, err := ln.(*net.TCPListener).File()
 		require.NoError(t, err)
-		p := theGo.launchIn(t, "", func(cmd *exec.Cmd) {
-			cmd.ExtraFiles = []*os.File{file}
-			// LISTEN_PID has to be the process's own: a shell knows it.
-			cmd.Args = append([]string{"sh", "-c", `LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
-			cmd.Path = "/bin/sh"
-		}, strings.Fields(args)...)
+		p := theGo.launchIn(t, "", activate(file), strings.Fields(args)...)
 		p.says("proxying from systemd to " + target)
 		openSession(t, ln.Addr().String(), "/").Close()
 		assert.Zero(t, p.terminate())
 		file.Close()
 		ln.Close()
 	}
+}
+
+// A unit of Type=forking may have a socket unit, too.
+func TestSystemdActivatesADaemon(t *testing.T) {
+	ln := listenLoopback(t)
+	file, err := ln.(*net.TCPListener).File()
+	require.NoError(t, err)
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := theGo.command(t, "-D", "--log-file", log, echoTarget(t))
+	activate(file)(cmd)
+	status, _, stderr := run(t, cmd)
+	require.Zero(t, status, stderr)
+	assert.Contains(t, stderr, "proxying from systemd")
+	addr := ln.Addr().String()
+	file.Close()
+	ln.Close()
+	openSession(t, addr, "/").Close()
+	pid := daemonOn(t, addr)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+	(&process{t: t, cmd: cmd, err: &text{}, done: make(chan struct{})}).until("the daemon to end", func() bool {
+		return syscall.Kill(pid, 0) != nil
+	})
 }
 
 func TestDaemon(t *testing.T) {

@@ -27,7 +27,14 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 		args = []string{"websockify"}
 	}
 	program := filepath.Base(args[0])
-	o, err := parseOptions(args[1:], isActivated())
+	d, err := asDaemon()
+	if err != nil {
+		return fail(stderr, program, err)
+	}
+	if d != nil {
+		stderr = d
+	}
+	o, err := parseOptions(args[1:], isActivated() || d != nil && d.activated)
 	switch usage := (*usageError)(nil); {
 	case errors.Is(err, errHelp):
 		writeHelp(stdout, program)
@@ -38,13 +45,6 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 		return exitUsage
 	case err != nil:
 		return fail(stderr, program, err)
-	}
-	d, err := asDaemon()
-	if err != nil {
-		return fail(stderr, program, err)
-	}
-	if d != nil {
-		stderr = d
 	}
 	status, err := o.run(args, d, signals, stdout, stderr)
 	if err != nil {
@@ -85,7 +85,7 @@ func (o *options) run(args []string, d *daemon, signals <-chan os.Signal, stdout
 		return exitFailed, fmt.Errorf("opening socket failed: %w", err)
 	}
 	if o.daemon {
-		return daemonize(args, listeners, stderr)
+		return daemonize(args, listeners, o.activated, stderr)
 	}
 	return s.serve(listeners, signals, func() {})
 }
