@@ -133,28 +133,32 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, refusal *auth.Re
 	refusal.Write(w)
 }
 
-// begin logs the session and opens its recording.
+// begin logs the session, the request first, and opens its recording. It
+// reports whether the session can be.
 func (s *server) begin(ss *session, r *http.Request) bool {
+	name := s.o.record + "." + strconv.FormatInt(ss.number, 10)
+	id := logs.F("session", ss.number)
+	if s.o.record != "" {
+		f, err := record.Create(name)
+		if err != nil {
+			s.log.Access(logs.Warn, ss.remote, err.Error(), id)
+			s.logRequest(r, http.StatusInternalServerError)
+			return false
+		}
+		ss.file = f
+	}
+	s.logRequest(r, http.StatusSwitchingProtocols)
 	kind := "Plain non-SSL (ws://)"
 	if r.TLS != nil {
 		kind = "SSL/TLS (wss://)"
 	}
-	id := logs.F("session", ss.number)
 	s.log.Access(logs.Info, ss.remote, ss.remote+": "+kind+" WebSocket connection", id, logs.F("tls", r.TLS != nil))
 	if r.RequestURI != "/" {
 		s.log.Access(logs.Info, ss.remote, ss.remote+": Path: '"+redact(r.RequestURI)+"'", id)
 	}
-	if s.o.record == "" {
-		return true
+	if ss.file != nil {
+		s.log.Access(logs.Info, ss.remote, "opening record file: "+name, id)
 	}
-	name := s.o.record + "." + strconv.FormatInt(ss.number, 10)
-	s.log.Access(logs.Info, ss.remote, "opening record file: "+name, id)
-	f, err := record.Create(name)
-	if err != nil {
-		s.log.Access(logs.Warn, ss.remote, err.Error(), id)
-		return false
-	}
-	ss.file = f
 	return true
 }
 
