@@ -30,7 +30,7 @@ func (s *server) makeProgram(self string) error {
 				s.log.Debug(text)
 				return
 			}
-			if hint := s.program.Hint(s.own); hint != "" {
+			if hint := s.program.FailureHint(); hint != "" {
 				text += ": " + hint
 			}
 			s.log.Warn(text)

@@ -99,6 +99,7 @@ func TestWrapStatusIsPassedOn(t *testing.T) {
 	for script, want := range map[string]int{"exit 0": 0, "exit 7": 7, "kill -KILL $$": 137} {
 		p := theGo.launch(t, "LISTEN", "--", "sh", "-c", script+" # {port}")
 		assert.Equal(t, want, p.status(), script)
+		assert.NotContains(t, p.err.String(), "doesn't listen", "it has ended")
 	}
 	p := theGo.launch(t, "LISTEN", "--wrap-mode", "respawn", "--", "sh", "-c", "echo run # {port}")
 	p.says("Command respawning too fast")

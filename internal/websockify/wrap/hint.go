@@ -29,10 +29,23 @@ func (p *Program) Hint(own map[uint64]bool) string {
 		return fmt.Sprintf("the wrapped program listens on port %d itself instead of 127.0.0.1:%d: write {port} where its command has the port", p.o.Port, p.port)
 	}
 	if p.rebound() {
-		return fmt.Sprintf("the wrapped program doesn't listen on 127.0.0.1:%d (yet). If it has tried to take port %d itself, write {port} where its command has the port: "+
-			"rebind.so moves no static, Go or IPv6 program", p.port, p.o.Port)
+		return fmt.Sprintf("the wrapped program doesn't listen on 127.0.0.1:%d (yet). %s", p.port, p.notMoved("If it has"))
 	}
 	return fmt.Sprintf("the wrapped program doesn't listen on 127.0.0.1:%d (yet)", p.port)
+}
+
+// FailureHint says why the program may have failed, as far as its port has to
+// do with it. It is empty if that was its own doing.
+func (p *Program) FailureHint() string {
+	if !p.rebound() {
+		return ""
+	}
+	return p.notMoved("if it had")
+}
+
+// notMoved is what to do if rebind.so had no effect.
+func (p *Program) notMoved(beginning string) string {
+	return fmt.Sprintf("%s tried to take port %d itself, write {port} where its command has the port: rebind.so moves no static, Go or IPv6 program", beginning, p.o.Port)
 }
 
 // A listening is a TCP socket that listens.

@@ -126,6 +126,7 @@ func TestHintFindsWhoTookThePort(t *testing.T) {
 	}
 	require.NotZero(t, inode)
 	assert.Contains(t, p.Hint(map[uint64]bool{inode: true}), "rebind.so moves no static", "that was our own")
+	assert.Regexp(t, "^if it had tried to take port "+strconv.Itoa(taken)+" itself", p.FailureHint())
 
 	moved, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p.Port()))
 	require.NoError(t, err)
