@@ -83,7 +83,7 @@ var encodings = []encodingInfo{
 	{EncodingExtendedMouse, "ExtendedMouse", body[NoBody], never, noBody + "; makes PointerEvent 7 bytes", tiger},
 	{EncodingTightNoZlib, "TightNoZlib", nil, never, noRectangle, tiger},
 	{EncodingReplitAudio, "ReplitAudio", body[ReplitCodecs], never, "U16 version + U16 n + 2·n", "Replit"},
-	{EncodingVMwareCursor, "VMwareCursor", body[VMwareCursor], controlAsks, "U8 kind + 1; 2·w·h·B or w·h·4", "VMware"},
+	{EncodingVMwareCursor, "VMwareCursor", body[VMwareCursor], controlAsks, "2 + 2·w·h·B or 2 + 4·w·h", "VMware"},
 	{EncodingVMwareCursorState, "VMwareCursorState", body[VMwareState], never, "U16", "VMware"},
 	{EncodingVMwareCursorPos, "VMwareCursorPos", body[NoBody], never, noBody, "VMware"},
 	{EncodingVMwareKeyRepeat, "VMwareKeyRepeat", body[VMwareKeyRepeat], never, "10", "VMware"},
