@@ -54,6 +54,6 @@ func TestUserIsToldOfTheEnd(t *testing.T) {
 	before := banner(t, session)
 	require.NoError(t, d.client.Stop(t.Context(), g.ID))
 	p.closed(1000, "stopped_by_admin")
-	eventually(t, "the banner says why", func() bool { return banner(t, session).Width > before.Width })
+	eventually(t, "the banner says why, in a line more", func() bool { return banner(t, session).Height > before.Height })
 	noBanner(t, session)
 }
