@@ -51,6 +51,12 @@ func hostileClient(what string, args []string) error {
 		return c.within(xproto.Window(n[0]))
 	case "lock":
 		return c.lock(uint16(n[1]), uint16(n[2]))
+	case "lock each":
+		return c.lockEach()
+	case "grab":
+		return c.grab()
+	case "minimize", "show desktop", "unmap":
+		return c.putAway(xproto.Window(n[0]), what)
 	case "steal":
 		return c.steal()
 	case "flood":
@@ -149,6 +155,29 @@ func (c client) within(of xproto.Window) error {
 
 // lock grabs the keyboard and covers a part of the screen, as lockers and menus do.
 func (c client) lock(width, height uint16) error {
+	if err := c.grab(); err != nil {
+		return err
+	}
+	return c.cover(false, []int{int(width), int(height)})
+}
+
+// lockEach grabs the keyboard and covers the screen with two windows, as lockers do
+// that have one for each monitor.
+func (c client) lockEach() error {
+	half := c.screen.WidthInPixels / 2
+	id, err := c.window(c.screen.Root, c.screen.WidthInPixels-half, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowX, []uint32{uint32(half)})
+	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
+		return err
+	}
+	return c.lock(half, c.screen.HeightInPixels)
+}
+
+// grab takes the keyboard for as long as this client lives.
+func (c client) grab() error {
 	r, err := xproto.GrabKeyboard(c.x.Conn, true, c.screen.Root, xproto.TimeCurrentTime, xproto.GrabModeAsync, xproto.GrabModeAsync).Reply()
 	if err != nil {
 		return err
@@ -156,7 +185,41 @@ func (c client) lock(width, height uint16) error {
 	if r.Status != xproto.GrabStatusSuccess {
 		return fmt.Errorf("grabbing the keyboard: status %d", r.Status)
 	}
-	return c.cover(false, []int{int(width), int(height)})
+	return nil
+}
+
+// putAway takes a window off the screen, or has the window manager do so (ICCCM 4.1.4; EWMH,
+// _NET_SHOWING_DESKTOP), and returns when it is gone.
+func (c client) putAway(w xproto.Window, how string) error {
+	xproto.ChangeWindowAttributes(c.x.Conn, w, xproto.CwEventMask, []uint32{xproto.EventMaskStructureNotify})
+	tell := func(about xproto.Window, name string, value uint32) error {
+		atom, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
+		if err != nil {
+			return err
+		}
+		m := xproto.ClientMessageEvent{Format: 32, Window: about, Type: atom.Atom, Data: xproto.ClientMessageDataUnionData32New([]uint32{value, 0, 0, 0, 0})}
+		return xproto.SendEventChecked(c.x.Conn, false, c.screen.Root,
+			xproto.EventMaskSubstructureNotify|xproto.EventMaskSubstructureRedirect, string(m.Bytes())).Check()
+	}
+	var err error
+	switch how {
+	case "minimize":
+		err = tell(w, "WM_CHANGE_STATE", 3) // IconicState
+	case "show desktop":
+		err = tell(c.screen.Root, "_NET_SHOWING_DESKTOP", 1)
+	default:
+		err = xproto.UnmapWindowChecked(c.x.Conn, w).Check()
+	}
+	for err == nil {
+		ev, xerr := c.x.WaitForEvent()
+		if xerr != nil {
+			return fmt.Errorf("%v", xerr)
+		}
+		if _, ok := ev.(xproto.UnmapNotifyEvent); ok {
+			return nil
+		}
+	}
+	return err
 }
 
 // steal takes the keyboard for a window of its own, off the question.

@@ -19,13 +19,14 @@ func TestWindowProperties(t *testing.T) {
 		for _, want := range []string{
 			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
 			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_MODAL", "WM_TRANSIENT_FOR(WINDOW): window id # 0x", "_MOTIF_WM_HINTS(_MOTIF_WM_HINTS) = 0x3, 0x24, 0x1a, 0x0, 0x0",
-			"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_SKIP_TASKBAR", "WM_DELETE_WINDOW, _NET_WM_PING",
+			"_NET_WM_STATE_ABOVE", "WM_DELETE_WINDOW, _NET_WM_PING",
 			fmt.Sprintf("program specified minimum size: %d by %d", d.win.Width, d.win.Height),
 			fmt.Sprintf("program specified maximum size: %d by %d", d.win.Width, d.win.Height),
 			"The urgency hint bit is set", "WM_CLIENT_MACHINE(STRING)", "_NET_WM_DESKTOP(CARDINAL) = 4294967295",
 		} {
 			assert.Contains(t, props, want)
 		}
+		assert.NotContains(t, props, "SKIP_TASKBAR", "who has minimized it must find it again")
 		d.hostile("ping")
 		x, y := d.win.Center()
 		assert.InDelta(t, 320, x, 1)

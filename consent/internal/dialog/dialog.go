@@ -5,6 +5,7 @@ package dialog
 
 import (
 	"context"
+	"image"
 	"time"
 
 	"github.com/BurntSushi/xgb"
@@ -62,7 +63,8 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 	if err := d.readKeyboard(); err != nil {
 		return No, err
 	}
-	if err := w.open(v.img, centre(v.img.Rect.Size(), monitor), q.Head.String()); err != nil {
+	d.at = centre(v.img.Rect.Size(), monitor)
+	if err := w.open(v.img, d.at, q.Head.String()); err != nil {
 		return No, err
 	}
 	return d.run(ctx)
@@ -94,6 +96,11 @@ type prompt struct {
 
 	overlaidAt time.Time // when look last found it overlaid
 	raised     time.Time // last
+
+	at      image.Point // of its upper left corner, on the root window
+	movedAt time.Time   // when it came there, or zero
+	rested  bool        // there, and stayOnScreen has seen to it
+	away    bool        // it isn't on the screen
 }
 
 // run handles events until there is an answer.
@@ -203,6 +210,12 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 		if !ofGrab(e.Mode) {
 			d.focused = false
 		}
+	case xproto.ConfigureNotifyEvent, xproto.ReparentNotifyEvent:
+		d.settle()
+	case xproto.UnmapNotifyEvent:
+		d.setAway(true)
+	case xproto.MapNotifyEvent:
+		d.setAway(false)
 	case xproto.VisibilityNotifyEvent:
 		d.setCovered(e.State != xproto.VisibilityUnobscured)
 		d.stayAbove()

@@ -16,7 +16,7 @@ const (
 	No     Answer = iota
 	Yes           // the only one that lets anybody watch
 	Closed        // the window was closed, or taken away
-	Locked        // the screen is locked; nothing was shown
+	Locked        // the screen is locked, or was locked meanwhile
 )
 
 // An action is a key's meaning.
@@ -73,6 +73,14 @@ func (c *controls) begin(at uint32, held uint16) {
 // from then on as well, or somebody could take a cover away under the user's hand. A
 // No needs nothing.
 func (c *controls) unveiled(at uint32) { c.clear, c.clearAt = true, at }
+
+// veil says that the user doesn't see the window as it is.
+func (c *controls) veil() {
+	c.clear = false
+	if c.down == allowButton {
+		c.down = noButton
+	}
+}
 
 // mayPress reports whether a button may be pressed at a time.
 func (c *controls) mayPress(at uint32, b button) bool {

@@ -261,8 +261,14 @@ func TestYesWaitsForTheWindowToBeSeen(t *testing.T) {
 	assert.True(t, press(c, 3000+guardTime))
 	assert.True(t, click(c, 3000+guardTime))
 
+	c.mousePress(4000, 1, allowButton, 0)
+	c.veil() // as when the window is moved under the pointer
+	c.unveiled(4000)
+	_, done := c.mouseRelease(1, allowButton)
+	assert.False(t, done, "it isn't the Yes that was pressed")
+
 	c.clear = false
-	_, done := c.keyPress(4000, 2, refuseKey, true)
+	_, done = c.keyPress(4000, 2, refuseKey, true)
 	assert.True(t, done)
 	c.focus = denyButton
 	assert.True(t, press(c, 4000))

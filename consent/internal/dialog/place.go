@@ -56,19 +56,29 @@ func scaleOf(resources string) float64 {
 // the pointer, else the first, else all. It also returns which mouse buttons
 // are down.
 func (w *window) monitor() (image.Rectangle, uint16) {
-	all := image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels))
 	var pointer image.Point
 	var buttons uint16
 	if p, err := xproto.QueryPointer(w.x.Conn, w.screen.Root).Reply(); err == nil {
 		pointer = image.Pt(int(p.RootX), int(p.RootY))
 		buttons = p.Mask & mouseButtons
 	}
+	return choose(w.monitors(), pointer), buttons
+}
+
+// monitors are the parts of the root window that one monitor each shows; all of it if the
+// server doesn't say. There is always one.
+func (w *window) monitors() []image.Rectangle {
+	all := image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels))
+	if g, err := xproto.GetGeometry(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply(); err == nil {
+		all = image.Rect(0, 0, int(g.Width), int(g.Height)) // it may have changed meanwhile
+	}
+	whole := []image.Rectangle{all}
 	if xinerama.Init(w.x.Conn) != nil {
-		return all, buttons
+		return whole
 	}
 	r, err := xinerama.QueryScreens(w.x.Conn).Reply()
 	if err != nil {
-		return all, buttons
+		return whole
 	}
 	var monitors []image.Rectangle
 	for _, s := range r.ScreenInfo {
@@ -78,7 +88,10 @@ func (w *window) monitor() (image.Rectangle, uint16) {
 			monitors = append(monitors, m)
 		}
 	}
-	return choose(monitors, pointer, all), buttons
+	if len(monitors) == 0 {
+		return whole
+	}
+	return monitors
 }
 
 // workArea is what the window manager leaves to windows beside its panels (EWMH,
@@ -92,17 +105,57 @@ func (w *window) workArea() image.Rectangle {
 	return image.Rectangle{Min: at, Max: at.Add(image.Pt(int(get32(r.Value[8:])), int(get32(r.Value[12:]))))}
 }
 
-// choose picks the monitor that p is on.
-func choose(monitors []image.Rectangle, p image.Point, all image.Rectangle) image.Rectangle {
+// choose picks the monitor that p is on, else the first.
+func choose(monitors []image.Rectangle, p image.Point) image.Rectangle {
 	for _, m := range monitors {
 		if p.In(m) {
 			return m
 		}
 	}
-	if len(monitors) > 0 {
-		return monitors[0]
+	return monitors[0]
+}
+
+// nearest is the monitor that shows most of r, else the first.
+func nearest(monitors []image.Rectangle, r image.Rectangle) image.Rectangle {
+	best, most := monitors[0], 0
+	for _, m := range monitors {
+		if part := m.Intersect(r).Size(); part.X*part.Y > most {
+			best, most = m, part.X*part.Y
+		}
 	}
-	return all
+	return best
+}
+
+// sticksOut reports whether a part of r lies in none of areas.
+func sticksOut(r image.Rectangle, areas []image.Rectangle) bool {
+	if r.Empty() {
+		return false
+	}
+	for i, a := range areas {
+		in := r.Intersect(a)
+		if in.Empty() {
+			continue
+		}
+		for _, rest := range [...]image.Rectangle{
+			{Min: r.Min, Max: image.Pt(r.Max.X, in.Min.Y)},
+			{Min: image.Pt(r.Min.X, in.Max.Y), Max: r.Max},
+			{Min: image.Pt(r.Min.X, in.Min.Y), Max: image.Pt(in.Min.X, in.Max.Y)},
+			{Min: image.Pt(in.Max.X, in.Min.Y), Max: image.Pt(r.Max.X, in.Max.Y)},
+		} {
+			if sticksOut(rest, areas[i+1:]) {
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// moveInto is r moved as little as brings it into m. Of what is too large the upper left
+// corner is in.
+func moveInto(r, m image.Rectangle) image.Rectangle {
+	r = r.Add(image.Pt(min(0, m.Max.X-r.Max.X), min(0, m.Max.Y-r.Max.Y)))
+	return r.Add(image.Pt(max(0, m.Min.X-r.Min.X), max(0, m.Min.Y-r.Min.Y)))
 }
 
 // centre is where a picture stands in the middle of a monitor. It doesn't begin

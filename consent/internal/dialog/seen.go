@@ -27,18 +27,19 @@ const (
 // barred reports whether a Yes doesn't count, by what is known so far.
 func (d *prompt) barred() bool {
 	lately := time.Since(d.overlaidAt) < guardTime*time.Millisecond // it may come back any moment
-	return d.covered || lately && !d.inside
+	return d.away || d.covered || lately && !d.inside
 }
 
 // mayAllow looks again and reports whether a Yes counts.
 func (d *prompt) mayAllow() bool {
 	d.look()
-	return !d.barred()
+	return !d.barred() && d.controls.clear
 }
 
-// look finds out what lies above the window and within it.
+// look finds out where the window is and what lies above it and within it.
 func (d *prompt) look() {
 	d.looked = time.Now()
+	d.settle()
 	within := d.children(d.id)
 	if len(within) > 0 {
 		xproto.DestroySubwindows(d.x.Conn, d.id)
@@ -49,11 +50,13 @@ func (d *prompt) look() {
 	}
 }
 
-// lookAgain looks from time to time, and raises the window if that is called for.
+// lookAgain looks from time to time, and brings the window back into view if that is called for.
 func (d *prompt) lookAgain() {
 	if d.exposed && time.Since(d.looked) >= lookTime {
 		d.look()
+		d.stayOnScreen()
 	}
+	d.comeBack()
 	d.stayAbove()
 }
 
@@ -61,8 +64,7 @@ func (d *prompt) lookAgain() {
 // into view Yes needs half a second again: see controls.unveiled.
 func (d *prompt) setCovered(covered bool) {
 	if d.covered && !covered {
-		d.controls.clear = false
-		d.markShown()
+		d.veil()
 	}
 	d.covered = covered
 }
@@ -114,6 +116,23 @@ func (w *window) anyOverlaps(windows []xproto.Window, part image.Rectangle) bool
 	if len(windows) > maxAbove {
 		return true
 	}
+	for _, v := range w.viewable(windows) {
+		if v.shows && v.area.Overlaps(part) {
+			return true
+		}
+	}
+	return false
+}
+
+// A viewable is a window that is on the screen.
+type viewable struct {
+	area     image.Rectangle // with its border, on the root window
+	shows    bool            // it can show something, not only take input
+	override bool            // no window manager manages it
+}
+
+// viewable are those of windows that are on the screen.
+func (w *window) viewable(windows []xproto.Window) []viewable {
 	type cookies struct {
 		attributes xproto.GetWindowAttributesCookie
 		geometry   xproto.GetGeometryCookie
@@ -127,19 +146,18 @@ func (w *window) anyOverlaps(windows []xproto.Window, part image.Rectangle) bool
 			xproto.TranslateCoordinates(w.x.Conn, id, w.screen.Root, 0, 0),
 		}
 	}
-	found := false
+	var found []viewable
 	for _, c := range asked { // every reply is taken, or xgb would keep it
 		a, err1 := c.attributes.Reply()
 		g, err2 := c.geometry.Reply()
 		p, err3 := c.place.Reply()
-		if err1 != nil || err2 != nil || err3 != nil {
-			continue // it has gone
+		if err1 != nil || err2 != nil || err3 != nil || a.MapState != xproto.MapStateViewable {
+			continue // it has gone, or can't be seen
 		}
+		// The place is that of the inside, which the border is around.
 		border := int(g.BorderWidth)
 		area := image.Rect(-border, -border, int(g.Width)+border, int(g.Height)+border).Add(image.Pt(int(p.DstX), int(p.DstY)))
-		if a.Class == xproto.WindowClassInputOutput && a.MapState == xproto.MapStateViewable && area.Overlaps(part) {
-			found = true
-		}
+		found = append(found, viewable{area, a.Class == xproto.WindowClassInputOutput, a.OverrideRedirect})
 	}
 	return found
 }

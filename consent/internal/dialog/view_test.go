@@ -154,16 +154,51 @@ func TestScaleOf(t *testing.T) {
 }
 
 func TestChooseMonitor(t *testing.T) {
-	left, right, all := image.Rect(0, 0, 100, 100), image.Rect(100, 0, 300, 200), image.Rect(0, 0, 300, 200)
+	left, right := image.Rect(0, 0, 100, 100), image.Rect(100, 0, 300, 200)
 	both := []image.Rectangle{left, right}
-	assert.Equal(t, left, choose(both, image.Pt(99, 99), all))
-	assert.Equal(t, right, choose(both, image.Pt(100, 0), all))
-	assert.Equal(t, left, choose(both, image.Pt(50, 150), all), "on none of them")
-	assert.Equal(t, all, choose(nil, image.Pt(0, 0), all))
+	assert.Equal(t, left, choose(both, image.Pt(99, 99)))
+	assert.Equal(t, right, choose(both, image.Pt(100, 0)))
+	assert.Equal(t, left, choose(both, image.Pt(50, 150)), "on none of them")
 	assert.Equal(t, image.Pt(150, 75), centre(image.Pt(100, 50), right))
 	assert.Equal(t, image.Pt(100, 0), centre(image.Pt(1000, 500), right), "too large")
 }
 
 func TestLatin1(t *testing.T) {
 	assert.Equal(t, "Zo\xeb ?", latin1("Zoë 张"))
+}
+
+func TestSticksOut(t *testing.T) {
+	left, right := image.Rect(0, 0, 100, 100), image.Rect(100, 0, 200, 80)
+	for _, c := range []struct {
+		r     image.Rectangle
+		areas []image.Rectangle
+		want  bool
+	}{
+		{image.Rect(0, 0, 10, 10), nil, true},
+		{image.Rectangle{}, nil, false},
+		{left, []image.Rectangle{left}, false},
+		{image.Rect(50, 10, 150, 60), []image.Rectangle{left, right}, false},
+		{image.Rect(50, 10, 150, 60), []image.Rectangle{right, left}, false},
+		{image.Rect(50, 10, 150, 81), []image.Rectangle{left, right}, true}, // in the corner that no monitor shows
+		{image.Rect(-1, 0, 50, 50), []image.Rectangle{left, right}, true},
+		{image.Rect(150, 0, 201, 50), []image.Rectangle{left, right}, true},
+		{image.Rect(0, 0, 200, 80), []image.Rectangle{image.Rect(0, 0, 200, 40), image.Rect(50, 20, 150, 90), image.Rect(-5, 40, 50, 80), image.Rect(150, 40, 300, 80)}, false},
+		{image.Rect(0, 0, 200, 80), []image.Rectangle{image.Rect(0, 0, 200, 40), image.Rect(51, 20, 150, 90), image.Rect(-5, 40, 50, 80), image.Rect(150, 40, 300, 80)}, true},
+	} {
+		assert.Equal(t, c.want, sticksOut(c.r, c.areas), "%v in %v", c.r, c.areas)
+	}
+}
+
+func TestMoveInto(t *testing.T) {
+	m := image.Rect(100, 100, 200, 200)
+	for _, c := range []struct{ r, want image.Rectangle }{
+		{image.Rect(120, 130, 140, 150), image.Rect(120, 130, 140, 150)},
+		{image.Rect(90, 190, 110, 210), image.Rect(100, 180, 120, 200)},
+		{image.Rect(300, 0, 320, 20), image.Rect(180, 100, 200, 120)},
+		{image.Rect(150, 90, 300, 250), image.Rect(100, 100, 250, 260)}, // too large
+	} {
+		assert.Equal(t, c.want, moveInto(c.r, m), "%v", c.r)
+	}
+	assert.Equal(t, m, nearest([]image.Rectangle{image.Rect(0, 0, 100, 200), m}, image.Rect(90, 150, 120, 160)))
+	assert.Equal(t, m, nearest([]image.Rectangle{m, image.Rect(0, 0, 100, 200)}, image.Rect(900, 900, 910, 910)), "none shows any of it")
 }

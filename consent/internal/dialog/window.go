@@ -25,7 +25,7 @@ const urgencyHint = 256 // of WM_HINTS
 // The two kinds.
 var (
 	questionKind = kind{"consent", "_NET_WM_WINDOW_TYPE_DIALOG", 1, urgencyHint,
-		[]string{"_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
+		[]string{"_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
 	bannerKind = kind{"banner", "_NET_WM_WINDOW_TYPE_NOTIFICATION", 0, 0,
 		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR"}}
 )
@@ -48,12 +48,12 @@ type window struct {
 
 // atomNames are the atoms that the window uses besides the predefined ones.
 var atomNames = [...]string{
-	"UTF8_STRING", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
-	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
+	"UTF8_STRING", "WM_STATE", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
+	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_ACTIVE_WINDOW", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
 	"_NET_WM_STATE", "_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
-	"_NET_WM_DESKTOP", "_MOTIF_WM_HINTS", shownMark,
+	"_NET_WM_DESKTOP", "_NET_FRAME_EXTENTS", "_MOTIF_WM_HINTS", shownMark,
 }
 
 // shownMark is a property of the window that is written to learn the server's

@@ -1,0 +1,123 @@
+package dialog
+
+import (
+	"image"
+	"time"
+
+	"github.com/BurntSushi/xgb/xproto"
+)
+
+// Whatever window managers and other clients do with the question, it stays where the user
+// can see and answer it: it comes back when it was put away, and returns to its monitor when
+// it was put partly outside of it. A Yes waits after each move, or somebody could bring
+// the button under the user's hand.
+
+// restTime is how long the window must have kept its place before it moves itself: until
+// then the user may be dragging it.
+const restTime = 500 * time.Millisecond
+
+// veil says that the user hasn't seen the window as it is now. A Yes needs half a second
+// from now on, and a press of the mouse on it is forgotten.
+func (d *prompt) veil() {
+	d.controls.veil()
+	if d.exposed {
+		d.markShown()
+	}
+}
+
+// settle notes where the window is now.
+func (d *prompt) settle() {
+	r, err := xproto.TranslateCoordinates(d.x.Conn, d.id, d.screen.Root, 0, 0).Reply()
+	if err != nil {
+		return // it has gone, and an event will say so
+	}
+	at := image.Pt(int(r.DstX), int(r.DstY))
+	if at == d.at {
+		return
+	}
+	d.at, d.movedAt, d.rested = at, time.Now(), false
+	d.veil()
+}
+
+// setAway takes whether the window was taken off the screen, as by minimizing it.
+func (d *prompt) setAway(away bool) {
+	if d.away && !away {
+		d.veil()
+	}
+	d.away = away
+}
+
+// The values of WM_STATE (ICCCM 4.1.3.1).
+const (
+	withdrawnState = 0
+	normalState    = 1
+)
+
+// comeBack puts the window on the screen again, but not so often that it would fight.
+func (d *prompt) comeBack() {
+	if !d.away || time.Since(d.raised) < raiseTime {
+		return
+	}
+	d.raised = time.Now()
+	switch d.wmState() {
+	case withdrawnState:
+		d.setAtoms("_NET_WM_STATE", d.kind.state...) // a window manager that gave it up removed them (EWMH)
+	case normalState:
+		d.activate() // all windows are hidden, to show the desktop
+	}
+	xproto.MapWindow(d.x.Conn, d.id)
+	d.raise()
+}
+
+// wmState is what the window manager says of the window: withdrawn if it says nothing.
+func (w *window) wmState() uint32 {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.id, w.atoms["WM_STATE"], w.atoms["WM_STATE"], 0, 1).Reply()
+	if err != nil || r.Format != 32 || len(r.Value) < 4 {
+		return withdrawnState
+	}
+	return get32(r.Value)
+}
+
+// activate asks the window manager to show the window (EWMH, _NET_ACTIVE_WINDOW).
+func (w *window) activate() {
+	const application = 1 // asks, not the user
+	m := xproto.ClientMessageEvent{Format: 32, Window: w.id, Type: w.atoms["_NET_ACTIVE_WINDOW"],
+		Data: xproto.ClientMessageDataUnionData32New([]uint32{application, xproto.TimeCurrentTime, 0, 0, 0})}
+	xproto.SendEvent(w.x.Conn, false, w.screen.Root,
+		xproto.EventMaskSubstructureNotify|xproto.EventMaskSubstructureRedirect, string(m.Bytes()))
+}
+
+// stayOnScreen moves the window back onto its monitor, once after each move, when it has
+// come to rest and the user holds no mouse button.
+func (d *prompt) stayOnScreen() {
+	if d.rested || time.Since(d.movedAt) < restTime {
+		return
+	}
+	p, err := xproto.QueryPointer(d.x.Conn, d.screen.Root).Reply()
+	if err != nil || p.Mask&mouseButtons != 0 {
+		return
+	}
+	d.rested = true
+	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
+	monitors := d.monitors()
+	if !sticksOut(own, monitors) {
+		return
+	}
+	m := nearest(monitors, own)
+	frame := d.frame(own)
+	own = own.Add(moveInto(frame, m).Min.Sub(frame.Min))
+	to := moveInto(own, m).Min // the buttons come first, if both don't fit
+	if to != d.at {
+		xproto.ConfigureWindow(d.x.Conn, d.id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(to.X), uint32(to.Y)})
+	}
+}
+
+// frame is own with what the window manager puts around it (EWMH, _NET_FRAME_EXTENTS).
+func (w *window) frame(own image.Rectangle) image.Rectangle {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.id, w.atoms["_NET_FRAME_EXTENTS"], xproto.AtomCardinal, 0, 4).Reply()
+	if !w.managed || err != nil || r.Format != 32 || len(r.Value) < 16 {
+		return own
+	}
+	side := func(i int) int { return int(min(get32(r.Value[4*i:]), 1000)) } // left, right, top, bottom
+	return image.Rect(own.Min.X-side(0), own.Min.Y-side(2), own.Max.X+side(1), own.Max.Y+side(3))
+}
