@@ -133,6 +133,17 @@ func TestAButtonThatWasDownIsIgnored(t *testing.T) {
 	d.expect(Granted)
 }
 
+func TestAnotherButtonThatWasDownIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, func(d *desk) {
+		d.run("xdotool", "mousemove", "320", "240", "mousedown", "3")
+	}).ready()
+	d.click(d.deny) // would be heard before what follows
+	d.run("xdotool", "mouseup", "3")
+	d.click(d.allow)
+	d.expect(Granted)
+}
+
 func TestFocusStolen(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o testhost.Options) {
