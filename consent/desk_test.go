@@ -209,7 +209,7 @@ func (d *desk) spawn(what string, args ...int) {
 
 // managers are window managers and how they are started; testhost starts openbox.
 var managers = map[string][]string{
-	"openbox": nil, "metacity": {"metacity", "--sm-disable"}, "icewm": {"icewm", "--no-configure"},
+	"openbox": nil, "metacity": {"metacity", "--sm-disable", "--no-composite"}, "icewm": {"icewm", "--no-configure"},
 }
 
 // manage starts a window manager.
@@ -226,8 +226,15 @@ func (d *desk) manage(argv []string) {
 // composite starts a compositor.
 func (d *desk) composite() {
 	d.t.Helper()
-	_, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
+	p, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
 	require.NoError(d.t, err)
+	d.t.Cleanup(func() { // before the desktop's own
+		select {
+		case <-p.Done():
+			assert.Fail(d.t, "picom has ended", "%v", p.Err())
+		default:
+		}
+	})
 	eventually(d.t, func() bool {
 		out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
 		return err == nil && len(out) > 0
