@@ -105,9 +105,25 @@ func TestLocked(t *testing.T) {
 		t.Parallel()
 		ask(t, func(d *desk) { d.spawn("lock", 640, 480) })
 	})
+	t.Run("a window for each monitor", func(t *testing.T) {
+		t.Parallel()
+		ask(t, func(d *desk) { d.spawn("lock each") })
+	})
 	t.Run("screen saver", func(t *testing.T) {
 		t.Parallel()
 		ask(t, func(d *desk) { d.run("xset", "s", "activate") })
+	})
+	t.Run("meanwhile", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.spawn("lock", 640, 480)
+		d.expect(Locked)
+	})
+	t.Run("screen saver meanwhile", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, nil).ready()
+		d.run("xset", "s", "activate")
+		d.expect(Locked)
 	})
 	t.Run("only a menu", func(t *testing.T) {
 		t.Parallel()
@@ -115,4 +131,16 @@ func TestLocked(t *testing.T) {
 		d.click(d.allow)
 		d.expect(Granted)
 	})
+}
+
+// To find out whether the screen is locked the keyboard is grabbed for a moment, before the
+// question is shown and again while it is.
+func TestTheKeyboardIsFree(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, func(d *desk) { d.spawn("cover") })
+	d.hostile("grab")
+	d.ready() // the cover is below
+	d.hostile("grab")
+	d.key("Escape")
+	d.expect(Denied)
 }

@@ -180,7 +180,7 @@ func (t *transcript) line(s string) error {
 		t.d = Granted
 	case word == wordNo && t.shown && !t.banner:
 		t.d = Denied
-	case word == wordLocked && !t.shown && !t.banner:
+	case word == wordLocked && !t.banner:
 		t.d = Locked
 	case word == wordTimeout && t.shown && !t.banner:
 		t.d = TimedOut

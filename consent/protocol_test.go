@@ -25,7 +25,7 @@ func hear(s string, n int) (Decision, error) {
 }
 
 func TestTranscript(t *testing.T) {
-	for s, want := range map[string]Decision{"shown\nyes\n": Granted, "shown\nno\n": Denied, "shown\nclosed\n": Closed, "closed\n": Closed, "locked\n": Locked, "shown\ntimeout\n": TimedOut} {
+	for s, want := range map[string]Decision{"shown\nyes\n": Granted, "shown\nno\n": Denied, "shown\nclosed\n": Closed, "closed\n": Closed, "locked\n": Locked, "shown\nlocked\n": Locked, "shown\ntimeout\n": TimedOut} {
 		d, err := hear(s, len(s))
 		require.NoError(t, err, s)
 		assert.Equal(t, want, d, s)
@@ -36,7 +36,7 @@ func TestTranscript(t *testing.T) {
 		assert.Equal(t, Denied, d, s)
 	}
 	for _, s := range []string{
-		"yes\n", "no\n", "timeout\n", "shown\nlocked\n", "shown\nshown\n", "shown\nyes\n\n", "shown\nyes\nno\n", "shown\nno\nyes\n", "shown\nYES\n", "shown\nyes \n", "shown \nyes\n",
+		"yes\n", "no\n", "timeout\n", "locked\nlocked\n", "shown\nshown\n", "shown\nyes\n\n", "shown\nyes\nno\n", "shown\nno\nyes\n", "shown\nYES\n", "shown\nyes \n", "shown \nyes\n",
 		" shown\nyes\n", "shown\r\nyes\r\n", "\n", "hello\n", "shown\nyes\x00\n", "display\n", "shown\nyes\nx", strings.Repeat("x", maxAnswer), "failed " + strings.Repeat("x", maxAnswer) + "\n",
 	} {
 		d, err := hear(s, len(s))

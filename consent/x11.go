@@ -17,12 +17,17 @@ import (
 // the focus again, and keys count from half a second after the last of them. So they do when
 // the window gets the keyboard. A click that comes too early makes the half second begin again as well. Yes counts only while
 // nothing covers the window, and for half a second before; with a compositor, which lets
-// windows shine through one another, also if the pointer is in the window. When something
-// covers it, it raises itself, twice a second at most.
+// windows shine through one another, also if the pointer is in the window. Yes waits as long
+// when the window was moved, by whomever.
+//
+// The window stays in view: when something covers it, it raises itself, and when it was minimized or otherwise put
+// away it comes back, twice a second at most. When it was put partly off the screen, it moves
+// back onto its monitor once it has been at rest for half a second.
 //
 // A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
 // the desktop's screen saver says on the session's bus that it is, or when another program
-// holds the keyboard for a second from a window over the whole screen. Of lockers that do
+// holds the keyboard for a second while windows that no window manager manages cover every
+// monitor. The first and the last end a question, too, within two seconds or so. Of lockers that do
 // none of it the caller must know by itself.
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket

@@ -34,7 +34,7 @@ const (
 
 // Ask shows the window, calls shown when it has been drawn, and returns when the user
 // has answered or closed it, or ctx ends, which is an error. If the screen is locked it
-// shows nothing. When the X server goes away
+// shows nothing, and if it is locked meanwhile the answer is Locked. When the X server goes away
 // it may never return: see [xconn.Conn.Gone]. It leaves the connection open and a goroutine
 // waiting on it; both end with the process, and so does the window.
 func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, error) {
@@ -101,6 +101,9 @@ type prompt struct {
 	movedAt time.Time   // when it came there, or zero
 	rested  bool        // there, and stayOnScreen has seen to it
 	away    bool        // it isn't on the screen
+
+	lockLooked time.Time // last
+	seized     bool      // another client's lock held the keyboard then
 }
 
 // run handles events until there is an answer.
@@ -116,6 +119,9 @@ func (d *prompt) run(ctx context.Context) (Answer, error) {
 			return No, ctx.Err()
 		case <-tick.C:
 			d.lookAgain()
+			if d.lockedMeanwhile() {
+				return Locked, nil
+			}
 		case ev, ok := <-events:
 			if !ok {
 				return Closed, nil

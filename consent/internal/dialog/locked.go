@@ -3,6 +3,7 @@ package dialog
 import (
 	"context"
 	"image"
+	"slices"
 	"time"
 
 	"github.com/BurntSushi/xgb/screensaver"
@@ -15,8 +16,8 @@ const (
 )
 
 // locked reports whether there is nobody to ask: the screen saver is on, or the keyboard
-// stays with somebody else's window that covers the whole screen and that no window
-// manager manages, which is what programs that lock the screen have in common. An open
+// stays with somebody else while windows that no window manager manages cover every
+// monitor, which is what programs that lock the screen have in common. An open
 // menu has the keyboard, too, and a virtual machine's window covers the screen, too.
 //
 // Nothing is left grabbed.
@@ -35,6 +36,19 @@ func (w *window) locked(ctx context.Context) bool {
 		}
 	}
 	return false
+}
+
+// lockedMeanwhile looks once in lockTime whether the screen has been locked since the window
+// came: whether the screen saver is on, or the keyboard was taken as in locked both
+// this time and the last.
+func (d *prompt) lockedMeanwhile() bool {
+	if !d.exposed || time.Since(d.lockLooked) < lockTime {
+		return false
+	}
+	d.lockLooked = time.Now()
+	before := d.seized
+	d.seized = d.veiled() && d.keyboardTaken()
+	return before && d.seized || d.saverOn()
 }
 
 // saverOn reports whether the server's screen saver is active (MIT-SCREEN-SAVER).
@@ -59,21 +73,15 @@ func (w *window) keyboardTaken() bool {
 	return r.Status == xproto.GrabStatusAlreadyGrabbed
 }
 
-// veiled reports whether a window that no window manager manages covers the whole screen.
+// veiled reports whether windows of others that no window manager manages cover every
+// monitor. There may be one for each.
 func (w *window) veiled() bool {
-	for _, id := range w.children(w.screen.Root) {
-		a, err := xproto.GetWindowAttributes(w.x.Conn, id).Reply()
-		if err != nil || !a.OverrideRedirect || a.MapState != xproto.MapStateViewable {
-			continue
-		}
-		g, err := xproto.GetGeometry(w.x.Conn, xproto.Drawable(id)).Reply()
-		if err != nil {
-			continue
-		}
-		area := image.Rect(0, 0, int(g.Width), int(g.Height)).Add(image.Pt(int(g.X), int(g.Y)))
-		if image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels)).In(area) {
-			return true
+	others := slices.DeleteFunc(w.children(w.screen.Root), func(id xproto.Window) bool { return id == w.id })
+	var areas []image.Rectangle
+	for _, v := range w.viewable(others[max(0, len(others)-maxAbove):]) { // the uppermost
+		if v.override {
+			areas = append(areas, v.area)
 		}
 	}
-	return false
+	return !slices.ContainsFunc(w.monitors(), func(m image.Rectangle) bool { return sticksOut(m, areas) })
 }
