@@ -17,9 +17,13 @@ func (l *life) showBanner() {
 		return
 	}
 	l.viewed = make(chan string, 1)
+	if l.notice != nil {
+		close(l.notice)
+	}
 	r := l.question()
+	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
 	l.m.wg.Go(func() {
-		if why := bannerEnding(banner.Show(l.m.base, r, l.viewed)); why != nil {
+		if why := bannerEnding(banner.Show(l.m.base, r, l.viewed, stopped)); why != nil {
 			l.end(why)
 		}
 	})
@@ -40,15 +44,19 @@ func bannerEnding(err error) *ending {
 	return &ending{PromptFailed, "the user can't be told of the viewer: " + err.Error()}
 }
 
-// endBanner lets the banner say why viewing has ended, which l knows by now. The user
-// isn't told where that would only be in the way of the next banner.
+// endBanner lets the banner say why viewing has ended, which l knows by now. It says so for
+// a few seconds, or until the next banner takes its place.
 func (l *life) endBanner() {
-	if l.viewed == nil {
-		return
+	if l.viewed != nil {
+		l.viewed <- string(l.ended().reason)
 	}
-	why := l.ended().reason
-	if why != Superseded {
-		l.viewed <- string(why)
+}
+
+// lastNotice is where l's banner, or if it had none the one before it, hears that it is to go. l
+// has ended.
+func (l *life) lastNotice() chan<- string {
+	if l.viewed != nil {
+		return l.viewed
 	}
-	close(l.viewed)
+	return l.notice
 }

@@ -16,29 +16,40 @@ import (
 	"vda.internal/shadow/consent"
 )
 
-// fakeBanner says what it is told, until it fails as it is told.
+// fakeBanner says what it is told, until it fails or is stopped as it is told.
 type fakeBanner struct {
 	shown  chan consent.Request
-	said   chan string // the words at the end; empty: none
+	said   chan string   // the words at the end; empty: none
+	gone   chan string   // whose words have gone
+	stop   chan struct{} // the user presses Stop
 	failed chan error
 }
 
 func newFakeBanner() *fakeBanner {
-	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan error, 1)}
+	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan string, 9), make(chan struct{}), make(chan error, 1)}
 }
 
-func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan string) error {
+func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) (err error) {
 	b.shown <- r
 	select {
 	case why := <-ended:
 		b.said <- why
-		return nil
+	case <-b.stop:
+		stopped()
+		b.said <- <-ended
+		err = consent.ErrStopped
 	case err := <-b.failed:
 		return err
 	case <-ctx.Done():
 		b.said <- "taken down"
 		return context.Cause(ctx)
 	}
+	select { // the words stay until they are taken down
+	case <-ended:
+		b.gone <- r.Admin
+	case <-ctx.Done():
+	}
+	return err
 }
 
 func next[T any](t *testing.T, c <-chan T) T {
@@ -72,11 +83,48 @@ func TestBannerOfATakeOver(t *testing.T) {
 	view(t, h.granted(t, "s1", "alice").URL)
 	assert.Equal(t, "alice", next(t, b.shown).Admin)
 	g := h.granted(t, "s1", "bob")
-	assert.Empty(t, next(t, b.said), "no words: the next banner is coming")
+	assert.Equal(t, "superseded", next(t, b.said))
+	assert.Empty(t, b.gone, "there is no other banner yet")
 	view(t, g.URL)
 	assert.Equal(t, "bob", next(t, b.shown).Admin)
+	assert.Equal(t, "alice", next(t, b.gone))
 	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
 	assert.Equal(t, "stopped_by_admin", next(t, b.said))
+}
+
+// The user is told that one view has ended even if the next one never begins, and until it does.
+func TestBannerOfATakeOverWithoutAViewer(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	g := h.granted(t, "s1", "bob")
+	assert.Equal(t, "superseded", next(t, b.said))
+	require.NoError(t, h.Stop(g.ID, shadow.ViewerAbsent))
+	assert.Empty(t, b.gone)
+
+	view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	h.granted(t, "s1", "bob")
+	assert.Equal(t, "superseded", next(t, b.said))
+	view(t, h.granted(t, "s1", "carol").URL)
+	assert.Equal(t, "carol", next(t, b.shown).Admin)
+	assert.Equal(t, "alice", next(t, b.gone), "bob had no banner")
+}
+
+// Stop ends the view at once, while the user is still told so.
+func TestBannerStopIsHeardAtOnce(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	b.stop <- struct{}{}
+	v.closed(4002, "stopped_by_user")
+	assert.Equal(t, shadow.StoppedByUser, h.until(t, shadow.EventEnded).Reason)
+	assert.Equal(t, "stopped_by_user", next(t, b.said))
+	assert.Empty(t, h.List(), "the words hold up nothing")
+	h.granted(t, "s1", "bob")
+	assert.Empty(t, b.gone)
 }
 
 func TestBannerWithoutAViewer(t *testing.T) {

@@ -17,17 +17,19 @@ import (
 type Banner interface {
 	// Show puts the banner up and returns when it is down again:
 	//
-	//   - with [ErrStopped] when the user has stopped the viewing;
+	//   - with [ErrStopped] some time after the user has stopped the viewing. stopped is
+	//     called at the moment the user does; then the user is shown for a few seconds that
+	//     it has ended, unless ended is closed;
 	//   - with nil some time after ended has yielded why viewing has ended, which the user
-	//     is shown for a few seconds, or soon after ended was closed. A reason of the
-	//     shadow package ("viewer_left") is shown in the user's language, anything else as
-	//     it is, cleaned;
+	//     is shown for a few seconds, or soon after ended was closed, before that or while
+	//     it is shown. A reason of the shadow package ("viewer_left") is shown in the user's
+	//     language, anything else as it is, cleaned;
 	//   - with ctx's cause soon after ctx has ended, without any words;
 	//   - with another error, ErrDisplay or ErrGone among them, when there is no banner
 	//     and there will be none. The user then can't know who is viewing.
 	//
 	// It must be safe for concurrent use.
-	Show(ctx context.Context, r Request, ended <-chan string) error
+	Show(ctx context.Context, r Request, ended <-chan string, stopped func()) error
 }
 
 // ErrStopped is the user's wish to be viewed no longer.
@@ -47,19 +49,19 @@ const (
 // others and that the mouse can move. It belongs to a child process, as the question does. A
 // child that dies is started again, three times in a row at most. One that gives no sign of
 // life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop.
-func (p X11) Show(ctx context.Context, r Request, ended <-chan string) error {
-	return p.showWithin(ctx, bannerTime, r, ended)
+func (p X11) Show(ctx context.Context, r Request, ended <-chan string, stopped func()) error {
+	return p.showWithin(ctx, bannerTime, r, ended, stopped)
 }
 
 // showWithin is Show with another time for signs of life.
-func (p X11) showWithin(ctx context.Context, patience time.Duration, r Request, ended <-chan string) error {
+func (p X11) showWithin(ctx context.Context, patience time.Duration, r Request, ended <-chan string, stopped func()) error {
 	argv, err := p.argv(r)
 	if err != nil {
 		return err
 	}
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := p.show(ctx, patience, argv, r, ended)
+		again, err := p.show(ctx, patience, argv, r, ended, stopped)
 		if !again {
 			return err
 		}
@@ -73,7 +75,7 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r Request, 
 }
 
 // show runs one child. It reports whether another may do better.
-func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r Request, ended <-chan string) (again bool, err error) {
+func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r Request, ended <-chan string, stopped func()) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
@@ -83,46 +85,91 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 	if err != nil {
 		return false, err
 	}
-	out := newTranscript()
-	out.banner = true
-	var stderr tail
-	proc, in, err := startBanner(argv, r, out, &stderr)
-	if err != nil {
+	c := &bannerChild{out: newTranscript()}
+	c.out.banner = true
+	if c.proc, c.in, err = startBanner(argv, r, c.out, &c.stderr); err != nil {
 		return false, err
 	}
-	defer in.Close()
-	_ = tell(in, line) // a child that doesn't hear it says more by what it does then
+	defer c.in.Close()
+	_ = tell(c.in, line) // a child that doesn't hear it says more by what it does then
+	why, again, err := c.viewing(ctx, patience, ended)
+	if errors.Is(err, ErrStopped) {
+		stopped()
+		why = "stopped_by_user"
+	}
+	if why == "" {
+		c.in.Close()
+	} else {
+		_ = tell(c.in, []byte(p.Texts.reason(why, r.Locale)+"\n")) // the same
+	}
+	c.leave(ctx, ended)
+	return again, err
+}
+
+// A bannerChild is the process that shows a banner.
+type bannerChild struct {
+	proc   *child.Process
+	in     *os.File // its standard input
+	out    *transcript
+	stderr tail
+}
+
+// viewing waits for the end of the viewing, and says why that was (empty: the user is not to
+// be told), or for the banner's, which is an error. Only after [ErrStopped], and without an error, may the child still be there.
+func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended <-chan string) (why string, again bool, err error) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
-	for shown := out.isShown; ; {
+	for shown := c.out.isShown; ; {
 		select {
 		case <-shown:
 			shown = nil
 			late.Reset(patience)
-		case <-out.alive:
+		case <-c.out.alive:
 			late.Reset(patience)
+		case <-c.out.stopped:
+			return "", false, ErrStopped
+		case why = <-ended:
+			return why, false, nil
+		case <-c.proc.Done():
+			again, err = c.out.outcome(c.proc, &c.stderr)
+			return "", again, err
+		case <-c.out.answered:
+			c.proc.Stop(leaveTime, termTime)
+			again, err = c.out.outcome(c.proc, &c.stderr)
+			return "", again, err
 		case <-late.C:
-			proc.Stop(0, termTime)
+			c.proc.Stop(0, termTime)
 			if shown != nil {
-				return false, fmt.Errorf("consent: the banner was not on the screen within %v", patience)
+				return "", false, fmt.Errorf("consent: the banner was not on the screen within %v", patience)
 			}
-			return false, fmt.Errorf("consent: the banner gave no sign of life for %v", patience)
-		case <-proc.Done():
-			return out.outcome(proc, &stderr)
-		case <-out.answered:
-			proc.Stop(leaveTime, termTime)
-			return out.outcome(proc, &stderr)
-		case why, ok := <-ended:
-			if ok {
-				_ = tell(in, []byte(p.Texts.reason(why, r.Locale)+"\n")) // the same
-			}
-			in.Close()
-			leave(ctx, proc)
-			return false, nil
+			return "", false, fmt.Errorf("consent: the banner gave no sign of life for %v", patience)
 		case <-ctx.Done():
-			proc.Stop(0, termTime)
-			return false, gone(ctx)
+			c.proc.Stop(0, termTime)
+			return "", false, gone(ctx)
 		}
+	}
+}
+
+// leave waits until a child that was told that viewing has ended is gone. Once ended is closed
+// it is to go at once.
+func (c *bannerChild) leave(ctx context.Context, ended <-chan string) {
+	late := time.NewTimer(noticeTime)
+	defer late.Stop()
+	for {
+		select {
+		case _, more := <-ended:
+			if !more {
+				ended = nil
+				c.in.Close()
+				late.Reset(leaveTime)
+			}
+			continue
+		case <-c.proc.Done():
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		c.proc.Stop(0, termTime)
+		return
 	}
 }
 
@@ -152,18 +199,6 @@ func tell(in *os.File, line []byte) error {
 	}
 	_, err := in.Write(line)
 	return err
-}
-
-// leave waits until a child that was told that viewing has ended is gone.
-func leave(ctx context.Context, proc *child.Process) {
-	late := time.NewTimer(noticeTime)
-	defer late.Stop()
-	select {
-	case <-proc.Done():
-	case <-late.C:
-	case <-ctx.Done():
-	}
-	proc.Stop(0, termTime)
 }
 
 // gone is why there is no banner once ctx has ended.

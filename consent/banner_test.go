@@ -25,7 +25,7 @@ type watched struct {
 	cancel context.CancelCauseFunc
 }
 
-// watch puts the banner up on a fresh desktop.
+// watch puts the banner up on a fresh desktop. It goes at once when the user has stopped it.
 func watch(t *testing.T, o testhost.Options, before func(d *desk)) *watched {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -38,7 +38,7 @@ func watch(t *testing.T, o testhost.Options, before func(d *desk)) *watched {
 	var show context.Context
 	show, w.cancel = context.WithCancelCause(ctx)
 	r := request(d.Desktop)
-	go func() { w.result <- quick.Show(show, r, w.ended) }()
+	go func() { w.result <- quick.Show(show, r, w.ended, func() { close(w.ended) }) }()
 	w.find()
 	return w
 }
@@ -92,7 +92,7 @@ func TestBannerOfATakeOver(t *testing.T) {
 	r := request(w.Desktop)
 	r.Admin = `CORP\bob`
 	w.ended = make(chan string, 1)
-	go func() { w.result <- quick.Show(w.ctx, r, w.ended) }()
+	go func() { w.result <- quick.Show(w.ctx, r, w.ended, func() { close(w.ended) }) }()
 	w.find()
 	assert.Contains(t, w.run("xprop", "-id", strconv.Itoa(int(w.win.ID)), "_NET_WM_NAME"), `"CORP\\bob is viewing your screen"`)
 	windows, err := w.Windows(w.ctx, "banner")
@@ -110,7 +110,7 @@ func TestBannerSpeaks(t *testing.T) {
 	r.Locale = "de_DE.UTF-8"
 	site := X11{Command: quick.Command, Texts: Texts{Viewing: "Zu Besuch: {admin}"}}
 	ended, done := make(chan string, 1), make(chan error, 1)
-	go func() { done <- site.Show(t.Context(), r, ended) }()
+	go func() { done <- site.Show(t.Context(), r, ended, nil) }()
 	var err error
 	d.win, err = d.FindWindow(d.ctx, "banner")
 	require.NoError(t, err)
@@ -240,7 +240,7 @@ func TestBannerHangs(t *testing.T) {
 	for _, who := range []string{"child", "X server"} {
 		d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
 		done := make(chan error, 1)
-		go func() { done <- quick.showWithin(t.Context(), 5*time.Second, request(d.Desktop), nil) }()
+		go func() { done <- quick.showWithin(t.Context(), 5*time.Second, request(d.Desktop), nil, nil) }()
 		var err error
 		d.win, err = d.FindWindow(d.ctx, "banner")
 		require.NoError(t, err)
@@ -277,12 +277,16 @@ func TestBannerChildSays(t *testing.T) {
 		"exit 0":                          "ended by itself (exit status 0)",
 		"echo shown; exec 0<&-; kill $$":  "ended by itself",
 	} {
-		err := X11{Command: sh(script)}.Show(t.Context(), self(), nil)
+		err := X11{Command: sh(script)}.Show(t.Context(), self(), nil, func() { t.Error("stopped") })
 		assert.ErrorContains(t, err, says, script)
 	}
-	assert.ErrorIs(t, X11{Command: sh("echo display none")}.Show(t.Context(), self(), nil), ErrDisplay)
-	assert.ErrorIs(t, X11{Command: sh("echo shown; echo stopped")}.Show(t.Context(), self(), nil), ErrStopped)
-	assert.ErrorIs(t, X11{}.Show(t.Context(), Request{}, nil), ErrDisplay)
+	assert.ErrorIs(t, X11{Command: sh("echo display none")}.Show(t.Context(), self(), nil, nil), ErrDisplay)
+	for _, script := range []string{"echo shown; echo stopped", "echo closed", "echo shown; echo stopped; echo alive; echo over", "echo shown; echo stopped; echo yes"} {
+		heard := 0
+		assert.ErrorIs(t, X11{Command: sh(script)}.Show(t.Context(), self(), nil, func() { heard++ }), ErrStopped, script)
+		assert.Equal(t, 1, heard, script)
+	}
+	assert.ErrorIs(t, X11{}.Show(t.Context(), Request{}, nil, nil), ErrDisplay)
 	_, err := ask(t, "echo shown; echo stopped")
 	assert.ErrorContains(t, err, "broke the protocol", "to a question that is no answer")
 	for _, word := range []string{"over", "alive"} {
@@ -295,18 +299,18 @@ func TestBannerChildSays(t *testing.T) {
 // shows nothing may not.
 func TestBannerLives(t *testing.T) {
 	t.Parallel()
-	err := X11{Command: sh("echo shown; for i in 1 2 3 4 5 6; do sleep 0.5; echo alive; done; echo stopped")}.showWithin(t.Context(), 2*time.Second, self(), nil)
+	err := X11{Command: sh("echo shown; for i in 1 2 3 4 5 6; do sleep 0.5; echo alive; done; echo stopped")}.showWithin(t.Context(), 2*time.Second, self(), nil, func() {})
 	assert.ErrorIs(t, err, ErrStopped)
 	for script, says := range map[string]string{
 		"sleep 60":             "was not on the screen within 300ms",
 		"echo shown; sleep 60": "gave no sign of life for 300ms",
 	} {
-		err = X11{Command: sh(script)}.showWithin(t.Context(), 300*time.Millisecond, self(), nil)
+		err = X11{Command: sh(script)}.showWithin(t.Context(), 300*time.Millisecond, self(), nil, nil)
 		assert.ErrorContains(t, err, says, script)
 	}
 }
 
-// A real banner says that it lives.
+// A real banner says that it lives, and heeds the end of its input.
 func TestBannerSaysThatItLives(t *testing.T) {
 	t.Parallel()
 	host := testhost.Require(t, bare)
@@ -317,14 +321,64 @@ func TestBannerSaysThatItLives(t *testing.T) {
 	heard := filepath.Join(dir, "heard")
 	ended, done := make(chan string), make(chan error, 1)
 	go func() {
-		done <- X11{Command: append([]string{"/bin/sh", "-c", `"$@" | tee ` + heard, "sh"}, quick.Command...)}.Show(t.Context(), request(host), ended)
+		done <- X11{Command: append([]string{"/bin/sh", "-c", `"$@" | tee ` + heard, "sh"}, quick.Command...)}.Show(t.Context(), request(host), ended, nil)
 	}()
 	eventually(t, func() bool {
 		b, err := os.ReadFile(heard)
 		return err == nil && strings.HasPrefix(string(b), "shown\nalive\nalive\n")
 	}, "no sign of life")
+	ended <- "viewer_left"
+	eventually(t, func() bool {
+		name, err := host.Run(t.Context(), "xdotool", "search", "--classname", "^banner$", "getwindowname")
+		return err == nil && strings.Contains(string(name), "is no longer viewing")
+	}, "it never said so")
 	close(ended)
 	assert.NoError(t, <-done)
+	b, err := os.ReadFile(heard)
+	require.NoError(t, err)
+	assert.Equal(t, "over", strings.TrimPrefix(strings.ReplaceAll(strings.TrimSpace(string(b)), "alive\n", ""), "shown\n"), "it had to be killed")
+}
+
+// The user who presses Stop is told that viewing has ended. The daemon has heard it by then.
+func TestBannerSaysThatItWasStopped(t *testing.T) {
+	t.Parallel()
+	d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+	w := &watched{desk: d, result: make(chan error, 1)}
+	heard := make(chan struct{})
+	go func() {
+		w.result <- quick.Show(t.Context(), request(d.Desktop), w.ended, func() { close(heard) })
+	}()
+	w.find()
+	before := w.win
+	w.click(w.stop)
+	<-heard
+	eventually(t, func() bool {
+		return strings.Contains(d.run("xprop", "-id", strconv.Itoa(int(w.win.ID)), "_NET_WM_NAME"), `"CORP\\alice is no longer viewing your screen"`)
+	}, "it never said so")
+	w.find()
+	assert.Greater(t, w.win.Height, before.Height, "that the user stopped it needs room")
+	assert.Empty(t, w.result, "it is still on the screen")
+	assert.ErrorIs(t, <-w.result, ErrStopped)
+	windows, err := d.Windows(d.ctx, "banner")
+	require.NoError(t, err)
+	assert.Empty(t, windows)
+}
+
+// The child's input ends when its words are to go.
+func TestBannerWordsAreTakenDown(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir() + "/why"
+	ended := make(chan string, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- X11{Command: sh("read question; echo shown; read why; echo $why > " + out + "; cat; echo gone >> " + out + "; echo over")}.Show(t.Context(), self(), ended, nil)
+	}()
+	ended <- "viewer_left"
+	said := func() string { b, _ := os.ReadFile(out); return string(b) }
+	eventually(t, func() bool { return said() == "the viewer disconnected\n" }, "it was never told why")
+	close(ended)
+	assert.NoError(t, <-done)
+	assert.Equal(t, "the viewer disconnected\ngone\n", said())
 }
 
 // A child that doesn't heed the end of viewing is ended.
@@ -335,7 +389,7 @@ func TestBannerThatStays(t *testing.T) {
 	ended := make(chan string, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- X11{Command: sh("trap '' TERM; echo shown; echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}.Show(ctx, self(), ended)
+		done <- X11{Command: sh("trap '' TERM; echo shown; echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}.Show(ctx, self(), ended, nil)
 	}()
 	pid := readPID(t, out)
 	ended <- "whatever"

@@ -87,7 +87,7 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 			}
 		}()
 		if q.Banner {
-			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }}))
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }}))
 			return
 		}
 		if <-saver {
@@ -106,14 +106,15 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	}
 }
 
-// listen hands on the line that says why viewing has ended. The channel is closed when
-// there is none.
+// listen hands on the line that says why viewing has ended. The channel is closed at the end
+// of the lines, or at one too many.
 func listen(lines *bufio.Reader) <-chan string {
 	why := make(chan string, 1)
 	go func() {
 		defer close(why)
 		if line, err := readLine(lines); err == nil {
 			why <- cleanTo(line, maxText)
+			_, _ = readLine(lines)
 		}
 	}()
 	return why
@@ -124,8 +125,8 @@ func outcomeWord(o dialog.Outcome, err error) string {
 	switch {
 	case err != nil:
 		return failed(err)
-	case o == dialog.Stopped:
-		return wordStopped
+	case o == dialog.Destroyed:
+		return wordClosed
 	}
 	return wordOver
 }

@@ -65,15 +65,15 @@
 //	failed DETAIL    anything else; instead of shown, too
 //
 // For the banner ("banner":true, and no time) standard input stays open: one more line
-// says why viewing has ended, which the child shows for some seconds, and its end without
-// such a line takes the banner down at once. The child answers "shown", and "alive" every two seconds
+// says why viewing has ended, which the child shows for some seconds, and the end of the
+// input, before or after that line, takes the banner down at once. The child answers "shown", and "alive" every two seconds
 // after that as long as the X server answers it: a child that says nothing for ten seconds
-// is ended, and the view with it, as its Stop would not be heard. Then it says one of
+// is ended, and the view with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed Stop; the child stays,
+// and is told why viewing has ended as ever. At the end it says
 //
-//	stopped          the user pressed Stop; so does closed
 //	over             it was told that viewing has ended
 //
-// or gone, display or failed.
+// or closed, which is a Stop, too, or gone, display or failed.
 //
 // Everything that departs from this refuses, with an error: another word,
 // another order, bytes after the answer, another exit status, no answer. The

@@ -80,7 +80,7 @@ func (d *desk) banner(r Request, why string, whole bool) (viewing, over *image.R
 	ended := make(chan string, 1)
 	go func() {
 		defer close(done)
-		_ = quick.Show(ctx, r, ended)
+		_ = quick.Show(ctx, r, ended, nil)
 	}()
 	defer func() { cancel(); <-done; require.NoError(d.t, d.WaitNoWindow(d.ctx, "banner")) }()
 	// A picture counts once its edge is whole and the next one is the same.

@@ -119,18 +119,20 @@ var errNoAnswer = errors.New("consent: the prompt ended without an answer")
 type transcript struct {
 	answered chan struct{} // closed by the first thing that decides
 	isShown  chan struct{} // closed when it is on the screen
+	stopped  chan struct{} // closed when the user has pressed Stop
 	alive    chan struct{} // holds a sign of life that nobody has taken
 	banner   bool          // the child shows a banner
 
 	buf   []byte // of the line that is not complete
 	shown bool
+	stop  bool
 	final bool
 	d     Decision
 	err   error // what refuses: the child's word or its breach of the protocol
 }
 
 func newTranscript() *transcript {
-	return &transcript{answered: make(chan struct{}), isShown: make(chan struct{}), alive: make(chan struct{}, 1)}
+	return &transcript{answered: make(chan struct{}), isShown: make(chan struct{}), stopped: make(chan struct{}), alive: make(chan struct{}, 1)}
 }
 
 // Write takes what the child says. It fails from the first breach of the
@@ -184,7 +186,11 @@ func (t *transcript) line(s string) error {
 		t.d = Locked
 	case word == wordTimeout && t.shown && !t.banner:
 		t.d = TimedOut
-	case word == wordStopped && t.banner, word == wordClosed && t.banner:
+	case word == wordStopped && t.shown && t.banner && !t.stop:
+		t.stop = true
+		close(t.stopped)
+		return nil
+	case word == wordClosed && t.banner:
 		t.err = ErrStopped
 	case word == wordOver && t.banner:
 	case word == wordClosed:
@@ -231,6 +237,8 @@ func (t *transcript) decision() (Decision, error) {
 // do better: this one ended without a word that it should have said.
 func (t *transcript) outcome(proc *child.Process, stderr *tail) (again bool, err error) {
 	switch {
+	case t.stop:
+		return false, ErrStopped
 	case !t.final:
 		return true, fmt.Errorf("consent: the banner ended by itself (%s)%s", exitStatus(proc.Err()), stderr.suffix())
 	case t.err == nil:

@@ -50,7 +50,7 @@ func TestTranscript(t *testing.T) {
 }
 
 func FuzzTranscript(f *testing.F) {
-	for _, s := range []string{"shown\nyes\n", "shown\nno\n", "closed\n", "gone\n", "display x\n", "failed x\n", "yes\n", "shown\nyes\nyes\n", "shown\ntimeout\n", "locked\n", strings.Repeat("x", 600)} {
+	for _, s := range []string{"shown\nyes\n", "shown\nno\n", "closed\n", "gone\n", "display x\n", "failed x\n", "yes\n", "shown\nyes\nyes\n", "shown\ntimeout\n", "locked\n", "shown\nalive\nstopped\nalive\nover\n", strings.Repeat("x", 600)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -64,6 +64,11 @@ func FuzzTranscript(f *testing.F) {
 		if err != nil {
 			assert.Equal(t, Denied, d)
 		}
+		banner := newTranscript()
+		banner.banner = true
+		_, _ = banner.Write([]byte(s))
+		d, _ = banner.decision()
+		assert.Equal(t, Denied, d, "a banner grants nothing")
 	})
 }
 

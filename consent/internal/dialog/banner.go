@@ -16,8 +16,8 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Over    Outcome = iota // viewing has ended, and the banner has said so
-	Stopped                // the user stopped it, or closed the banner
+	Over      Outcome = iota // viewing has ended, and the banner has said so
+	Destroyed                // the user has done away with the window, and so stopped the viewing
 )
 
 const (
@@ -39,12 +39,13 @@ type Notice struct {
 // Reports are what [ShowBanner] calls while it shows the banner. None may be nil, and none may
 // block for long.
 type Reports struct {
-	Shown func() // it has been drawn
-	Alive func() // every two seconds after that, if the X server has answered meanwhile
+	Shown   func() // it has been drawn
+	Alive   func() // every two seconds after that, if the X server has answered meanwhile
+	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
 }
 
 // ShowBanner tells the user who is viewing, with a button that stops it. When ended yields the words that say why viewing has ended
-// it shows them for a few seconds; when ended is closed it returns at once. Apart from
+// it shows them for a few seconds; when ended is closed, before or after that, it returns at once. Apart from
 // that it is as [Ask] is.
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
@@ -97,6 +98,7 @@ type banner struct {
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
 	over  bool // viewing has ended
+	quit  bool // the user has pressed Stop
 
 	hover, down bool        // the pointer is over Stop; it was pressed there
 	dragging    bool        // the mouse moves the banner
@@ -124,7 +126,7 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 			if !ok {
 				return Over, nil
 			}
-			ended, done = nil, time.After(noticeTime)
+			done = time.After(noticeTime)
 			if err := b.finish(why); err != nil {
 				return Over, err
 			}
@@ -135,10 +137,10 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 			b.live()
 		case ev, ok := <-events:
 			if !ok || b.handle(ev) {
-				if b.over {
+				if b.over || b.quit {
 					return Over, nil
 				}
-				return Stopped, nil
+				return Destroyed, nil
 			}
 		}
 		if err := b.repaint(b.view.img, b.view.update(b.hover, b.down)); err != nil {
@@ -147,8 +149,7 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 	}
 }
 
-// handle takes one event. It reports whether the user has pressed Stop or closed
-// the banner.
+// handle takes one event. It reports whether the window is gone.
 func (b *banner) handle(ev xgb.Event) bool {
 	switch e := ev.(type) {
 	case xproto.ExposeEvent:
@@ -160,7 +161,9 @@ func (b *banner) handle(ev xgb.Event) bool {
 	case xproto.ButtonPressEvent:
 		b.press(e)
 	case xproto.ButtonReleaseEvent:
-		return b.release(e)
+		if b.release(e) {
+			b.stop()
+		}
 	case xproto.MotionNotifyEvent:
 		b.move(e)
 	case xproto.EnterNotifyEvent:
@@ -172,9 +175,19 @@ func (b *banner) handle(ev xgb.Event) bool {
 	case xproto.DestroyNotifyEvent:
 		return e.Window == b.id
 	case xproto.ClientMessageEvent:
-		return e.Type == b.atoms["WM_PROTOCOLS"] && e.Format == 32 && xproto.Atom(e.Data.Data32[0]) == b.atoms["WM_DELETE_WINDOW"]
+		if e.Type == b.atoms["WM_PROTOCOLS"] && e.Format == 32 && xproto.Atom(e.Data.Data32[0]) == b.atoms["WM_DELETE_WINDOW"] {
+			b.stop()
+		}
 	}
 	return false
+}
+
+// stop tells that the user wants no viewer.
+func (b *banner) stop() {
+	if !b.over && !b.quit {
+		b.quit = true
+		b.report.Stopped()
+	}
 }
 
 func (b *banner) onStop(x, y int16) bool { return image.Pt(int(x), int(y)).In(b.view.stop) }
