@@ -20,7 +20,7 @@ const (
 
 	StatusSuperseded    = 4001 // another viewer was admitted in this one's place
 	StatusStoppedByUser = 4002 // who is being watched stopped it
-	StatusStalled       = 4008 // the viewer took nothing for [Handler.WriteTimeout], or no ping was answered
+	StatusStalled       = 4008 // the viewer took nothing for [Handler.WriteTimeout], answered no ping, or didn't finish a frame
 )
 
 // Codes that are never sent and appear only in a [Record].

@@ -17,12 +17,13 @@ import (
 const closeTimeout = 2 * time.Second
 
 var (
-	errLeft      = errors.New("wsproxy: the viewer has left")
-	errIdle      = errors.New("wsproxy: the session was idle")
-	errNoPong    = errors.New("wsproxy: the viewer answers no ping")
-	errText      = errors.New("wsproxy: the viewer sent a text message")
-	errTooBig    = errors.New("wsproxy: the viewer sent too large a message")
-	errMalformed = errors.New("wsproxy: the viewer sent malformed WebSocket")
+	errLeft       = errors.New("wsproxy: the viewer has left")
+	errIdle       = errors.New("wsproxy: the session was idle")
+	errNoPong     = errors.New("wsproxy: the viewer answers no ping")
+	errUnfinished = errors.New("wsproxy: the viewer doesn't finish a frame")
+	errText       = errors.New("wsproxy: the viewer sent a text message")
+	errTooBig     = errors.New("wsproxy: the viewer sent too large a message")
+	errMalformed  = errors.New("wsproxy: the viewer sent malformed WebSocket")
 )
 
 // An ending is how a session ends: one, decided once.
@@ -175,6 +176,8 @@ func (c *conn) control() {
 	defer beat.timer.Stop()
 	idle := newIdleness(c)
 	defer idle.timer.Stop()
+	frame := &unfinished{c: c}
+	defer frame.stop()
 	for {
 		var err error
 		select {
@@ -187,6 +190,10 @@ func (c *conn) control() {
 			err = beat.beat()
 		case <-idle.timer.C:
 			err = idle.check()
+		case <-c.wire.intake.begun:
+			frame.begin()
+		case <-frame.due():
+			err = frame.check()
 		}
 		if err != nil {
 			c.writeFailed(err)
@@ -207,6 +214,9 @@ func (c *conn) writeFailed(err error) {
 		return
 	case errors.Is(err, errNoPong):
 		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no ping answered for %v", c.pongTimeout), err: errNoPong})
+		return
+	case errors.Is(err, errUnfinished):
+		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("nothing of an unfinished frame for %v", c.pongTimeout), err: errUnfinished})
 		return
 	}
 	if !c.endsSoon() {

@@ -53,9 +53,10 @@ type Handler struct {
 	// means 30 s; negative means none.
 	PingInterval time.Duration
 
-	// PongTimeout is how long a viewer may be silent after a ping, be it longer
-	// or shorter than PingInterval. Then the session ends with [StatusStalled]. 0
-	// means 15 s.
+	// PongTimeout is how long a viewer may be silent when something is due
+	// from it: after a ping, be it longer or shorter than PingInterval, and, or
+	// up to a quarter longer, in the middle of a frame, with or without pings.
+	// Then the session ends with [StatusStalled]. 0 means 15 s.
 	PongTimeout time.Duration
 
 	// WriteTimeout is how long a viewer may take no data at all while some
@@ -211,7 +212,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // ServeConn joins two connections as ServeHTTP does, without WebSocket: viewer
-// is the byte stream itself, and neither pings nor limits apply to it. It
+// is the byte stream itself, to which no ping is sent and of whose timeouts and
+// MaxMessage nothing applies; it counts as one of MaxSessions. ServeConn
 // closes both and returns what the relay returned, or the cause of ctx if that
 // ended it.
 func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error {

@@ -61,6 +61,68 @@ func (h *heartbeat) answered() bool {
 	return blocked || waited != h.waited || h.c.wire.intake.reads.Load() != h.reads
 }
 
+// An unfinished finds out that a viewer has begun a frame and sends nothing more
+// of it. It looks four times in the time that the viewer has, and not at all
+// while every frame has come whole.
+type unfinished struct {
+	c      *conn
+	timer  *time.Timer // nil until a frame is under way for the first time
+	reads  uint64      // c.wire.intake.reads, when it looked last
+	waited int         // how often the inbox had been full then
+	still  int         // times that it has seen the same since
+}
+
+// begin is called when a frame is under way and nobody looks after it.
+func (u *unfinished) begin() {
+	u.still, u.reads = 0, u.c.wire.intake.reads.Load()
+	_, u.waited = u.c.in.blocked()
+	if u.timer == nil {
+		u.timer = time.NewTimer(u.c.pongTimeout / 4)
+	} else {
+		u.timer.Reset(u.c.pongTimeout / 4)
+	}
+}
+
+// due is when check is to be called.
+func (u *unfinished) due() <-chan time.Time {
+	if u.timer == nil {
+		return nil
+	}
+	return u.timer.C
+}
+
+// check looks for progress.
+func (u *unfinished) check() error {
+	f := u.c.wire.intake
+	blocked, waited := u.c.in.blocked()
+	reads := f.reads.Load()
+	switch {
+	case !f.partial.Load():
+		f.watched.Store(false)
+		if !f.partial.Load() || !f.watched.CompareAndSwap(false, true) {
+			return nil // or the intake has asked again
+		}
+		u.still = 0
+	case blocked, waited != u.waited, reads != u.reads:
+		u.still = 0
+	default:
+		u.still++
+	}
+	if u.still == 4 {
+		return errUnfinished
+	}
+	u.reads, u.waited = reads, waited
+	u.timer.Reset(u.c.pongTimeout / 4)
+	return nil
+}
+
+// stop ends the timer.
+func (u *unfinished) stop() {
+	if u.timer != nil {
+		u.timer.Stop()
+	}
+}
+
 // An idleness finds out that nothing was transferred for a time. It looks four
 // times in that time, so that the copying need not look at the clock.
 type idleness struct {

@@ -41,8 +41,11 @@ type intake struct {
 	open    bool   // in a fragmented message
 	size    int64  // of the message so far
 
-	err   error         // why nothing more can be read
-	reads atomic.Uint64 // reads that gave something: a sign of life
+	err     error         // why nothing more can be read
+	reads   atomic.Uint64 // reads that gave something: a sign of life
+	partial atomic.Bool   // it waits in the middle of a frame
+	watched atomic.Bool   // somebody looks after that
+	begun   chan struct{} // asks for somebody to; has room for one
 }
 
 const (
@@ -52,7 +55,7 @@ const (
 
 // newIntake makes an intake of c, before which comes what was read of it early.
 func newIntake(c net.Conn, early []byte) *intake {
-	f := &intake{conn: c, early: early, raw: rawOf(c)}
+	f := &intake{conn: c, early: early, raw: rawOf(c), begun: make(chan struct{}, 1)}
 	f.readRaw = f.rawReader
 	return f
 }
@@ -187,6 +190,11 @@ func (f *intake) fill() error {
 	if f.r > 0 { // no more than the beginning of a frame is left
 		f.w = copy(f.buf, f.buf[f.r:f.w])
 		f.r = 0
+	}
+	partial := f.left > 0 || f.w > 0 || f.through > 0
+	f.partial.Store(partial)
+	if partial && f.watched.CompareAndSwap(false, true) {
+		f.begun <- struct{}{}
 	}
 	switch {
 	case len(f.early) > 0:

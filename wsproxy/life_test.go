@@ -3,6 +3,8 @@ package wsproxy_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -39,6 +41,56 @@ func TestViewerThatNeverPongs(t *testing.T) {
 	assert.Equal(t, wsproxy.StatusStalled, record.Code)
 	assert.ErrorContains(t, record.Err, "ping")
 	assert.False(t, record.ByViewer)
+}
+
+// A viewer that begins a frame and sends no more of it is found out, without
+// pings too; one that sends a little now and then isn't.
+func TestUnfinishedFrame(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string][]byte{
+		"1 TiB":             append(binary.BigEndian.AppendUint64([]byte{fin | opBinary, 0x80 | 127}, 1<<40), 1, 2, 3, 4, 5),
+		"half a header":     {fin | opBinary, 0x80 | 126, 1},
+		"half a ping":       frame(fin|opPing, []byte("payload"))[:9],
+		"a later frame":     append(frame(fin|opBinary, []byte("first")), fin|opBinary, 0x80|5, 1, 2, 3, 4, 'x'),
+		"a fragment's half": append(frame(opBinary, []byte("first")), fin|opContinuation, 0x80|5, 1, 2, 3, 4, 'x'),
+	} {
+		for _, secure := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, " TLS ", secure), func(t *testing.T) {
+				t.Parallel()
+				dial, _ := dialTo(t)
+				h := &wsproxy.Handler{Dial: dial, PingInterval: -1, PongTimeout: 100 * time.Millisecond, MaxMessage: -1}
+				r := newRig(t, h, func(s *httptest.Server) {
+					if secure {
+						s.TLS = noTickets()
+					}
+				})
+				c := r.dialRaw()
+				c.write(begin)
+				c.wantClose(wsproxy.StatusStalled, "nothing of an unfinished frame for 100ms")
+				record := r.record()
+				assert.ErrorContains(t, record.Err, "doesn't finish a frame")
+				assert.False(t, record.ByViewer)
+			})
+		}
+	}
+}
+
+// A frame that comes slowly is a frame. The pings are there for the beat.
+func TestSlowFrame(t *testing.T) {
+	t.Parallel()
+	dial, targets := dialTo(t)
+	r := newRig(t, &wsproxy.Handler{Dial: dial, PingInterval: 50 * time.Millisecond, PongTimeout: 400 * time.Millisecond})
+	c := r.dialRaw()
+	slow := frame(fin|opBinary, make([]byte, 10))
+	for i := range slow { // for longer than twice the timeout
+		if first, _ := c.next(); !assert.Equal(t, byte(fin|opPing), first) {
+			return
+		}
+		c.write(slow[i : i+1])
+	}
+	n, err := io.ReadFull(receive(t, targets), make([]byte, 10))
+	require.NoError(t, err)
+	assert.Equal(t, 10, n)
 }
 
 // Pings come whether or not they are answered, and no more often than asked for.
