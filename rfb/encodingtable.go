@@ -133,46 +133,59 @@ var encodingRanges = []struct {
 // An encodingSet holds encodings that rectangles can have; see encodingBit.
 type encodingSet uint64
 
-// encodingBits give each encoding that has rectangles which this package can
-// find the end of a bit in encodingSets. The numbers that matter are found
+// byEncoding is a table by encodings, in which the numbers that matter are found
 // without a search.
-var encodingBits = func() (t struct {
-	positive [64]encodingSet
-	negative [320]encodingSet // by the number's negative
-	others   map[Encoding]encodingSet
-}) {
-	t.others = make(map[Encoding]encodingSet)
+type byEncoding[T any] struct {
+	positive [64]T
+	negative [320]T // by the number's negative
+	others   map[Encoding]T
+}
+
+func (t *byEncoding[T]) at(e Encoding) T {
+	switch {
+	case e >= 0 && int(e) < len(t.positive):
+		return t.positive[e]
+	case e < 0 && -int(e) < len(t.negative):
+		return t.negative[-int(e)]
+	}
+	return t.others[e]
+}
+
+func (t *byEncoding[T]) set(e Encoding, v T) {
+	switch {
+	case e >= 0 && int(e) < len(t.positive):
+		t.positive[e] = v
+	case e < 0 && -int(e) < len(t.negative):
+		t.negative[-int(e)] = v
+	default:
+		if t.others == nil {
+			t.others = make(map[Encoding]T)
+		}
+		t.others[e] = v
+	}
+}
+
+// encodingBits give each encoding that has rectangles which this package can
+// find the end of a bit in encodingSets. encodingAsks are who may ask for one.
+var encodingBits, encodingAsks = func() (bits *byEncoding[encodingSet], asks *byEncoding[asking]) {
+	bits, asks = new(byEncoding[encodingSet]), new(byEncoding[asking])
 	bit := encodingSet(1)
 	for _, e := range encodings {
+		asks.set(e.number, e.asks)
 		if e.new == nil {
 			continue
 		}
-		switch n := int(e.number); {
-		case n >= 0 && n < len(t.positive):
-			t.positive[n] = bit
-		case n < 0 && -n < len(t.negative):
-			t.negative[-n] = bit
-		default:
-			t.others[e.number] = bit
-		}
+		bits.set(e.number, bit)
 		if bit <<= 1; bit == 0 {
 			panic("rfb: more encodings than bits")
 		}
 	}
-	return t
+	return bits, asks
 }()
 
 // encodingBit is the set of e alone. It is empty for hints and for encodings
 // that this package can't find the end of.
-func encodingBit(e Encoding) encodingSet {
-	switch {
-	case e >= 0 && int(e) < len(encodingBits.positive):
-		return encodingBits.positive[e]
-	case e < 0 && -int(e) < len(encodingBits.negative):
-		return encodingBits.negative[-e]
-	}
-	return encodingBits.others[e]
-}
+func encodingBit(e Encoding) encodingSet { return encodingBits.at(e) }
 
 // setOf is a set of encodings.
 func setOf(list ...Encoding) (set encodingSet) {
@@ -191,10 +204,5 @@ func (e Encoding) asks() asking {
 	if e.hint() {
 		return viewAsks
 	}
-	for _, known := range encodings {
-		if known.number == e {
-			return known.asks
-		}
-	}
-	return never
+	return encodingAsks.at(e)
 }

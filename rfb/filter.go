@@ -15,6 +15,11 @@ import (
 // It knows no clock and no connection: its owner calls feed with what the
 // viewer sent and the time, sends out, empties it, and calls feed again at the
 // time that wake tells, or when there is more.
+//
+// It allocates nothing in a session that goes on. The 200 ns that a message may
+// cost are a mean over what viewers send all the time: requests, pointer and
+// keys; the SetEncodings of noVNC, 25 encodings, may take longer, and comes once
+// (BenchmarkClientFilter).
 type clientFilter struct {
 	agreed  *agreed
 	policy  Policy
@@ -33,12 +38,12 @@ type clientFilter struct {
 
 	messages, fulls, encodings, drops bucket
 
-	full    Rect         // a full update that is owed; empty: none
-	wanted  SetEncodings // scratch: what the viewer listed last
-	next    []Encoding   // encodings that are owed
-	nextSet encodingSet  // the same as a set
-	owed    bool         // next is to be sent
-	sent    []Encoding   // encodings the server was told last
+	full    Rect        // a full update that is owed; empty: none
+	wanted  []Encoding  // scratch: what the viewer listed last
+	next    []Encoding  // encodings that are owed
+	nextSet encodingSet // the same as a set
+	owed    bool        // next is to be sent
+	sent    []Encoding  // encodings the server was told last
 }
 
 // newClientFilter returns a filter whose out already holds the SetPixelFormat
@@ -304,11 +309,12 @@ func (f *clientFilter) setEncodings(now time.Time) error {
 	if f.more(4 + 4*n) {
 		return nil
 	}
-	if err := f.wanted.UnmarshalBinary(f.head[:f.have]); err != nil {
-		return err
+	f.wanted = f.wanted[:0]
+	for i := range n {
+		f.wanted = append(f.wanted, Encoding(be32(f.head[4+4*i:])))
 	}
 	f.done()
-	f.next, f.nextSet = f.policy.encodings(f.next, f.wanted.Encodings, f.ownName)
+	f.next, f.nextSet = f.policy.encodings(f.next, f.wanted, f.ownName)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
 	return nil

@@ -523,17 +523,60 @@ func FuzzFencingFilter(f *testing.F) {
 	})
 }
 
+// The messages of a viewer, one by one and mixed as noVNC sends them while its
+// user moves the mouse and types. The time of an operation is that of one
+// message, whatever its type.
 func BenchmarkClientFilter(b *testing.B) {
-	in := unhex(b, "03 01 0000 0000 0280 01e0")
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
-	now := epoch
-	b.SetBytes(int64(len(in)))
-	b.ReportAllocs()
-	for b.Loop() {
-		f.out = f.out[:0]
-		now = now.Add(time.Second)
-		if n, err := f.feed(now, in); n != len(in) || err != nil {
-			b.Fatal(n, err)
-		}
+	request, pointer, key := FramebufferUpdateRequest{true, Rect{0, 0, 640, 480}}, PointerEvent{X: 1, Y: 2}, KeyEvent{true, 'a'}
+	for _, bm := range []struct {
+		name string
+		says []Message
+	}{
+		{"FramebufferUpdateRequest", []Message{&request}},
+		{"PointerEvent", []Message{&pointer}},
+		{"KeyEvent", []Message{&key}},
+		{"SetEncodings", []Message{&SetEncodings{noVNCEncodings}}},
+		{"mix", []Message{&request, &pointer, &pointer, &request, &key, &pointer, &request, &pointer, &key, &pointer}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			f, now, bytes := benchFilter(), epoch, 0
+			var parts [][]byte
+			for _, m := range bm.says {
+				parts = append(parts, wire(b, m))
+				bytes += len(parts[len(parts)-1])
+			}
+			b.SetBytes(int64(bytes / len(parts)))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				f.out = f.out[:0]
+				now = now.Add(time.Second)
+				in := parts[i%len(parts)]
+				if n, err := f.feed(now, in); n != len(in) || err != nil {
+					b.Fatal(n, err)
+				}
+			}
+		})
+	}
+}
+
+func benchFilter() *clientFilter {
+	return newClientFilter(newAgreed(640, 480), ViewOnly, false, func(ClientMessageType) {}, 0)
+}
+
+// Whatever a viewer goes on sending costs no memory.
+func TestFilterAllocatesNothing(t *testing.T) {
+	f, now := benchFilter(), epoch
+	for _, m := range []Message{
+		&FramebufferUpdateRequest{true, Rect{0, 0, 640, 480}}, &PointerEvent{X: 1}, &KeyEvent{true, 'a'}, &SetEncodings{noVNCEncodings},
+		&CutText{From: FromViewer, Text: []byte("text")}, &QEMUKeyEvent{true, 'a', 30},
+	} {
+		in := wire(t, m)
+		assert.Zero(t, testing.AllocsPerRun(100, func() {
+			f.out = f.out[:0]
+			now = now.Add(time.Second)
+			if n, err := f.feed(now, in); n != len(in) || err != nil {
+				panic(err)
+			}
+		}), "%T", m)
 	}
 }

@@ -67,10 +67,9 @@ func (p Policy) server(t ServerMessageType) verdict {
 	return serverMessages[t].view
 }
 
-// keeps reports whether a viewer may have an encoding, apart from Fence and
-// ContinuousUpdates.
-func (p Policy) keeps(e Encoding) bool {
-	asks := e.asks()
+// keeps reports whether a viewer may have an encoding of this kind, apart from
+// Fence and ContinuousUpdates.
+func (p Policy) keeps(asks asking) bool {
 	return asks == viewAsks || asks == controlAsks && p == Control
 }
 
@@ -87,9 +86,9 @@ func (p Policy) encodings(kept, wanted []Encoding, ownName bool) ([]Encoding, en
 		twins = 2
 	}
 	for _, e := range wanted {
-		bit := encodingBit(e)
-		twin := e.asks() == fencesAsk && twins > 0
-		if !twin && !p.keeps(e) || e == EncodingDesktopName && ownName || slices.Contains(kept, e) {
+		bit, asks := encodingBit(e), e.asks()
+		twin := asks == fencesAsk && twins > 0
+		if !twin && !p.keeps(asks) || e == EncodingDesktopName && ownName || slices.Contains(kept, e) {
 			continue
 		}
 		room := maxEncodingsOut - len(kept) - twins
