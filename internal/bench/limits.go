@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,23 +22,27 @@ var endColumns = []column{
 // endWait is how long a proxy is given to close.
 const endWait = 40 * time.Second
 
-// giantFrame announces far more than anybody can take, and sends some of it.
+// giantFrame announces far more than anybody can take, and sends some of it, to
+// a server that takes all there is.
 func (e *env) giantFrame() (metrics, error) {
-	return e.end(func() (net.Conn, error) {
+	return e.end(modeSink, func() (net.Conn, error) {
 		c, err := e.open(endWait + 5*time.Second)
 		if err != nil {
 			return nil, err
 		}
 		head := binary.BigEndian.AppendUint64([]byte{0x82, 0x80 | 127}, 1<<40)
 		head = append(head, maskKey[:]...)
-		_, err = c.nc.Write(append(head, make([]byte, 1<<10)...))
+		for i, b := range bytes.Repeat(updateRequest(0, 0, 64, 64), 100) {
+			head = append(head, b^maskKey[i%4])
+		}
+		_, err = c.nc.Write(head)
 		return c.nc, err
 	})
 }
 
 // halfRequest never finishes its first line.
 func (e *env) halfRequest() (metrics, error) {
-	return e.end(func() (net.Conn, error) {
+	return e.end(modeRespond, func() (net.Conn, error) {
 		c, err := dial(dialOptions{addr: e.x.addr, tls: e.tls, timeout: endWait + 5*time.Second})
 		if err != nil {
 			return nil, err
@@ -48,8 +53,8 @@ func (e *env) halfRequest() (metrics, error) {
 }
 
 // end takes the time until the proxy closes a connection.
-func (e *env) end(begin func() (net.Conn, error)) (metrics, error) {
-	if err := e.start(modeRespond, e.tiny); err != nil {
+func (e *env) end(mode string, begin func() (net.Conn, error)) (metrics, error) {
+	if err := e.start(mode, e.tiny); err != nil {
 		return nil, err
 	}
 	before, _ := e.x.memory()
