@@ -156,6 +156,17 @@ func TestFocusStolen(t *testing.T) {
 	})
 }
 
+// Somebody who goes on typing while the window gets the keyboard answers nothing by it.
+func TestFocusArrivesWhileTyping(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	d.hostile("steal")
+	d.run("xdotool", "windowfocus", strconv.Itoa(int(d.win.ID)), "key", "--delay", "50", "Tab", "Return")
+	d.unanswered()
+	d.ready().key("Tab", "Return")
+	d.expect(Granted)
+}
+
 // The keyboard goes back to who had it.
 func TestFocusReturns(t *testing.T) {
 	t.Parallel()
