@@ -73,7 +73,9 @@ func TestTranslations(t *testing.T) {
 	for rule, want := range map[string]string{
 		"REDIRECT":                                             "accept",
 		"REDIRECT --to-ports 6050":                             "accept",
-		"REDIRECT --to-ports 6001-6099 --random":               "accept",
+		"REDIRECT --to-ports 6001-6099":                        "accept",
+		"REDIRECT --to-ports 6001-6099 --random":               "depends",
+		"REDIRECT --to-ports 80-90 --random":                   "drop",
 		"REDIRECT --to-ports 80":                               "drop",
 		"REDIRECT --to-ports 7000":                             "drop",
 		"REDIRECT --to-ports http":                             "unclear",

@@ -200,7 +200,7 @@ func iptablesTarget(option, target string) (verdict, chain string) {
 		return "return", ""
 	case "DNAT", "REDIRECT":
 		return "divert", ""
-	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "AUDIT", "SET", "TCPMSS", "CLASSIFY":
+	case "LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", "TRACE", "AUDIT", "SET", "TCPMSS", "CLASSIFY", "TOS", "DSCP", "ECN", "TTL", "HL", "CHECKSUM":
 		return "", ""
 	}
 	if option == "-g" {

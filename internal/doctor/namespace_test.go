@@ -130,8 +130,11 @@ func nftOut(family, hook, policy, rules string) string {
 }
 
 // nat is a script that makes a chain that translates addresses.
-func nat(rules string) string {
-	return "nft -f - <<'END'\ntable ip n {\nchain pre {\ntype nat hook prerouting priority -100; policy accept;\n" + rules + "\n}\n}\nEND"
+func nat(rules string) string { return natOf("ip", rules) }
+
+// natOf is nat in a table of a family.
+func natOf(family, rules string) string {
+	return "nft -f - <<'END'\ntable " + family + " n {\nchain pre {\ntype nat hook prerouting priority -100; policy accept;\n" + rules + "\n}\n}\nEND"
 }
 
 const lets = "this host's own lets connections to 6001-6099 in"
@@ -243,6 +246,10 @@ func TestRealFirewalls(t *testing.T) {
 		redirects("another host's port", nat("fib daddr type local tcp dport 6010-6012 dnat to 10.0.0.5:80"), "connections to 6010-6012 ("),
 		redirects("other hosts by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 6001-6009 : 10.0.0.5 }"), "connections to 6001-6009 ("),
 		let("other ports by a map", nat("dnat to tcp dport map { 22 : 10.0.0.4, 80 : 10.0.0.5 }")),
+		let("IPv6 alone in a table of both", natOf("inet", "tcp dport 6001-6099 dnat ip6 to 2001:db8::99")),
+		redirects("IPv4 in a table of both", natOf("inet", "tcp dport 6001-6099 dnat ip to 10.0.0.5"), "connections to 6001-6099 ("),
+		{Name: "a port at random", Setup: nat("tcp dport 6001-6099 redirect to :6001-6099 random"), state: Note, found: []string{"nftables lets connections to 6001-6099 in or redirects them depending on"}, remedy: "nft insert rule ip n pre tcp dport 6001-6099 accept"},
+		let("marks of quality", "iptables-nft -t mangle -A OUTPUT -p tcp -j TOS --set-tos 0x10; iptables-nft -t mangle -A POSTROUTING -p tcp -j DSCP --set-dscp 10"),
 		let("the same port", nat("tcp dport 6001-6099 redirect")),
 		let("the same address", nat("tcp dport 6001-6099 dnat to 192.0.2.10")),
 		let("accepted before", nat("tcp dport 6001-6099 accept\ntcp dport 1024-65535 redirect to :80")),

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -28,9 +29,23 @@ func natTo(addr netip.Addr, low, high int) condition {
 	}
 }
 
+// natToAny is natTo where the kernel picks one of several ports at random: then
+// it depends on luck whether a packet keeps its own.
+func natToAny(addr netip.Addr, low, high int) condition {
+	to := natTo(addr, low, high)
+	if low == high {
+		return to
+	}
+	return func(p packet) truth { return min(to(p), depends) }
+}
+
 // iptablesStays reads the options of DNAT and REDIRECT: --to-destination
 // [ADDRESS][:PORT[-PORT]] and --to-ports PORT[-PORT]. See iptables-extensions(8).
 func iptablesStays(options []string) condition {
+	natTo := natTo
+	if slices.Contains(options, "--random") {
+		natTo = natToAny
+	}
 	for i := 0; i+1 < len(options); i++ {
 		value := options[i+1]
 		switch options[i] {
@@ -77,6 +92,9 @@ func portRange(s string) (low, high int, ok bool) {
 // address is looked up in a map one for each of its elements.
 func (t *nftTable) translations(before rule, value any) []rule {
 	before.verdict, before.stays = "divert", nftStays(value)
+	if family, ok := field(value, "family").(string); ok { // the statement passes over the other's packets
+		before.conditions = append(slices.Clone(before.conditions), func(p packet) truth { return boolTruth(p.six == (family == "ip6")) })
+	}
 	lookup := field(field(value, "addr"), "map")
 	if lookup == nil {
 		return []rule{before}
@@ -86,8 +104,13 @@ func (t *nftTable) translations(before rule, value any) []rule {
 	})
 }
 
-// nftStays reads {"addr": ADDRESS, "port": PORT}, both of which may be missing.
+// nftStays reads {"addr": ADDRESS, "port": PORT, "flags": FLAGS}, all of which may
+// be missing.
 func nftStays(value any) condition {
+	natTo := natTo
+	if flags := fmt.Sprint(field(value, "flags")); strings.Contains(flags, "random") { // one, or a list
+		natTo = natToAny
+	}
 	var addr netip.Addr
 	if a := field(value, "addr"); a != nil {
 		var to netip.Addr
