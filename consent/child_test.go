@@ -69,7 +69,7 @@ func TestChildSays(t *testing.T) {
 		"echo shown; echo yes; kill -9 $$":          "killed",
 		"echo shown; echo yes; echo yes":            "after the answer",
 		"echo yes":                                  "broke the protocol",
-		"echo locked; echo locked":                   "after the answer",
+		"echo locked; echo locked":                  "after the answer",
 		"echo panic: oh dear >&2; exit 2":           "without an answer (exit status 2): panic: oh dear",
 		"echo shown; kill -9 $$":                    "without an answer (signal: killed)",
 		"exit 0":                                    "without an answer (exit status 0)",

@@ -267,11 +267,12 @@ func ofGrab(mode byte) bool { return mode == xproto.NotifyModeGrab || mode == xp
 // unveiled takes the server's time since when the user can see the window, for the
 // first time or again.
 func (d *prompt) unveiled(at uint32) {
-	d.clearAt = time.Now()
-	if d.arriving {
+	if d.arriving { // a click may have brought the keyboard, and counts
 		d.arriving = false
 		d.controls.typed(at)
+		return
 	}
+	d.clearAt = time.Now()
 	if !d.controls.drawn {
 		d.controls.begin(at, d.buttons)
 		d.shown()
