@@ -31,26 +31,6 @@ func TestDirect(t *testing.T) {
 	}
 }
 
-// Counted where it is sent, an upload is what arrives.
-func TestUploadIsCountedAtEitherEnd(t *testing.T) {
-	s := &settings{duration: time.Second, frameW: 64, frameH: 48, memLimit: 1024}
-	p, err := makePayloads(s)
-	require.NoError(t, err)
-	e := &env{payloads: p, s: s, peer: &Peer{Name: "direct", Kind: "direct"}}
-	defer e.finish()
-	require.NoError(t, e.start(modeSink, p.upSmall.tcp))
-	c, err := e.open(20 * time.Second)
-	require.NoError(t, err)
-	defer c.tcp.Close()
-	before := c.acked()
-	const size = 4 << 20
-	_, err = p.upSmall.tcp.sendLoop(c.tcp, size, false)
-	require.NoError(t, err)
-	const handshake = 100 // of which the last need not be acknowledged before
-	assert.Eventually(t, func() bool { return e.t.received.Load() == size && c.acked()-before >= size }, 20*time.Second, time.Millisecond)
-	assert.InDelta(t, size, c.acked()-before, handshake)
-}
-
 // TestPeaks runs the scenarios in which one end stands still.
 func TestPeaks(t *testing.T) {
 	s := &settings{bytes: 8 << 20, duration: time.Second, frameW: 640, frameH: 480, memLimit: 1024, slowFor: 300 * time.Millisecond}
