@@ -233,6 +233,14 @@ func TestSilentClientsAreClosed(t *testing.T) {
 	assert.Empty(t, <-refused)
 }
 
+func TestSilenceIsThePythonProgramsByDefault(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ln := Listen(inner, Options{})
+	defer ln.Close()
+	assert.Equal(t, 3*time.Second, ln.(*listener).o.FirstByte)
+}
+
 func TestCloseEndsWhatIsPending(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

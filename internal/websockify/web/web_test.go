@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -56,6 +57,31 @@ func TestFilesAreCurrent(t *testing.T) {
 	assert.Equal(t, 200, second.StatusCode)
 	assert.Equal(t, "three", body(t, second))
 	assert.Equal(t, "re", body(t, do("GET", "/rfb.js", "Range", "bytes=2-3")))
+}
+
+// A deadlines notes the write deadline of an answer.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	at time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.at = t
+	return nil
+}
+
+// Who takes no file is cut off after a minute, and a second for every 4 KiB.
+func TestSlowTakers(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "f"), make([]byte, 40<<10), 0o600))
+	for path, within := range map[string]time.Duration{"/f": 70 * time.Second, "/": time.Minute} {
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		before := time.Now()
+		(&web.Dir{Root: dir}).ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		assert.Equal(t, 200, w.Code)
+		assert.False(t, w.at.Before(before.Add(within)), path)
+		assert.False(t, w.at.After(time.Now().Add(within)), path)
+	}
 }
 
 func TestRefusals(t *testing.T) {
