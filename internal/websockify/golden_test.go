@@ -49,6 +49,15 @@ func status(request string) func(*client) string {
 	}
 }
 
+// statusWords is status with the words behind the code.
+func statusWords(request string) func(*client) string {
+	return func(c *client) string {
+		c.send(request)
+		_, line, _ := strings.Cut(c.reply().line, " ")
+		return line
+	}
+}
+
 // headers sends a request and returns the status and some headers of the answer.
 func headers(request string, names ...string) func(*client) string {
 	return func(c *client) string {
@@ -133,6 +142,20 @@ func goldens() []golden {
 		{"version-7", "plain", handshake(strings.Replace(request("/"), "Version: 13", "Version: 7", 1))},
 		{"version-8", "plain", handshake(strings.Replace(request("/"), "Version: 13", "Version: 8", 1))},
 		{"version-12", "plain", status(strings.Replace(request("/"), "Version: 13", "Version: 12", 1))},
+		{"version-blank", "plain", status(strings.Replace(request("/"), "Version: 13", "Version: 13 ", 1))},
+		{"protocol-binary", "plain", handshake(request("/", "Sec-WebSocket-Protocol: binary"))},
+		{"protocol-other-binary", "plain", handshake(request("/", "Sec-WebSocket-Protocol: foo, binary"))},
+		{"protocol-binary-base64", "plain", handshake(request("/", "Sec-WebSocket-Protocol: binary, base64"))},
+		{"protocol-base64-binary", "plain", handshake(request("/", "Sec-WebSocket-Protocol: base64, binary"))},
+		{"protocol-base64", "plain", handshake(request("/", "Sec-WebSocket-Protocol: base64"))},
+		{"protocol-other", "plain", handshake(request("/", "Sec-WebSocket-Protocol: foo"))},
+		{"protocol-upper-case", "plain", handshake(request("/", "Sec-WebSocket-Protocol: BINARY"))},
+		{"upgrade-percent", "plain", handshake(request("/%zz"))},
+		{"upgrade-percent-query", "plain", handshake(request("/?a=%zz"))},
+		{"token-words", "token", statusWords(request("/?token=nobody"))},
+		{"version-words", "plain", statusWords(without(request("/"), "Sec-WebSocket-Version"))},
+		{"web-words", "web", statusWords(get("/nowhere"))},
+		{"get-words", "plain", statusWords(get("/"))},
 		{"version-none", "plain", status(without(request("/"), "Sec-WebSocket-Version"))},
 		{"key-none", "plain", status(without(request("/"), "Sec-WebSocket-Key"))},
 		{"key-any", "plain", func(c *client) string {
