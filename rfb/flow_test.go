@@ -164,7 +164,7 @@ func TestRelayNeverStallsAtAFence(t *testing.T) {
 func TestLiveTigerVNCNeverStalls(t *testing.T) {
 	t.Parallel()
 	x := startXvnc(t, "160x120")
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name    string
 		asks    []Encoding
 		answers bool
@@ -197,7 +197,7 @@ func TestLiveTigerVNCNeverStalls(t *testing.T) {
 			}
 			for step := range steps {
 				before := v.updates
-				x.do(t, "xsetroot", "-solid", fmt.Sprintf("#%02x4060", 16+step))
+				x.do(t, "xsetroot", "-solid", fmt.Sprintf("#%02x%02x60", 16+step, 16*i)) // nobody else's colour: it is a change
 				if !v.continuous {
 					far.sends(wire(t, FramebufferUpdateRequest{true, all}))
 				}
