@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
@@ -83,14 +84,19 @@ func (p *player) ask(ctx context.Context) error {
 	return err
 }
 
-// answer clicks Yes, in the question's lower right corner, as often as it takes:
-// the question takes no answer in its first moment.
+// answer clicks Yes, in the question's lower right corner, once a second: the
+// question takes no answer in its first moment, which an early click makes longer.
 func (p *player) answer(ctx context.Context) error {
+	next := time.Now().Add(time.Second)
 	err := testhost.Until(ctx, "the question to be answered", func() (bool, error) {
 		asked, err := p.desktop.Windows(ctx, "consent")
 		if err != nil || len(asked) == 0 {
 			return err == nil, err
 		}
+		if time.Now().Before(next) {
+			return false, nil
+		}
+		next = time.Now().Add(time.Second)
 		w := asked[0]
 		return false, p.click(ctx, "#desktop", w.X+w.Width-70, w.Y+w.Height-32)
 	})
