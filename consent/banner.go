@@ -93,7 +93,10 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 	defer c.in.Close()
 	_ = tell(c.in, line) // a child that doesn't hear it says more by what it does then
 	why, again, err := c.viewing(ctx, patience, ended)
-	if errors.Is(err, ErrStopped) {
+	if err != nil && !errors.Is(err, ErrStopped) {
+		return again, err // the child is gone, and what comes of ended is the next one's
+	}
+	if err != nil {
 		stopped()
 		why = "stopped_by_user"
 	}

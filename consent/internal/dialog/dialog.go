@@ -120,6 +120,7 @@ func (d *prompt) run(ctx context.Context) (Answer, error) {
 		case <-tick.C:
 			d.lookAgain()
 			if d.lockedMeanwhile() {
+				d.returnFocus()
 				return Locked, nil
 			}
 		case ev, ok := <-events:
@@ -184,6 +185,10 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	}()
 	switch e := ev.(type) {
 	case xproto.KeyPressEvent:
+		if d.arriving { // it was on its way to somebody else
+			c.typed(uint32(e.Time))
+			return No, false
+		}
 		return c.keyPress(uint32(e.Time), byte(e.Detail), d.action(e.Detail), e.State&chords == 0)
 	case xproto.KeyReleaseEvent:
 		c.keyRelease(uint32(e.Time), byte(e.Detail), d.action(e.Detail))
@@ -191,8 +196,14 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 		if !d.managed && !d.focused {
 			d.takeFocus()
 		}
+		if d.movedTo(origin(e.RootX, e.RootY, e.EventX, e.EventY)) {
+			return No, false
+		}
 		c.mousePress(uint32(e.Time), byte(e.Detail), d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
 	case xproto.ButtonReleaseEvent:
+		if d.movedTo(origin(e.RootX, e.RootY, e.EventX, e.EventY)) {
+			return No, false
+		}
 		return c.mouseRelease(byte(e.Detail), d.view.at(int(e.EventX), int(e.EventY)))
 	case xproto.MotionNotifyEvent:
 		c.mouseMove(d.view.at(int(e.EventX), int(e.EventY)), e.State&mouseButtons)
@@ -254,6 +265,7 @@ func (d *prompt) focusIn(mode byte) {
 		return
 	}
 	d.focused = true
+	d.controls.focus = denyButton
 	if d.controls.drawn {
 		d.arriving = true
 		d.markShown()

@@ -31,12 +31,23 @@ func (d *prompt) settle() {
 	if err != nil {
 		return // it has gone, and an event will say so
 	}
-	at := image.Pt(int(r.DstX), int(r.DstY))
+	d.movedTo(image.Pt(int(r.DstX), int(r.DstY)))
+}
+
+// movedTo takes where the window is, or was when the user clicked: somebody may have
+// brought it there and back meanwhile. It reports whether that is another place.
+func (d *prompt) movedTo(at image.Point) bool {
 	if at == d.at {
-		return
+		return false
 	}
 	d.at, d.movedAt, d.rested = at, time.Now(), false
 	d.veil()
+	return true
+}
+
+// origin is where the window was at an event of the pointer.
+func origin(rootX, rootY, x, y int16) image.Point {
+	return image.Pt(int(rootX)-int(x), int(rootY)-int(y))
 }
 
 // setAway takes whether the window was taken off the screen, as by minimizing it.

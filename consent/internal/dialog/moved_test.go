@@ -1,0 +1,44 @@
+package dialog
+
+import (
+	"image"
+	"testing"
+
+	"github.com/BurntSushi/xgb/xproto"
+	"github.com/stretchr/testify/assert"
+)
+
+// seen is a question in front of somebody who has had time to read it.
+func seen() *prompt {
+	d := &prompt{window: &window{managed: true}, controls: newControls(), at: image.Pt(100, 100)}
+	d.controls.begin(1000, 0)
+	return d
+}
+
+// Somebody who brings the window under the pointer and back again, before anybody
+// can ask where it is, is told from the click: it knows where the window was.
+func TestAClickWhereTheWindowIsNot(t *testing.T) {
+	d := seen()
+	_, answered := d.handle(xproto.ButtonPressEvent{Detail: 1, Time: 2000, RootX: 150, RootY: 120, EventX: 10, EventY: 20})
+	assert.False(t, answered)
+	assert.False(t, d.controls.clear, "Yes waits again")
+	assert.Equal(t, image.Pt(140, 100), d.at)
+
+	d = seen()
+	d.controls.down = allowButton
+	_, answered = d.handle(xproto.ButtonReleaseEvent{Detail: 1, Time: 2000, RootX: 150, RootY: 120, EventX: 50, EventY: 30})
+	assert.False(t, answered)
+	assert.NotEqual(t, allowButton, d.controls.down, "the press is forgotten")
+	assert.False(t, d.controls.clear)
+}
+
+// A key that comes before the server has said when the keyboard came was meant for
+// whoever had it before.
+func TestAKeyThatIsOnItsWay(t *testing.T) {
+	d := seen()
+	d.controls.focus, d.arriving = allowButton, true
+	_, answered := d.handle(xproto.KeyPressEvent{Detail: 36, Time: 2000})
+	assert.False(t, answered)
+	assert.Equal(t, denyButton, d.controls.focus)
+	assert.True(t, d.controls.typing(2000))
+}
