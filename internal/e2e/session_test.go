@@ -42,8 +42,11 @@ func question(t testing.TB, d *testhost.Desktop) testhost.Window {
 	return w
 }
 
-// press sends keys to the dialog until it is gone: for its first half second
-// it takes no input.
+// calm is how long a user waits before trying again: a key that comes in the
+// question's first half second, or right behind such a key, is ignored.
+const calm = 900 * time.Millisecond
+
+// press sends keys to the dialog until it is gone.
 func press(t testing.TB, d *testhost.Desktop, keys ...string) {
 	t.Helper()
 	question(t, d)
@@ -57,7 +60,7 @@ func act(t testing.TB, d *testhost.Desktop, do func(context.Context) error) {
 		if err := do(t.Context()); err != nil {
 			return false
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), calm)
 		defer cancel()
 		return d.WaitNoWindow(ctx, "consent") == nil
 	})
@@ -78,11 +81,15 @@ func focusYes(t testing.TB, d *testhost.Desktop) {
 	w := question(t, d)
 	eventually(t, "the focus moves to Yes", func() bool {
 		require.NoError(t, d.Key(t.Context(), "Right"))
-		screen, err := d.Screenshot(t.Context())
-		require.NoError(t, err)
-		// The button with the focus is blue; left of the word in it is nothing else.
-		c := screen.RGBAAt(w.X+w.Width-70-36, w.Y+w.Height-32)
-		return c.B > 128 && c.R < 64
+		for end := time.Now().Add(calm); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			screen, err := d.Screenshot(t.Context())
+			require.NoError(t, err)
+			// The button with the focus is blue; left of the word in it is nothing else.
+			if c := screen.RGBAAt(w.X+w.Width-70-36, w.Y+w.Height-32); c.B > 128 && c.R < 64 {
+				return true
+			}
+		}
+		return false
 	})
 }
 
