@@ -209,7 +209,7 @@ func (d *desk) spawn(what string, args ...int) {
 
 // managers are window managers and how they are started; testhost starts openbox.
 var managers = map[string][]string{
-	"openbox": nil, "metacity": {"metacity", "--sm-disable", "--no-composite"}, "icewm": {"icewm", "--no-configure"},
+	"openbox": nil, "metacity": {"env", "GSETTINGS_BACKEND=memory", "metacity", "--sm-disable", "--compositor=none"}, "icewm": {"icewm", "--no-configure"},
 }
 
 // manage starts a window manager.
