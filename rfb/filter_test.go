@@ -197,7 +197,6 @@ func TestFilterRefuses(t *testing.T) {
 	}
 }
 
-// Every number either has a rule that a test above knows, or ends the session.
 // Who has to find out what a viewer spoke needs more than a number.
 func TestFilterTellsHowAnUnknownMessageBegins(t *testing.T) {
 	in := join(wire(t, FramebufferUpdateRequest{true, Rect{0, 0, 1, 1}}), unhex(t, "63 0102030405060708090a0b0c0d0e0f 10"))
@@ -209,6 +208,7 @@ func TestFilterTellsHowAnUnknownMessageBegins(t *testing.T) {
 	assert.NotContains(t, cut.err.Error(), "63 01 02", "as far as it is there")
 }
 
+// Every number either has a rule that a test above knows, or ends the session.
 func TestFilterPassesThreeTypesOnly(t *testing.T) {
 	var passing, agreed, dropping []ClientMessageType
 	for m := range 256 {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"sync"
@@ -64,17 +65,22 @@ type captureFile struct {
 	pack  io.WriteCloser // nil: not packed
 	out   *bufio.Writer
 	trace *rfb.TraceWriter
+	ours  bool // nothing was there before
 	begun bool
 }
 
 // createCapture opens the file, which only its owner may read: keys and
 // passwords will be in it. One that exists keeps its content until begin.
 func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	ours := err == nil
+	if errors.Is(err, fs.ErrExist) {
+		file, err = os.OpenFile(name, os.O_WRONLY, 0)
+	}
 	if err != nil {
 		return nil, err
 	}
-	c := &captureFile{file: file, out: bufio.NewWriterSize(file, 64<<10)}
+	c := &captureFile{file: file, out: bufio.NewWriterSize(file, 64<<10), ours: ours}
 	var w io.Writer = c.out
 	if packed(name) {
 		c.pack = newPacker(c.out)
@@ -102,10 +108,9 @@ func (c *captureFile) end() error {
 	return errors.Join(err, c.out.Flush(), c.file.Close())
 }
 
-// abandon closes the file, and removes it if there was no session and it is
-// empty.
+// abandon closes the file, and removes it if it is new and there was no session.
 func (c *captureFile) abandon() {
-	if info, err := c.file.Stat(); err == nil && !c.begun && info.Size() == 0 {
+	if c.ours && !c.begun {
 		_ = os.Remove(c.file.Name())
 	}
 	_ = c.file.Close()

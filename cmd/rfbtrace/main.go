@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		return 2
 	}
 	if c.live {
-		signaled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		signaled, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 		defer stop()
 		defer context.AfterFunc(signaled, stop)() // a second signal isn't waited for
 		ctx = signaled

@@ -271,6 +271,14 @@ func TestSignals(t *testing.T) {
 }
 
 func TestCaptureIsSavedAtASignal(t *testing.T) {
+	for _, by := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+		t.Run(by.String(), func(t *testing.T) { savedAt(t, by) })
+	}
+}
+
+// savedAt captures a session until a signal comes, and reads the capture.
+func savedAt(t *testing.T, by syscall.Signal) {
+	t.Helper()
 	path, dir := program(t), t.TempDir()
 	server, err := net.Listen("unix", filepath.Join(dir, "server"))
 	require.NoError(t, err)
@@ -296,7 +304,7 @@ func TestCaptureIsSavedAtASignal(t *testing.T) {
 	c, err := rfb.Connect(t.Context(), viewer)
 	require.NoError(t, err)
 	require.NoError(t, <-done)
-	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Process.Signal(by))
 	for lines.Scan() {
 	}
 	require.NoError(t, cmd.Wait())
@@ -385,7 +393,9 @@ func TestCaptureCreatesItsFileFirst(t *testing.T) {
 
 	old := dir + "/old.trace"
 	require.NoError(t, os.WriteFile(old, []byte("old"), 0o644))
-	for _, file := range []string{old, dir + "/session.trace"} {
+	empty := dir + "/empty.trace"
+	require.NoError(t, os.WriteFile(empty, nil, 0o644))
+	for _, file := range []string{old, empty, dir + "/session.trace"} {
 		done := make(chan int, 1)
 		go func() {
 			status, _, _ := rfbtrace(t, append(args, file)...)
@@ -404,6 +414,7 @@ func TestCaptureCreatesItsFileFirst(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "old", string(b))
 	assert.NoFileExists(t, dir+"/session.trace", "no session, no file")
+	assert.FileExists(t, empty, "it was somebody else's")
 }
 
 // A capture ends, and says so, when it can't be kept.
