@@ -2,31 +2,95 @@ package shadow
 
 import (
 	"errors"
+	"time"
 
 	"vda.internal/shadow/consent"
 )
+
+const (
+	// lastWords is how long banners may go on telling their users why viewing has ended
+	// when everything else has been shut down.
+	lastWords = 5 * time.Second
+	// handover is how long a banner waits for the one before it, which is to go at once.
+	handover = 500 * time.Millisecond
+)
+
+// A banner is one that is shown on a display.
+type banner struct {
+	why  chan string   // is told why viewing has ended; closed when the next banner is to take the place
+	down chan struct{} // closed when it is down
+}
 
 // showBanner tells the user that l's viewer is there, if there is a banner to do it. The
 // user who can't be told must not be viewed: a banner that can't be shown, or not for as
 // long as the viewer is there, ends l. It is not waited for; Shutdown does that.
 func (l *life) showBanner() {
-	banner := l.m.cfg.Banner
-	if banner == nil {
+	if l.m.cfg.Banner == nil {
 		l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("admin", l.req.Admin).
 			Msg("the user is viewed without a banner, which is switched off")
 		return
 	}
-	l.viewed = make(chan string, 1)
-	if l.notice != nil {
-		close(l.notice)
-	}
-	r := l.question()
-	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
-	l.m.wg.Go(func() {
-		if why := bannerEnding(banner.Show(l.m.base, r, l.viewed, stopped)); why != nil {
-			l.end(why)
-		}
+	l.banner = &banner{why: make(chan string, 1), down: make(chan struct{})}
+	before := l.m.replaceBanner(l)
+	l.m.banners.Go(func() {
+		defer l.m.removeBanner(l)
+		before.wait()
+		l.runBanner()
 	})
+}
+
+// runBanner shows l's banner, and ends l when the banner does before.
+func (l *life) runBanner() {
+	show, r := l.m.cfg.Banner.Show, l.question()
+	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
+	why := bannerEnding(show(l.m.showing, r, l.banner.why, stopped))
+	if why == nil {
+		return
+	}
+	l.end(why)
+	if why.reason == PromptFailed {
+		// The user saw who is viewing, and not that it is over. Another banner says that much,
+		// if it can.
+		<-l.done
+		_ = show(l.m.showing, r, l.banner.why, func() {})
+	}
+}
+
+// replaceBanner makes l's banner its display's, and tells the one before to go, which may
+// still be saying why an earlier viewing ended. It returns that one, or nil.
+func (m *Manager) replaceBanner(l *life) *banner {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	screen := l.session.screen()
+	before := m.shown[screen]
+	if before != nil {
+		close(before.why) // its life has ended, and said all it had to
+	}
+	m.shown[screen] = l.banner
+	return before
+}
+
+// removeBanner notes that l's banner is down.
+func (m *Manager) removeBanner(l *life) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if screen := l.session.screen(); m.shown[screen] == l.banner {
+		delete(m.shown, screen)
+	}
+	close(l.banner.down)
+}
+
+// wait returns when b, if there is one, is down, or hasn't gone in time.
+func (b *banner) wait() {
+	if b == nil {
+		return
+	}
+	t := time.NewTimer(handover)
+	defer t.Stop()
+	select {
+	case <-b.down:
+	case <-t.C:
+	}
 }
 
 // bannerEnding is the end that a banner's end means, or nil.
@@ -45,18 +109,9 @@ func bannerEnding(err error) *ending {
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for
-// a few seconds, or until the next banner takes its place.
+// a few seconds, or until the next banner of the display takes its place.
 func (l *life) endBanner() {
-	if l.viewed != nil {
-		l.viewed <- string(l.ended().reason)
+	if l.banner != nil {
+		l.banner.why <- string(l.ended().reason)
 	}
-}
-
-// lastNotice is where l's banner, or if it had none the one before it, hears that it is to go. l
-// has ended.
-func (l *life) lastNotice() chan<- string {
-	if l.viewed != nil {
-		return l.viewed
-	}
-	return l.notice
 }

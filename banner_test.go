@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,10 +22,11 @@ type fakeBanner struct {
 	gone   chan string   // whose words have gone
 	stop   chan struct{} // the user presses Stop
 	failed chan error
+	done   chan struct{} // the words have been there for long enough
 }
 
 func newFakeBanner() *fakeBanner {
-	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan string, 9), make(chan struct{}), make(chan error, 1)}
+	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan string, 9), make(chan struct{}), make(chan error, 1), make(chan struct{})}
 }
 
 func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) (err error) {
@@ -47,6 +47,7 @@ func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan s
 	select { // the words stay until they are taken down
 	case <-ended:
 		b.gone <- r.Admin
+	case <-b.done:
 	case <-ctx.Done():
 	}
 	return err
@@ -92,8 +93,9 @@ func TestBannerOfATakeOver(t *testing.T) {
 	assert.Equal(t, "stopped_by_admin", next(t, b.said))
 }
 
-// The user is told that one view has ended even if the next one never begins, and until it does.
-func TestBannerOfATakeOverWithoutAViewer(t *testing.T) {
+// The user is told that one view has ended even if the next one never begins. The words go when
+// another banner comes, before it is there: together they would contradict each other.
+func TestBannersOneAfterTheOther(t *testing.T) {
 	b := newFakeBanner()
 	h := start(t, shadow.Config{Banner: b})
 	view(t, h.granted(t, "s1", "alice").URL)
@@ -103,13 +105,33 @@ func TestBannerOfATakeOverWithoutAViewer(t *testing.T) {
 	require.NoError(t, h.Stop(g.ID, shadow.ViewerAbsent))
 	assert.Empty(t, b.gone)
 
-	view(t, h.granted(t, "s1", "alice").URL)
-	next(t, b.shown)
-	h.granted(t, "s1", "bob")
-	assert.Equal(t, "superseded", next(t, b.said))
+	v := view(t, h.granted(t, "s1", "carol").URL)
+	assert.Equal(t, "carol", next(t, b.shown).Admin)
+	require.Len(t, b.gone, 1, "two banners at once")
+	assert.Equal(t, "alice", next(t, b.gone), "bob had no banner")
+	v.hangUp()
+	assert.Equal(t, "viewer_left", next(t, b.said))
+	view(t, h.granted(t, "s2", "dave").URL)
+	assert.Equal(t, "dave", next(t, b.shown).Admin)
+	assert.Empty(t, b.gone, "it is on another screen")
+
 	view(t, h.granted(t, "s1", "carol").URL)
 	assert.Equal(t, "carol", next(t, b.shown).Admin)
-	assert.Equal(t, "alice", next(t, b.gone), "bob had no banner")
+	require.Len(t, b.gone, 1, "two banners at once")
+	next(t, b.gone)
+}
+
+// A banner that fails is followed by one that says no more than that viewing has ended.
+func TestBannerFailsAndTheUserIsTold(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	b.failed <- errors.New("out of ink")
+	v.closed(1011, "prompt_failed")
+	assert.Equal(t, "alice", next(t, b.shown).Admin)
+	assert.Equal(t, "prompt_failed", next(t, b.said))
+	assert.Empty(t, h.List(), "viewing had ended by then")
 }
 
 // Stop ends the view at once, while the user is still told so.
@@ -135,16 +157,44 @@ func TestBannerWithoutAViewer(t *testing.T) {
 	assert.Empty(t, b.shown)
 }
 
-func TestBannerGoesWithTheManager(t *testing.T) {
+// Shutdown waits for what banners have to say to their users, which they do by themselves,
+func TestShutdownIsSaid(t *testing.T) {
 	b := newFakeBanner()
 	h := start(t, shadow.Config{Banner: b})
+	h.GiveLastWords(patience)
 	v := view(t, h.granted(t, "s1", "alice").URL)
 	next(t, b.shown)
-	var wg sync.WaitGroup
-	wg.Go(func() { assert.NoError(t, h.Shutdown(t.Context())) })
+	shut := make(chan error, 1)
+	go func() { shut <- h.Shutdown(t.Context()) }()
 	v.closed(1001, "shutdown")
-	wg.Wait()
-	assert.Contains(t, []string{"taken down", "the shadowing service is going down"}, next(t, b.said))
+	assert.Equal(t, "shutdown", next(t, b.said))
+	for range h.events { // to their end, which waits for no words
+	}
+	assert.Empty(t, shut)
+	close(b.done)
+	assert.NoError(t, next(t, shut))
+}
+
+// but not for ever, and not longer than its context.
+func TestShutdownIsSaidInShort(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	assert.NoError(t, h.Shutdown(t.Context()))
+	assert.Equal(t, "shutdown", next(t, b.said))
+
+	h = start(t, shadow.Config{Banner: b})
+	h.GiveLastWords(patience)
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	ctx, cancel := context.WithCancel(t.Context())
+	shut := make(chan error, 1)
+	go func() { shut <- h.Shutdown(ctx) }()
+	v.closed(1001, "shutdown")
+	assert.Equal(t, "shutdown", next(t, b.said))
+	cancel()
+	assert.ErrorIs(t, next(t, shut), context.Canceled)
 }
 
 // What the banner comes to ends the view.

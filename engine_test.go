@@ -181,6 +181,7 @@ func start(t *testing.T, cfg shadow.Config) *host {
 	cfg.Host = "127.0.0.1"
 	m, err := shadow.New(cfg)
 	require.NoError(t, err)
+	m.GiveLastWords(100 * time.Millisecond)
 	h.Manager = m
 	h.events = m.Subscribe(t.Context())
 	t.Cleanup(func() {

@@ -11,3 +11,7 @@ func (m *Manager) Patrolling() bool {
 
 // ReadSettingsEvery changes how often that is. Call it before the first request.
 func (m *Manager) ReadSettingsEvery(d time.Duration) { m.interval = d }
+
+// GiveLastWords changes how long banners may speak at Shutdown. Call it before the first
+// request.
+func (m *Manager) GiveLastWords(d time.Duration) { m.words = d }

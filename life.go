@@ -53,8 +53,7 @@ type life struct {
 	claimed  atomic.Bool   // the token was used
 	rejected atomic.Int32  // how many were turned away
 	watch    watch
-	viewed   chan string    // tells the banner why viewing has ended; nil: there is none. Set by authorize
-	notice   chan<- string  // viewed of the one before, whose banner says until this is closed that it was superseded; nil: there was none
+	banner   *banner        // tells the user of the viewer; nil: there is none. Set by authorize
 	guards   sync.WaitGroup // what guard has started; ends with ctx
 }
 
@@ -345,7 +344,6 @@ func (l *life) open() (*Grant, error) {
 			l.release()
 			return nil, l.refusal()
 		}
-		l.notice = old.lastNotice()
 	}
 	token := rand.Text()
 	l.token = sha256.Sum256([]byte(token))

@@ -92,15 +92,21 @@ type Manager struct {
 	stop   context.CancelCauseFunc
 	events broadcaster
 
+	banners sync.WaitGroup  // what showBanner has started
+	showing context.Context // of the banners; outlives base, so that they can say why viewing has ended
+	hide    context.CancelCauseFunc
+
 	wg    sync.WaitGroup // requests and lives
 	mu    sync.Mutex     // guards what follows, and the state of every life
 	down  bool
-	lives map[string]*life // by id, from requested until ended
-	seats map[string]*seat // by display; a seat with nobody in it is removed
+	lives map[string]*life   // by id, from requested until ended
+	seats map[string]*seat   // by display; a seat with nobody in it is removed
+	shown map[string]*banner // by display, the newest until it is down
 
 	patrolling bool // patrol runs
 
 	interval time.Duration // settingsInterval, but in tests
+	words    time.Duration // lastWords, but in tests
 }
 
 // A seat is a display's admission: who is being asked about, and who watches.
@@ -139,8 +145,12 @@ func New(cfg Config) (*Manager, error) {
 		cfg.ConnectTimeout = 30 * time.Second
 	}
 	cfg.OriginPatterns = slices.Clone(cfg.OriginPatterns)
-	m := &Manager{cfg: cfg, interval: settingsInterval, lives: map[string]*life{}, seats: map[string]*seat{}}
+	m := &Manager{
+		cfg: cfg, interval: settingsInterval, words: lastWords,
+		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
+	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
+	m.showing, m.hide = context.WithCancelCause(context.Background())
 	m.events.audit = cfg.Audit
 	return m, nil
 }
@@ -332,22 +342,28 @@ func (m *Manager) PortsInUse() int { return m.cfg.Ports.InUse() }
 
 // Shutdown refuses new requests, takes back open questions, closes viewers
 // with 1001, and returns when everything has ended or ctx has. The error is
-// ctx's. Subscribers see the last events, then their channels close.
+// ctx's. Subscribers see the last events, then their channels close. Banners
+// tell their users that viewing has ended, which may take five seconds more.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
-	m.stop(&ending{reason: Shutdown})
+	why := &ending{reason: Shutdown}
+	m.stop(why)
 	joined := make(chan struct{})
 	go func() {
 		m.wg.Wait()
 		m.events.close()
+		words := time.AfterFunc(m.words, func() { m.hide(why) })
+		m.banners.Wait()
+		words.Stop()
 		close(joined)
 	}()
 	select {
 	case <-joined:
 		return nil
 	case <-ctx.Done():
+		m.hide(why)
 		return fmt.Errorf("shadow: shutdown: %w", context.Cause(ctx))
 	}
 }

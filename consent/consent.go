@@ -44,7 +44,7 @@ var (
 type Request struct {
 	Admin    string        // who asks; text from outside, shown cleaned and cut
 	Host     string        // the name of this host
-	Replaces string        // the administrator who is watching now and whom a Yes would end, if not Admin; empty: nobody
+	Replaces string        // the administrator who is watching when the question is put and whom a Yes would end, if not Admin; empty: nobody. The banner names who comes later
 	Timeout  time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
 
 	Session    string // the session's id
