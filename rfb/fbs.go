@@ -84,20 +84,21 @@ func writeBlock(w *bufio.Writer, p []byte, at time.Duration) {
 }
 
 // ReadFBS reads a recording, as it is or packed with gzip, into a trace with
-// the handshake's other half added. The errors are those of [ReadTrace]. A
-// block without bytes ends a recording, as does its end.
+// the handshake's other half added. The errors are those of [ReadTrace]; of a
+// recording that was cut off the whole blocks are returned as well. A block
+// without bytes ends a recording, as does its end.
 func ReadFBS(r io.Reader) (*Trace, error) { return readFBS(r, maxTrace) }
 
 func readFBS(r io.Reader, limit int64) (*Trace, error) {
+	t := &Trace{Note: "a recording, FBS"}
 	b, err := unpack(r)
 	if err != nil {
-		return nil, err
+		return t.unless(err)
 	}
 	magic := make([]byte, len(fbsMagic)+4)
 	if _, err := io.ReadFull(b, magic); err != nil || string(magic[:len(fbsMagic)]) != fbsMagic || magic[len(magic)-1] != '\n' {
 		return nil, fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrMalformed, fbsMagic)
 	}
-	t := &Trace{Note: "a recording, FBS"}
 	said := [][]byte{version33.message(), {1}} // the viewer's half
 	for {
 		p, at, err := readBlock(b)
@@ -108,7 +109,7 @@ func readFBS(r io.Reader, limit int64) (*Trace, error) {
 			limit, err = spend(limit, len(p))
 		}
 		if err != nil {
-			return nil, err
+			return t.unless(err)
 		}
 		t.Chunks = append(t.Chunks, Chunk{FromServer, at, p})
 		for _, p := range said {

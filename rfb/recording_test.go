@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -37,7 +39,7 @@ func TestTraceRefuses(t *testing.T) {
 		"":                                        ErrMalformed,
 		"FBS 001.000\n":                           ErrMalformed,
 		"RFB trace 002.000\n\n":                   ErrMalformed,
-		"RFB trace 001.000\nserver: x":            ErrMalformed,
+		"RFB trace 001.000\nserver: x":            io.ErrUnexpectedEOF,
 		"RFB trace 001.000\ncolour: x\n":          ErrMalformed,
 		"RFB trace 001.000\nnote: a\rb\n\n":       ErrMalformed, // found by FuzzTrace: it couldn't be written again
 		"RFB trace 001.000\nnote: a\nnote: b\n\n": ErrMalformed,
@@ -66,6 +68,92 @@ func TestTraceRefuses(t *testing.T) {
 	assert.Error(t, w.Write(Chunk{From: 3}))
 }
 
+// What a killed program has written is read as far as it goes, to the byte.
+func TestTraceThatWasCutOff(t *testing.T) {
+	tr := smallTrace(t)
+	tr.Chunks = append(tr.Chunks, Chunk{FromServer, 0, bytes.Repeat([]byte("ab"), 100<<10)}) // in more than one piece
+	var b, packed bytes.Buffer
+	_, err := tr.WriteTo(&b)
+	require.NoError(t, err)
+	z := gzip.NewWriter(&packed)
+	tw, err := NewTraceWriter(z, tr.Server, tr.Viewer, tr.Note)
+	require.NoError(t, err)
+	head := packed.Len()
+	for _, c := range tr.Chunks {
+		require.NoError(t, z.Flush())
+		require.NoError(t, tw.Write(c))
+	}
+	lengths := func(tr *Trace) (n int) {
+		for _, c := range tr.Chunks {
+			n += len(c.Data)
+		}
+		return n
+	}
+	before := 0
+	for n := len("RFB trace 001.000\n"); n < b.Len(); n += 1 + n/1000 {
+		got, err := ReadTrace(bytes.NewReader(b.Bytes()[:n]))
+		if err == nil { // between two chunks
+			assert.True(t, slices.EqualFunc(tr.Chunks[:len(got.Chunks)], got.Chunks, func(a, b Chunk) bool { return bytes.Equal(a.Data, b.Data) }))
+		} else {
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, n)
+			require.NotNil(t, got)
+		}
+		require.GreaterOrEqual(t, lengths(got), before)
+		before = lengths(got)
+		for _, from := range []Direction{FromViewer, FromServer} {
+			require.True(t, bytes.HasPrefix(tr.Stream(from), got.Stream(from)), n)
+		}
+	}
+	assert.Greater(t, before, 190<<10, "the last chunk's beginning too")
+	for n := head + 100; n < packed.Len(); n++ {
+		got, err := ReadTrace(bytes.NewReader(packed.Bytes()[:n]))
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, n)
+		require.NotNil(t, got, n)
+	}
+	require.NoError(t, z.Flush())
+	got, err := ReadTrace(&packed)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Equal(t, tr, got, "all that was flushed is there")
+
+	var fbs bytes.Buffer
+	tr = smallTrace(t)
+	require.NoError(t, tr.WriteFBS(&fbs))
+	whole, err := ReadFBS(bytes.NewReader(fbs.Bytes()))
+	require.NoError(t, err)
+	got, err = ReadFBS(bytes.NewReader(fbs.Bytes()[:fbs.Len()-1]))
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	assert.Equal(t, whole.Chunks[:len(whole.Chunks)-1], got.Chunks)
+}
+
+// What a trace takes of memory is what is counted for it, whatever its chunks
+// are like.
+func TestMemoryOfATrace(t *testing.T) {
+	const limit = 8 << 20
+	for _, size := range []int{0, 1, 17, 100, 1025, 33 << 10, 65<<10 + 1, 1<<20 + 1} {
+		var b bytes.Buffer
+		w, err := NewTraceWriter(&b, "", "", "")
+		require.NoError(t, err)
+		w.left = limit
+		for err == nil {
+			err = w.Write(Chunk{From: FromServer, Data: make([]byte, size)})
+		}
+		require.ErrorIs(t, err, ErrLimit)
+		w.buf = nil
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		tr, err := readTrace(&b, limit)
+		require.NoError(t, err)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(b)
+		runtime.KeepAlive(w)
+		used := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+		assert.LessOrEqual(t, used, int64(limit+limit/10), "%d chunks of %d bytes", len(tr.Chunks), size)
+		assert.Greater(t, used, int64(limit/3), "%d chunks of %d bytes", len(tr.Chunks), size)
+	}
+}
+
 // What was written can always be read back: a writer stops at the limit of the
 // reader.
 func TestTraceWriterStopsWhereReadersDo(t *testing.T) {
@@ -73,7 +161,7 @@ func TestTraceWriterStopsWhereReadersDo(t *testing.T) {
 	w, err := NewTraceWriter(&b, "", "", "")
 	require.NoError(t, err)
 	assert.EqualValues(t, maxTrace, w.left)
-	const limit = 3*chunkCost + maxChunk + 10
+	const limit = 3*chunkCost + maxChunk + maxChunk/8 + 10
 	w.left = limit
 	large := make([]byte, maxChunk+5)
 	require.NoError(t, w.Write(Chunk{From: FromServer, Data: large}), "two chunks")

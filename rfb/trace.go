@@ -37,41 +37,56 @@ const (
 	maxTraceLine = 1 << 10  // bytes of a line of a trace's head
 	maxChunk     = 16 << 20 // bytes of a chunk
 	maxTrace     = 1 << 30  // bytes of memory for a trace's chunks
-	chunkCost    = 64       // bytes of memory for a chunk besides its data
+	chunkCost    = 112      // bytes of memory for a Chunk: 40, as much and a quarter more while their slice grows, and its data's rounding
 )
 
 // ReadTrace reads a trace, as it is or packed with gzip. The error wraps
-// [ErrMalformed] if it isn't one, [ErrLimit] if it needs more than 1 GiB, and
-// [io.ErrUnexpectedEOF] if it ends inside a chunk.
+// [ErrMalformed] if it isn't one, and [ErrLimit] if it needs more than 1 GiB of
+// memory. It wraps [io.ErrUnexpectedEOF] if the trace was cut off, as that of a
+// program that was killed is: then, and only then, ReadTrace returns a trace as
+// well, of all that is there.
 func ReadTrace(r io.Reader) (*Trace, error) { return readTrace(r, maxTrace) }
 
 func readTrace(r io.Reader, limit int64) (*Trace, error) {
+	t := new(Trace)
 	b, err := unpack(r)
 	if err != nil {
-		return nil, err
+		return t.unless(err)
 	}
-	t := new(Trace)
 	if err := t.readHead(b); err != nil {
-		return nil, err
+		return t.unless(err)
 	}
 	for {
 		c, err := readChunk(b)
 		if err == io.EOF {
 			return t, nil
 		}
-		if err == nil {
-			limit, err = spend(limit, len(c.Data))
+		whole := err == nil
+		if whole || len(c.Data) > 0 { // the beginning of one is what it is
+			var spent error
+			if limit, spent = spend(limit, len(c.Data)); spent != nil {
+				return nil, spent
+			}
+			t.Chunks = append(t.Chunks, c)
 		}
-		if err != nil {
-			return nil, err
+		if !whole {
+			return t.unless(err)
 		}
-		t.Chunks = append(t.Chunks, c)
 	}
 }
 
-// spend is what is left of a limit after a chunk of n bytes.
+// unless is t unless err is another one than that of a trace that was cut off.
+func (t *Trace) unless(err error) (*Trace, error) {
+	if !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	return t, err
+}
+
+// spend is what is left of a limit after a chunk of n bytes. An eighth of them
+// is what the memory for them may be larger.
 func spend(limit int64, n int) (int64, error) {
-	if limit -= chunkCost + int64(n); limit < 0 {
+	if limit -= chunkCost + int64(n) + int64(n)/8; limit < 0 {
 		return 0, fmt.Errorf("rfb: %w: a trace that needs more than %d bytes of memory", ErrLimit, maxTrace)
 	}
 	return limit, nil
@@ -115,15 +130,18 @@ func readLine(b *bufio.Reader) (string, error) {
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull), len(line) > maxTraceLine:
 		return "", fmt.Errorf("rfb: %w: a line of more than %d bytes", ErrLimit, maxTraceLine)
+	case err == io.EOF, err == io.ErrUnexpectedEOF: // the latter is gzip's
+		return "", fmt.Errorf("rfb: a trace's head ends early: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return "", fmt.Errorf("rfb: %w: a trace's head ends early", ErrMalformed)
+		return "", fmt.Errorf("rfb: reading a trace: %w", err)
 	case bytes.IndexByte(line, '\r') >= 0:
 		return "", fmt.Errorf("rfb: %w: a carriage return in a trace's head", ErrMalformed)
 	}
 	return string(line[:len(line)-1]), nil
 }
 
-// readChunk returns io.EOF at the end.
+// readChunk returns io.EOF at the end, and what there is of a chunk that was cut
+// off.
 func readChunk(b *bufio.Reader) (c Chunk, err error) {
 	var head [9]byte
 	if _, err := io.ReadFull(b, head[:]); err != nil {
@@ -141,19 +159,29 @@ func readChunk(b *bufio.Reader) (c Chunk, err error) {
 	return c, err
 }
 
-// readExactly reads n bytes, and makes room for them as they come.
+// readExactly reads n bytes, makes room for them as they come, and returns what
+// there is if those aren't all.
 func readExactly(r io.Reader, n uint32) ([]byte, error) {
 	if n > maxChunk {
 		return nil, fmt.Errorf("rfb: %w: a chunk of %d bytes", ErrLimit, n)
 	}
-	var b bytes.Buffer
-	switch _, err := io.CopyN(&b, r, int64(n)); {
-	case err == io.EOF:
-		return nil, fmt.Errorf("rfb: reading a trace: %w", io.ErrUnexpectedEOF)
-	case err != nil:
-		return nil, fmt.Errorf("rfb: reading a trace: %w", err)
+	b := make([]byte, min(n, 64<<10))
+	for have := 0; ; {
+		m, err := io.ReadFull(r, b[have:])
+		have += m
+		switch {
+		case err == io.EOF:
+			err = io.ErrUnexpectedEOF
+			fallthrough
+		case err != nil:
+			return b[:have], fmt.Errorf("rfb: reading a trace: %w", err)
+		case have == int(n):
+			return b, nil
+		}
+		larger := make([]byte, min(int(n), 2*have))
+		copy(larger, b)
+		b = larger
 	}
-	return b.Bytes(), nil
 }
 
 // WriteTo writes the trace, not packed.
