@@ -34,9 +34,9 @@ type ending struct {
 	byViewer bool  // the viewer closed, or its connection was lost
 }
 
-// A conn is a viewer: the stream in its messages as a net.Conn, and the two
-// goroutines that keep the WebSocket. receive reads frames, control does
-// everything that has to be said between the viewer's frames and says goodbye.
+// A conn is a viewer: the stream in its messages as a net.Conn, and what keeps
+// the WebSocket. The goroutine receive reads frames. Everything that has to be
+// said between the viewer's frames, the goodbye last, is a task, see control.go.
 type conn struct {
 	wire *wire
 	ws   *messages
@@ -52,7 +52,12 @@ type conn struct {
 	end      *ending
 	ending   chan struct{} // closed when end is set
 	received chan struct{} // closed when receive has returned
-	done     chan struct{} // closed when control has returned: the connection is closed
+	done     chan struct{} // closed when control has said goodbye: the connection is closed
+
+	tasks atomic.Uint32 // what control is to do, see there
+	beat  heartbeat
+	idle  idleness
+	frame unfinished
 
 	closed atomic.Bool // Close was called
 	sent   atomic.Int64
@@ -64,12 +69,18 @@ type conn struct {
 	head    [maxHeader]byte
 }
 
-// start sets the goroutines to work. The connection is closed some time after
+// start sets all of it to work. The connection is closed some time after
 // finish, and c.done tells when.
 func (c *conn) start() {
 	c.ending, c.received, c.done = make(chan struct{}), make(chan struct{}), make(chan struct{})
+	c.beat.c, c.idle.c, c.frame.c = c, c, c
+	c.tasks.Store(controlling) // until the timers are in their places
+	c.beat.start()
+	c.idle.start()
+	if !c.tasks.CompareAndSwap(controlling, 0) {
+		go c.control()
+	}
 	go c.receive()
-	go c.control()
 }
 
 // finish decides how the session ends, if that is still open.
@@ -89,6 +100,7 @@ func (c *conn) finish(e ending) {
 	}
 	c.wire.setLast(time.Now().Add(closeTimeout))
 	close(c.ending)
+	c.ask(taskGoodbye)
 	c.onEnd(e)
 }
 
@@ -169,38 +181,6 @@ func (c *conn) lost(err error) ending {
 	return ending{code: StatusAbnormalClosure, err: fmt.Errorf("wsproxy: connection to the viewer lost: %w", err), byViewer: true}
 }
 
-// control answers pings, sends its own, and closes the connection in the end.
-func (c *conn) control() {
-	defer close(c.done)
-	beat := newHeartbeat(c)
-	defer beat.timer.Stop()
-	idle := newIdleness(c)
-	defer idle.timer.Stop()
-	frame := &unfinished{c: c}
-	defer frame.stop()
-	for {
-		var err error
-		select {
-		case <-c.ending:
-			c.goodbye()
-			return
-		case pong := <-c.wire.pongs:
-			err = c.wire.sendControl(pong)
-		case <-beat.timer.C:
-			err = beat.beat()
-		case <-idle.timer.C:
-			err = idle.check()
-		case <-c.wire.intake.begun:
-			frame.begin()
-		case <-frame.due():
-			err = frame.check()
-		}
-		if err != nil {
-			c.writeFailed(err)
-		}
-	}
-}
-
 // writeFailed decides the end after a write that failed. A viewer that closes
 // its connection right behind its close frame makes writes fail before the
 // frame is read, so reading gets its say first.
@@ -233,49 +213,6 @@ func (c *conn) endsSoon() bool {
 		return true
 	case <-t.C:
 		return false
-	}
-}
-
-// goodbye closes the connection, properly if that can be done in time (RFC
-// 6455 §7.1).
-func (c *conn) goodbye() {
-	e := c.ended()
-	polite := e.code != StatusAbnormalClosure && c.sendPongs() == nil && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
-	if polite {
-		<-c.received // the viewer's close frame, or the last deadline
-		c.wire.free()
-		if errors.Is(e.err, errMalformed) {
-			c.wire.linger(c.wire.last)
-		}
-	}
-	if !polite {
-		c.abandon()
-	}
-	_ = c.wire.Conn.Close()
-	c.ws.release()
-	<-c.received
-	c.in.stop()
-}
-
-// sendPongs answers the pings that came before the end.
-func (c *conn) sendPongs() error {
-	for {
-		select {
-		case pong := <-c.wire.pongs:
-			if err := c.wire.sendControl(pong); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
-	}
-}
-
-// abandon closes the connection under a TLS one, whose own Close would wait
-// for room to say so.
-func (c *conn) abandon() {
-	if secure, ok := c.wire.Conn.(interface{ NetConn() net.Conn }); ok {
-		_ = secure.NetConn().Close()
 	}
 }
 

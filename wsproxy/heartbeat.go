@@ -9,7 +9,7 @@ import "time"
 // sent to keep the timers of routers on the way from expiring.
 type heartbeat struct {
 	c     *conn
-	timer *time.Timer
+	timer *time.Timer // nil: no pings
 
 	next   time.Time // when a ping is due
 	asked  time.Time // when the oldest unanswered ping was sent; zero: all are answered
@@ -17,12 +17,11 @@ type heartbeat struct {
 	waited int       // how often the inbox had been full
 }
 
-func newHeartbeat(c *conn) *heartbeat {
-	h := &heartbeat{c: c, timer: time.NewTimer(max(c.pingInterval, 0))}
-	if c.pingInterval < 0 {
-		h.timer.Stop()
+// start begins to send pings, unless none are wanted.
+func (h *heartbeat) start() {
+	if h.c.pingInterval >= 0 {
+		h.timer = time.AfterFunc(h.c.pingInterval, func() { h.c.due(taskBeat) })
 	}
-	return h
 }
 
 // beat is called when the timer fires: a ping is due, or an answer.
@@ -77,21 +76,13 @@ func (u *unfinished) begin() {
 	u.still, u.reads = 0, u.c.wire.intake.reads.Load()
 	_, u.waited = u.c.in.blocked()
 	if u.timer == nil {
-		u.timer = time.NewTimer(u.c.pongTimeout / 4)
+		u.timer = time.AfterFunc(u.c.pongTimeout/4, func() { u.c.due(taskFrame) })
 	} else {
 		u.timer.Reset(u.c.pongTimeout / 4)
 	}
 }
 
-// due is when check is to be called.
-func (u *unfinished) due() <-chan time.Time {
-	if u.timer == nil {
-		return nil
-	}
-	return u.timer.C
-}
-
-// check looks for progress.
+// check is called when the timer fires, and looks for progress.
 func (u *unfinished) check() error {
 	f := u.c.wire.intake
 	blocked, waited := u.c.in.blocked()
@@ -116,28 +107,20 @@ func (u *unfinished) check() error {
 	return nil
 }
 
-// stop ends the timer.
-func (u *unfinished) stop() {
-	if u.timer != nil {
-		u.timer.Stop()
-	}
-}
-
 // An idleness finds out that nothing was transferred for a time. It looks four
 // times in that time, so that the copying need not look at the clock.
 type idleness struct {
 	c     *conn
-	timer *time.Timer
-	bytes int64 // of the stream, when it looked last
-	still int   // times that it has seen the same number since
+	timer *time.Timer // nil: idleness is allowed
+	bytes int64       // of the stream, when it looked last
+	still int         // times that it has seen the same number since
 }
 
-func newIdleness(c *conn) *idleness {
-	i := &idleness{c: c, timer: time.NewTimer(c.idleTimeout / 4)}
-	if c.idleTimeout <= 0 {
-		i.timer.Stop()
+// start begins to look, if idleness has a limit.
+func (i *idleness) start() {
+	if i.c.idleTimeout > 0 {
+		i.timer = time.AfterFunc(i.c.idleTimeout/4, func() { i.c.due(taskIdle) })
 	}
-	return i
 }
 
 // check is called when the timer fires.

@@ -45,7 +45,6 @@ type intake struct {
 	reads   atomic.Uint64 // reads that gave something: a sign of life
 	partial atomic.Bool   // it waits in the middle of a frame
 	watched atomic.Bool   // somebody looks after that
-	begun   chan struct{} // asks for somebody to; has room for one
 }
 
 const (
@@ -55,7 +54,7 @@ const (
 
 // newIntake makes an intake of c, before which comes what was read of it early.
 func newIntake(c net.Conn, early []byte) *intake {
-	f := &intake{conn: c, early: early, raw: rawOf(c), begun: make(chan struct{}, 1)}
+	f := &intake{conn: c, early: early, raw: rawOf(c)}
 	f.readRaw = f.rawReader
 	return f
 }
@@ -194,7 +193,7 @@ func (f *intake) fill() error {
 	partial := f.left > 0 || f.w > 0 || f.through > 0
 	f.partial.Store(partial)
 	if partial && f.watched.CompareAndSwap(false, true) {
-		f.begun <- struct{}{}
+		f.to.ask(taskBegun)
 	}
 	switch {
 	case len(f.early) > 0:

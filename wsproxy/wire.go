@@ -25,13 +25,15 @@ var errStalled = errors.New("wsproxy: the viewer takes no data")
 type wire struct {
 	net.Conn               // as hijacked
 	intake   *intake       // reads it
-	pongs    chan []byte   // the newest pongs that the library wants sent
 	patience time.Duration // for a write that makes no progress
 
 	out    net.Conn        // what is written to: Conn, or what is under a TLS one if that lets us
 	raw    syscall.RawConn // of out; nil if there is something in between
 	secure bool            // Conn is a TLS connection
 	sealed *accepted       // gathers what it seals; nil: it writes for itself
+
+	queue sync.Mutex
+	pongs [][]byte // the newest pongs that the library wants sent
 
 	mu     sync.Mutex  // one frame at a time
 	tail   []byte      // the rest of a frame whose write expired; goes first
@@ -47,7 +49,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
-	w := &wire{Conn: c, out: c, pongs: make(chan []byte, maxPongs), patience: patience}
+	w := &wire{Conn: c, out: c, patience: patience}
 	from := c
 	if under, ok := c.(interface{ NetConn() net.Conn }); ok {
 		w.secure = true
@@ -76,15 +78,28 @@ const maxPongs = 16
 // 6455 §5.5.3). Close frames are this package's own and the library's are dropped.
 func (w *wire) Write(p []byte) (int, error) {
 	if len(p) > 0 && p[0] == finPong {
+		w.queue.Lock()
 		if len(w.pongs) == maxPongs {
-			select {
-			case <-w.pongs:
-			default:
-			}
+			w.pongs = slices.Delete(w.pongs, 0, 1)
 		}
-		w.pongs <- bytes.Clone(p) // there is room: nobody else writes to it
+		w.pongs = append(w.pongs, bytes.Clone(p))
+		w.queue.Unlock()
+		w.intake.to.ask(taskPong)
 	}
 	return len(p), nil
+}
+
+// nextPong takes the oldest pong that waits; nil if none does.
+func (w *wire) nextPong() []byte {
+	w.queue.Lock()
+	defer w.queue.Unlock()
+	if len(w.pongs) == 0 {
+		w.pongs = nil
+		return nil
+	}
+	pong := w.pongs[0]
+	w.pongs = w.pongs[1:]
+	return pong
 }
 
 // Close is for the library, which wants its Read to return.
