@@ -130,8 +130,8 @@ func TestBannerFailsAndTheUserIsTold(t *testing.T) {
 	b.failed <- errors.New("out of ink")
 	v.closed(1011, "prompt_failed")
 	assert.Equal(t, "alice", next(t, b.shown).Admin)
+	assert.Empty(t, h.List(), "viewing has ended by then")
 	assert.Equal(t, "prompt_failed", next(t, b.said))
-	assert.Empty(t, h.List(), "viewing had ended by then")
 }
 
 // Stop ends the view at once, while the user is still told so.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"time"
@@ -23,7 +22,8 @@ type Banner interface {
 	//   - with nil some time after ended has yielded why viewing has ended, which the user
 	//     is shown for a few seconds, or soon after ended was closed, before that or while
 	//     it is shown. A reason of the shadow package ("viewer_left") is shown in the user's
-	//     language, anything else as it is, cleaned;
+	//     language, anything else as it is, cleaned. With a reason that is there from the
+	//     beginning nothing else is shown;
 	//   - with ctx's cause soon after ctx has ended, without any words;
 	//   - with another error, ErrDisplay or ErrGone among them, when there is no banner
 	//     and there will be none. The user then can't know who is viewing.
@@ -48,7 +48,8 @@ const (
 // The banner is a window in the middle of the screen's upper edge that stays on top of the
 // others and that the mouse can move. It belongs to a child process, as the question does. A
 // child that dies is started again, three times in a row at most. One that gives no sign of
-// life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop.
+// life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop,
+// of which another window tells the user.
 func (p X11) Show(ctx context.Context, r Request, ended <-chan string, stopped func()) error {
 	return p.showWithin(ctx, bannerTime, r, ended, stopped)
 }
@@ -85,13 +86,11 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 	if err != nil {
 		return false, err
 	}
-	c := &bannerChild{out: newTranscript()}
-	c.out.banner = true
-	if c.proc, c.in, err = startBanner(argv, r, c.out, &c.stderr); err != nil {
+	c, err := startBanner(argv, r, line)
+	if err != nil {
 		return false, err
 	}
 	defer c.in.Close()
-	_ = tell(c.in, line) // a child that doesn't hear it says more by what it does then
 	why, again, err := c.viewing(ctx, patience, ended)
 	if err != nil && !errors.Is(err, ErrStopped) {
 		return again, err // the child is gone, and what comes of ended is the next one's
@@ -99,13 +98,21 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 	if err != nil {
 		stopped()
 		why = "stopped_by_user"
+		select {
+		case <-c.proc.Done(): // the user has closed the window: another one says what came of it
+			another, startErr := startBanner(argv, r, line)
+			if startErr != nil {
+				return false, err
+			}
+			defer another.in.Close()
+			c = another
+		default:
+		}
 	}
-	if why == "" {
-		c.in.Close()
-	} else {
-		_ = tell(c.in, []byte(p.Texts.reason(why, r.Locale)+"\n")) // the same
+	if why != "" {
+		why = p.Texts.reason(why, r.Locale) + "\n"
 	}
-	c.leave(ctx, ended)
+	c.finish(ctx, why, ended)
 	return again, err
 }
 
@@ -118,7 +125,8 @@ type bannerChild struct {
 }
 
 // viewing waits for the end of the viewing, and says why that was (empty: the user is not to
-// be told), or for the banner's, which is an error. Only after [ErrStopped], and without an error, may the child still be there.
+// be told), or for the banner's, which is an error. Only after [ErrStopped], and without an
+// error, may the child still be there.
 func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended <-chan string) (why string, again bool, err error) {
 	late := time.NewTimer(patience)
 	defer late.Stop()
@@ -153,9 +161,14 @@ func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended
 	}
 }
 
-// leave waits until a child that was told that viewing has ended is gone. Once ended is closed
-// it is to go at once.
-func (c *bannerChild) leave(ctx context.Context, ended <-chan string) {
+// finish makes the child show a line, why viewing has ended, or without one go at once, and
+// returns when it is gone. Once ended is closed it is to go at once, too.
+func (c *bannerChild) finish(ctx context.Context, line string, ended <-chan string) {
+	if line == "" {
+		c.in.Close()
+	} else {
+		_ = tell(c.in, []byte(line)) // as in startBanner
+	}
 	late := time.NewTimer(noticeTime)
 	defer late.Stop()
 	for {
@@ -176,23 +189,25 @@ func (c *bannerChild) leave(ctx context.Context, ended <-chan string) {
 	}
 }
 
-// startBanner starts the child. The caller closes what it returns.
-func startBanner(argv []string, r Request, out io.Writer, stderr io.Writer) (*child.Process, *os.File, error) {
+// startBanner starts the child and tells it what to show. The caller closes in.
+func startBanner(argv []string, r Request, line []byte) (*bannerChild, error) {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("consent: %w", err)
+		return nil, fmt.Errorf("consent: %w", err)
 	}
 	defer theirs.Close()
+	c := &bannerChild{in: ours, out: newTranscript()}
+	c.out.banner = true
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = r.environ()
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, out, stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, c.out, &c.stderr
 	cmd.WaitDelay = termTime
-	proc, err := child.Start(cmd, r.identity())
-	if err != nil {
+	if c.proc, err = child.Start(cmd, r.identity()); err != nil {
 		ours.Close()
-		return nil, nil, fmt.Errorf("consent: starting the banner: %w", err)
+		return nil, fmt.Errorf("consent: starting the banner: %w", err)
 	}
-	return proc, ours, nil
+	_ = tell(ours, line) // a child that doesn't hear it says more by what it does then
+	return c, nil
 }
 
 // tell writes to a child, which may be one that doesn't read.

@@ -204,18 +204,53 @@ func TestBannerStaysOnTop(t *testing.T) {
 	assert.ErrorIs(t, w.down(), ErrStopped)
 }
 
-// The user who closes the banner wants no viewer.
+// The user who closes the banner wants no viewer, and hears that there is none any longer: a
+// window that is killed says nothing of what it meant.
 func TestBannerClosed(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"destroy", "kill"} {
-		w := watch(t, bare, nil)
+		d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+		w := &watched{desk: d, ended: make(chan string), result: make(chan error, 1)}
+		heard := make(chan struct{})
+		go func() {
+			w.result <- quick.Show(t.Context(), request(d.Desktop), w.ended, func() { close(heard) })
+		}()
+		w.find()
 		if how == "kill" {
 			w.run("xkill", "-id", strconv.Itoa(int(w.win.ID)))
 		} else {
 			w.hostile(how)
 		}
-		assert.ErrorIs(t, w.down(), ErrStopped, how)
+		<-heard
+		w.says("is no longer viewing your screen")
+		close(w.ended) // another banner comes
+		assert.ErrorIs(t, <-w.result, ErrStopped, how)
+		assert.NoError(t, w.WaitNoWindow(w.ctx, "banner"))
 	}
+}
+
+// says waits for a banner with a title that holds some words.
+func (w *watched) says(words string) {
+	w.t.Helper()
+	eventually(w.t, func() bool {
+		name, err := w.Run(w.ctx, "xdotool", "search", "--classname", "^banner$", "getwindowname")
+		return err == nil && strings.Contains(string(name), words)
+	}, "it never said so")
+}
+
+// Why viewing has ended is all that is shown if that is known from the beginning, as after a
+// banner that failed.
+func TestBannerWithNothingButWords(t *testing.T) {
+	t.Parallel()
+	d := &desk{Desktop: testhost.Require(t, bare), t: t, ctx: t.Context()}
+	w := &watched{desk: d, ended: make(chan string, 1), result: make(chan error, 1)}
+	w.ended <- "prompt_failed"
+	go func() { w.result <- quick.Show(t.Context(), request(d.Desktop), w.ended, nil) }()
+	w.find()
+	title := w.run("xprop", "-id", strconv.Itoa(int(w.win.ID)), "_NET_WM_NAME")
+	assert.Contains(t, title, `"CORP\\alice is no longer viewing your screen"`)
+	close(w.ended)
+	assert.NoError(t, <-w.result)
 }
 
 // A banner that dies comes back, but not for ever.

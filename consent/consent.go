@@ -42,10 +42,14 @@ var (
 
 // A Request is the question: who wants to see which session.
 type Request struct {
-	Admin    string        // who asks; text from outside, shown cleaned and cut
-	Host     string        // the name of this host
-	Replaces string        // the administrator who is watching when the question is put and whom a Yes would end, if not Admin; empty: nobody. The banner names who comes later
-	Timeout  time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
+	Admin   string        // who asks; text from outside, shown cleaned and cut
+	Host    string        // the name of this host
+	Timeout time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
+
+	// Replaces is the administrator whose viewing a Yes would end; empty: nobody. It is known
+	// when the question is put, and the question doesn't change: whoever begins to view
+	// meanwhile is named by the banner only. The one who asks again is not to be in it.
+	Replaces string
 
 	Session    string // the session's id
 	Display    string // X display, ":1"

@@ -44,9 +44,10 @@ type Reports struct {
 	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
 }
 
-// ShowBanner tells the user who is viewing, with a button that stops it. When ended yields the words that say why viewing has ended
-// it shows them for a few seconds; when ended is closed, before or after that, it returns at once. Apart from
-// that it is as [Ask] is.
+// ShowBanner tells the user who is viewing, with a button that stops it. When ended yields
+// the words that say why viewing has ended it shows them for a few seconds, and nothing else
+// if they are there from the beginning; when ended is closed, before or after that, it
+// returns at once. Apart from that it is as [Ask] is.
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
 // it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
@@ -68,8 +69,18 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan strin
 			break
 		}
 	}
+	title := n.Viewing
+	select {
+	case why, ok := <-ended:
+		if !ok {
+			return Over, nil
+		}
+		b.conclude(why)
+		title = n.Ended
+	default:
+	}
 	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
-	if err := w.open(b.view.img, b.at, n.Viewing.String()); err != nil {
+	if err := w.open(b.view.img, b.at, title.String()); err != nil {
 		return Over, err
 	}
 	return b.run(ctx, ended)
@@ -97,8 +108,9 @@ type banner struct {
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
-	over  bool // viewing has ended
-	quit  bool // the user has pressed Stop
+	over  bool             // viewing has ended
+	quit  bool             // the user has pressed Stop
+	done  <-chan time.Time // yields when that has been said for long enough
 
 	hover, down bool        // the pointer is over Stop; it was pressed there
 	dragging    bool        // the mouse moves the banner
@@ -117,7 +129,6 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 	go receive(b.x, events) // see Ask
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
-	var done <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -126,11 +137,10 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 			if !ok {
 				return Over, nil
 			}
-			done = time.After(noticeTime)
 			if err := b.finish(why); err != nil {
 				return Over, err
 			}
-		case <-done:
+		case <-b.done:
 			return Over, nil
 		case <-tick.C:
 			b.look()
@@ -272,11 +282,17 @@ func (b *banner) live() {
 	b.report.Alive()
 }
 
+// conclude makes the picture say that viewing has ended, and why.
+func (b *banner) conclude(why string) {
+	b.over, b.hover, b.down, b.dragging = true, false, false, false
+	b.done = time.After(noticeTime)
+	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
+}
+
 // finish makes the banner say that viewing has ended, and why.
 func (b *banner) finish(why string) error {
-	b.over, b.hover, b.down, b.dragging = true, false, false, false
 	old := b.size
-	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
+	b.conclude(why)
 	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.notice.Ended.String()))
 	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.notice.Ended.String())
 	if err := b.replace(b.view.img); err != nil {
