@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
@@ -53,20 +54,32 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	if err := file.begin(); err != nil {
 		return err
 	}
-	if err := errors.Join(carry(ctx, viewer, upstream, file.trace.Write), file.end()); err != nil {
+	stop := file.flushEvery(time.Second)
+	err = carry(ctx, viewer, upstream, file.write)
+	stop()
+	if err := errors.Join(err, file.end()); err != nil {
 		return fmt.Errorf("%s ends before its session did: %w", name, err)
+	}
+	if !file.regular {
+		return nil
 	}
 	return trim(name, stdout)
 }
 
 // A captureFile is the file of a capture that is under way.
 type captureFile struct {
-	file  *os.File
-	pack  io.WriteCloser // nil: not packed
+	file    *os.File
+	regular bool // not a pipe or a device
+	ours    bool // nothing was there before
+	begun   bool
+
+	mu    sync.Mutex
+	pack  *gzip.Writer // nil: not packed
 	out   *bufio.Writer
 	trace *rfb.TraceWriter
-	ours  bool // nothing was there before
-	begun bool
+	last  time.Duration // time of the chunk written last
+	fresh bool          // there is something to flush
+	err   error         // the first; nothing is written after it
 }
 
 // createCapture opens the file, which only its owner may read: keys and
@@ -80,10 +93,16 @@ func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &captureFile{file: file, out: bufio.NewWriterSize(file, 64<<10), ours: ours}
+	c := &captureFile{file: file, ours: ours, out: bufio.NewWriterSize(file, 64<<10), fresh: true}
+	info, err := file.Stat()
+	if err != nil {
+		c.abandon()
+		return nil, err
+	}
+	c.regular = info.Mode().IsRegular()
 	var w io.Writer = c.out
-	if packed(name) {
-		c.pack = newPacker(c.out)
+	if packed(name) { // in little time: the session waits for it
+		c.pack = newPacker(c.out, gzip.BestSpeed)
 		w = c.pack
 	}
 	if c.trace, err = rfb.NewTraceWriter(w, about.Server, about.Viewer, about.Note); err != nil {
@@ -93,10 +112,67 @@ func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
 	return c, nil
 }
 
-// begin makes the file the session's.
+// begin makes the file the session's: its mode and its content, unless it is a
+// pipe or a device.
 func (c *captureFile) begin() error {
 	c.begun = true
-	return errors.Join(c.file.Chmod(0o600), c.file.Truncate(0))
+	if c.regular {
+		if err := errors.Join(c.file.Chmod(0o600), c.file.Truncate(0)); err != nil {
+			return err
+		}
+	}
+	return c.flush()
+}
+
+// write adds a chunk. Both peers' chunks may come at once; they are in the order
+// of their times.
+func (c *captureFile) write(chunk rfb.Chunk) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		chunk.At = max(chunk.At, c.last)
+		c.last, c.fresh = chunk.At, true
+		c.err = c.trace.Write(chunk)
+	}
+	return c.err
+}
+
+// flush hands what was written to the system, where it stays if this program is
+// killed.
+func (c *captureFile) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || !c.fresh {
+		return c.err
+	}
+	c.fresh = false
+	if c.pack != nil {
+		c.err = c.pack.Flush()
+	}
+	if c.err == nil {
+		c.err = c.out.Flush()
+	}
+	return c.err
+}
+
+// flushEvery flushes now and then until stop is called, which waits for the last
+// one. An error is the next write's.
+func (c *captureFile) flushEvery(period time.Duration) (stop func()) {
+	quit, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		tick := time.NewTicker(period)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_ = c.flush()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-gone }
 }
 
 // end writes what is left to write.
@@ -116,8 +192,9 @@ func (c *captureFile) abandon() {
 	_ = c.file.Close()
 }
 
-// trim leaves out of a capture what its last messages lack to be whole: it ends
-// where a connection did. A capture that can't be read stays as it is.
+// trim leaves the messages out that a capture ends within: it ends where a
+// connection did. A packed one is packed well now that nobody waits. A capture
+// that can't be read stays as it is.
 func trim(name string, stdout io.Writer) error {
 	t, err := load(name)
 	if err != nil {
@@ -127,10 +204,10 @@ func trim(name string, stdout io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("%s has all of the session, but it can't be read to its end: %w", name, err)
 	}
-	if cut == 0 {
+	if cut == 0 && !packed(name) {
 		return nil
 	}
-	if err := replace(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err }); err != nil {
+	if err := replace(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err }); err != nil || cut == 0 {
 		return err
 	}
 	fmt.Fprintf(stdout, "left out %d bytes of messages that did not end\n", cut)
@@ -138,18 +215,18 @@ func trim(name string, stdout io.Writer) error {
 }
 
 // carry copies between the peers until one of them is gone, and has write keep
-// what they say. Its error is write's: what can't be kept isn't carried either.
+// what they say, both of them at once. Its error is write's: what can't be kept
+// isn't carried either.
 func carry(ctx context.Context, viewer, server net.Conn, write func(rfb.Chunk) error) error {
 	begin := time.Now()
-	var mu sync.Mutex
+	var once sync.Once
 	var failed error
 	keep := func(from rfb.Direction, p []byte) bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if failed == nil {
-			failed = write(rfb.Chunk{From: from, At: time.Since(begin), Data: p})
+		err := write(rfb.Chunk{From: from, At: time.Since(begin), Data: p})
+		if err != nil {
+			once.Do(func() { failed = err })
 		}
-		return failed == nil
+		return err == nil
 	}
 	var wg sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { viewer.Close(); server.Close() })

@@ -19,7 +19,8 @@ import (
 	"vda.internal/shadow/rfb"
 )
 
-// load reads a trace or a recording.
+// load reads a trace or a recording. Of one that was cut off it returns what
+// there is as well as the error.
 func load(name string) (*rfb.Trace, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -29,12 +30,15 @@ func load(name string) (*rfb.Trace, error) {
 	t, err := rfb.ReadTrace(f)
 	if errors.Is(err, rfb.ErrMalformed) {
 		if _, again := f.Seek(0, io.SeekStart); again == nil {
-			if recording, again := rfb.ReadFBS(f); again == nil {
-				return recording, nil
+			if recording, again := rfb.ReadFBS(f); recording != nil {
+				t, err = recording, again
 			}
 		}
 	}
-	if err != nil {
+	switch {
+	case t != nil && err != nil:
+		return t, fmt.Errorf("%s was cut off, and there is no more than this: %w", name, err)
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return t, nil
@@ -45,8 +49,8 @@ func packed(name string) bool { return strings.HasSuffix(name, ".gz") }
 
 // newPacker packs what is written to it. A packed file has no time in it, so
 // that the same trace gives the same file.
-func newPacker(w io.Writer) io.WriteCloser {
-	z, err := gzip.NewWriterLevel(w, gzip.BestCompression)
+func newPacker(w io.Writer, level int) *gzip.Writer {
+	z, err := gzip.NewWriterLevel(w, level)
 	if err != nil {
 		panic(err) // of the level
 	}
@@ -63,13 +67,19 @@ func save(name string, write func(io.Writer) error) error {
 	return errors.Join(fill(f, packed(name), write), f.Close())
 }
 
-// replace is save in the place of a file that stays as it is if that fails.
+// replace is save in the place of a file that stays as it is if that fails. What
+// a symbolic link leads to is replaced, not the link.
 func replace(name string, write func(io.Writer) error) error {
+	pack := packed(name)
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(fill(f, packed(name), write), f.Close())
+	err = errors.Join(fill(f, pack, write), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), name)
 	}
@@ -84,11 +94,11 @@ func fill(f *os.File, pack bool, write func(io.Writer) error) error {
 	if !pack {
 		return errors.Join(write(b), b.Flush())
 	}
-	z := newPacker(b)
+	z := newPacker(b, gzip.BestCompression)
 	return errors.Join(write(z), z.Close(), b.Flush())
 }
 
-// each calls do for each file.
+// each calls do for each file, up to one that has an error or was cut off.
 func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) error) error {
 	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
 	if err != nil {
@@ -99,15 +109,18 @@ func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) err
 	}
 	w := bufio.NewWriter(stdout)
 	for _, name := range files {
-		t, err := load(name)
-		if err != nil {
-			return errors.Join(w.Flush(), err)
+		t, cut := load(name)
+		if t == nil {
+			return errors.Join(w.Flush(), cut)
 		}
 		if len(files) > 1 {
 			fmt.Fprintf(w, "%s:\n", name)
 		}
-		if err := do(w, t); err != nil {
-			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err))
+		if err := do(w, t); err != nil && (cut == nil || !errors.Is(err, io.ErrUnexpectedEOF)) {
+			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err), cut)
+		}
+		if cut != nil {
+			return errors.Join(w.Flush(), cut)
 		}
 	}
 	return w.Flush()
@@ -247,9 +260,9 @@ func toFBS(_ context.Context, args []string, _ *os.File) error {
 	if len(files) != 2 {
 		return usageError("wants TRACE and RECORDING")
 	}
-	t, err := load(files[0])
-	if err != nil {
-		return err
+	t, cut := load(files[0])
+	if t == nil {
+		return cut
 	}
-	return save(files[1], t.WriteFBS)
+	return errors.Join(save(files[1], t.WriteFBS), cut)
 }

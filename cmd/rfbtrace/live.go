@@ -79,16 +79,16 @@ func replay(ctx context.Context, args []string, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
-	t, err := load(file)
-	if err != nil {
-		return err
+	t, cut := load(file)
+	if t == nil {
+		return cut
 	}
 	viewer, err := accept(ctx, *listen, stdout)
 	if err != nil {
 		return err
 	}
 	defer viewer.Close()
-	return play(ctx, viewer, t, *speed)
+	return errors.Join(play(ctx, viewer, t, *speed), cut)
 }
 
 // play shows a trace to a viewer that can read it: one that wants the pixel

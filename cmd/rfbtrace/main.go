@@ -31,7 +31,8 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
         the server's and the viewer's name can be given with -server-name and
         -viewer-name. A session that can't be read to its end is written down
         all the same: the status is 1, and what can't be read is told. It ends
-        at 1 GiB. FILE gets mode 0600: keys and passwords are in it
+        at 1 GiB. FILE gets mode 0600: keys and passwords are in it. It has all
+        but the last second of a capture that is killed
   rfbtrace print FILE...         print every message and rectangle
   rfbtrace summary FILE...       count them
   rfbtrace handshake FILE...     print what was agreed
@@ -41,7 +42,8 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
   rfbtrace fbs TRACE RECORDING   write a recording that FBS players read
 
 ADDR is HOST:PORT or unix:PATH. FILE is a trace or an FBS recording, packed
-with gzip or not; a FILE to be written is packed if its name ends in .gz.
+with gzip or not; a FILE to be written is packed if its name ends in .gz. One
+that was cut off is shown as far as it goes, and the status is 1.
 `
 
 // A command is one of the program's. One that is live waits for peers, and ends
