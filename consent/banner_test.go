@@ -269,6 +269,34 @@ func TestBannerDies(t *testing.T) {
 	assert.ErrorContains(t, w.down(), "ended by itself (signal: killed)")
 }
 
+// What comes of the viewing while a banner dies is said by the next one.
+func TestBannerDiesAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for i := range 6 { // when the words were lost, then in one of two
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			ended, done := make(chan string, 1), make(chan error, 1)
+			// SIGTERM comes when the daemon has heard of the failure and lost patience.
+			script := "cd " + dir + `; read question
+if mkdir first; then
+	trap 'touch dying; until [ -e go ]; do sleep 0.02; done; exit' TERM
+	echo failed ill
+	while :; do sleep 0.05; done
+fi
+echo shown; read why; echo $why > why; echo over`
+			go func() { done <- X11{Command: sh(script)}.Show(t.Context(), self(), ended, nil) }()
+			eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "dying")); return err == nil }, "it isn't ended")
+			ended <- "viewer_left"
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), nil, 0o644))
+			require.NoError(t, <-done)
+			why, err := os.ReadFile(filepath.Join(dir, "why"))
+			require.NoError(t, err)
+			assert.Equal(t, "the viewer disconnected\n", string(why))
+		})
+	}
+}
+
 // A banner that hangs, or whose X server does, can't be stopped any more: the view ends.
 func TestBannerHangs(t *testing.T) {
 	t.Parallel()
