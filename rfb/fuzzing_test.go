@@ -12,8 +12,18 @@ import (
 
 // fakeGo is a go command whose fuzz targets end in every way that there is.
 const fakeGo = `#!/bin/bash
+fuzzed() {
+	echo 'fuzz: elapsed: 0s, gathering baseline coverage: 2/2 completed, now fuzzing with 2 workers'
+	echo "fuzz: elapsed: 3s, execs: $1 (5/sec), new interesting: 0 (total: 2)"
+}
 case "$*" in
-*-list*) printf '%s\n' FuzzGood FuzzLate FuzzFound FuzzSeed FuzzLateAndFound FuzzLast 'ok package' ;;
+*-list*) printf '%s\n' FuzzGood FuzzLate FuzzFound FuzzSeed FuzzLateAndFound FuzzIdle FuzzSlow FuzzNone FuzzLast 'ok package' ; exit ;;
+*FuzzIdle*) fuzzed 0; exit ;;
+*FuzzSlow*) echo 'fuzz: elapsed: 3s, execs: 7 (2/sec), new interesting: 0 (total: 7)'; exit ;;
+*FuzzNone*) echo 'testing: warning: no fuzz tests to fuzz'; exit ;;
+esac
+fuzzed 15
+case "$*" in
 *FuzzLate\$*) printf '%s\n' '--- FAIL: FuzzLate (1.00s)' '    context deadline exceeded' FAIL; exit 1 ;;
 *FuzzLateAndFound*) mkdir -p p/testdata/fuzz/FuzzLateAndFound; echo x > p/testdata/fuzz/FuzzLateAndFound/1
 	printf '%s\n' '--- FAIL' '    context deadline exceeded'; exit 1 ;;
@@ -38,10 +48,11 @@ func TestFuzzingGoesOnAndSumsUp(t *testing.T) {
 	out, err := run("1m", "p")
 	assert.Error(t, err)
 	assert.Contains(t, out, "== p FuzzLast\n")
-	assert.Contains(t, out, "== 6 targets, 1m each; 3 failed\np FuzzFound: see p/testdata/fuzz/FuzzFound\np FuzzSeed\n"+
-		"p FuzzLateAndFound: see p/testdata/fuzz/FuzzLateAndFound\n")
+	assert.Contains(t, out, "== 9 targets, 1m each; 6 failed\np FuzzFound: see p/testdata/fuzz/FuzzFound\np FuzzSeed\n"+
+		"p FuzzLateAndFound: see p/testdata/fuzz/FuzzLateAndFound\n"+
+		"p FuzzIdle: never fuzzed\np FuzzSlow: never fuzzed\np FuzzNone: never fuzzed\n")
 
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\ncase \"$*\" in *-list*) echo FuzzA;; esac\n"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte("#!/bin/sh\ncase \"$*\" in *-list*) echo FuzzA;; *) echo now fuzzing with 2 workers; echo 'fuzz: elapsed: 1s, execs: 1 (1/sec)' ;; esac\n"), 0o755))
 	out, err = run("1m", "p", "q")
 	assert.NoError(t, err)
 	assert.Contains(t, out, "== 2 targets, 1m each; 0 failed\n")
