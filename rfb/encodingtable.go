@@ -143,20 +143,20 @@ type byEncoding[T any] struct {
 
 func (t *byEncoding[T]) at(e Encoding) T {
 	switch {
-	case e >= 0 && int(e) < len(t.positive):
+	case uint32(e) < uint32(len(t.positive)):
 		return t.positive[e]
-	case e < 0 && -int(e) < len(t.negative):
-		return t.negative[-int(e)]
+	case uint32(-e) < uint32(len(t.negative)): // not so of -1<<31, which is its own negative
+		return t.negative[-e]
 	}
 	return t.others[e]
 }
 
 func (t *byEncoding[T]) set(e Encoding, v T) {
 	switch {
-	case e >= 0 && int(e) < len(t.positive):
+	case uint32(e) < uint32(len(t.positive)):
 		t.positive[e] = v
-	case e < 0 && -int(e) < len(t.negative):
-		t.negative[-int(e)] = v
+	case uint32(-e) < uint32(len(t.negative)):
+		t.negative[-e] = v
 	default:
 		if t.others == nil {
 			t.others = make(map[Encoding]T)

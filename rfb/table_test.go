@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -206,3 +207,20 @@ func (v verdict) String() string {
 
 // String is what it means, for people.
 func (c clarity) String() string { return [...]string{"unknown", "clear", "encrypted"}[c] }
+
+// Every number has its place in the tables, the one that is its own negative
+// too, whatever the size of an int.
+func TestEncodingsAtTheEnds(t *testing.T) {
+	var table byEncoding[Encoding]
+	ends := []Encoding{0, 1, 63, 64, math.MaxInt32, -1, -319, -320, math.MinInt32 + 1, math.MinInt32}
+	for _, e := range ends {
+		assert.Zero(t, table.at(e), "%d", e)
+	}
+	for _, e := range ends {
+		table.set(e, e)
+	}
+	for _, e := range ends {
+		assert.Equal(t, e, table.at(e))
+		assert.NotPanics(t, func() { encodingBit(e); e.asks(); _ = e.String() }, "%d", e)
+	}
+}
