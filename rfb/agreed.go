@@ -67,6 +67,7 @@ func (a *agreed) knows(f feature) bool { return feature(a.features.Load())&f == 
 type fences struct {
 	mu      sync.Mutex
 	waiting []waitingFence
+	some    atomic.Bool   // waiting has some; written under mu
 	more    chan struct{} // has a value after one was added
 }
 
@@ -91,6 +92,7 @@ func (f *fences) add(flags FenceFlags, payload []byte, now time.Time) bool {
 	w := waitingFence{flags: flags & fenceKnown, since: now}
 	w.n = copy(w.bytes[:], payload)
 	f.waiting = append(f.waiting, w)
+	f.some.Store(true)
 	select {
 	case f.more <- struct{}{}:
 	default:
@@ -125,11 +127,15 @@ func (f *fences) late(now time.Time) (waitingFence, bool) {
 func (f *fences) take(i int) waitingFence {
 	w := f.waiting[i]
 	f.waiting = append(f.waiting[:i], f.waiting[i+1:]...)
+	f.some.Store(len(f.waiting) > 0)
 	return w
 }
 
 // next is when the oldest fence will be late; zero if there is none.
 func (f *fences) next() time.Time {
+	if !f.some.Load() {
+		return time.Time{}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.waiting) == 0 {

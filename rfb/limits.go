@@ -41,8 +41,6 @@ const (
 	maxJPEG   = 32 << 20        // bytes of a JPEG rectangle
 	maxMany   = 16 << 20        // bytes of a rectangle of UltraVNC's that stands for many
 
-	maxFirst = 16 // bytes of an unknown message that an error tells
-
 	maxEncodingsIn  = 128 // encodings of a viewer's SetEncodings
 	maxEncodingsOut = 24  // encodings of ours
 
@@ -81,28 +79,24 @@ type rate struct {
 }
 
 // A bucket lets events through at a rate and, after a quiet time, all of a
-// rate's events at once. Its owner tells it the time.
+// rate's events at once. Its owner tells it the time, as what has passed since a
+// moment of the owner's.
 type bucket struct {
 	rate rate
-	full time.Time // when it will be full again, if nothing happens
+	cost time.Duration // that one event uses up
+	full time.Duration // when it will be full again, if nothing happens
 }
 
-// cost is the time that one event uses up.
-func (b *bucket) cost() time.Duration { return b.rate.per / time.Duration(b.rate.n) }
+func newBucket(r rate) bucket { return bucket{rate: r, cost: r.per / time.Duration(r.n)} }
 
 // next is when the next event may happen; a past time means now.
-func (b *bucket) next() time.Time {
-	return b.full.Add(b.cost() - b.rate.per)
-}
+func (b *bucket) next() time.Duration { return b.full + b.cost - b.rate.per }
 
 // take reports whether an event may happen now, and counts it if so.
-func (b *bucket) take(now time.Time) bool {
-	if now.Before(b.next()) {
+func (b *bucket) take(now time.Duration) bool {
+	if now < b.next() {
 		return false
 	}
-	if b.full.Before(now) {
-		b.full = now
-	}
-	b.full = b.full.Add(b.cost())
+	b.full = max(b.full, now) + b.cost
 	return true
 }
