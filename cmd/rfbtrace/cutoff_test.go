@@ -93,7 +93,7 @@ func TestFilesThatWereCutOff(t *testing.T) {
 		assert.Contains(t, errs, "cut was cut off")
 		assert.Greater(t, len(out), len(whole)/2)
 		assert.Equal(t, whole[:len(out)], out, "what is there")
-		status, out, errs = rfbtrace(t, "summary", file)
+		status, _, errs = rfbtrace(t, "summary", file)
 		assert.Equal(t, 1, status)
 		assert.Contains(t, errs, "cut was cut off")
 		recording := filepath.Join(t.TempDir(), "cut.fbs")
