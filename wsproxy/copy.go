@@ -16,7 +16,7 @@ import (
 // to the caller, and deadlines behind.
 func copyBoth(viewer, target net.Conn) error {
 	up := make(chan error, 1)
-	go copyUp(viewer, target, up)
+	copyUp(viewer, target, up)
 
 	readErr, err := copyDown(viewer, target)
 	if readErr == nil { // the viewer takes no more: it is ending, and up meets its end
@@ -50,16 +50,25 @@ func copyDown(viewer, target net.Conn) (readErr, writeErr error) {
 	return source.err, err
 }
 
-// copyUp passes on what the viewer sends. At the end it tells the target so
-// and gives it [closeTimeout] for its own end.
+// copyUp begins to pass on what the viewer sends. At the end it tells the
+// target so and gives it [closeTimeout] for its own end.
 func copyUp(viewer, target net.Conn, done chan<- error) {
-	_, err := io.Copy(target, viewer)
-	patience := time.Duration(0)
-	if half, ok := target.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		patience = closeTimeout
+	end := func(err error) {
+		patience := time.Duration(0)
+		if half, ok := target.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			patience = closeTimeout
+		}
+		_ = target.SetReadDeadline(time.Now().Add(patience))
+		done <- err
 	}
-	_ = target.SetReadDeadline(time.Now().Add(patience))
-	done <- err
+	if c, ok := viewer.(*conn); ok {
+		c.in.drainTo(target, end)
+		return
+	}
+	go func() {
+		_, err := io.Copy(target, viewer)
+		end(err)
+	}()
 }
 
 // drain reads what nobody wants any more from a target that was told the end,

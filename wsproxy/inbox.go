@@ -23,6 +23,8 @@ type inbox struct {
 	dropped  bool        // nobody gets the bytes any more: discard what comes
 	deadline time.Time   // of readers; zero: none
 	timer    *time.Timer // wakes readers at the deadline
+	pump     func()      // takes the stream when there is something, see drainTo; nil: who calls read or next
+	pumping  bool        // it is at work, or has ended
 	waited   int         // how often the writer had to wait for room
 	waiting  bool        // it is waiting now
 }
@@ -47,17 +49,36 @@ func (in *inbox) read(p []byte) (int, error) {
 // with mu held.
 func (in *inbox) await(enough bool) error {
 	for {
-		switch {
-		case in.dropped:
-			return in.err
-		case !in.deadline.IsZero() && !time.Now().Before(in.deadline):
-			return os.ErrDeadlineExceeded
-		case enough, in.n > 0:
-			return nil
-		case in.err != nil:
-			return in.err
+		if ready, err := in.ready(enough); ready {
+			return err
 		}
 		in.moved.Wait()
+	}
+}
+
+// ready reports whether a reader need not wait, and what it gets if not bytes.
+// It is called with mu held.
+func (in *inbox) ready(enough bool) (bool, error) {
+	switch {
+	case in.dropped:
+		return true, in.err
+	case !in.deadline.IsZero() && !time.Now().Before(in.deadline):
+		return true, os.ErrDeadlineExceeded
+	case enough, in.n > 0:
+		return true, nil
+	}
+	return in.err != nil, in.err
+}
+
+// changed tells who waits that the state is another. It is called with mu held.
+func (in *inbox) changed() {
+	in.moved.Broadcast()
+	if in.pump == nil || in.pumping {
+		return
+	}
+	if ready, _ := in.ready(false); ready {
+		in.pumping = true
+		go in.pump()
 	}
 }
 
@@ -69,8 +90,14 @@ func (in *inbox) next() ([]byte, error) {
 	if err := in.await(false); err != nil {
 		return nil, err
 	}
+	return in.piece(), nil
+}
+
+// piece is what is there up to the end of the buffer, the reader's until took.
+// It is called with mu held.
+func (in *inbox) piece() []byte {
 	in.held = true
-	return in.buf[in.start:min(in.start+in.n, inboxSize)], nil
+	return in.buf[in.start:min(in.start+in.n, inboxSize)]
 }
 
 // took says that n bytes of next's piece have been read.
@@ -83,7 +110,7 @@ func (in *inbox) took(n int) {
 		in.n -= n
 	}
 	in.tidy()
-	in.moved.Broadcast()
+	in.changed()
 }
 
 // take moves bytes to p. It is called with mu held.
@@ -96,7 +123,7 @@ func (in *inbox) take(p []byte) int {
 		n += m
 	}
 	in.tidy()
-	in.moved.Broadcast()
+	in.changed()
 	return n
 }
 
@@ -148,7 +175,7 @@ func (in *inbox) add(n int) {
 	in.lent = false
 	if n > 0 && !in.dropped {
 		in.n += n
-		in.moved.Broadcast()
+		in.changed()
 	}
 	in.tidy()
 }
@@ -160,7 +187,7 @@ func (in *inbox) finish(err error) {
 	if in.err == nil {
 		in.err = err
 	}
-	in.moved.Broadcast()
+	in.changed()
 }
 
 // drop gives readers err at once, and discards what is there and what comes.
@@ -171,7 +198,7 @@ func (in *inbox) drop(err error) {
 		in.dropped, in.err = true, err
 		in.tidy()
 	}
-	in.moved.Broadcast()
+	in.changed()
 }
 
 // blocked tells whether the writer waits for room, and counts its waits.
@@ -194,14 +221,14 @@ func (in *inbox) setDeadline(t time.Time) {
 	case !t.IsZero():
 		in.timer = time.AfterFunc(time.Until(t), in.wake)
 	}
-	in.moved.Broadcast()
+	in.changed()
 }
 
 // wake lets waiting readers look at the clock.
 func (in *inbox) wake() {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.moved.Broadcast()
+	in.changed()
 }
 
 // stop ends the timer.
@@ -225,4 +252,50 @@ func (in *inbox) writeTo(w io.Writer) (n int64, err error) {
 			return n, err
 		}
 	}
+}
+
+// drainTo has the stream written to w until one of them ends, and done called
+// with the error that writeTo would return. There is a goroutine for that only
+// while something is there: most of a session's time there isn't.
+func (in *inbox) drainTo(w io.Writer, done func(error)) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.pump = func() {
+		for {
+			b, err := in.now()
+			switch {
+			case err == io.EOF:
+				done(nil)
+				return
+			case err != nil:
+				done(err)
+				return
+			case b == nil:
+				return
+			}
+			n, err := w.Write(b)
+			in.took(n)
+			if err != nil {
+				done(err)
+				return
+			}
+		}
+	}
+	in.changed()
+}
+
+// now is next for the pump, which doesn't wait: without a piece and an error it
+// has to return, and is called again when there is something.
+func (in *inbox) now() ([]byte, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	ready, err := in.ready(false)
+	switch {
+	case !ready:
+		in.pumping = false
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return in.piece(), nil
 }
