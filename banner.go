@@ -103,9 +103,9 @@ func bannerEnding(err error) *ending {
 	case errors.Is(err, consent.ErrGone):
 		return &ending{reason: SessionEnded}
 	case errors.Is(err, consent.ErrDisplay):
-		return &ending{DisplayUnreachable, err.Error()}
+		return &ending{DisplayUnreachable, detail(err)}
 	}
-	return &ending{PromptFailed, "the user can't be told of the viewer: " + err.Error()}
+	return &ending{PromptFailed, "the user can't be told of the viewer: " + detail(err)}
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for

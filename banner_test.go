@@ -46,9 +46,11 @@ func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan s
 	}
 	select { // the words stay until they are taken down
 	case <-ended:
+		time.Sleep(20 * time.Millisecond) // as a window takes a moment to go
 		b.gone <- r.Admin
 	case <-b.done:
 	case <-ctx.Done():
+		b.gone <- r.Admin
 	}
 	return err
 }
@@ -183,6 +185,7 @@ func TestShutdownIsSaidInShort(t *testing.T) {
 	next(t, b.shown)
 	assert.NoError(t, h.Shutdown(t.Context()))
 	assert.Equal(t, "shutdown", next(t, b.said))
+	assert.Equal(t, "alice", next(t, b.gone))
 
 	h = start(t, shadow.Config{Banner: b})
 	h.GiveLastWords(patience)
@@ -195,6 +198,7 @@ func TestShutdownIsSaidInShort(t *testing.T) {
 	assert.Equal(t, "shutdown", next(t, b.said))
 	cancel()
 	assert.ErrorIs(t, next(t, shut), context.Canceled)
+	assert.Equal(t, "alice", next(t, b.gone))
 }
 
 // What the banner comes to ends the view.

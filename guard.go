@@ -1,9 +1,6 @@
 package shadow
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 const (
 	// settingsInterval is how often the settings are read while anybody is
@@ -40,7 +37,7 @@ func (m *Manager) patrol() {
 		switch {
 		case err != nil:
 			if unreadable++; unreadable >= settingsPatience {
-				m.endAll(&ending{Disabled, fmt.Sprintf("the settings can't be read: %v", err)})
+				m.endAll(&ending{Disabled, "the settings can't be read: " + detail(err)})
 			}
 			continue
 		case !settings.EnableSessionShadowing:

@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,7 +111,7 @@ func (l *life) refuse(reason Reason, err error) error {
 	}
 	r := &Refusal{Reason: reason, Err: err}
 	if err != nil {
-		r.Detail = err.Error()
+		r.Detail = detail(err)
 	}
 	return r
 }
@@ -184,9 +183,7 @@ func (l *life) prepare(settings Settings) (err error) {
 	}
 	if settings.ShadowingUseSSL {
 		if l.tls, err = l.m.cfg.Certificates.TLSConfig(l.host); err != nil {
-			r := asRefusal(l.refuse(TLSConfig, err))
-			r.Detail = strings.TrimPrefix(r.Detail, "tlsstore: ") // the rest is sentences for people
-			return r
+			return l.refuse(TLSConfig, err)
 		}
 	}
 	if err := l.m.cfg.Source.Check(l.ctx); err != nil {

@@ -377,5 +377,5 @@ func asRefusal(err error) *Refusal {
 	if errors.As(err, &r) {
 		return r
 	}
-	return &Refusal{Reason: PromptFailed, Detail: err.Error(), Err: err}
+	return &Refusal{Reason: PromptFailed, Detail: detail(err), Err: err}
 }

@@ -1,5 +1,7 @@
 package shadow
 
+import "regexp"
+
 // A Reason says why a request was refused or why a shadow ended. It is one
 // vocabulary for the control API, the audit lines, the metrics, the WebSocket
 // close reason and the exit message of shadowctl.
@@ -95,3 +97,10 @@ func (r *Refusal) Error() string {
 
 // Unwrap returns what caused the refusal.
 func (r *Refusal) Unwrap() error { return r.Err }
+
+// packages are our packages' names where an error's text begins with one. They tell a
+// developer where it comes from, and an administrator nothing.
+var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|portpool|program|rfb|sessionbus|shadow|tlsstore|wsproxy|xconn|xsession): )+`)
+
+// detail is an error as the detail of a refusal or an end.
+func detail(err error) string { return packages.ReplaceAllString(err.Error(), "$1") }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -259,4 +260,33 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 		_, err := shadow.New(cfg)
 		require.Error(t, err)
 	}
+}
+
+// What an administrator reads names no package of ours, in whatever depth an error began.
+func TestDetailsNameNoPackages(t *testing.T) {
+	registry := fmt.Errorf("ctxreg: %w", errors.New("program: /opt/ctxreg: exit status 1: key: not found"))
+	h := start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) { return shadow.Settings{}, registry }})
+	r := h.refused(t, shadow.Disabled)
+	assert.Equal(t, "the settings can't be read: /opt/ctxreg: exit status 1: key: not found", r.Detail)
+	assert.ErrorIs(t, r, registry)
+
+	b := newFakeBanner()
+	h = start(t, shadow.Config{Banner: b})
+	view(t, h.granted(t, "s1", "alice").URL)
+	b.failed <- errors.New("consent: the banner ended by itself")
+	assert.Equal(t, "the user can't be told of the viewer: the banner ended by itself", h.until(t, shadow.EventEnded).Detail)
+
+	var mu sync.Mutex
+	var bad error
+	h = start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return shadow.Settings{EnableSessionShadowing: true}, bad
+	}})
+	h.ReadSettingsEvery(time.Millisecond)
+	h.granted(t, "s1", "alice")
+	mu.Lock()
+	bad = registry
+	mu.Unlock()
+	assert.Equal(t, "the settings can't be read: /opt/ctxreg: exit status 1: key: not found", h.until(t, shadow.EventEnded).Detail)
 }

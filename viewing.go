@@ -73,7 +73,7 @@ func (l *life) proxy() *wsproxy.Handler {
 		OriginPatterns: l.m.cfg.OriginPatterns,
 		OnReject: func(r *http.Request, err error) {
 			if l.rejected.Add(1) <= maxRejected {
-				l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: err.Error()})
+				l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: detail(err)})
 			}
 		},
 		OnEnd: func(record wsproxy.Record) {
@@ -224,11 +224,11 @@ func (l *life) verdict() *ending {
 	_, panicked := errors.AsType[*rfb.PanicError](err)
 	switch {
 	case broke && protocol.Direction == rfb.FromViewer && errors.Is(err, os.ErrDeadlineExceeded):
-		return &ending{ViewerLeft, "stalled: " + err.Error()}
+		return &ending{ViewerLeft, "stalled: " + detail(err)}
 	case broke && protocol.Direction == rfb.FromViewer:
-		return &ending{ViewerViolation, err.Error()}
+		return &ending{ViewerViolation, detail(err)}
 	case broke, panicked:
-		return &ending{SourceFailed, err.Error()}
+		return &ending{SourceFailed, detail(err)}
 	case !l.watch.came(), lost && conn.Direction == rfb.FromServer, errors.Is(err, errSourceEnded):
 		return l.sourceEnding(err)
 	}
@@ -244,7 +244,7 @@ func (l *life) sourceEnding(err error) *ending {
 	case errors.Is(err, ErrSessionEnded):
 		return &ending{reason: SessionEnded}
 	case err != nil:
-		return &ending{SourceFailed, err.Error()}
+		return &ending{SourceFailed, detail(err)}
 	}
 	return &ending{SourceFailed, "the RFB server ended"}
 }
@@ -266,7 +266,7 @@ func (l *life) departure(err error) *ending {
 		return &ending{ViewerLeft, "stalled: it took no data"}
 	}
 	if err != nil {
-		return &ending{ViewerLeft, err.Error()}
+		return &ending{ViewerLeft, detail(err)}
 	}
 	return &ending{reason: ViewerLeft}
 }
