@@ -44,11 +44,11 @@ test: deps novnc ## install what is needed, vet, staticcheck, all tests with -ra
 # What the gateway is compared with.
 MEASURED := websockify haproxy
 
-bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (ROUNDS=5)
+bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (20 minutes, as root; ROUNDS=5)
 	@.ci/deps $(MEASURED)
 	go build -trimpath -o bin/bench ./internal/bench
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/websockify ./cmd/websockify
-	bin/bench run -config internal/bench/peers.json -rounds $(or $(ROUNDS),5) -out bin/bench-result -doc docs/performance.md
+	bin/bench run -config internal/bench/peers.json -rounds $(or $(ROUNDS),5) -duration 1500ms -out bin/bench-result -doc docs/performance.md
 
 soak: ## ten minutes of viewers that come and go in every way, and ten more with -race (SOAK=1h: longer)
 	go test ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0

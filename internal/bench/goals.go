@@ -24,6 +24,7 @@ type goal struct {
 const (
 	raw      = "wsproxy"
 	viewing  = "wsproxy-viewonly"
+	looking  = "wsproxy-inspecting"
 	program  = "websockify"
 	relay    = "go-relay"
 	old      = "websockify-debian"
@@ -51,6 +52,7 @@ var goals = []goal{
 	{"… GB/s", "down8", true, raw, gbps, relay, true, 1.05, ""},
 	{"ws up, 32 KB messages: GB/s", "up1", false, raw, gbps, old, true, 2.8, ""},
 	{"ws up, 10-byte messages, raw", "upsmall", false, raw, "msgs", "", true, 10e6, "a second"},
+	{"… each read by package rfb", "upsmall", false, looking, "msgs", "", true, 10e6, "a second"},
 	{"request and response, ws: trips", "reqresp", false, raw, "rps", old, true, 1.3, ""},
 	{"latency, ws: p50", "latency", false, raw, "p50", old, false, 0.7, ""},
 	{"… p50", "latency", false, raw, "p50", relay, false, 1.4, ""},

@@ -27,7 +27,7 @@ func machine() string {
 		}
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return fmt.Sprintf("%d cores, %s, Linux %s, harness built with %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+	return fmt.Sprintf("%d cores, %s, Linux %s, TCP %s, harness built with %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), congestionControl(), runtime.Version())
 }
 
 func main() {
@@ -73,18 +73,34 @@ func runMain(args []string) {
 	doc := fs.String("doc", "", "document to put the tables into, too")
 	refs := fs.String("refs", "go-relay,websockify-debian", "peers to give ratios to")
 	var s settings
-	fs.Int64Var(&s.bytes, "bytes", 2<<30, "bulk transfers end after this many bytes")
-	fs.DurationVar(&s.duration, "duration", 3*time.Second, "or after this long, as the rate scenarios do")
+	fs.DurationVar(&s.duration, "duration", 3*time.Second, "how long bulk transfers and rates are measured")
+	fs.Int64Var(&s.bytes, "bytes", 1<<40, "bulk transfers end after this many bytes, too")
+	network := fs.String("net", "own", "\"own\": a network namespace with nothing but loopback, and TCP with reno (needs root); \"host\": the machine's, with what congestion control and firewall that has")
 	frame := fs.String("frame", "1920x1080", "size of the big update")
 	fs.BoolVar(&s.verify, "verify", false, "compare every payload byte (costs the harness CPU)")
+	sink := fs.String("sink", "drop", "what becomes of bulk data: \"drop\" in the kernel, or \"read\" and decrypt it")
 	fs.BoolVar(&s.copying, "copy", false, "the target sends with write(2) rather than sendfile(2)")
 	fs.Float64Var(&s.memLimit, "memlimit", 4096, "MiB of PSS past which a proxy is killed")
-	fs.DurationVar(&s.slowFor, "slowfor", 10*time.Second, "length of the slow reader scenario")
+	fs.DurationVar(&s.slowFor, "slowfor", 5*time.Second, "length of the scenarios with a slow end")
 	fs.BoolVar(&s.spin, "spin", true, "keep the cores from idling in reqresp and latency")
 	fs.IntVar(&s.idle, "idle", 99, "connections of the idle scenario")
 	maxOther := fs.Float64("maxother", 15, "percent of the machine's CPU that others may use before a run is repeated")
 	retries := fs.Int("retries", 2, "how often such a run is repeated at most")
 	fs.Parse(args)
+	switch *network {
+	case "own":
+		log.Fatal("bench: ", isolate(append(append([]string{"run"}, args...), "-net", "host")))
+	case "host":
+	default:
+		log.Fatalf("bench: -net is own or host, not %q", *network)
+	}
+	switch *sink {
+	case "read":
+		s.reading = true
+	case "drop":
+	default:
+		log.Fatalf("bench: -sink is drop or read, not %q", *sink)
+	}
 	if _, err := fmt.Sscanf(*frame, "%dx%d", &s.frameW, &s.frameH); err != nil {
 		log.Fatal("-frame: ", err)
 	}
@@ -134,7 +150,7 @@ func runMain(args []string) {
 		fmt.Fprintf(f, "%s; %d rounds, medians.\n\n", machine(), *rounds)
 		writeMarkdown(f, all, strings.Split(*refs, ","))
 		if *doc != "" {
-			about := fmt.Sprintf("%s; %s; %d rounds of %v, medians.", time.Now().Format("January 2006"), machine(), *rounds, s.duration)
+			about := fmt.Sprintf("%s; %s; up to %d rounds of %v, medians.", time.Now().Format("January 2006"), machine(), *rounds, s.duration)
 			if err := writeDocument(*doc, all, about, strings.Split(*refs, ",")); err != nil {
 				log.Print(err)
 			}
@@ -147,7 +163,7 @@ func runMain(args []string) {
 			for round := range *rounds {
 				for i := range peers {
 					p := &peers[i]
-					if !p.supports(tls) || p.skips(sc.name) || sc.once && round > 0 {
+					if !p.supports(tls) || !p.runs(sc.name) || sc.plain && tls || sc.rounds > 0 && round >= sc.rounds {
 						continue
 					}
 					select {
