@@ -37,7 +37,8 @@ func (d Direction) String() string {
 }
 
 // A ProtocolError says that a peer broke the rules. The session can't go on:
-// RFB has no way to skip what isn't understood.
+// RFB has no way to skip what isn't understood. The one that [Relay.Run] returns
+// tells names, lengths and places, and nothing that was typed: it can be logged.
 type ProtocolError struct {
 	Direction Direction // who broke them
 	Offset    int64     // how many bytes that peer had sent, handshake included, when it was noticed

@@ -28,7 +28,8 @@ const refusal = "the picture of this session can't be had: its RFB server doesn'
 // before. To the server it is a viewer: a *[ServerConn] was greeted by
 // [Connect] already, any other connection Run greets itself; if that fails the
 // viewer is told so in the handshake's failure reason. No byte that a viewer
-// sent is ever copied to the server.
+// sent is ever copied to the server, but for the text of a clipboard under
+// [Control].
 //
 // A viewer that takes its time holds back the server: Run reads from the
 // server only what it can write to the viewer at once, and a viewer asks for
