@@ -2,19 +2,12 @@ package doctor
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,13 +16,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"github.com/youmark/pkcs8"
 	"go.uber.org/goleak"
 
-	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
 	"vda.internal/shadow/internal/testhost"
-	"vda.internal/shadow/internal/testlogind"
 	"vda.internal/shadow/internal/testnotify"
 	"vda.internal/shadow/internal/xprobe"
 )
@@ -38,234 +27,6 @@ func TestMain(m *testing.M) {
 	xprobe.Child()
 	inNamespace()
 	goleak.VerifyTestMain(m)
-}
-
-// An idle engine is a daemon's that has a viewer on one port.
-type idle struct{ port int }
-
-func (idle) Shadow(context.Context, shadow.Request) (*shadow.Grant, error) {
-	return nil, &shadow.Refusal{Reason: shadow.Disabled}
-}
-func (i idle) List() []shadow.Status {
-	return []shadow.Status{{ID: "x", State: shadow.Viewing, Port: i.port}}
-}
-func (idle) Get(string) (shadow.Status, bool)                    { return shadow.Status{}, false }
-func (idle) Stop(string, shadow.Reason) error                    { return shadow.ErrNotFound }
-func (idle) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
-func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
-	events := make(chan shadow.Event)
-	context.AfterFunc(ctx, func() { close(events) })
-	return events
-}
-
-// startDaemon serves the control API on a socket.
-func startDaemon(t *testing.T, socket string, e control.Engine, config ...string) {
-	t.Helper()
-	ln, err := control.Listen(socket, "")
-	require.NoError(t, err)
-	ctx, stop := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() {
-		served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{Config: strings.Join(config, "")}))
-	}()
-	t.Cleanup(func() {
-		stop()
-		require.NoError(t, <-served)
-	})
-}
-
-// sessionsOf is a resolver that knows these.
-type sessionsOf []*shadow.Session
-
-func (l sessionsOf) Session(_ context.Context, id string) (*shadow.Session, error) {
-	for _, s := range l {
-		if s.ID == id {
-			return s, nil
-		}
-	}
-	return nil, &shadow.Refusal{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
-}
-
-func (l sessionsOf) Sessions(context.Context) ([]*shadow.Session, error) { return l, nil }
-
-// A patient is a host that is well, until a test breaks something.
-type patient struct {
-	Doctor
-	t       *testing.T
-	dir     string
-	top     string            // lines at the top of the configuration
-	tables  map[string]string // lines of its tables
-	session *shadow.Session
-	first   int // the first of the viewers' ports
-
-	daemonConfig string // fingerprint that the daemon tells
-}
-
-// ward is what healthy patients share.
-type ward struct{ desktop *testhost.Desktop }
-
-// well is a host on which a shadow works.
-func (w ward) well(t *testing.T) *patient {
-	t.Helper()
-	d := w.desktop
-	p := &patient{t: t, dir: t.TempDir()}
-	p.session = &shadow.Session{
-		ID: "42", User: "user1", UID: d.Identity.UID, GID: d.Identity.GID, Display: d.Display, Xauthority: d.Xauthority, Type: "x11",
-	}
-	p.first = freePorts(t, 4)
-	first := p.first
-	p.tables = map[string]string{
-		"ports":   fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", first, first+3),
-		"viewer":  "host = \"vda1.corp.example\"\n",
-		"tls":     fmt.Sprintf("dir = %q\n", p.dir),
-		"control": fmt.Sprintf("socket = %q\n", filepath.Join(p.dir, "control.sock")),
-	}
-	p.Session = "42"
-	here := netip.MustParseAddr("192.0.2.10")
-	p.host = thisHost()
-	p.host.path = filepath.Join(p.dir, "bin")
-	p.host.lookup = func(_ context.Context, name string) ([]netip.Addr, error) {
-		assert.Equal(t, "vda1.corp.example", name)
-		return []netip.Addr{here}, nil
-	}
-	p.host.own = func() ([]netip.Addr, error) { return []netip.Addr{here}, nil }
-	p.host.resolver = sessionsOf{p.session}
-	p.host.xvfb = false // the whole is tried out where that is what is tested
-	require.NoError(t, os.Chmod(p.dir, 0o755))
-	p.tool("nft", prints(`{"nftables": []}`)) // nothing filters
-	return p
-}
-
-// freePorts is the first of n ports that nobody has now.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return min(ln.Addr().(*net.TCPAddr).Port+1, 65535-n)
-}
-
-// tool puts a program on the patient's PATH.
-func (p *patient) tool(name, script string) {
-	p.t.Helper()
-	require.NoError(p.t, os.MkdirAll(p.host.path, 0o755))
-	require.NoError(p.t, os.WriteFile(filepath.Join(p.host.path, name), []byte("#!/bin/sh\n"+script), 0o755))
-}
-
-// prints is a script that prints a text.
-func prints(text string) string { return "cat <<'END'\n" + text + "\nEND\n" }
-
-// examine writes the configuration and examines.
-func (p *patient) examine() *Report {
-	p.t.Helper()
-	content := p.top
-	for name, lines := range p.tables {
-		content += "[" + name + "]\n" + lines
-	}
-	p.Config = filepath.Join(p.dir, "shadowing.toml")
-	require.NoError(p.t, os.WriteFile(p.Config, []byte(content), 0o600))
-	return p.Examine(p.t.Context())
-}
-
-// pair writes a certificate for the patient and its key.
-func (p *patient) pair(left time.Duration, names ...string) {
-	p.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(p.t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(left - 48*time.Hour), NotAfter: time.Now().Add(left),
-		KeyUsage: x509.KeyUsageDigitalSignature, DNSNames: names,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(p.t, err)
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(p.t, err)
-	for name, block := range map[string]*pem.Block{
-		"shadowingcert.pem": {Type: "CERTIFICATE", Bytes: cert}, "shadowingkey.pem": {Type: "PRIVATE KEY", Bytes: der},
-	} {
-		require.NoError(p.t, os.WriteFile(filepath.Join(p.dir, name), pem.EncodeToMemory(block), 0o600))
-	}
-}
-
-// sealedPair is pair with an encrypted key.
-func (p *patient) sealedPair() {
-	p.t.Helper()
-	p.top = "ShadowingUseSSL = 1\n"
-	p.pair(time.Hour, "vda1.corp.example")
-	path := filepath.Join(p.dir, "shadowingkey.pem")
-	data, err := os.ReadFile(path)
-	require.NoError(p.t, err)
-	block, _ := pem.Decode(data)
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	require.NoError(p.t, err)
-	sealed, err := pkcs8.MarshalPrivateKey(key, []byte("secret"), nil)
-	require.NoError(p.t, err)
-	data = pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: sealed})
-	require.NoError(p.t, os.WriteFile(path, data, 0o600))
-}
-
-// credentials gives the daemon the passphrase, perhaps where it can be seen.
-func (p *patient) credentials(visible bool) {
-	p.t.Helper()
-	dir := filepath.Join(p.dir, "credentials")
-	if visible {
-		require.NoError(p.t, os.Mkdir(dir, 0o700))
-		require.NoError(p.t, os.WriteFile(filepath.Join(dir, "shadowingpassphrase"), []byte("secret"), 0o400))
-	}
-	p.host.root = p.t.TempDir()
-	process := filepath.Join(p.host.root, "proc", strconv.Itoa(os.Getpid())) // the daemon is in the test's
-	require.NoError(p.t, os.MkdirAll(process, 0o755))
-	require.NoError(p.t, os.WriteFile(filepath.Join(process, "environ"), []byte("LANG=C\x00CREDENTIALS_DIRECTORY="+dir+"\x00"), 0o600))
-}
-
-// notify has the session's user asked in a notification.
-func (p *patient) notify(address string) {
-	p.tables["consent"] = "prompter = \"notify\"\n"
-	p.session.Bus = address
-}
-
-// sleepyBus is a bus that would start a notification service.
-func sleepyBus(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "notifications.service"), []byte("[D-BUS Service]\nName=org.freedesktop.Notifications\nExec=/bin/false\n"), 0o644))
-	return bus(t, "<servicedir>"+dir+"</servicedir>")
-}
-
-// bus runs a D-Bus bus to which sessions' users get, with further lines of its
-// configuration.
-func bus(t *testing.T, lines ...string) string {
-	t.Helper()
-	address := testlogind.StartBus(t, lines...)
-	path, _, _ := strings.Cut(strings.TrimPrefix(address, "unix:path="), ",")
-	for _, dir := range []string{filepath.Dir(path), filepath.Dir(filepath.Dir(path))} {
-		require.NoError(t, os.Chmod(dir, 0o755))
-	}
-	return address
-}
-
-// A desktop that can ask in a notification is found to do so.
-func TestNotifications(t *testing.T) {
-	w := ward{testhost.Require(t, testhost.Options{})}
-	p := w.well(t)
-	p.notify(bus(t))
-	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
-	service := testnotify.Start(t, p.session.Bus, "actions", "body")
-	r := p.examine()
-	assert.True(t, r.Works, "%+v", r.Checks)
-	question := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Name == "question" })
-	require.GreaterOrEqual(t, question, 0)
-	assert.Equal(t, Check{Name: "question", State: OK, Found: "user1 can be asked in a notification (testnotify), and has 20s"}, r.Checks[question])
-	assert.Empty(t, service.Shown, "nobody was asked")
-}
-
-func of(r *Report, state State) (list []Check) {
-	for _, c := range r.Checks {
-		if c.State == state {
-			list = append(list, c)
-		}
-	}
-	return list
 }
 
 func TestAWellHost(t *testing.T) {
@@ -526,86 +287,6 @@ func TestNotes(t *testing.T) {
 			}
 			assert.Contains(t, found, c.found)
 		})
-	}
-}
-
-// A port with a viewer is in use, and not held by another.
-func TestPortsOfViewers(t *testing.T) {
-	w := ward{testhost.Require(t, testhost.Options{})}
-	p := w.well(t)
-	p.tables["ports"] = "first = 6001\nlast = 6003\n"
-	p.host.bind = func(address string) error {
-		assert.NotEqual(t, "0.0.0.0:6002", address)
-		return nil
-	}
-	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{port: 6002})
-	for _, c := range p.examine().Checks {
-		if c.Name == "ports" {
-			assert.Equal(t, "2 of 3 ports 6001-6003 are free; 1 is with viewers", c.Found)
-		}
-	}
-}
-
-// Who holds several ports is named once.
-func TestHoldersOfPorts(t *testing.T) {
-	var ports []int
-	for range 3 {
-		ln, err := net.Listen("tcp4", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer ln.Close()
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
-	}
-	slices.Sort(ports)
-	d := &Doctor{host: thisHost()}
-	me := fmt.Sprintf("doctor.test (pid %d)", os.Getpid())
-	assert.Equal(t, []string{spans(ports) + " " + me}, d.holders(ports))
-	assert.Equal(t, []string{"0 somebody who isn't listening or can't be seen", fmt.Sprintf("%d %s", ports[0], me)}, d.holders([]int{0, ports[0]}))
-}
-
-// Without a session all that can be shadowed are looked at.
-func TestAllSessions(t *testing.T) {
-	w := ward{testhost.Require(t, testhost.Options{})}
-	p := w.well(t)
-	p.Session = ""
-	gone := *p.session
-	gone.ID, gone.Display = "43", ":59996"
-	greeter := &shadow.Session{ID: "c1", User: "gdm", Class: "greeter"}
-	p.host.resolver = sessionsOf{p.session, &gone, greeter}
-	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
-	r := p.examine()
-	states := map[string]State{}
-	for _, c := range r.Checks {
-		states[c.Name] = c.State
-	}
-	assert.Equal(t, OK, states["sessions"])
-	assert.Equal(t, OK, states["session 42"])
-	assert.Equal(t, Bad, states["session 43"])
-	assert.NotContains(t, states, "session c1")
-}
-
-// Who is asked is a matter of the host, whether anybody is there or not.
-func TestThePrompterIsJudgedOnce(t *testing.T) {
-	w := ward{testhost.Require(t, testhost.Options{})}
-	second := *w.well(t).session
-	second.ID = "43"
-	for _, there := range []bool{true, false} {
-		p := w.well(t)
-		p.Session = ""
-		p.session.Locked = !there
-		p.host.resolver = sessionsOf{p.session}
-		if there {
-			p.host.resolver = sessionsOf{p.session, &second}
-		}
-		p.tables["consent"] = "prompter = \"deny\"\n"
-		startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
-		var questions []Check
-		for _, c := range p.examine().Checks {
-			if c.Name == "question" {
-				questions = append(questions, c)
-			}
-		}
-		require.Len(t, questions, 1)
-		assert.Equal(t, Bad, questions[0].State)
 	}
 }
 
