@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
 	"vda.internal/shadow/internal/testhost"
 	"vda.internal/shadow/internal/testnotify"
 )
