@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -114,9 +115,10 @@ func TestViewerLeavesATargetThatTalks(t *testing.T) {
 	}()
 	code, _ := c.untilClose()
 	assert.Equal(t, wsproxy.StatusNoStatus, code)
-	for range 20 {
+	for range 20 { // one after the other was read: a closed connection would answer with a reset
 		_, err := target.Write([]byte("still there?"))
 		require.NoError(t, err)
+		pause(t, 5*time.Millisecond)
 	}
 	n, err := io.Copy(io.Discard, target)
 	require.NoError(t, err)
