@@ -136,6 +136,7 @@ func runMain(args []string) {
 	}
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM)
+	about := fmt.Sprintf("%s; %s; %d rounds of %v, medians (reqresp and latency: three times as many, each a third as long; memory: 3 rounds; a slow end, a message of 1 TiB, half a request line: 1).", time.Now().Format("January 2006"), machine(), *rounds, s.duration)
 	var all []sample
 	save := func() {
 		if err := writeJSON(*out+".json", all); err != nil {
@@ -147,10 +148,9 @@ func runMain(args []string) {
 			return
 		}
 		defer f.Close()
-		fmt.Fprintf(f, "%s; %d rounds, medians.\n\n", machine(), *rounds)
+		fmt.Fprintf(f, "%s\n\n", about)
 		writeMarkdown(f, all, strings.Split(*refs, ","))
 		if *doc != "" {
-			about := fmt.Sprintf("%s; %s; up to %d rounds of %v, medians.", time.Now().Format("January 2006"), machine(), *rounds, s.duration)
 			if err := writeDocument(*doc, all, about, strings.Split(*refs, ",")); err != nil {
 				log.Print(err)
 			}
@@ -160,10 +160,11 @@ func runMain(args []string) {
 	for _, tr := range strings.Split(*transports, ",") {
 		tls := tr == "wss"
 		for _, sc := range todo {
-			for round := range *rounds {
+			n, duration := sc.often.of(*rounds, s.duration)
+			for round := range n {
 				for i := range peers {
 					p := &peers[i]
-					if !p.supports(tls) || !p.runs(sc.name) || sc.plain && tls || sc.rounds > 0 && round >= sc.rounds {
+					if !p.supports(tls) || !p.runs(sc.name) || sc.plain && tls {
 						continue
 					}
 					select {
@@ -174,7 +175,9 @@ func runMain(args []string) {
 					var m metrics
 					var err error
 					for try := 0; try <= *retries; try++ {
-						e := &env{payloads: pay, s: &s, peer: p, tls: tls, certs: certs}
+						bounds := s
+						bounds.duration = duration
+						e := &env{payloads: pay, s: &bounds, peer: p, tls: tls, certs: certs}
 						var again metrics
 						again, err = sc.run(e)
 						e.finish()
