@@ -23,6 +23,7 @@ const ChildArg = "__consent-prompt"
 const (
 	connectTime = 5 * time.Second // the X server may take to let the child in
 	probeTime   = 1 * time.Second // the X server may take to show that it still lives
+	saverPause  = 2 * time.Second // between two questions to the session's screen savers
 	childGrace  = 5 * time.Second // the child outlives its time by at most this
 )
 
@@ -69,9 +70,12 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	if q.Notify {
 		return notify(ctx, q, time.Until(lapse), shown)
 	}
-	saver := make(chan bool, 1)
+	saver, locked := make(chan bool, 1), make(chan struct{})
 	if !q.Banner {
-		go func() { saver <- saverLocked(ctx, q.Bus) }()
+		go func() {
+			saver <- saverLocked(ctx, q.Bus)
+			watchSaver(ctx, q.Bus, locked)
+		}()
 	}
 	x, err := xconn.Dial(display, xauthority, connectTime)
 	if err != nil {
@@ -94,7 +98,7 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 			answer <- wordLocked
 			return
 		}
-		answer <- answerWord(dialog.Ask(ctx, x, q.dialog(time.Until(lapse)), shown))
+		answer <- answerWord(dialog.Ask(ctx, x, q.dialog(time.Until(lapse)), locked, shown))
 	}()
 	select {
 	case a := <-answer:
@@ -103,6 +107,24 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 		return whyGone(display, xauthority)
 	case <-ctx.Done():
 		return failed(errors.New("nobody ended the prompt in time"))
+	}
+}
+
+// watchSaver closes locked once a screen saver says on the session's bus that it is on. It
+// asks every saverPause, until ctx ends.
+func watchSaver(ctx context.Context, bus string, locked chan<- struct{}) {
+	tick := time.NewTicker(saverPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if saverLocked(ctx, bus) {
+			close(locked)
+			return
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ const hostileArg = "__hostile-client"
 type client struct {
 	x      *xconn.Conn
 	screen xproto.ScreenInfo
+	name   string // of its windows
 }
 
 // hostileClient does one thing to the display of the environment. Its arguments are
@@ -31,7 +32,7 @@ func hostileClient(what string, args []string) error {
 	if err != nil {
 		return err
 	}
-	c := client{x, xproto.Setup(x.Conn).Roots[0]}
+	c := client{x, xproto.Setup(x.Conn).Roots[0], "cover"}
 	var n []int
 	for _, a := range args {
 		i, err := strconv.Atoi(a)
@@ -39,6 +40,9 @@ func hostileClient(what string, args []string) error {
 			return err
 		}
 		n = append(n, i)
+	}
+	if known, err := c.scenery(what); known {
+		return err
 	}
 	switch what {
 	case "cover":
@@ -49,10 +53,6 @@ func hostileClient(what string, args []string) error {
 		return c.veil()
 	case "within":
 		return c.within(xproto.Window(n[0]))
-	case "lock":
-		return c.lock(uint16(n[1]), uint16(n[2]))
-	case "lock each":
-		return c.lockEach()
 	case "grab":
 		return c.grab()
 	case "minimize", "show desktop", "unmap":
@@ -81,9 +81,14 @@ func (c client) window(parent xproto.Window, width, height uint16, events uint32
 	}
 	xproto.CreateWindow(c.x.Conn, c.screen.RootDepth, id, parent, 0, 0, width, height, 0,
 		xproto.WindowClassInputOutput, c.screen.RootVisual, xproto.CwBackPixel|xproto.CwOverrideRedirect|xproto.CwEventMask, []uint32{0x00aa00, 1, events})
-	name := "cover\x00cover\x00"
-	xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, id, xproto.AtomWmClass, xproto.AtomString, 8, uint32(len(name)), []byte(name))
+	c.named(id)
 	return id, nil
+}
+
+// named gives a window its name.
+func (c client) named(id xproto.Window) {
+	name := c.name + "\x00" + c.name + "\x00"
+	xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, id, xproto.AtomWmClass, xproto.AtomString, 8, uint32(len(name)), []byte(name))
 }
 
 // cover lays a window over the whole screen, or over as much of its upper left corner as
@@ -151,29 +156,6 @@ func (c client) within(of xproto.Window) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-// lock grabs the keyboard and covers a part of the screen, as lockers and menus do.
-func (c client) lock(width, height uint16) error {
-	if err := c.grab(); err != nil {
-		return err
-	}
-	return c.cover(false, []int{int(width), int(height)})
-}
-
-// lockEach grabs the keyboard and covers the screen with two windows, as lockers do
-// that have one for each monitor.
-func (c client) lockEach() error {
-	half := c.screen.WidthInPixels / 2
-	id, err := c.window(c.screen.Root, c.screen.WidthInPixels-half, c.screen.HeightInPixels, 0)
-	if err != nil {
-		return err
-	}
-	xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowX, []uint32{uint32(half)})
-	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
-		return err
-	}
-	return c.lock(half, c.screen.HeightInPixels)
 }
 
 // grab takes the keyboard for as long as this client lives.

@@ -14,8 +14,11 @@ import (
 // counts from half a second after the window was drawn, and only if it comes
 // from the X server itself, not from another client's SendEvent. Somebody who is typing at
 // something else doesn't answer: any other key than these, a chord, or a key that comes too early gives No
-// the focus again, and keys count from half a second after the last of them. So they do when
-// the window gets the keyboard. A click that comes too early makes the half second begin again as well. Yes counts only while
+// the focus again, and keys count from half a second after the last of them. An arrow towards
+// the button that has the focus already is such a key, too. So they do when
+// the window gets the keyboard. Five seconds after the focus was moved to Yes it goes back to No. Who
+// pauses for longer than half a second, moves the focus to Yes by accident and presses Enter or Space
+// within those five seconds, is taken at their word: these keys are the window's. A click that comes too early makes the half second begin again as well. Yes counts only while
 // nothing covers the window, and for half a second before; with a compositor, which lets
 // windows shine through one another, also if the pointer is in the window. Yes waits as long
 // when the window was moved, by whomever.
@@ -26,9 +29,11 @@ import (
 //
 // A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
 // the desktop's screen saver says on the session's bus that it is, or when another program
-// holds the keyboard for a second while windows that no window manager manages cover every
-// monitor. The first and the last end a question, too, within two seconds or so. Of lockers that do
-// none of it the caller must know by itself.
+// holds the keyboard for a second while windows cover every monitor that no window manager
+// manages, each at least one of them, which take input and have nothing above them. While
+// the question is shown all this is looked at again, every second or two, and ends it; a covering
+// window that was there before doesn't count then. A locker that does none
+// of it, such as one whose window is transparent, leaves the question unanswered.
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [ErrDisplay], one that ends meanwhile is

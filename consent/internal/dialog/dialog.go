@@ -34,16 +34,17 @@ const (
 
 // Ask shows the window, calls shown when it has been drawn, and returns when the user
 // has answered or closed it, or ctx ends, which is an error. If the screen is locked it
-// shows nothing, and if it is locked meanwhile the answer is Locked. When the X server goes away
+// shows nothing, and if it is locked meanwhile, or locked is closed, the answer is Locked. When the X server goes away
 // it may never return: see [xconn.Conn.Gone]. It leaves the connection open and a goroutine
 // waiting on it; both end with the process, and so does the window.
-func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, error) {
+func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{}, shown func()) (Answer, error) {
 	lapse := time.Now().Add(q.Left)
 	w, err := newWindow(x, questionKind)
 	if err != nil {
 		return No, err
 	}
-	if w.locked(ctx) {
+	already, before := w.locked(ctx)
+	if already {
 		return Locked, nil
 	}
 	lib, err := newLibrary(q.Language)
@@ -58,7 +59,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 			break
 		}
 	}
-	d := &prompt{window: w, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown}
+	d := &prompt{window: w, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown, before: before}
 	v.update(d.state())
 	if err := d.readKeyboard(); err != nil {
 		return No, err
@@ -67,7 +68,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, shown func()) (Answer, 
 	if err := w.open(v.img, d.at, q.Head.String()); err != nil {
 		return No, err
 	}
-	return d.run(ctx)
+	return d.run(ctx, locked)
 }
 
 // A prompt is the window in use.
@@ -82,17 +83,18 @@ type prompt struct {
 	minKey  xproto.Keycode
 	actions []action // by keycode, from minKey on
 
-	exposed  bool          // it was drawn for the first time
-	focused  bool          // it has the keyboard
-	arriving bool          // it got the keyboard, and the server's time is asked for
-	previous xproto.Window // that had the keyboard before
-	shownAt  time.Time     // when the user could see it, for the looks of the buttons
-	typedAt  time.Time     // when the user typed last, for the looks of the focus
-	clearAt  time.Time     // when it came into view last, for the looks of Yes
-	covered  bool          // by another window, as the server says
-	overlaid bool          // by another window, as look has found last
-	inside   bool          // the pointer is in it
-	looked   time.Time     // last
+	exposed    bool          // it was drawn for the first time
+	focused    bool          // it has the keyboard
+	arriving   bool          // it got the keyboard, and the server's time is asked for
+	previous   xproto.Window // that had the keyboard before
+	shownAt    time.Time     // when the user could see it, for the looks of the buttons
+	typedAt    time.Time     // when the user typed last, for the looks of the focus
+	movedFocus time.Time     // when the user moved the focus last
+	clearAt    time.Time     // when it came into view last, for the looks of Yes
+	covered    bool          // by another window, as the server says
+	overlaid   bool          // by another window, as look has found last
+	inside     bool          // the pointer is in it
+	looked     time.Time     // last
 
 	overlaidAt time.Time // when look last found it overlaid
 	raised     time.Time // last
@@ -102,12 +104,13 @@ type prompt struct {
 	rested  bool        // there, and stayOnScreen has seen to it
 	away    bool        // it isn't on the screen
 
-	lockLooked time.Time // last
-	seized     bool      // another client's lock held the keyboard then
+	before     []viewable // what was on the screen when the window came
+	lockLooked time.Time  // last
+	seized     bool       // another client's lock held the keyboard then
 }
 
 // run handles events until there is an answer.
-func (d *prompt) run(ctx context.Context) (Answer, error) {
+func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error) {
 	// WaitForEvent can't be interrupted, so its goroutine isn't joined: see Ask.
 	events := make(chan xgb.Event)
 	go receive(d.x, events)
@@ -119,10 +122,14 @@ func (d *prompt) run(ctx context.Context) (Answer, error) {
 			return No, ctx.Err()
 		case <-tick.C:
 			d.lookAgain()
+			d.lapseFocus()
 			if d.lockedMeanwhile() {
 				d.returnFocus()
 				return Locked, nil
 			}
+		case <-locked:
+			d.returnFocus()
+			return Locked, nil
 		case ev, ok := <-events:
 			if !ok {
 				return Closed, nil
@@ -174,8 +181,11 @@ const (
 // handle takes one event. It reports whether that answers the question.
 func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	c := d.controls
-	drawnAt, typedAt := c.drawnAt, c.typedAt
+	drawnAt, typedAt, movedAt := c.drawnAt, c.typedAt, c.movedAt
 	defer func() { // the same by our clock, for the looks
+		if c.movedAt != movedAt {
+			d.movedFocus = time.Now()
+		}
 		if c.drawnAt != drawnAt {
 			d.shownAt = time.Now()
 		}
@@ -269,6 +279,14 @@ func (d *prompt) focusIn(mode byte) {
 	if d.controls.drawn {
 		d.arriving = true
 		d.markShown()
+	}
+}
+
+// lapseFocus gives the focus back to No once the user has had time to press Yes.
+func (d *prompt) lapseFocus() {
+	if d.controls.focus == allowButton && time.Since(d.movedFocus) >= focusTime*time.Millisecond {
+		d.controls.lapse()
+		d.typedAt = time.Now()
 	}
 }
 

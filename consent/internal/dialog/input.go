@@ -4,6 +4,10 @@ package dialog
 // count, so that a click or key meant for what was there before answers nothing.
 const guardTime = 500
 
+// focusTime is how many milliseconds after the user has moved the focus to Yes it goes back to
+// No. Somebody who types at something else, slowly, may move it without knowing.
+const focusTime = 5000
+
 // repeatTime is how many milliseconds at most lie between the release and the
 // press of a key that is held down and repeats. They are one event in truth.
 const repeatTime = 2
@@ -52,6 +56,7 @@ type controls struct {
 	drawnAt  uint32
 	clear    bool // nothing covers the window
 	clearAt  uint32
+	movedAt  uint32          // when the user moved the focus to Yes
 	typedAt  uint32          // when the last key came that was typed at something else
 	held     uint16          // mouse buttons that were down when the window came, until they go up
 	released map[byte]uint32 // when a key was last released
@@ -104,8 +109,17 @@ func (c *controls) typed(at uint32) {
 	}
 }
 
+// lapse gives the focus back to No when it has been on Yes for focusTime. It counts as typing,
+// so that a key which comes at that moment answers nothing.
+func (c *controls) lapse() {
+	if c.focus == allowButton {
+		c.typed(c.movedAt + focusTime)
+	}
+}
+
 // keyPress takes a key. plain is false if Control, Alt or Super is down with it. A key that
-// means nothing here belongs to a text, and so do those that come before the user has paused.
+// means nothing here belongs to a text, and so do those that come before the user has paused,
+// and an arrow towards the button that has the focus already.
 func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answer, bool) {
 	if up, ok := c.released[key]; ok && at-up <= repeatTime {
 		return No, false
@@ -114,18 +128,20 @@ func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answ
 		return No, false
 	}
 	c.counted[key] = false
-	if means == otherKey || !plain || c.early(at) || c.typing(at) {
+	stale := c.focus == allowButton && int32(at-c.movedAt) >= focusTime
+	idle := means == denyKey && c.focus == denyButton || means == allowKey && c.focus == allowButton
+	if means == otherKey || !plain || c.early(at) || c.typing(at) || stale || idle {
 		c.typed(at)
 		return No, false
 	}
 	c.counted[key] = true
 	switch means {
 	case moveKey:
-		c.focus = denyButton + allowButton - c.focus
+		c.give(at, denyButton+allowButton-c.focus)
 	case denyKey:
-		c.focus = denyButton
+		c.give(at, denyButton)
 	case allowKey:
-		c.focus = allowButton
+		c.give(at, allowButton)
 	case pressKey:
 		return answers(c.focus), c.mayPress(at, c.focus)
 	case refuseKey:
@@ -133,6 +149,9 @@ func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answ
 	}
 	return No, false
 }
+
+// give gives a button the focus.
+func (c *controls) give(at uint32, b button) { c.focus, c.movedAt = b, at }
 
 // keyRelease takes the end of a key, or of one of its repetitions. It is typing, too, if the
 // press didn't count, such as that of a key which is held since before the window came.
@@ -154,7 +173,7 @@ func (c *controls) mousePress(at uint32, n byte, b button, mask uint16) {
 	if n == 1 && c.held == 0 && !c.early(at) && c.mayPress(at, b) {
 		c.down = b
 		if b != noButton {
-			c.focus = b
+			c.give(at, b)
 		}
 	}
 }

@@ -23,7 +23,8 @@ func TestKeys(t *testing.T) {
 		"Tab Enter":         {[]action{moveKey, pressKey}, Yes, true},
 		"Tab Tab Enter":     {[]action{moveKey, moveKey, pressKey}, No, true},
 		"Right Enter":       {[]action{allowKey, pressKey}, Yes, true},
-		"Right Right Enter": {[]action{allowKey, allowKey, pressKey}, Yes, true},
+		"Left Right Enter":  {[]action{denyKey, allowKey, pressKey}, No, false}, // an arrow that moves nothing is typing
+		"Right Right Enter": {[]action{allowKey, allowKey, pressKey}, No, false},
 		"Right Left Enter":  {[]action{allowKey, denyKey, pressKey}, No, true},
 		"Esc":               {[]action{refuseKey}, No, true},
 		"Tab Esc":           {[]action{moveKey, refuseKey}, No, true},
@@ -155,7 +156,7 @@ func TestTypingTakesTheFocusBack(t *testing.T) {
 
 // Keys that mean something don't wait for one another.
 func TestACalmUserIsHeardAtOnce(t *testing.T) {
-	for keys, want := range map[string]Answer{"⇥⏎": Yes, "→ ": Yes, "⇧⇥⏎": Yes, "→→→←⏎": No, "⇥⇥⇥⏎": Yes, "⏎": No, "⇥⎋": No} {
+	for keys, want := range map[string]Answer{"⇥⏎": Yes, "→ ": Yes, "⇧⇥⏎": Yes, "→←→←⏎": No, "→←→⏎": Yes, "⇥⇥⇥⏎": Yes, "⏎": No, "⇥⎋": No} {
 		a, done := stream(ready(), 1000, 40, keys)
 		assert.True(t, done, keys)
 		assert.Equal(t, want, a, keys)
@@ -170,6 +171,57 @@ func TestACalmUserIsHeardAtOnce(t *testing.T) {
 	a, done := c.keyPress(2100, 2, pressKey, true)
 	assert.True(t, done)
 	assert.Equal(t, Yes, a)
+}
+
+// Somebody who types slowly at something else, as one who leafs through slides does, pauses
+// before each key for longer than guardTime.
+func TestSlowTypingSaysNoYes(t *testing.T) {
+	for _, keys := range []string{"→→ ", "→→→→ ", "↓↓⏎", "→→⏎", "←←→→ ", "→a⏎"} {
+		for _, apart := range []uint32{guardTime + 1, 700, 1500, 4000} {
+			a, _ := stream(ready(), 1000, apart, keys)
+			assert.Equal(t, No, a, "%s every %d ms", keys, apart)
+		}
+	}
+}
+
+// The focus doesn't stay on Yes, and a key that comes as it goes answers nothing.
+func TestTheFocusGoesBackToNo(t *testing.T) {
+	for what, move := range map[string]func(c *controls){
+		"Tab":   func(c *controls) { c.keyPress(1000, 1, moveKey, true); c.keyRelease(1050, 1, moveKey) },
+		"Right": func(c *controls) { c.keyPress(1000, 1, allowKey, true); c.keyRelease(1050, 1, allowKey) },
+		"mouse": func(c *controls) { c.mousePress(1000, 1, allowButton, 0); c.mouseRelease(1, noButton) },
+	} {
+		press := func(c *controls, at uint32) (Answer, bool) { return c.keyPress(at, 3, pressKey, true) }
+		c := ready()
+		move(c)
+		a, done := press(c, 1000+focusTime-1)
+		assert.True(t, done, what)
+		assert.Equal(t, Yes, a, what)
+
+		c = ready()
+		move(c)
+		_, done = press(c, 1000+focusTime) // sooner than lapse is called
+		assert.False(t, done, what)
+		assert.Equal(t, denyButton, c.focus, what)
+
+		c = ready()
+		move(c)
+		c.lapse()
+		assert.Equal(t, denyButton, c.focus, what)
+		_, done = press(c, 1000+focusTime+guardTime-1)
+		assert.False(t, done, what)
+
+		c = ready()
+		move(c)
+		c.lapse()
+		a, done = press(c, 1000+focusTime+guardTime)
+		assert.True(t, done, what)
+		assert.Equal(t, No, a, what)
+	}
+	c := ready()
+	c.lapse()
+	_, done := c.keyPress(1000, 3, pressKey, true)
+	assert.True(t, done, "nothing lapses that wasn't moved")
 }
 
 // Somebody who clicks away in the window's place doesn't hit a button when it comes alive.

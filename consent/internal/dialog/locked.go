@@ -4,9 +4,11 @@ import (
 	"context"
 	"image"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/xgb/screensaver"
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 )
 
@@ -16,39 +18,49 @@ const (
 )
 
 // locked reports whether there is nobody to ask: the screen saver is on, or the keyboard
-// stays with somebody else while windows that no window manager manages cover every
-// monitor, which is what programs that lock the screen have in common. An open
-// menu has the keyboard, too, and a virtual machine's window covers the screen, too.
+// stays with somebody else while a curtain lies over every monitor, which is what
+// programs that lock the screen have in common. An open menu has the keyboard, too, and
+// a virtual machine's window covers the screen, too. It also returns the windows that
+// were on the screen.
 //
 // Nothing is left grabbed.
-func (w *window) locked(ctx context.Context) bool {
+func (w *window) locked(ctx context.Context) (bool, []viewable) {
 	if w.saverOn() {
-		return true
+		return true, nil
 	}
-	for until := time.Now().Add(lockTime); w.veiled() && w.keyboardTaken(); {
-		if time.Now().After(until) {
-			return true
+	for until := time.Now().Add(lockTime); ; {
+		tops := w.tops()
+		switch {
+		case len(w.curtain(tops)) == 0 || !w.keyboardTaken():
+			return false, tops
+		case time.Now().After(until):
+			return true, tops
 		}
 		select {
 		case <-ctx.Done():
-			return false // which says more than locked
+			return false, tops // which says more than locked
 		case <-time.After(lockPause):
 		}
 	}
-	return false
 }
 
 // lockedMeanwhile looks once in lockTime whether the screen has been locked since the window
 // came: whether the screen saver is on, or the keyboard was taken as in locked both
-// this time and the last.
+// this time and the last, with a curtain of windows that weren't there before.
 func (d *prompt) lockedMeanwhile() bool {
 	if !d.exposed || time.Since(d.lockLooked) < lockTime {
 		return false
 	}
 	d.lockLooked = time.Now()
-	before := d.seized
-	d.seized = d.veiled() && d.keyboardTaken()
-	return before && d.seized || d.saverOn()
+	last := d.seized
+	curtain := d.curtain(d.tops())
+	old := slices.ContainsFunc(curtain, func(v viewable) bool { return holds(d.before, v.id) })
+	d.seized = len(curtain) > 0 && !old && d.keyboardTaken()
+	return last && d.seized || d.saverOn()
+}
+
+func holds(windows []viewable, id xproto.Window) bool {
+	return slices.ContainsFunc(windows, func(v viewable) bool { return v.id == id })
 }
 
 // saverOn reports whether the server's screen saver is active (MIT-SCREEN-SAVER).
@@ -73,15 +85,104 @@ func (w *window) keyboardTaken() bool {
 	return r.Status == xproto.GrabStatusAlreadyGrabbed
 }
 
-// veiled reports whether windows of others that no window manager manages cover every
-// monitor. There may be one for each.
-func (w *window) veiled() bool {
-	others := slices.DeleteFunc(w.children(w.screen.Root), func(id xproto.Window) bool { return id == w.id })
-	var areas []image.Rectangle
-	for _, v := range w.viewable(others[max(0, len(others)-maxAbove):]) { // the uppermost
-		if v.override {
-			areas = append(areas, v.area)
+// tops are the uppermost windows that are on the screen, the lowest first.
+func (w *window) tops() []viewable {
+	all := w.children(w.screen.Root)
+	return w.viewable(all[max(0, len(all)-maxAbove):])
+}
+
+// curtain is those of tops that lie over every monitor as a lock does: each over all of one at
+// least, opaque to sight and pointer, out of the window managers' hands, and with
+// nothing else above. So neither a wallpaper behind a menu is one, nor a window that is
+// maximized, nor what a compositor draws on. This program's own windows don't matter: they
+// come up again when they are covered. It is empty if a monitor has none.
+func (w *window) curtain(tops []viewable) []viewable {
+	monitors := w.monitors()
+	bare := monitors
+	var curtain []viewable
+	for _, v := range slices.Backward(tops) {
+		if !v.shows || !overlapsAny(v.area, monitors) {
+			continue
+		}
+		managed, ours := w.belongs(v.id)
+		if ours {
+			continue
+		}
+		outline, input := w.shape(v, shape.SkBounding), w.shape(v, shape.SkInput)
+		if !overlapsAny(v.area, outline) || !overlapsAny(v.area, input) {
+			continue // the pointer passes
+		}
+		veils := func(m image.Rectangle) bool { return !sticksOut(m, outline) && !sticksOut(m, input) }
+		if !v.override || managed || !slices.ContainsFunc(monitors, veils) {
+			return nil
+		}
+		curtain = append(curtain, v)
+		if bare = slices.DeleteFunc(slices.Clone(bare), veils); len(bare) == 0 {
+			return curtain
 		}
 	}
-	return !slices.ContainsFunc(w.monitors(), func(m image.Rectangle) bool { return sticksOut(m, areas) })
+	return nil
+}
+
+func overlapsAny(r image.Rectangle, areas []image.Rectangle) bool {
+	return slices.ContainsFunc(areas, r.Overlaps)
+}
+
+// maxShape is how many rectangles a window's outline may have. One with more is no curtain.
+const maxShape = 64
+
+// shape is a window's outline, or the part of it that takes input (SHAPE 1.1), on the root
+// window. It is all of the window if the server doesn't say.
+func (w *window) shape(v viewable, kind shape.Kind) []image.Rectangle {
+	whole := []image.Rectangle{v.area}
+	if shape.Init(w.x.Conn) != nil {
+		return whole
+	}
+	r, err := shape.GetRectangles(w.x.Conn, v.id, kind).Reply()
+	if err != nil {
+		return whole
+	}
+	var parts []image.Rectangle
+	for _, p := range r.Rectangles[:min(maxShape, len(r.Rectangles))] {
+		at := v.inside.Add(image.Pt(int(p.X), int(p.Y)))
+		part := image.Rectangle{Min: at, Max: at.Add(image.Pt(int(p.Width), int(p.Height)))}.Intersect(v.area)
+		if !part.Empty() {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+const (
+	maxNested = 3  // a client's window is at most so deep in a window manager's frame
+	maxInner  = 64 // windows within another that are looked at
+)
+
+// belongs reports whether a window is managed by a window manager, or is the frame that one
+// has made, which holds a window with a state (ICCCM 4.1.3.1), and whether it is
+// this program's: the banner, the question, or the frame of one.
+func (w *window) belongs(top xproto.Window) (managed, ours bool) {
+	level := []xproto.Window{top}
+	for range maxNested {
+		var next []xproto.Window
+		for _, id := range level[:min(maxInner, len(level))] {
+			state := xproto.GetProperty(w.x.Conn, false, id, w.atoms["WM_STATE"], w.atoms["WM_STATE"], 0, 1)
+			class := xproto.GetProperty(w.x.Conn, false, id, xproto.AtomWmClass, xproto.AtomString, 0, 64)
+			tree := xproto.QueryTree(w.x.Conn, id)
+			if r, err := state.Reply(); err == nil && r.Format != 0 {
+				managed = true
+			}
+			if r, err := class.Reply(); err == nil && strings.HasSuffix(string(r.Value), "\x00"+className+"\x00") {
+				ours = true
+			}
+			if r, err := tree.Reply(); err == nil {
+				next = append(next, r.Children...)
+			}
+		}
+		if managed || ours {
+			break
+		}
+		level = next
+	}
+	return managed, ours
 }

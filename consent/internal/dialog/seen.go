@@ -126,7 +126,9 @@ func (w *window) anyOverlaps(windows []xproto.Window, part image.Rectangle) bool
 
 // A viewable is a window that is on the screen.
 type viewable struct {
+	id       xproto.Window
 	area     image.Rectangle // with its border, on the root window
+	inside   image.Point     // where that within its border begins
 	shows    bool            // it can show something, not only take input
 	override bool            // no window manager manages it
 }
@@ -147,7 +149,7 @@ func (w *window) viewable(windows []xproto.Window) []viewable {
 		}
 	}
 	var found []viewable
-	for _, c := range asked { // every reply is taken, or xgb would keep it
+	for i, c := range asked { // every reply is taken, or xgb would keep it
 		a, err1 := c.attributes.Reply()
 		g, err2 := c.geometry.Reply()
 		p, err3 := c.place.Reply()
@@ -155,9 +157,9 @@ func (w *window) viewable(windows []xproto.Window) []viewable {
 			continue // it has gone, or can't be seen
 		}
 		// The place is that of the inside, which the border is around.
-		border := int(g.BorderWidth)
-		area := image.Rect(-border, -border, int(g.Width)+border, int(g.Height)+border).Add(image.Pt(int(p.DstX), int(p.DstY)))
-		found = append(found, viewable{area, a.Class == xproto.WindowClassInputOutput, a.OverrideRedirect})
+		border, inside := int(g.BorderWidth), image.Pt(int(p.DstX), int(p.DstY))
+		area := image.Rect(-border, -border, int(g.Width)+border, int(g.Height)+border).Add(inside)
+		found = append(found, viewable{windows[i], area, inside, a.Class == xproto.WindowClassInputOutput, a.OverrideRedirect})
 	}
 	return found
 }

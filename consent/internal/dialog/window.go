@@ -13,14 +13,17 @@ import (
 
 // A kind is what sort of window it is, for window managers and for people.
 type kind struct {
-	instance string   // of WM_CLASS; the class is always shadowd
+	instance string   // of WM_CLASS; the class is always className
 	types    string   // its _NET_WM_WINDOW_TYPE
 	input    uint32   // 1 if it wants the keyboard
 	urgent   uint32   // urgencyHint or 0
 	state    []string // its _NET_WM_STATE
 }
 
-const urgencyHint = 256 // of WM_HINTS
+const (
+	className   = "shadowd" // of WM_CLASS
+	urgencyHint = 256       // of WM_HINTS
+)
 
 // The two kinds.
 var (
@@ -183,7 +186,7 @@ func (w *window) replace(img *image.RGBA) error {
 func (w *window) setProperties(title string, at image.Point) {
 	w.setText(xproto.AtomWmName, xproto.AtomString, latin1(title))
 	w.setText(w.atoms["_NET_WM_NAME"], w.atoms["UTF8_STRING"], title)
-	w.setText(xproto.AtomWmClass, xproto.AtomString, w.kind.instance+"\x00shadowd\x00")
+	w.setText(xproto.AtomWmClass, xproto.AtomString, w.kind.instance+"\x00"+className+"\x00")
 	if host, err := os.Hostname(); err == nil {
 		// A process id means something only beside the name of its machine.
 		w.setText(xproto.AtomWmClientMachine, xproto.AtomString, host)
