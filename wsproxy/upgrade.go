@@ -65,6 +65,9 @@ func (m *messages) subprotocol() string { return m.ws.Subprotocol() }
 // release ends the library's goroutine, and its read if there is one.
 func (m *messages) release() { _ = m.ws.CloseNow() }
 
+// controlBuffer holds a control frame: 14 bytes of header, 125 of payload.
+const controlBuffer = 256
+
 // A capture is a ResponseWriter that puts a wire between the library and the
 // connection when that is hijacked.
 type capture struct {
@@ -73,9 +76,9 @@ type capture struct {
 	wire     *wire
 }
 
-// Hijack implements http.Hijacker. The library gets net/http's buffers: its
-// server keeps their 8 KiB for as long as the handler runs, and they hold any
-// control frame, so that each is one Write.
+// Hijack implements http.Hijacker. net/http's server would keep the two buffers
+// of 4 KiB that it hands over for as long as the handler runs. They are emptied
+// for small ones, which hold any control frame, so that each is one Write.
 func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, rw, err := http.NewResponseController(c.ResponseWriter).Hijack()
 	if err != nil {
@@ -83,8 +86,8 @@ func (c *capture) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	early, _ := rw.Reader.Peek(rw.Reader.Buffered())
 	c.wire = newWire(nc, bytes.Clone(early), c.patience)
-	rw.Reader.Reset(c.wire)
-	rw.Writer.Reset(c.wire)
+	*rw.Reader = *bufio.NewReaderSize(c.wire, controlBuffer)
+	*rw.Writer = *bufio.NewWriterSize(c.wire, controlBuffer)
 	return c.wire, rw, nil
 }
 
