@@ -133,59 +133,93 @@ var encodingRanges = []struct {
 // An encodingSet holds encodings that rectangles can have; see encodingBit.
 type encodingSet uint64
 
-// byEncoding is a table by encodings, in which the numbers that matter are found
-// without a search.
-type byEncoding[T any] struct {
-	positive [64]T
-	negative [320]T // by the number's negative
-	others   map[Encoding]T
+// An encodingRule is what the filter and the walker have to know of an encoding.
+// The zero value is that of one unknown.
+type encodingRule struct {
+	bit  encodingSet // of those that have rectangles which this package can find the end of
+	asks asking      // who may ask for it
+	nth  uint8       // a number of its own, if anybody may ask for it; else 0
 }
 
-func (t *byEncoding[T]) at(e Encoding) T {
+// encodingRules has the rules by numbers. The numbers that rectangles have and
+// the hints are found without a search, the few far from zero by a hash.
+type encodingRules struct {
+	positive [64]encodingRule
+	negative [maxNegative + 1]encodingRule // by the number's negative
+	others   [256]struct {
+		number Encoding
+		rule   encodingRule
+		taken  bool
+	}
+}
+
+// maxNegative is that of the hint farthest below zero.
+const maxNegative = -EncodingSubsample1X
+
+// at is where the rule of e is, or would be.
+func (t *encodingRules) at(e Encoding) *encodingRule {
 	switch {
 	case uint32(e) < uint32(len(t.positive)):
-		return t.positive[e]
+		return &t.positive[e]
 	case uint32(-e) < uint32(len(t.negative)): // not so of -1<<31, which is its own negative
-		return t.negative[-e]
+		return &t.negative[-e]
 	}
-	return t.others[e]
+	i := uint8(uint32(e) * 0x9e3779b1 >> 24) // by the golden ratio, which spreads neighbours
+	for t.others[i].taken && t.others[i].number != e {
+		i++
+	}
+	return &t.others[i].rule
 }
 
-func (t *byEncoding[T]) set(e Encoding, v T) {
-	switch {
-	case uint32(e) < uint32(len(t.positive)):
-		t.positive[e] = v
-	case uint32(-e) < uint32(len(t.negative)):
-		t.negative[-e] = v
-	default:
-		if t.others == nil {
-			t.others = make(map[Encoding]T)
+func (t *encodingRules) of(e Encoding) encodingRule { return *t.at(e) }
+
+// set notes the rule of e. There are far fewer others than places for them.
+func (t *encodingRules) set(e Encoding, r encodingRule) {
+	p := t.at(e)
+	*p = r
+	for i := range t.others {
+		if o := &t.others[i]; p == &o.rule {
+			o.number, o.taken = e, true
 		}
-		t.others[e] = v
 	}
 }
 
-// encodingBits give each encoding that has rectangles which this package can
-// find the end of a bit in encodingSets. encodingAsks are who may ask for one.
-var encodingBits, encodingAsks = func() (bits *byEncoding[encodingSet], asks *byEncoding[asking]) {
-	bits, asks = new(byEncoding[encodingSet]), new(byEncoding[asking])
-	bit := encodingSet(1)
+// rules are what the table of encodings and the ranges of hints come to.
+var rules = func() *encodingRules {
+	t := new(encodingRules)
+	bit, nth := encodingSet(1), 0
+	add := func(e Encoding, r encodingRule) {
+		if r.asks != never {
+			if nth++; nth >= maxAsked {
+				panic("rfb: more encodings than numbers for them")
+			}
+			r.nth = uint8(nth)
+		}
+		t.set(e, r)
+	}
 	for _, e := range encodings {
-		asks.set(e.number, e.asks)
-		if e.new == nil {
-			continue
+		r := encodingRule{asks: e.asks}
+		if e.new != nil {
+			if r.bit, bit = bit, bit<<1; bit == 0 {
+				panic("rfb: more encodings than bits")
+			}
 		}
-		bits.set(e.number, bit)
-		if bit <<= 1; bit == 0 {
-			panic("rfb: more encodings than bits")
+		add(e.number, r)
+	}
+	for e := Encoding(-1); e >= -maxNegative; e-- {
+		if e.hint() {
+			add(e, encodingRule{asks: viewAsks})
 		}
 	}
-	return bits, asks
+	return t
 }()
+
+// maxAsked is more than there are encodings that somebody may ask for.
+const maxAsked = 256
 
 // encodingBit is the set of e alone. It is empty for hints and for encodings
 // that this package can't find the end of.
-func encodingBit(e Encoding) encodingSet { return encodingBits.at(e) }
+func encodingBit(e Encoding) encodingSet { return rules.of(e).bit }
 
 // setOf is a set of encodings.
 func setOf(list ...Encoding) (set encodingSet) {
@@ -198,11 +232,3 @@ func setOf(list ...Encoding) (set encodingSet) {
 // pixels are the encodings that carry pixels; one of them must be asked for.
 var pixels = setOf(EncodingRaw, EncodingRRE, EncodingCoRRE, EncodingHextile, EncodingZlib, EncodingTight, EncodingZRLE,
 	EncodingTightPNG, EncodingJPEG)
-
-// asks tells who may ask for e, hints included.
-func (e Encoding) asks() asking {
-	if e.hint() {
-		return viewAsks
-	}
-	return encodingAsks.at(e)
-}

@@ -80,28 +80,35 @@ func (p Policy) keeps(asks asking) bool {
 // shown a name of our own. The set has what rectangles may come of it.
 func (p Policy) encodings(kept, wanted []Encoding, ownName bool) ([]Encoding, encodingSet) {
 	var set encodingSet
+	var seen [maxAsked / 64]uint64 // bits by encodingRule.nth
 	kept = kept[:0]
 	twins := 0 // places that Fence and ContinuousUpdates will take
 	if slices.Contains(wanted, EncodingFence) && slices.Contains(wanted, EncodingContinuousUpdates) {
 		twins = 2
 	}
+	room := maxEncodingsOut - twins - 1 // without one for Raw
 	for _, e := range wanted {
-		bit, asks := encodingBit(e), e.asks()
-		twin := asks == fencesAsk && twins > 0
-		if !twin && !p.keeps(asks) || e == EncodingDesktopName && ownName || slices.Contains(kept, e) {
+		r := rules.at(e)
+		word, bit := &seen[r.nth/64], uint64(1)<<(r.nth%64)
+		switch {
+		case *word&bit != 0 || e == EncodingDesktopName && ownName:
 			continue
-		}
-		room := maxEncodingsOut - len(kept) - twins
-		if set&pixels == 0 && bit&pixels == 0 {
-			room-- // for Raw
-		}
-		if twin {
+		case p.keeps(r.asks):
+			if set&pixels == 0 && r.bit&pixels != 0 {
+				room++
+			}
+			if room <= 0 {
+				continue
+			}
+			room--
+		case r.asks == fencesAsk && twins > 0:
 			twins--
-		} else if room <= 0 {
+		default:
 			continue
 		}
 		kept = append(kept, e)
-		set |= bit
+		set |= r.bit
+		*word |= bit
 	}
 	if set&pixels == 0 {
 		kept = append(kept, EncodingRaw)
