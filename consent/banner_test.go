@@ -292,7 +292,7 @@ echo shown; read why; echo $why > why; echo over`
 			require.NoError(t, <-done)
 			why, err := os.ReadFile(filepath.Join(dir, "why"))
 			require.NoError(t, err)
-			assert.Equal(t, "the viewer disconnected\n", string(why))
+			assert.Equal(t, "The viewer disconnected\n", string(why))
 		})
 	}
 }
@@ -438,10 +438,10 @@ func TestBannerWordsAreTakenDown(t *testing.T) {
 	}()
 	ended <- "viewer_left"
 	said := func() string { b, _ := os.ReadFile(out); return string(b) }
-	eventually(t, func() bool { return said() == "the viewer disconnected\n" }, "it was never told why")
+	eventually(t, func() bool { return said() == "The viewer disconnected\n" }, "it was never told why")
 	close(ended)
 	assert.NoError(t, <-done)
-	assert.Equal(t, "the viewer disconnected\ngone\n", said())
+	assert.Equal(t, "The viewer disconnected\ngone\n", said())
 }
 
 // A child that doesn't heed the end of viewing is ended.

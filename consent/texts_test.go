@@ -88,7 +88,7 @@ func TestTextsReplace(t *testing.T) {
 	assert.Equal(t, "Tschüs", site.reason("viewer_left", "fr_FR"))
 	assert.Equal(t, french.Reasons["shutdown"], site.reason("shutdown", "fr_FR"))
 	assert.Equal(t, "out of \\ memory", site.reason("out of\x1b \\ \nmemory", "fr_FR"), "what is no reason is shown as it is")
-	assert.Equal(t, "the viewer disconnected", english.Reasons["viewer_left"], "the built-in words are untouched")
+	assert.Equal(t, "The viewer disconnected", english.Reasons["viewer_left"], "the built-in words are untouched")
 }
 
 // A name is never taken for a placeholder, and every placeholder is filled.

@@ -26,6 +26,7 @@ const (
 	bannerPad   = 12 // at its left, and right if nothing stands there
 	bannerPadV  = 9  // above and below the text
 	bannerLine  = 20
+	bannerBelow = 3 // between what happened and why
 	bannerIcon  = 22
 	bannerGap   = 10  // between icon, text and button
 	bannerName  = 300 // at most, for a name
@@ -103,12 +104,17 @@ func (v *bannerView) draw(text, below []line, body *style, eye color.RGBA, right
 		wide = max(wide, l.width.Ceil())
 	}
 	left := v.px(bannerPad) + v.px(bannerIcon) + v.px(bannerGap)
-	v.img = image.NewRGBA(image.Rect(0, 0, left+wide+right, max(1, len(all))*v.px(bannerLine)+2*v.px(bannerPadV)))
+	gap := 0
+	if len(below) > 0 {
+		gap = v.px(bannerBelow)
+	}
+	v.img = image.NewRGBA(image.Rect(0, 0, left+wide+right, max(1, len(all))*v.px(bannerLine)+gap+2*v.px(bannerPadV)))
 	draw.Draw(v.img, v.img.Rect, image.NewUniform(night), image.Point{}, draw.Src)
 	strokeRect(v.img, v.img.Rect, v.px(1), nightEdge)
 	icon := image.Rect(0, 0, v.px(bannerIcon), v.px(bannerIcon))
 	drawIcon(v.img, icon.Add(image.Pt(v.px(bannerPad), (v.img.Rect.Dy()-v.px(bannerIcon))/2)), eye, night)
-	drawLines(v.img, all, left, v.px(bannerPadV), v.px(bannerLine), body)
+	drawLines(v.img, text, left, v.px(bannerPadV), v.px(bannerLine), body)
+	drawLines(v.img, below, left, v.px(bannerPadV)+len(text)*v.px(bannerLine)+gap, v.px(bannerLine), body)
 	return v.img.Rect.Dx()
 }
 
