@@ -144,6 +144,34 @@ func TestAnotherButtonThatWasDownIsWaitedFor(t *testing.T) {
 	d.expect(Granted)
 }
 
+// A key that is down when the question comes repeats, and belongs to whoever it was pressed for.
+func TestAKeyThatWasDownIsIgnored(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"Return", "Escape", "Tab"} {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, func(d *desk) { d.run("xdotool", "keydown", key) })
+				require.Never(t, func() bool { return len(d.answer) > 0 }, 2*time.Second, 100*time.Millisecond)
+				d.run("xdotool", "keyup", key)
+				d.ready().key("Tab", "Return")
+				d.expect(Granted)
+			})
+		})
+	}
+}
+
+// A program that has the pointer for itself leaves the keyboard, so that nothing is locked.
+func TestPointerHeld(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, func(d *desk) { d.surround("cover", "/proc/self/exe", hostileArg, "hold the pointer") }).ready()
+		require.Never(t, func() bool { return len(d.answer) > 0 }, 2500*time.Millisecond, 100*time.Millisecond)
+		d.key("Tab", "Return")
+		d.expect(Granted)
+	})
+}
+
 func TestFocusStolen(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o testhost.Options) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
+	"github.com/BurntSushi/xgb/xtest"
 
 	"vda.internal/shadow/internal/xconn"
 )
@@ -55,6 +56,10 @@ func hostileClient(what string, args []string) error {
 		return c.within(xproto.Window(n[0]))
 	case "grab":
 		return c.grab()
+	case "hold the pointer":
+		return c.holdPointer()
+	case "there and back":
+		return c.thereAndBack(xproto.Window(n[0]), n[1], n[2], n[3], n[4])
 	case "minimize", "show desktop", "unmap":
 		return c.putAway(xproto.Window(n[0]), what)
 	case "steal":
@@ -168,6 +173,44 @@ func (c client) grab() error {
 		return fmt.Errorf("grabbing the keyboard: status %d", r.Status)
 	}
 	return nil
+}
+
+// holdPointer has a window below all others and takes the pointer for as long as this client
+// lives.
+func (c client) holdPointer() error {
+	id, err := c.window(c.screen.Root, c.screen.WidthInPixels, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeBelow})
+	xproto.MapWindow(c.x.Conn, id)
+	r, err := xproto.GrabPointer(c.x.Conn, false, id, 0, xproto.GrabModeAsync, xproto.GrabModeAsync, 0, 0, xproto.TimeCurrentTime).Reply()
+	if err != nil {
+		return err
+	}
+	if r.Status != xproto.GrabStatusSuccess {
+		return fmt.Errorf("grabbing the pointer: status %d", r.Status)
+	}
+	<-c.x.Gone()
+	return nil
+}
+
+// thereAndBack brings a window to a place, has the user click, and brings it back to where it
+// was, before any other client can find out.
+func (c client) thereAndBack(w xproto.Window, x, y, oldX, oldY int) error {
+	if err := xtest.Init(c.x.Conn); err != nil {
+		return err
+	}
+	move := func(x, y int) {
+		xproto.ConfigureWindow(c.x.Conn, w, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(x), uint32(y)})
+	}
+	xproto.GrabServer(c.x.Conn)
+	move(x, y)
+	for _, kind := range []byte{xproto.ButtonPress, xproto.ButtonRelease} {
+		xtest.FakeInput(c.x.Conn, kind, 1, 0, c.screen.Root, 0, 0, 0)
+	}
+	move(oldX, oldY)
+	return xproto.UngrabServerChecked(c.x.Conn).Check()
 }
 
 // putAway takes a window off the screen, or has the window manager do so (ICCCM 4.1.4; EWMH,

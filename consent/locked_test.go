@@ -2,6 +2,7 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -83,6 +84,13 @@ func TestLocked(t *testing.T) {
 			})
 		}
 	}
+	// A locker that begins as the question comes may show its window before, and take the keyboard after.
+	for _, p := range places {
+		t.Run("a keyboard taken late/"+p.name, func(t *testing.T) {
+			t.Parallel()
+			put(t, p.o, func(d *desk) { p.prepare(d); d.around("slowlocker") }).expect(Locked)
+		})
+	}
 	t.Run("a window that was there before", func(t *testing.T) {
 		t.Parallel()
 		d := put(t, bare, func(d *desk) {
@@ -122,20 +130,17 @@ func TestNotLocked(t *testing.T) {
 				t.Parallel()
 				d := put(t, p.o, func(d *desk) { p.prepare(d); look(d) })
 				require.Never(t, func() bool { return len(d.answer) > 0 }, 2500*time.Millisecond, 100*time.Millisecond, "nor is it locked meanwhile")
-				d.hostile("destroy")
-				d.expect(Closed)
+				d.ready().click(d.deny)
+				d.expect(Denied)
 			})
-		}
-		if strings.Contains(name, "full screen") {
-			continue // it comes to lie over the question
 		}
 		t.Run(name+"/meanwhile", func(t *testing.T) {
 			t.Parallel()
 			d := put(t, places[1].o, nil).ready()
 			look(d)
 			require.Never(t, func() bool { return len(d.answer) > 0 }, 2500*time.Millisecond, 100*time.Millisecond)
-			d.hostile("destroy")
-			d.expect(Closed)
+			d.ready().click(d.deny)
+			d.expect(Denied)
 		})
 	}
 }
@@ -211,16 +216,17 @@ func (c client) scenery(what string) (bool, error) {
 		c.named(id)
 		xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeBelow}) // or nobody could click
 		ids = append(ids, id)
+	case "slowlocker": // takes the keyboard when the question has come
+		id := make(0, 0, width, height)
+		xproto.ChangeWindowAttributes(c.x.Conn, c.screen.Root, xproto.CwEventMask, []uint32{xproto.EventMaskSubstructureNotify})
+		xproto.MapWindow(c.x.Conn, id)
+		if err := c.mapped(func(w xproto.Window) bool { return w != id }); err != nil {
+			return true, err
+		}
 	case "latelocker":
 		make(0, 0, width, height)
-		for {
-			ev, xerr := c.x.WaitForEvent()
-			if ev == nil && xerr == nil {
-				return true, nil
-			}
-			if _, ok := ev.(xproto.MapNotifyEvent); ok {
-				break
-			}
+		if err := c.mapped(func(xproto.Window) bool { return true }); err != nil {
+			return true, err
 		}
 	default:
 		return false, nil
@@ -237,4 +243,17 @@ func (c client) scenery(what string) (bool, error) {
 	}
 	<-c.x.Gone()
 	return true, nil
+}
+
+// mapped waits until a window that is meant comes onto the screen.
+func (c client) mapped(meant func(xproto.Window) bool) error {
+	for {
+		ev, xerr := c.x.WaitForEvent()
+		if ev == nil && xerr == nil {
+			return errors.New("the X server has gone")
+		}
+		if m, ok := ev.(xproto.MapNotifyEvent); ok && meant(m.Window) {
+			return nil
+		}
+	}
 }

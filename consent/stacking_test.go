@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -17,6 +18,42 @@ func TestRaisedWhenCovered(t *testing.T) {
 	d.spawn("cover")
 	eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
 	d.expect(Granted)
+}
+
+// Nor is it with one, which keeps some windows above those that it manages, whatever those
+// wish: what fills the screen and has the keyboard, and what it doesn't manage.
+func TestRaisedAboveAFullScreen(t *testing.T) {
+	t.Parallel()
+	screens := map[string]func(d *desk){
+		"managed": func(d *desk) {
+			d.surround("xterm", "xterm", "-fullscreen")
+			eventually(d.t, func() bool {
+				windows, err := d.Windows(d.ctx, "xterm")
+				return err == nil && len(windows) > 0 && windows[0].Height > 400
+			}, "it doesn't fill the screen")
+		},
+		"unmanaged": func(d *desk) { d.spawn("cover") },
+	}
+	for name, argv := range managers {
+		for kind, fill := range screens {
+			for _, composited := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, "/", kind, "/", composited), func(t *testing.T) {
+					t.Parallel()
+					d := put(t, testhost.Options{Width: 640, Height: 480, WindowManager: argv == nil}, func(d *desk) {
+						if argv != nil {
+							d.manage(argv)
+						}
+						if composited {
+							d.composite()
+						}
+					}).ready()
+					fill(d)
+					eventually(t, func() bool { d.click(d.allow); return len(d.answer) > 0 }, "Yes was never heard")
+					d.expect(Granted)
+				})
+			}
+		}
+	}
 }
 
 // A Yes that the user can't have seen the question for counts nothing; a No always does.

@@ -37,6 +37,21 @@ func TestMovedUnderTheClick(t *testing.T) { // not in parallel: it must be quick
 	}
 }
 
+// Nor one that brings it there and back before anybody can ask where it is: the click
+// itself tells.
+func TestMovedThereAndBackUnderTheClick(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	x, y := d.allow()
+	const px, py = 100, 60
+	require.NoError(t, d.Move(d.ctx, px, py))
+	d.hostile("there and back", d.win.X+px-x, d.win.Y+py-y, d.win.X, d.win.Y)
+	d.ready() // it would have been answered by now
+	d.unanswered()
+	d.click(d.allow)
+	d.expect(Granted)
+}
+
 // What was put partly off the screen couldn't be answered. It comes back.
 func TestMovedOffTheScreen(t *testing.T) {
 	t.Parallel()

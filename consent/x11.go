@@ -24,7 +24,10 @@ import (
 // when the window was moved, by whomever.
 //
 // The window stays in view: when something covers it, it raises itself, and when it was minimized or otherwise put
-// away it comes back, twice a second at most. When it was put partly off the screen, it moves
+// away it comes back, twice a second at most. Where the window manager keeps something above it all the same, a full screen or
+// a window that it doesn't manage, the window leaves the window manager's hands after half a second and goes on without its
+// frame. It waits for up to three seconds while something else has the keyboard, as an open
+// menu has, and for as long as a mouse button is down; it doesn't raise itself above what looks like a lock. When it was put partly off the screen, it moves
 // back onto its monitor once it has been at rest for half a second.
 //
 // A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
@@ -32,7 +35,8 @@ import (
 // holds the keyboard for a second while windows cover every monitor that no window manager
 // manages, each at least one of them, which take input and have nothing above them. While
 // the question is shown all this is looked at again, every second or two, and ends it; a covering
-// window that was there before doesn't count then. A locker that does none
+// window that was there before doesn't count then, unless the keyboard was taken in the first
+// second. A locker that does none
 // of it, such as one whose window is transparent, leaves the question unanswered.
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"fmt"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,4 +59,20 @@ func TestUserIsToldOfTheEnd(t *testing.T) {
 	p.closed(1000, "stopped_by_admin")
 	eventually(t, "the banner says why, in a line more", func() bool { return banner(t, session).Height > before.Height })
 	noBanner(t, session)
+}
+
+// A daemon that is told to end tells the user, too, before it does. The reason's words are so long here
+// that they take more lines than those of any other would.
+func TestUserIsToldOfTheShutdown(t *testing.T) {
+	session := desktop(t)
+	words := strings.TrimSpace(strings.Repeat("The service is shut down. ", 7))
+	d := startDaemon(t, options{banner: true, consent: fmt.Sprintf("[consent.texts.reasons]\nshutdown = %q", words)}, session)
+	p := view(t, d.grantWithYes("s1", "alice", session).URL)
+	before := banner(t, session)
+	require.NoError(t, d.cmd.Process.Signal(syscall.SIGTERM))
+	p.closed(1001, "shutdown")
+	eventually(t, "the banner says why", func() bool { return banner(t, session).Height > before.Height+30 })
+	assert.False(t, d.exited(), "it stays for that")
+	noBanner(t, session)
+	eventually(t, "shadowd has ended", d.exited)
 }

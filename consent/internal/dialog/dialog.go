@@ -98,15 +98,19 @@ type prompt struct {
 
 	overlaidAt time.Time // when look last found it overlaid
 	raised     time.Time // last
+	sunk       time.Time // when it was raised and didn't come into view; zero: it has
 
 	at      image.Point // of its upper left corner, on the root window
 	movedAt time.Time   // when it came there, or zero
 	rested  bool        // there, and stayOnScreen has seen to it
 	away    bool        // it isn't on the screen
+	leaving bool        // the window manager is to let go of it
+	home    image.Point // where it was when it began to leave
 
-	before     []viewable // what was on the screen when the window came
+	before     []viewable // what was on the screen when the window came, and locked nothing
+	lockLooks  int        // times that it was looked whether the screen is locked
 	lockLooked time.Time  // last
-	seized     bool       // another client's lock held the keyboard then
+	seized     bool       // it looked so then
 }
 
 // run handles events until there is an answer.
@@ -237,12 +241,20 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 		if !ofGrab(e.Mode) {
 			d.focused = false
 		}
-	case xproto.ConfigureNotifyEvent, xproto.ReparentNotifyEvent:
+	case xproto.ConfigureNotifyEvent:
 		d.settle()
+	case xproto.ReparentNotifyEvent:
+		d.settle()
+		if d.leaving && e.Parent == d.screen.Root {
+			d.land()
+		}
 	case xproto.UnmapNotifyEvent:
 		d.setAway(true)
 	case xproto.MapNotifyEvent:
 		d.setAway(false)
+		if d.exposed && !d.managed {
+			d.takeKeyboard()
+		}
 	case xproto.VisibilityNotifyEvent:
 		d.setCovered(e.State != xproto.VisibilityUnobscured)
 		d.stayAbove()
@@ -261,12 +273,17 @@ func (d *prompt) firstExpose() {
 	}
 	d.exposed = true
 	if !d.managed {
-		if r, err := xproto.GetInputFocus(d.x.Conn).Reply(); err == nil {
-			d.previous = r.Focus
-		}
-		d.takeFocus()
+		d.takeKeyboard()
 	}
 	d.markShown()
+}
+
+// takeKeyboard gives the window the keyboard, and notes who had it.
+func (d *prompt) takeKeyboard() {
+	if r, err := xproto.GetInputFocus(d.x.Conn).Reply(); err == nil && r.Focus > xproto.InputFocusPointerRoot && r.Focus != d.id {
+		d.previous = r.Focus
+	}
+	d.takeFocus()
 }
 
 // focusIn takes the keyboard's arrival. The user may be in the middle of a word.
@@ -325,18 +342,9 @@ func (d *prompt) message(m xproto.ClientMessageEvent) (Answer, bool) {
 	return No, false
 }
 
-// stayAbove raises the window if another covers it, but not so often that two
-// windows that both want to be on top would fight.
-func (d *prompt) stayAbove() {
-	if (d.covered || d.overlaid) && time.Since(d.raised) >= raiseTime {
-		d.raised = time.Now()
-		d.raise()
-	}
-}
-
 // returnFocus gives the keyboard back, if it was taken and is still here.
 func (d *prompt) returnFocus() {
-	if !d.managed && d.focused && d.previous > xproto.InputFocusPointerRoot {
+	if !d.managed && d.focused && d.previous != 0 {
 		// Checked, so that it is done before this process exits. A window that has gone
 		// leaves the focus where the server puts it.
 		_ = xproto.SetInputFocusChecked(d.x.Conn, xproto.InputFocusPointerRoot, d.previous, xproto.TimeCurrentTime).Check()

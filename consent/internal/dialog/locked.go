@@ -44,19 +44,31 @@ func (w *window) locked(ctx context.Context) (bool, []viewable) {
 	}
 }
 
+// newLooks is how many looks a locker has to take the keyboard for windows that came before
+// the question: one that is starting may show them first.
+const newLooks = 2
+
 // lockedMeanwhile looks once in lockTime whether the screen has been locked since the window
-// came: whether the screen saver is on, or the keyboard was taken as in locked both
-// this time and the last, with a curtain of windows that weren't there before.
+// came: whether the screen saver is on, or the screen was shut both this time and the last.
 func (d *prompt) lockedMeanwhile() bool {
-	if !d.exposed || time.Since(d.lockLooked) < lockTime {
+	if time.Since(d.lockLooked) < lockTime {
 		return false
 	}
 	d.lockLooked = time.Now()
+	if d.lockLooks++; d.lockLooks <= newLooks && len(d.curtain(d.tops())) > 0 && d.keyboardTaken() {
+		d.before = nil
+	}
 	last := d.seized
+	d.seized = d.shut()
+	return last && d.seized || d.saverOn()
+}
+
+// shut reports whether the keyboard is taken, with a curtain of windows that weren't there
+// before.
+func (d *prompt) shut() bool {
 	curtain := d.curtain(d.tops())
 	old := slices.ContainsFunc(curtain, func(v viewable) bool { return holds(d.before, v.id) })
-	d.seized = len(curtain) > 0 && !old && d.keyboardTaken()
-	return last && d.seized || d.saverOn()
+	return len(curtain) > 0 && !old && d.keyboardTaken()
 }
 
 func holds(windows []viewable, id xproto.Window) bool {

@@ -1,17 +1,19 @@
 package dialog
 
 import (
+	"errors"
 	"image"
 	"slices"
 	"time"
 
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 )
 
 // A Yes counts only if the user can have seen what the question is. Without a compositor
 // the server says when another window covers this one (VisibilityNotify). With one it
 // never does, because every window is drawn whole, off the screen: there it counts if no
-// window that could show something lies above this one, or if the pointer has entered this
+// window that could show something lies above this one, but the one that the compositor draws on, or if the pointer has entered this
 // one, which it can't through a window that takes input. So a desktop that lays a
 // transparent window over everything doesn't make Yes impossible.
 //
@@ -87,41 +89,64 @@ func (w *window) children(of xproto.Window) []xproto.Window {
 // anythingAbove reports whether a window that is on the screen and can show something
 // overlaps this one from above. What can't be found out counts as yes.
 func (w *window) anythingAbove() bool {
+	above, err := w.above()
+	return err != nil || len(above) > 0
+}
+
+// hidden reports whether something above the window covers it for the user: as the server says,
+// or, if that can't tell, a window that takes input. A compositor may lay another that
+// takes none over everything.
+func (d *prompt) hidden() bool {
+	if d.covered {
+		return true
+	}
+	above, err := d.above()
+	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
+	return err == nil && slices.ContainsFunc(above, func(v viewable) bool {
+		return overlapsAny(own, d.shape(v, shape.SkBounding)) && overlapsAny(own, d.shape(v, shape.SkInput))
+	})
+}
+
+// isCanvas reports whether a window is the one that a compositor draws all others on
+// (COMPOSITE, CompositeGetOverlayWindow), with nothing of its own in it. It is the server's, and no client can
+// make one with such an id.
+func (w *window) isCanvas(id xproto.Window) bool {
+	return uint32(id)&^xproto.Setup(w.x.Conn).ResourceIdMask == 0 && len(w.children(id)) == 0
+}
+
+var errAbove = errors.New("too many windows, or they change too fast")
+
+// above are the windows that are on the screen, can show something and overlap this one from
+// above.
+func (w *window) above() ([]viewable, error) {
 	at, err := xproto.TranslateCoordinates(w.x.Conn, w.id, w.screen.Root, 0, 0).Reply()
 	if err != nil {
-		return true
+		return nil, err
 	}
 	own := image.Rectangle{Max: w.size}.Add(image.Pt(int(at.DstX), int(at.DstY)))
 	id := w.id
+	var above []viewable
 	for range maxDepth {
 		tree, err := xproto.QueryTree(w.x.Conn, id).Reply()
 		if err != nil {
-			return true
+			return nil, err
 		}
 		if tree.Parent == 0 {
-			return false // id is the root window
+			return above, nil // id is the root window
 		}
 		siblings := w.children(tree.Parent)
 		i := slices.Index(siblings, id)
-		if i < 0 || w.anyOverlaps(siblings[i+1:], own) {
-			return true
+		if i < 0 || len(siblings)-i > maxAbove {
+			return nil, errAbove
+		}
+		for _, v := range w.viewable(siblings[i+1:]) {
+			if v.shows && v.area.Overlaps(own) && !w.isCanvas(v.id) {
+				above = append(above, v)
+			}
 		}
 		id = tree.Parent
 	}
-	return true
-}
-
-// anyOverlaps reports whether one of windows shows on a part of the root window.
-func (w *window) anyOverlaps(windows []xproto.Window, part image.Rectangle) bool {
-	if len(windows) > maxAbove {
-		return true
-	}
-	for _, v := range w.viewable(windows) {
-		if v.shows && v.area.Overlaps(part) {
-			return true
-		}
-	}
-	return false
+	return nil, errAbove
 }
 
 // A viewable is a window that is on the screen.

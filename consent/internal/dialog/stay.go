@@ -8,13 +8,16 @@ import (
 )
 
 // Whatever window managers and other clients do with the question, it stays where the user
-// can see and answer it: it comes back when it was put away, and returns to its monitor when
-// it was put partly outside of it. A Yes waits after each move, or somebody could bring
+// can see and answer it: it comes back when it was put away, raises itself when it is covered,
+// without the window manager if need be, and returns to its monitor when it was put partly outside of it. A Yes waits after each move, or somebody could bring
 // the button under the user's hand.
 
 // restTime is how long the window must have kept its place before it moves itself: until
 // then the user may be dragging it.
 const restTime = 500 * time.Millisecond
+
+// menuTime is how long a menu that the window manager keeps above the window may stay there.
+const menuTime = 3 * time.Second
 
 // veil says that the user hasn't seen the window as it is now. A Yes needs half a second
 // from now on, and a press of the mouse on it is forgotten.
@@ -64,12 +67,76 @@ const (
 	normalState    = 1
 )
 
+// stayAbove raises the window if another covers it, but not so often that two windows that
+// both want to be on top would fight. A lock stays on top.
+//
+// A window manager keeps some windows above others whatever those wish: one that fills the
+// screen and has the keyboard (EWMH, Stacking order), and those that it doesn't manage. A
+// question that it doesn't bring into view leaves its hands.
+func (d *prompt) stayAbove() {
+	if !d.covered && !d.overlaid {
+		d.sunk = time.Time{}
+		return
+	}
+	if time.Since(d.raised) < raiseTime || d.shut() {
+		return
+	}
+	d.raised = time.Now()
+	if d.sunk.IsZero() {
+		d.sunk = d.raised
+	} else if d.managed && d.hidden() && !d.inUse() {
+		d.leave()
+		return
+	}
+	d.raise()
+}
+
+// inUse reports whether what covers the window may be there for a moment only: a
+// menu or a list of windows, which have the keyboard, or what a window manager shows while the
+// user drags a window.
+func (d *prompt) inUse() bool {
+	return d.mouseHeld() || time.Since(d.sunk) < menuTime && d.keyboardTaken()
+}
+
+// mouseHeld reports whether a mouse button is down, or nobody can say.
+func (d *prompt) mouseHeld() bool {
+	p, err := xproto.QueryPointer(d.x.Conn, d.screen.Root).Reply()
+	return err != nil || p.Mask&mouseButtons != 0
+}
+
+// leave withdraws the window from the window manager (ICCCM 4.1.4), which gives it back to
+// the root window.
+func (d *prompt) leave() {
+	d.managed, d.leaving, d.home = false, true, d.at
+	xproto.UnmapWindow(d.x.Conn, d.id)
+	gone := xproto.UnmapNotifyEvent{Event: d.screen.Root, Window: d.id}
+	xproto.SendEvent(d.x.Conn, false, d.screen.Root,
+		xproto.EventMaskSubstructureNotify|xproto.EventMaskSubstructureRedirect, string(gone.Bytes()))
+}
+
+// land puts the window that has left where it was, on top, and as one that no window manager
+// manages, with an edge of its own for the frame that it had.
+func (d *prompt) land() {
+	d.leaving = false
+	d.view.addEdge()
+	_ = d.repaint(d.view.img, []image.Rectangle{d.view.img.Rect}) // an edge is all that would be missing
+	c := d.x.Conn
+	xproto.ReparentWindow(c, d.id, d.screen.Root, int16(d.home.X), int16(d.home.Y))
+	xproto.ChangeWindowAttributes(c, d.id, xproto.CwOverrideRedirect, []uint32{1})
+	xproto.MapWindow(c, d.id)
+	d.raise()
+}
+
 // comeBack puts the window on the screen again, but not so often that it would fight.
 func (d *prompt) comeBack() {
 	if !d.away || time.Since(d.raised) < raiseTime {
 		return
 	}
 	d.raised = time.Now()
+	if d.leaving {
+		d.land() // the window manager has had its time
+		return
+	}
 	switch d.wmState() {
 	case withdrawnState:
 		d.setAtoms("_NET_WM_STATE", d.kind.state...) // a window manager that gave it up removed them (EWMH)
@@ -101,11 +168,7 @@ func (w *window) activate() {
 // stayOnScreen moves the window back onto its monitor, once after each move, when it has
 // come to rest and the user holds no mouse button.
 func (d *prompt) stayOnScreen() {
-	if d.rested || time.Since(d.movedAt) < restTime {
-		return
-	}
-	p, err := xproto.QueryPointer(d.x.Conn, d.screen.Root).Reply()
-	if err != nil || p.Mask&mouseButtons != 0 {
+	if d.rested || time.Since(d.movedAt) < restTime || d.mouseHeld() {
 		return
 	}
 	d.rested = true

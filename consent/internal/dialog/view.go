@@ -121,10 +121,15 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	}
 	v.layoutFoot(foot)
 	if framed {
-		strokeRect(v.img, v.img.Rect, v.px(1), frame)
-		v.bar = v.bar.Intersect(v.img.Rect.Inset(v.px(1)))
+		v.addEdge()
 	}
 	return v
+}
+
+// addEdge draws an edge around the picture, for want of a window manager's frame.
+func (v *view) addEdge() {
+	strokeRect(v.img, v.img.Rect, v.px(1), frame)
+	v.bar = v.bar.Intersect(v.img.Rect.Inset(v.px(1)))
 }
 
 // layoutFoot places bar, note and buttons below top.
