@@ -16,9 +16,8 @@ import (
 // viewer sent and the time, sends out, empties it, and calls feed again at the
 // time that wake tells, or when there is more.
 //
-// It allocates nothing in a session that goes on. What viewers send all the time,
-// requests, pointer and keys, has a path of its own, quick; the SetEncodings of
-// noVNC, 25 encodings, takes longer, and comes once (BenchmarkClientFilter).
+// It allocates nothing in a session that goes on. What noVNC sends has a path of
+// its own, quick, for messages that came as a whole (BenchmarkClientFilter).
 type clientFilter struct {
 	agreed  *agreed
 	policy  Policy
@@ -39,7 +38,6 @@ type clientFilter struct {
 	messages, fulls, encodings, drops bucket
 
 	full    Rect        // a full update that is owed; empty: none
-	wanted  []Encoding  // scratch: what the viewer listed last
 	next    []Encoding  // encodings that are owed
 	nextSet encodingSet // the same as a set
 	owed    bool        // next is to be sent
@@ -95,9 +93,9 @@ func (f *clientFilter) feed(at time.Time, p []byte) (int, error) {
 	return n, nil
 }
 
-// quick takes the message that p begins with if it is one of those that viewers
-// send all the time and lies in p as a whole; else it begins one, of which step
-// takes the bytes as they come, and returns 0. Both have the same effect.
+// quick takes the message that p begins with if it is one of noVNC's and lies in
+// p as a whole; else it begins one, of which step takes the bytes as they come,
+// and returns 0. Both have the same effect.
 func (f *clientFilter) quick(now time.Duration, p []byte) (int, error) {
 	switch kind := ClientMessageType(p[0]); {
 	case kind == ClientFramebufferUpdateRequest && len(p) >= framebufferUpdateRequestLen:
@@ -107,6 +105,12 @@ func (f *clientFilter) quick(now time.Duration, p []byte) (int, error) {
 		if n := int(clientMessages[kind].head); len(p) >= n {
 			f.before = int(kind)
 			return n, f.count(now, kind)
+		}
+	case kind == ClientSetEncodings && len(p) >= setEncodingsLen:
+		if n := int(be16(p[2:])); n <= maxEncodingsIn && len(p) >= setEncodingsLen+4*n {
+			f.before = int(kind)
+			f.encode(now, p[setEncodingsLen:setEncodingsLen+4*n])
+			return setEncodingsLen + 4*n, nil
 		}
 	}
 	f.begun, f.need = now, 1
@@ -350,25 +354,26 @@ func (f *clientFilter) setPixelFormat() error {
 	return nil
 }
 
-// setEncodings notes what the viewer's list is reduced to; pay sends it. A
-// list that makes no difference isn't sent again.
+// setEncodings waits for the whole list of a viewer's encodings.
 func (f *clientFilter) setEncodings(now time.Duration) error {
 	n := int(be16(f.head[2:]))
 	if n > maxEncodingsIn {
 		return fmt.Errorf("%w: SetEncodings with %d encodings", ErrLimit, n)
 	}
-	if f.more(4 + 4*n) {
+	if f.more(setEncodingsLen + 4*n) {
 		return nil
 	}
-	f.wanted = f.wanted[:0]
-	for i := range n {
-		f.wanted = append(f.wanted, Encoding(be32(f.head[4+4*i:])))
-	}
+	f.encode(now, f.head[setEncodingsLen:f.have])
 	f.done()
-	f.next, f.nextSet = f.policy.encodings(f.next, f.wanted, f.ownName)
+	return nil
+}
+
+// encode notes what a list of encodings is reduced to; pay sends it. One that
+// makes no difference isn't sent again.
+func (f *clientFilter) encode(now time.Duration, list []byte) {
+	f.next, f.nextSet = f.policy.encodings(f.next, list, f.ownName)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
-	return nil
 }
 
 // request passes an incremental request on at once and notes any other, which

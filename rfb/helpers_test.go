@@ -99,3 +99,8 @@ func noVNC(t testing.TB, width, height uint16) []byte {
 		wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, width, height}}),
 	)
 }
+
+// listed is a list of encodings as SetEncodings has it on the wire.
+func listed(t testing.TB, list []Encoding) []byte {
+	return wire(t, SetEncodings{list})[setEncodingsLen:]
+}

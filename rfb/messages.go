@@ -5,6 +5,7 @@ import "fmt"
 // The lengths of messages that the filter deals with.
 const (
 	setPixelFormatLen           = 4 + pixelFormatLen
+	setEncodingsLen             = 4 // and four for each encoding
 	framebufferUpdateRequestLen = 10
 	enableContinuousUpdatesLen  = 10
 	fenceLen                    = 9 // without payload

@@ -1,9 +1,6 @@
 package rfb
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // A Policy says what a [Relay] lets pass. It holds for a whole session: no
 // message can change it.
@@ -73,25 +70,24 @@ func (p Policy) keeps(asks asking) bool {
 	return asks == viewAsks || asks == controlAsks && p == Control
 }
 
-// encodings appends to kept those of a viewer's encodings that the policy lets
-// it have, in the viewer's order, each once, at most maxEncodingsOut, and Raw
-// if nothing with pixels is among them. Fence and ContinuousUpdates are kept
+// encodings are those of a viewer's list, as it is on the wire, that the policy
+// lets it have, in the viewer's order, each once, at most maxEncodingsOut, and
+// Raw if nothing with pixels is among them. Fence and ContinuousUpdates are kept
 // if both are there, or neither. The DesktopName is left out if the viewer is
-// shown a name of our own. The set has what rectangles may come of it.
-func (p Policy) encodings(kept, wanted []Encoding, ownName bool) ([]Encoding, encodingSet) {
+// shown a name of our own. The set has what rectangles may come of it. The memory
+// of kept is used again.
+func (p Policy) encodings(kept []Encoding, list []byte, ownName bool) ([]Encoding, encodingSet) {
 	var set encodingSet
-	var seen [maxAsked / 64]uint64 // bits by encodingRule.nth
+	var seen [maxAsked]bool // by encodingRule.nth
+	seen[rules.at(EncodingDesktopName).nth] = ownName
 	kept = kept[:0]
-	twins := 0 // places that Fence and ContinuousUpdates will take
-	if slices.Contains(wanted, EncodingFence) && slices.Contains(wanted, EncodingContinuousUpdates) {
-		twins = 2
-	}
+	twins := twinsIn(list)              // places that they will take
 	room := maxEncodingsOut - twins - 1 // without one for Raw
-	for _, e := range wanted {
+	for ; len(list) >= 4; list = list[4:] {
+		e := Encoding(be32(list))
 		r := rules.at(e)
-		word, bit := &seen[r.nth/64], uint64(1)<<(r.nth%64)
 		switch {
-		case *word&bit != 0 || e == EncodingDesktopName && ownName:
+		case seen[r.nth]:
 			continue
 		case p.keeps(r.asks):
 			if set&pixels == 0 && r.bit&pixels != 0 {
@@ -108,10 +104,25 @@ func (p Policy) encodings(kept, wanted []Encoding, ownName bool) ([]Encoding, en
 		}
 		kept = append(kept, e)
 		set |= r.bit
-		*word |= bit
+		seen[r.nth] = true
 	}
 	if set&pixels == 0 {
 		kept = append(kept, EncodingRaw)
 	}
 	return kept, set
+}
+
+// twinsIn is 2 if Fence and ContinuousUpdates are both in a list, else 0.
+func twinsIn(list []byte) int {
+	var found uint32
+	for ; len(list) >= 4; list = list[4:] {
+		// They are neighbours: one comparison for most.
+		if d := uint32(EncodingFence - Encoding(be32(list))); d < 2 {
+			found |= 1 + d
+		}
+	}
+	if found != 3 {
+		return 0
+	}
+	return 2
 }

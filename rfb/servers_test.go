@@ -287,7 +287,7 @@ func TestControlOfALiveDesktop(t *testing.T) {
 		init.Width, init.Height = 320, 240
 		far.view(init)
 		far.sends(noVNC(t, 320, 240))
-		kept, _ := Control.encodings(nil, noVNCEncodings, true)
+		kept, _ := Control.encodings(nil, listed(t, noVNCEncodings), true)
 		r := newReader(t, far, init, pinned, kept)
 		r.update()
 		return far, r, done, p
@@ -345,7 +345,7 @@ func TestControlOfALiveXvnc(t *testing.T) {
 	init.Width, init.Height = 320, 240
 	far.view(init)
 	far.sends(noVNC(t, 320, 240))
-	kept, _ := Control.encodings(nil, noVNCEncodings, true)
+	kept, _ := Control.encodings(nil, listed(t, noVNCEncodings), true)
 	r := newReader(t, far, init, pinned, kept)
 	r.walker.inspect = true
 	for !r.walker.agreed.knows(hasResize) || !r.walker.agreed.knows(hasKeys) {
