@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -95,8 +96,11 @@ func readFBS(r io.Reader, limit int64) (*Trace, error) {
 	if err != nil {
 		return t.unless(err)
 	}
-	magic := make([]byte, len(fbsMagic)+4)
-	if _, err := io.ReadFull(b, magic); err != nil || string(magic[:len(fbsMagic)]) != fbsMagic || magic[len(magic)-1] != '\n' {
+	line, err := first(b, len(fbsMagic)+len("000\n"))
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(line, fbsMagic) || !strings.HasSuffix(line, "\n") {
 		return nil, fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrMalformed, fbsMagic)
 	}
 	said := [][]byte{version33.message(), {1}} // the viewer's half
@@ -135,11 +139,14 @@ func readBlock(r io.Reader) ([]byte, time.Duration, error) {
 	}
 	var tail [3 + 4]byte
 	pad := int(-size & 3)
-	if _, err := io.ReadFull(r, tail[:pad+4]); err != nil {
+	switch _, err := io.ReadFull(r, tail[:pad+4]); {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		if size == 0 {
 			return nil, 0, io.EOF
 		}
 		return nil, 0, fmt.Errorf("rfb: reading a recording: %w", io.ErrUnexpectedEOF)
+	case err != nil:
+		return nil, 0, fmt.Errorf("rfb: reading a recording: %w", err)
 	}
 	return p, time.Duration(binary.BigEndian.Uint32(tail[pad:])) * time.Millisecond, nil
 }

@@ -3,6 +3,7 @@ package rfb
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -66,6 +67,80 @@ func TestTraceRefuses(t *testing.T) {
 	w, err := NewTraceWriter(io.Discard, "", "", "")
 	require.NoError(t, err)
 	assert.Error(t, w.Write(Chunk{From: 3}))
+}
+
+// A packed file that is broken is malformed, wherever it is, and none that was
+// cut off.
+func TestTracesThatAreBrokenlyPacked(t *testing.T) {
+	tr := smallTrace(t)
+	var trace, recording bytes.Buffer
+	_, err := tr.WriteTo(&trace)
+	require.NoError(t, err)
+	require.NoError(t, tr.WriteFBS(&recording))
+	for name, read := range map[string]func([]byte) (*Trace, error){
+		"trace":     func(b []byte) (*Trace, error) { return ReadTrace(bytes.NewReader(b)) },
+		"recording": func(b []byte) (*Trace, error) { return ReadFBS(bytes.NewReader(b)) },
+	} {
+		content := map[string][]byte{"trace": trace.Bytes(), "recording": recording.Bytes()}[name]
+		packed := gzipped(t, content)
+		for what, in := range map[string][]byte{
+			"header":        join([]byte{0x1f, 0x8b, 9}, packed[3:]),
+			"second header": join(packed, []byte("something else, no gzip")),
+			"checksum":      join(packed[:len(packed)-8], zeros(8)),
+			"data":          join(packed[:10], []byte{7}, packed[11:]),
+			"data later":    join(flushed(t, content), []byte{7}),
+		} {
+			got, err := read(in)
+			assert.ErrorIs(t, err, ErrMalformed, "%s: %s", name, what)
+			assert.ErrorContains(t, err, "rfb: reading a ", "%s: %s", name, what)
+			assert.NotErrorIs(t, err, io.ErrUnexpectedEOF, "%s: %s", name, what)
+			assert.Nil(t, got, "%s: %s", name, what)
+		}
+		_, err := read(packed[:9])
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "a header that was cut off")
+		assert.NotErrorIs(t, err, ErrMalformed)
+	}
+}
+
+// gzipped packs b.
+func gzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(b)
+	require.NoError(t, err)
+	require.NoError(t, z.Close())
+	return packed.Bytes()
+}
+
+// flushed is gzipped as a program leaves it that is killed.
+func flushed(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, err := z.Write(b)
+	require.NoError(t, err)
+	require.NoError(t, z.Flush())
+	return packed.Bytes()
+}
+
+// A reader that fails isn't a file of another kind, from the first byte on.
+func TestTracesThatCantBeRead(t *testing.T) {
+	failure := errors.New("the disk is broken")
+	head := []byte("RFB trace 001.000\n\n\x01\x00\x00\x00\x00\x00\x00\x00\x05abcde")
+	for n := range head {
+		got, err := ReadTrace(io.MultiReader(bytes.NewReader(head[:n]), iotest.ErrReader(failure)))
+		require.ErrorIs(t, err, failure, n)
+		assert.NotErrorIs(t, err, ErrMalformed, n)
+		assert.Nil(t, got, n)
+	}
+	recording := []byte("FBS 001.000\n\x00\x00\x00\x01xxxx\x00\x00\x00\x00")
+	for n := range recording {
+		got, err := ReadFBS(io.MultiReader(bytes.NewReader(recording[:n]), iotest.ErrReader(failure)))
+		require.ErrorIs(t, err, failure, n)
+		assert.NotErrorIs(t, err, ErrMalformed, n)
+		assert.Nil(t, got, n)
+	}
 }
 
 // What a killed program has written is read as far as it goes, to the byte.

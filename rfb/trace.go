@@ -3,6 +3,7 @@ package rfb
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
@@ -41,10 +42,11 @@ const (
 )
 
 // ReadTrace reads a trace, as it is or packed with gzip. The error wraps
-// [ErrMalformed] if it isn't one, and [ErrLimit] if it needs more than 1 GiB of
-// memory. It wraps [io.ErrUnexpectedEOF] if the trace was cut off, as that of a
-// program that was killed is: then, and only then, ReadTrace returns a trace as
-// well, of all that is there.
+// [ErrMalformed] if it isn't one, or one that is broken, [ErrLimit] if it needs
+// more than 1 GiB of memory, and the reader's own if it fails. It wraps
+// [io.ErrUnexpectedEOF] if the trace was cut off, as that of a program that was
+// killed is: then, and only then, ReadTrace returns a trace as well, of all that
+// is there.
 func ReadTrace(r io.Reader) (*Trace, error) { return readTrace(r, maxTrace) }
 
 func readTrace(r io.Reader, limit int64) (*Trace, error) {
@@ -95,19 +97,58 @@ func spend(limit int64, n int) (int64, error) {
 // unpack undoes gzip, if there is any.
 func unpack(r io.Reader) (*bufio.Reader, error) {
 	b := bufio.NewReader(r)
-	if head, _ := b.Peek(2); !bytes.Equal(head, []byte{0x1f, 0x8b}) {
+	head, err := b.Peek(2)
+	if err != nil && err != io.EOF {
+		return nil, fmt.Errorf("rfb: reading a trace: %w", err)
+	}
+	if !bytes.Equal(head, []byte{0x1f, 0x8b}) {
 		return b, nil
 	}
 	z, err := gzip.NewReader(b)
 	if err != nil {
-		return nil, fmt.Errorf("rfb: %w", err)
+		return nil, fmt.Errorf("rfb: reading a trace: %w", broken(err))
 	}
-	return bufio.NewReader(z), nil
+	return bufio.NewReader(unpacker{z}), nil
+}
+
+// An unpacker reads what gzip packed; its errors wrap ErrMalformed if that is
+// broken.
+type unpacker struct{ z *gzip.Reader }
+
+func (u unpacker) Read(p []byte) (int, error) {
+	n, err := u.z.Read(p)
+	return n, broken(err)
+}
+
+// broken adds ErrMalformed to gzip's own errors. That of one that was cut off
+// isn't among them.
+func broken(err error) error {
+	_, corrupt := errors.AsType[flate.CorruptInputError](err)
+	if corrupt || errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return err
+}
+
+// first reads the n bytes by which a file is known. They are "" if there are
+// fewer; an error is the reader's.
+func first(r io.Reader, n int) (string, error) {
+	b := make([]byte, n)
+	switch _, err := io.ReadFull(r, b); {
+	case err == io.EOF, err == io.ErrUnexpectedEOF:
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("rfb: reading a trace: %w", err)
+	}
+	return string(b), nil
 }
 
 func (t *Trace) readHead(b *bufio.Reader) error {
-	line, err := readLine(b)
-	if err != nil || line != traceMagic {
+	line, err := first(b, len(traceMagic)+1)
+	if err != nil {
+		return err
+	}
+	if line != traceMagic+"\n" {
 		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrMalformed, traceMagic)
 	}
 	fields := map[string]*string{"server": &t.Server, "viewer": &t.Viewer, "note": &t.Note}
