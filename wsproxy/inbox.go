@@ -196,6 +196,12 @@ func (in *inbox) drop(err error) {
 	defer in.mu.Unlock()
 	if !in.dropped {
 		in.dropped, in.err = true, err
+		if in.held {
+			// The reader's piece is still being written somewhere. What comes
+			// must not go over it, and neither of who has a part of that memory
+			// knows when the other is done: it is left to the collector.
+			in.buf, in.start, in.n, in.held = nil, 0, 0, false
+		}
 		in.tidy()
 	}
 	in.changed()

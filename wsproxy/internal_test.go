@@ -181,6 +181,41 @@ func TestInboxStopsTheWriter(t *testing.T) {
 	assert.EqualError(t, err, "over")
 }
 
+// A piece that a reader has is nobody else's, not even after a drop: neither
+// the writer's nor, through the pool, another session's.
+func TestInboxKeepsOffALentPiece(t *testing.T) {
+	for _, name := range []string{"the writer has none", "the writer has one, too"} {
+		t.Run(name, func(t *testing.T) {
+			in := newInbox()
+			in.add(copy(in.room(), bytes.Repeat([]byte{'A'}, 1000)))
+			piece, err := in.next()
+			require.NoError(t, err)
+			var room []byte
+			if name != "the writer has none" {
+				room = in.room()
+			}
+			in.drop(errors.New("over"))
+			in.add(copy(room, bytes.Repeat([]byte{'B'}, 10)))
+			for range 3 {
+				late := in.room()
+				in.add(copy(late, bytes.Repeat([]byte{'B'}, len(late))))
+				other := getMemory(inboxSize)
+				copy(other, bytes.Repeat([]byte{'C'}, len(other)))
+				defer putMemory(other)
+			}
+			assert.Equal(t, strings.Repeat("A", 1000), string(piece))
+			in.room()
+			in.took(len(piece))
+			assert.NotNil(t, in.buf, "the writer still has a piece of it")
+			in.add(0)
+			assert.Nil(t, in.buf)
+			assert.Zero(t, in.n)
+			_, err = in.next()
+			assert.EqualError(t, err, "over")
+		})
+	}
+}
+
 func TestProxyHeader(t *testing.T) {
 	four, six := netip.MustParseAddrPort("192.0.2.1:4711"), netip.MustParseAddrPort("[2001:db8::1]:80")
 	for _, tc := range []struct {
