@@ -38,6 +38,48 @@ func TestIdleSessionKeepsFewGoroutines(t *testing.T) {
 	assert.Eventually(t, func() bool { return goroutines() == 3*sessions }, patience, 10*time.Millisecond)
 }
 
+// Nothing remembers a session that has ended, least of all a timer that would
+// fire much later.
+func TestEndedSessionIsForgotten(t *testing.T) {
+	for name, h := range map[string]*wsproxy.Handler{
+		"heartbeat":        {PingInterval: time.Hour, PongTimeout: time.Hour},
+		"idleness":         {PingInterval: -1, IdleTimeout: time.Hour},
+		"unfinished frame": {PingInterval: -1, PongTimeout: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h.Dial, h.Relay = pipeDial, echo{}
+			r := newRig(t, h)
+			forgotten := make(chan struct{})
+			h.OnEnd = func(record wsproxy.Record) { // the session holds its request
+				runtime.AddCleanup(record.Request, func(c chan struct{}) { close(c) }, forgotten)
+			}
+			c := r.dialRaw()
+			f := frame(fin|opBinary, []byte("frame"))
+			c.write(f[:8])
+			_, part := c.next() // from here on a timer looks for the rest
+			require.Equal(t, "fr", string(part))
+			c.write(f[8:])
+			for range 2 { // the second is answered when that timer is there
+				c.frame(fin|opPing, nil)
+				for first := byte(0); first != fin|opPong; {
+					first, _ = c.next()
+				}
+			}
+			c.closeWith(1000, "")
+			c.wantEcho(1000, "")
+			assert.Eventually(t, func() bool {
+				runtime.GC()
+				select {
+				case <-forgotten:
+					return true
+				default:
+					return false
+				}
+			}, patience, 10*time.Millisecond)
+		})
+	}
+}
+
 // goroutines counts those of this package and of the library.
 func goroutines() (n int) {
 	stacks := make([]byte, 4<<20)
