@@ -157,8 +157,7 @@ func TestBannerEnded(t *testing.T) {
 		return err == nil && assert.ObjectsAreEqual("_NET_WM_NAME(UTF8_STRING) = \"CORP\\\\alice is no longer viewing your screen\"\n", string(props))
 	}, "it never said so")
 	before := w.win
-	w.find()
-	assert.Greater(t, w.win.Height, before.Height, "the reason needs room")
+	eventually(t, func() bool { w.find(); return w.win.Height > before.Height }, "the reason needs room")
 	assert.NoError(t, w.down())
 }
 

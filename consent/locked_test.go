@@ -55,6 +55,7 @@ func (p place) prepare(d *desk) {
 // lockers are how a screen is locked.
 var lockers = map[string]func(d *desk){
 	"one window":                  func(d *desk) { d.around("locker") },
+	"below what input passes":     func(d *desk) { d.around("locker"); d.around("overlay") },
 	"a window for each monitor":   func(d *desk) { d.twoMonitors(); d.around("lockers") },
 	"i3lock":                      func(d *desk) { d.surround("i3lock", "i3lock", "-n", "-c", "336699") },
 	"the X server's screen saver": func(d *desk) { d.run("xset", "s", "activate") },
@@ -112,8 +113,10 @@ var unlocked = map[string]func(d *desk){
 	"a menu over a window below it all": func(d *desk) { d.around("wallpaper"); d.around("menu") },
 	"a menu over a full screen":         func(d *desk) { d.surround("xterm", "xterm", "-fullscreen"); d.around("menu") },
 	"a menu and a compositor":           func(d *desk) { d.composite(); d.around("menu") },
+	"a full screen with the keyboard":   func(d *desk) { d.around("machine") },
 	"an InputOnly window":               func(d *desk) { d.around("invisible") },
 	"what input passes":                 func(d *desk) { d.around("glass") },
+	"what input passes but in a corner": func(d *desk) { d.around("pane") },
 	"a frame around the screen":         func(d *desk) { d.around("frame") },
 	"a lock on one monitor of two":      func(d *desk) { d.twoMonitors(); d.around("half") },
 }
@@ -123,7 +126,7 @@ func TestNotLocked(t *testing.T) {
 	t.Parallel()
 	for name, look := range unlocked {
 		for _, p := range places {
-			if strings.Contains(name, "full screen") && p.name == "bare" {
+			if strings.Contains(name, "over a full screen") && p.name == "bare" {
 				continue // without a window manager there is none
 			}
 			t.Run(name+"/"+p.name, func(t *testing.T) {
@@ -198,12 +201,21 @@ func (c client) scenery(what string) (bool, error) {
 		make(0, 0, 600, height)
 	case "menu":
 		make(0, 0, 60, 300)
+	case "machine": // a virtual one's, and any window manager's
+		xproto.ChangeWindowAttributes(c.x.Conn, make(0, 0, width, height), xproto.CwOverrideRedirect, []uint32{0})
 	case "wallpaper":
 		id := make(0, 0, width, height)
 		xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeBelow})
 		grab = false
 	case "glass":
 		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkInput, 0, make(0, 0, width, height), 0, 0, nil)
+	case "overlay":
+		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkInput, 0, make(0, 0, width, height), 0, 0, nil)
+		grab = false
+	case "pane":
+		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkInput, 0, make(0, 0, width, height), 0, 0, []xproto.Rectangle{{Width: 10, Height: 10}})
+	case "list":
+		make(int(width)/2-50, int(height)/2-50, 100, 100)
 	case "frame":
 		edge := []xproto.Rectangle{{Width: width, Height: 4}, {Y: int16(height) - 4, Width: width, Height: 4}, {Width: 4, Height: height}, {X: int16(width) - 4, Width: 4, Height: height}}
 		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkBounding, 0, make(0, 0, width, height), 0, 0, edge)

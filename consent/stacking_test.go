@@ -2,10 +2,13 @@ package consent
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/testhost"
 )
@@ -54,6 +57,35 @@ func TestRaisedAboveAFullScreen(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An open menu, and what a window manager shows while the user drags a window, may lie above
+// the question for a while.
+func TestNotRaisedWhileTheUserIsBusy(t *testing.T) {
+	t.Parallel()
+	unmanaged := func(d *desk) bool {
+		out, err := d.Run(d.ctx, "xwininfo", "-stats", "-id", strconv.Itoa(int(d.win.ID)))
+		return err == nil && strings.Contains(string(out), "Override Redirect State: yes")
+	}
+	t.Run("menu", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, managed, nil).ready()
+		d.around("list")
+		require.Never(t, func() bool { return unmanaged(d) }, 1500*time.Millisecond, 50*time.Millisecond)
+		eventually(t, func() bool { return unmanaged(d) }, "it stays below for ever")
+		d.ready().click(d.allow)
+		d.expect(Granted)
+	})
+	t.Run("mouse", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, managed, nil).ready()
+		d.run("xdotool", "mousemove", "5", "5", "mousedown", "1")
+		d.spawn("cover")
+		require.Never(t, func() bool { return unmanaged(d) }, 3500*time.Millisecond, 50*time.Millisecond)
+		d.run("xdotool", "mouseup", "1")
+		d.ready().click(d.allow)
+		d.expect(Granted)
+	})
 }
 
 // A Yes that the user can't have seen the question for counts nothing; a No always does.
