@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -57,13 +58,13 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	stop := file.flushEvery(time.Second)
 	err = carry(ctx, viewer, upstream, file.write)
 	stop()
-	if err := errors.Join(err, file.end()); err != nil {
+	if err := cmp.Or(err, file.end()); err != nil {
 		return fmt.Errorf("%s ends before its session did: %w", name, err)
 	}
 	if !file.regular {
 		return nil
 	}
-	return trim(name, stdout)
+	return trim(name, file.ours, stdout)
 }
 
 // A captureFile is the file of a capture that is under way.
@@ -117,7 +118,7 @@ func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
 func (c *captureFile) begin() error {
 	c.begun = true
 	if c.regular {
-		if err := errors.Join(c.file.Chmod(0o600), c.file.Truncate(0)); err != nil {
+		if err := cmp.Or(c.file.Chmod(0o600), c.file.Truncate(0)); err != nil {
 			return err
 		}
 	}
@@ -175,13 +176,14 @@ func (c *captureFile) flushEvery(period time.Duration) (stop func()) {
 	return func() { close(quit); <-gone }
 }
 
-// end writes what is left to write.
+// end writes what is left to write. It returns the first error; those after it
+// follow from it.
 func (c *captureFile) end() error {
 	var err error
 	if c.pack != nil {
 		err = c.pack.Close()
 	}
-	return errors.Join(err, c.out.Flush(), c.file.Close())
+	return cmp.Or(err, c.out.Flush(), c.file.Close())
 }
 
 // abandon closes the file, and removes it if it is new and there was no session.
@@ -193,24 +195,29 @@ func (c *captureFile) abandon() {
 }
 
 // trim leaves the messages out that a capture ends within: it ends where a
-// connection did. A packed one is packed well now that nobody waits. A capture
-// that can't be read stays as it is.
-func trim(name string, stdout io.Writer) error {
+// connection did. A packed one that is ours, not a file that was there before, is
+// packed well now that nobody waits, if that can be done. A capture that can't be
+// read stays as it is.
+func trim(name string, ours bool, stdout io.Writer) error {
 	t, err := load(name)
 	if err != nil {
-		return err
+		return fmt.Errorf("the file holds the whole session, but %w", err)
 	}
 	cut, err := t.Trim()
 	if err != nil {
-		return fmt.Errorf("%s has all of the session, but it can't be read to its end: %w", name, err)
+		return fmt.Errorf("%s holds the whole session, but it can't be read to its end: %w", name, err)
 	}
-	if cut == 0 && !packed(name) {
+	if cut == 0 && !(ours && packed(name)) {
 		return nil
 	}
-	if err := replace(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err }); err != nil || cut == 0 {
-		return err
+	err = save(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err })
+	switch {
+	case cut == 0: // it is as good, and larger
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s holds the whole session, but also %d bytes of messages that did not end, which can't be left out: %w", name, cut, err)
 	}
-	fmt.Fprintf(stdout, "left out %d bytes of messages that did not end\n", cut)
+	leftOut(stdout, cut)
 	return nil
 }
 

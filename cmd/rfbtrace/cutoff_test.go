@@ -103,6 +103,9 @@ func TestFilesThatWereCutOff(t *testing.T) {
 		status, out, errs = rfbtrace(t, "handshake", recording)
 		assert.Zero(t, status, errs)
 		assert.Contains(t, out, "size            160x120")
+		status, out, errs = rfbtrace(t, "verify", recording)
+		assert.Zero(t, status, errs)
+		assert.Contains(t, out, "to the last byte", "it ends where a message does")
 		require.NoError(t, os.Truncate(recording, 2000))
 		status, out, errs = rfbtrace(t, "handshake", recording)
 		assert.Equal(t, 1, status, errs)
@@ -139,12 +142,12 @@ func TestCaptureIntoAPipe(t *testing.T) {
 }
 
 // What a symbolic link leads to is replaced.
-func TestReplaceFollowsLinks(t *testing.T) {
+func TestSaveFollowsLinks(t *testing.T) {
 	dir := t.TempDir()
 	file, link := filepath.Join(dir, "file.gz"), filepath.Join(dir, "link")
 	require.NoError(t, os.WriteFile(file, []byte("old"), 0o600))
 	require.NoError(t, os.Symlink("file.gz", link))
-	require.NoError(t, replace(link, func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }))
+	require.NoError(t, save(link, func(w io.Writer) error { _, err := io.WriteString(w, "new"); return err }))
 	info, err := os.Lstat(link)
 	require.NoError(t, err)
 	assert.Equal(t, os.ModeSymlink, info.Mode().Type())
@@ -190,7 +193,7 @@ func TestCaptureFile(t *testing.T) {
 		require.NoError(t, c.write(chunk))
 	}
 	require.NoError(t, c.end())
-	require.NoError(t, trim(name, io.Discard))
+	require.NoError(t, trim(name, true, io.Discard))
 	got, err := os.ReadFile(name)
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(want, got), "%d and %d bytes", len(want), len(got))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -28,11 +30,12 @@ func load(name string) (*rfb.Trace, error) {
 	}
 	defer f.Close()
 	t, err := rfb.ReadTrace(f)
-	if errors.Is(err, rfb.ErrMalformed) {
-		if _, again := f.Seek(0, io.SeekStart); again == nil {
-			if recording, again := rfb.ReadFBS(f); recording != nil {
-				t, err = recording, again
-			}
+	if no := err; errors.Is(err, rfb.ErrMalformed) {
+		if _, err = f.Seek(0, io.SeekStart); err != nil { // a pipe
+			return nil, fmt.Errorf("%s: %w", name, no)
+		}
+		if t, err = rfb.ReadFBS(f); t == nil {
+			err = fmt.Errorf("%w; %w", no, err)
 		}
 	}
 	switch {
@@ -57,49 +60,60 @@ func newPacker(w io.Writer, level int) *gzip.Writer {
 	return z
 }
 
-// save writes a file through write, packed if its name says so. Only its owner
-// may read it, as far as it is new: what is on a screen is in it.
+// save writes a file through write, packed if its name says so. The file is there
+// when it is complete: if that fails what was there stays, or nothing. Only its
+// owner may read a new one, for what is on a screen is in it; one that is replaced
+// leaves its mode behind, and its other names. What a symbolic link leads to is
+// replaced, not the link. A pipe or a device is written to.
 func save(name string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	pack, mode := packed(name), fs.FileMode(0o600)
+	switch info, err := os.Stat(name); {
+	case err == nil && !info.Mode().IsRegular():
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return cmp.Or(fill(f, pack, write), f.Close())
+	case err == nil:
+		mode = info.Mode().Perm()
+		if name, err = filepath.EvalSymlinks(name); err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
-	}
-	return errors.Join(fill(f, packed(name), write), f.Close())
-}
-
-// replace is save in the place of a file that stays as it is if that fails. What
-// a symbolic link leads to is replaced, not the link.
-func replace(name string, write func(io.Writer) error) error {
-	pack := packed(name)
-	name, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return err
+	default:
+		if _, none := os.Lstat(name); none == nil { // a link to nothing
+			return err
+		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	err = errors.Join(fill(f, pack, write), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
+	if err := cmp.Or(fill(f, pack, write), f.Chmod(mode), f.Close()); err != nil {
 		_ = os.Remove(f.Name())
+		return err
 	}
-	return err
+	if err := os.Rename(f.Name(), name); err != nil {
+		_ = os.Remove(f.Name())
+		return err
+	}
+	return nil
 }
 
+// fill returns the first error; those after it follow from it.
 func fill(f *os.File, pack bool, write func(io.Writer) error) error {
 	b := bufio.NewWriter(f)
 	if !pack {
-		return errors.Join(write(b), b.Flush())
+		return cmp.Or(write(b), b.Flush())
 	}
 	z := newPacker(b, gzip.BestCompression)
-	return errors.Join(write(z), z.Close(), b.Flush())
+	return cmp.Or(write(z), z.Close(), b.Flush())
 }
 
-// each calls do for each file, up to one that has an error or was cut off.
-func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) error) error {
+// each calls do for each file, whole or not, up to one that has an error or was
+// cut off.
+func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace, whole bool) error) error {
 	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
 	if err != nil {
 		return err
@@ -116,7 +130,7 @@ func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) err
 		if len(files) > 1 {
 			fmt.Fprintf(w, "%s:\n", name)
 		}
-		if err := do(w, t); err != nil && (cut == nil || !errors.Is(err, io.ErrUnexpectedEOF)) {
+		if err := do(w, t, cut == nil); err != nil && (cut == nil || !errors.Is(err, io.ErrUnexpectedEOF)) {
 			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err), cut)
 		}
 		if cut != nil {
@@ -127,7 +141,7 @@ func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace) err
 }
 
 func printEvents(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
 		about(w, t)
 		for e, err := range t.Events() {
 			if err != nil {
@@ -149,7 +163,7 @@ func about(w io.Writer, t *rfb.Trace) {
 }
 
 func handshake(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
 		h, err := t.Handshake()
 		fmt.Fprint(w, h)
 		if err == nil && len(t.Chunks) == 0 {
@@ -160,7 +174,7 @@ func handshake(_ context.Context, args []string, stdout *os.File) error {
 }
 
 func summary(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
 		about(w, t)
 		type total struct{ count, bytes int }
 		totals := make(map[string]total)
@@ -190,7 +204,7 @@ const maxCuts = 1 << 20
 // cut at random; each must give the same. A large trace is cut into maxCuts
 // pieces instead of bytes.
 func verify(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace) error {
+	return each(args, stdout, func(w io.Writer, t *rfb.Trace, whole bool) error {
 		want, err := digest(t)
 		if err != nil {
 			return err
@@ -211,7 +225,14 @@ func verify(_ context.Context, args []string, stdout *os.File) error {
 				return errors.New("cut in another way it reads otherwise")
 			}
 		}
-		fmt.Fprintf(w, "%d messages and rectangles, to the last byte\n", want.events)
+		what, end := "messages and rectangles", ", to the last byte"
+		if want.events == 1 {
+			what = "message"
+		}
+		if !whole {
+			end = ""
+		}
+		fmt.Fprintf(w, "%d %s%s\n", want.events, what, end)
 		return nil
 	})
 }
@@ -252,7 +273,9 @@ func recut(t *rfb.Trace, size func(left int) int) *rfb.Trace {
 	return &again
 }
 
-func toFBS(_ context.Context, args []string, _ *os.File) error {
+// toFBS writes a recording of what is complete: players and verify want it to end
+// where a message does.
+func toFBS(_ context.Context, args []string, stdout *os.File) error {
 	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
 	if err != nil {
 		return err
@@ -264,5 +287,20 @@ func toFBS(_ context.Context, args []string, _ *os.File) error {
 	if t == nil {
 		return cut
 	}
-	return errors.Join(save(files[1], t.WriteFBS), cut)
+	n, err := t.Trim()
+	if err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", files[0], err), cut)
+	}
+	if err := save(files[1], t.WriteFBS); err != nil {
+		return errors.Join(err, cut)
+	}
+	leftOut(stdout, n)
+	return cut
+}
+
+// leftOut tells that bytes were left out, if some were.
+func leftOut(w io.Writer, n int64) {
+	if n > 0 {
+		fmt.Fprintf(w, "left out %d bytes of messages that did not end\n", n)
+	}
 }

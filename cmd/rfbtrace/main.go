@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -30,9 +31,10 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
         write down both directions, until one of them or an interrupt ends it;
         the server's and the viewer's name can be given with -server-name and
         -viewer-name. A session that can't be read to its end is written down
-        all the same: the status is 1, and what can't be read is told. It ends
-        at 1 GiB. FILE gets mode 0600: keys and passwords are in it. It has all
-        but the last second of a capture that is killed
+        all the same: the status is 1, and what can't be read is told. The
+        session ends when reading it back would take 1 GiB of memory. FILE gets
+        mode 0600: keys and passwords are in it. It has all but the last second
+        of a capture that is killed
   rfbtrace print FILE...         print every message and rectangle
   rfbtrace summary FILE...       count them
   rfbtrace handshake FILE...     print what was agreed
@@ -88,7 +90,9 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		fmt.Fprintf(stderr, "rfbtrace %s: %v; see rfbtrace help\n", args[0], err)
 		return 2
 	}
-	fmt.Fprintf(stderr, "rfbtrace: %v\n", err)
+	for line := range strings.SplitSeq(err.Error(), "\n") { // of errors that were joined
+		fmt.Fprintf(stderr, "rfbtrace: %s\n", line)
+	}
 	return 1
 }
 
