@@ -77,7 +77,7 @@ func holds(windows []viewable, id xproto.Window) bool {
 
 // saverOn reports whether the server's screen saver is active (MIT-SCREEN-SAVER).
 func (w *window) saverOn() bool {
-	if screensaver.Init(w.x.Conn) != nil {
+	if !w.hasSaver {
 		return false
 	}
 	r, err := screensaver.QueryInfo(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply()
@@ -147,7 +147,7 @@ const maxShape = 64
 // window. It is all of the window if the server doesn't say.
 func (w *window) shape(v viewable, kind shape.Kind) []image.Rectangle {
 	whole := []image.Rectangle{v.area}
-	if shape.Init(w.x.Conn) != nil {
+	if !w.hasShape {
 		return whole
 	}
 	r, err := shape.GetRectangles(w.x.Conn, v.id, kind).Reply()

@@ -73,7 +73,7 @@ func (w *window) monitors() []image.Rectangle {
 		all = image.Rect(0, 0, int(g.Width), int(g.Height)) // it may have changed meanwhile
 	}
 	whole := []image.Rectangle{all}
-	if xinerama.Init(w.x.Conn) != nil {
+	if !w.hasXinerama {
 		return whole
 	}
 	r, err := xinerama.QueryScreens(w.x.Conn).Reply()

@@ -6,6 +6,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/BurntSushi/xgb/screensaver"
+	"github.com/BurntSushi/xgb/shape"
+	"github.com/BurntSushi/xgb/xinerama"
 	"github.com/BurntSushi/xgb/xproto"
 
 	"vda.internal/shadow/internal/xconn"
@@ -45,8 +48,11 @@ type window struct {
 	picture xproto.Pixmap
 	gc      xproto.Gcontext
 	managed bool // by a window manager
-	size    image.Point
-	kind    kind
+
+	hasShape, hasSaver, hasXinerama bool // the server has the extension
+
+	size image.Point
+	kind kind
 }
 
 // atomNames are the atoms that the window uses besides the predefined ones.
@@ -71,6 +77,8 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 	}
 	w := &window{x: x, kind: k, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
 	w.most = min(4*int(setup.MaximumRequestLength), 4*0xffff)
+	// Init writes maps that xgb reads with each event, so it is done before any can come.
+	w.hasShape, w.hasSaver, w.hasXinerama = shape.Init(x.Conn) == nil, screensaver.Init(x.Conn) == nil, xinerama.Init(x.Conn) == nil
 	var err error
 	if w.format, err = formatOf(setup, w.screen); err != nil {
 		return nil, err
