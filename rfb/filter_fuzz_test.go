@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -79,64 +80,109 @@ func checkSaid(b []byte, width, height int, fences []string) error {
 	return nil
 }
 
+// FuzzClientFilter: what leaves the filter is what the policy lets pass, and the
+// same however the input is cut.
 func FuzzClientFilter(f *testing.F) {
-	f.Add(noVNC(f, 640, 480), uint16(1))
+	f.Add(noVNC(f, 640, 480), uint16(1), uint8(0))
 	seedTraces(f, func(tr *captured) {
 		said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
-		f.Add(said[:min(len(said), 4<<10)], uint16(7))
+		f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(0))
+		f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(1))
 	})
-	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3))
-	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5))
-	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100))
-	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3), uint8(1))
+	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5), uint8(1))
+	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100), uint8(0))
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16, policy uint8) {
 		if len(in) > 1<<16 {
 			return
 		}
-		want := whole(t, in)
-		require.NoError(t, checkViewOnly(want.out, 640, 480))
+		p := Policy(policy % 2)
+		want := fuzzed(t, func(drops func(ClientMessageType)) *clientFilter {
+			return newClientFilter(newAgreed(640, 480), p, false, drops, 0)
+		}, in, cut)
+		if p == ViewOnly {
+			require.NoError(t, checkViewOnly(want.out, 640, 480))
+		} else {
+			require.NoError(t, checkFramed(want.out))
+		}
+	})
+}
+
+// fuzzed feeds in to filters of one kind, whole, byte by byte, and cut, and
+// returns what each of them made of it: the same.
+func fuzzed(t *testing.T, filter func(onDrop func(ClientMessageType)) *clientFilter, in []byte, cut uint16) filtered {
+	t.Helper()
+	run := func(size int) filtered {
+		var drops []ClientMessageType
+		f := filter(func(m ClientMessageType) { drops = append(drops, m) })
 		parts := []int{0}
 		for left := len(in); left > 0; left -= parts[len(parts)-1] {
-			parts = append(parts, min(left, 1+int(cut)))
+			parts = append(parts, min(left, size))
 		}
-		got := filter(t, in, parts, 640, 480)
+		got := drive(t, f, in, parts)
+		got.drops = drops
+		return got
+	}
+	want := run(max(1, len(in)))
+	for _, size := range []int{1, 1 + int(cut)} {
+		got := run(size)
 		assert.Equal(t, want.out, got.out)
 		assert.Equal(t, want.drops, got.drops)
 		assert.Equal(t, fmt.Sprint(want.err), fmt.Sprint(got.err))
-	})
+	}
+	return want
+}
+
+// checkFramed: what may reach a server under Control is messages, and the
+// beginning of a text at most.
+func checkFramed(b []byte) error {
+	for len(b) > 0 {
+		m, n, err := ParseClientMessage(b)
+		if errors.Is(err, io.ErrUnexpectedEOF) && b[0] == byte(ClientCutText) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("message % x: %w", b[:min(len(b), 16)], err)
+		}
+		if v := Control.client(ClientMessageType(b[0])); v != passes && v != agreedTo {
+			return fmt.Errorf("%T doesn't pass", m)
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // FuzzFencingFilter is FuzzClientFilter of a session in which fences and
 // continuous updates are agreed on, and the server waits for two answers.
 func FuzzFencingFilter(f *testing.F) {
-	f.Add(join(wire(f, EnableContinuousUpdates{true, Rect{1, 2, 3, 4}}), wire(f, Fence{FenceBlockBefore, []byte("a")}), wire(f, Fence{0, []byte("bc")})), uint16(1))
-	f.Add(join(wire(f, EnableContinuousUpdates{}), wire(f, Fence{FenceRequest, []byte("a")}), noVNC(f, 640, 480)), uint16(3))
+	f.Add(join(wire(f, EnableContinuousUpdates{true, Rect{1, 2, 3, 4}}), wire(f, Fence{FenceBlockBefore, []byte("a")}), wire(f, Fence{0, []byte("bc")})), uint16(1), uint8(0))
+	f.Add(join(wire(f, EnableContinuousUpdates{}), wire(f, Fence{FenceRequest, []byte("a")}), noVNC(f, 640, 480)), uint16(3), uint8(1))
 	seedTraces(f, func(tr *captured) {
 		if slices.Contains(tr.encodings, EncodingFence) {
 			said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
-			f.Add(said[:min(len(said), 4<<10)], uint16(7))
+			f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(0))
+			f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(1))
 		}
 	})
-	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16, policy uint8) {
 		if len(in) > 1<<16 {
 			return
 		}
-		run := func(size int) filtered {
-			f := fencing(t, ViewOnly)
-			f.agreed.learn(hasUpdates)
+		p := Policy(policy % 2)
+		want := fuzzed(t, func(drops func(ClientMessageType)) *clientFilter {
+			f := fencing(t, p)
+			f.onDrop = drops
+			f.agreed.learn(hasUpdates | hasXVP | hasResize | hasKeys | hasAudio)
 			for _, payload := range []string{"a", "bc"} {
 				require.True(t, f.agreed.fences.add(FenceRequest|FenceBlockBefore, []byte(payload), epoch))
 			}
-			var parts []int
-			for left := len(in); left > 0; left -= parts[len(parts)-1] {
-				parts = append(parts, min(left, size))
-			}
-			return drive(t, f, in, parts)
+			return f
+		}, in, cut)
+		if p == ViewOnly {
+			require.NoError(t, checkSaid(want.out, 640, 480, []string{"a", "bc"}))
+		} else {
+			require.NoError(t, checkFramed(want.out))
 		}
-		want := run(max(1, len(in)))
-		require.NoError(t, checkSaid(want.out, 640, 480, []string{"a", "bc"}))
-		got := run(1 + int(cut))
-		assert.Equal(t, want.out, got.out)
-		assert.Equal(t, fmt.Sprint(want.err), fmt.Sprint(got.err))
 	})
 }
 
