@@ -26,6 +26,9 @@ func (s *server) connect(ctx context.Context, t token.Target) (net.Conn, error) 
 }
 
 func dialTarget(ctx context.Context, d *net.Dialer, t token.Target) (net.Conn, error) {
+	if ip, ok := parseIPv4(t.Host); ok {
+		t.Host = ip.String()
+	}
 	network, address := t.Address()
 	if network == "unix" {
 		return d.DialContext(ctx, network, address)

@@ -128,7 +128,7 @@ named: localhost:http-nonexistent
 	require.NoError(t, os.MkdirAll(filepath.Join(f.web, "indexed"), 0o755))
 	for name, content := range map[string]string{
 		"a.html": "<p>a", "a.js": "//a", "a.mjs": "//m", "a.css": "p{}", "a.wasm": "\x00asm", "a.svg": "<svg/>", "a.json": "{}", "a.png": "\x89PNG", "noext": "<html>",
-		"a.unknown": "x", ".hidden": "h", "sub/b.txt": "b", "indexed/index.html": "<p>index", "with space": "s", "a&b<c>.txt": "amp",
+		"a.unknown": "x", ".hidden": "h", ".js": "//h", "sub/b.txt": "b", "indexed/index.html": "<p>index", "with space": "s", "a&b<c>.txt": "amp",
 	} {
 		writeFile(t, filepath.Join(f.web, name), content)
 	}

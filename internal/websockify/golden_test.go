@@ -35,6 +35,7 @@ func servers(f *fixtures) map[string][]string {
 		"host":    {"LISTEN", "--token-plugin=TokenFile", "--token-source=" + f.tokens, "--host-token"},
 		"web":     {"--web", f.web, "LISTEN", f.echo},
 		"basic":   {"--web", f.web, "--web-auth", "LISTEN", f.echo, "--auth-plugin", "BasicHTTPAuth", "--auth-source", "al:se:cret"},
+		"latin":   {"LISTEN", f.echo, "--auth-plugin", "BasicHTTPAuth", "--auth-source", "al:p\u00e4"},
 		"origin":  {"LISTEN", f.echo, "--auth-plugin=ExpectOrigin", "--auth-source=http://good https://also.good"},
 		"tls":     {"--cert", f.cert, "LISTEN", f.echo},
 		"tlsonly": {"--cert", f.cert, "--ssl-only", "--verify-client", "--cafile", f.ca.file, "LISTEN", f.echo, "--auth-plugin=ClientCertCNAuth", "--auth-source=alice bob"},
@@ -251,12 +252,17 @@ func goldens() []golden {
 		{"basic-other-scheme", "basic", status(auth64("Bearer x"))},
 		{"basic-no-colon", "basic", status(auth64("Basic YWxzZQ=="))},
 		{"basic-not-base64", "basic", status(auth64("Basic ///=/"))},
+		{"basic-words", "basic", statusWords(request("/"))},
+		{"basic-scheme-words", "basic", statusWords(auth64("Bearer x"))},
+		{"basic-iso-8859-1", "latin", status(auth64("Basic YWw6cOQ="))},
+		{"basic-utf-8", "latin", status(auth64("Basic YWw6cMOk"))},
 		{"web-auth-none", "basic", status(get("/a.html"))},
 		{"web-auth", "basic", status(get("/a.html", "Authorization: Basic YWw6c2U6Y3JldA=="))},
 		{"origin", "origin", handshake(request("/", "Origin: http://good"))},
 		{"origin-second", "origin", handshake(request("/", "Origin: https://also.good"))},
 		{"origin-none", "origin", status(request("/"))},
 		{"origin-other", "origin", status(request("/", "Origin: http://good.example"))},
+		{"origin-words", "origin", statusWords(request("/", "Origin: http://elsewhere.example"))},
 		{"origin-any", "plain", handshake(request("/", "Origin: http://elsewhere.example"))},
 		{"origin-null", "plain", handshake(request("/", "Origin: null"))},
 
@@ -270,7 +276,7 @@ func goldens() []golden {
 	file := func(path string) string { return get(path, "Connection: close") }
 	for name, path := range map[string]string{
 		"html": "/a.html", "js": "/a.js", "mjs": "/a.mjs", "css": "/a.css", "wasm": "/a.wasm", "svg": "/a.svg", "json": "/a.json", "png": "/a.png", "no-extension": "/noext", "unknown": "/a.unknown",
-		"hidden": "/.hidden", "symlink": "/link", "escaped": "/with%20space", "query": "/a.js?v=1", "index": "/indexed/", "missing": "/missing", "dot-dot": "/../outside", "dot-dot-escaped": "/%2e%2e/outside",
+		"hidden": "/.hidden", "hidden-type": "/.js", "symlink": "/link", "escaped": "/with%20space", "query": "/a.js?v=1", "index": "/indexed/", "missing": "/missing", "dot-dot": "/../outside", "dot-dot-escaped": "/%2e%2e/outside",
 		"file-slash": "/a.html/", "directory-no-slash": "/sub", "deep": "/sub/b.txt", "double-slash": "//a.html",
 	} {
 		cases = append(cases, golden{"file-" + name, "web", func(c *client) string {

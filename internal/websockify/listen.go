@@ -1,13 +1,16 @@
 package websockify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -33,42 +36,79 @@ func (o *options) open() ([]net.Listener, error) {
 		ln, err := o.listenUnix()
 		return []net.Listener{ln}, err
 	}
-	network, address, err := o.listenAddress()
-	if err != nil {
-		return nil, err
-	}
-	ln, err := net.Listen(network, address)
+	ln, err := o.listenTCP(o.listen)
 	return []net.Listener{ln}, err
 }
 
-// listenAddress resolves the host as the Python program does: no host means
-// all of IPv4, or of both with --prefer-ipv6; of several addresses IPv4 comes
-// first, or last.
-func (o *options) listenAddress() (network, address string, err error) {
-	switch o.listen.host {
-	case "":
-		if o.preferIPv6 {
-			return "tcp", address6(o.listen.port), nil
-		}
-		return "tcp4", o.listen.join(), nil
-	case "::":
-		return "tcp", address6(o.listen.port), nil
+// listenTCP resolves the host as the Python program does: no host means all of
+// IPv4, or of both with --prefer-ipv6; of several addresses IPv4 comes first,
+// or last.
+func (o *options) listenTCP(a address) (net.Listener, error) {
+	switch {
+	case a.host == "" && !o.preferIPv6:
+		return net.Listen("tcp4", a.join())
+	case a.host == "", a.host == "::":
+		return net.Listen("tcp", address{"::", a.port}.join())
 	}
-	ips, err := net.LookupIP(o.listen.host)
+	ips, err := lookUpHost(a.host)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	is4 := func(ip net.IP) int {
-		if (ip.To4() != nil) != o.preferIPv6 {
+	is4 := func(ip net.IPAddr) int {
+		if (ip.IP.To4() != nil) != o.preferIPv6 {
 			return 0
 		}
 		return 1
 	}
-	slices.SortStableFunc(ips, func(a, b net.IP) int { return is4(a) - is4(b) })
-	return "tcp", net.JoinHostPort(ips[0].String(), strconv.Itoa(o.listen.port)), nil
+	slices.SortStableFunc(ips, func(a, b net.IPAddr) int { return is4(a) - is4(b) })
+	network := "tcp"
+	if ips[0].IP.To4() != nil {
+		network = "tcp4" // "tcp" would take all of IPv6 with 0.0.0.0
+	}
+	return net.Listen(network, address{ips[0].String(), a.port}.join())
 }
 
-func address6(port int) string { return net.JoinHostPort("::", strconv.Itoa(port)) }
+// lookUpHost returns the addresses of a host, an IPv6 address's zone included.
+// There is at least one.
+func lookUpHost(host string) ([]net.IPAddr, error) {
+	if ip, ok := parseIPv4(host); ok {
+		return []net.IPAddr{{IP: ip.AsSlice()}}, nil
+	}
+	return net.DefaultResolver.LookupIPAddr(context.Background(), host)
+}
+
+// parseIPv4 reads an address as inet_aton(3) does, and with it getaddrinfo(3),
+// which the Python program has names looked up by: one to four numbers,
+// decimal, octal (0…) or hexadecimal (0x…), of which the last fills the bytes
+// that are left. So 0 is 0.0.0.0, and 127.1 is 127.0.0.1.
+func parseIPv4(s string) (ip netip.Addr, ok bool) {
+	numbers := strings.Split(s, ".")
+	if len(numbers) > 4 {
+		return ip, false
+	}
+	var b [4]byte
+	for i, digits := range numbers {
+		base, bits := 10, 8
+		if i == len(numbers)-1 {
+			bits = 8 * (4 - i)
+		}
+		switch {
+		case strings.HasPrefix(digits, "0x"), strings.HasPrefix(digits, "0X"):
+			base, digits = 16, digits[2:]
+		case strings.HasPrefix(digits, "0"):
+			base = 8
+		}
+		n, err := strconv.ParseUint(digits, base, bits)
+		if err != nil {
+			return ip, false
+		}
+		for at := i; bits > 0; at++ {
+			bits -= 8
+			b[at] = byte(n >> bits)
+		}
+	}
+	return netip.AddrFrom4(b), true
+}
 
 // listenUnix replaces a socket that nobody listens on any more. The new one
 // has its mode from the beginning.

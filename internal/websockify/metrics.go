@@ -3,7 +3,6 @@ package websockify
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"time"
@@ -87,7 +86,7 @@ func (s *server) serveMetrics() (closeAll func(), err error) {
 	if s.o.metrics == "" {
 		return func() {}, nil
 	}
-	ln, err := net.Listen("tcp", s.o.metrics)
+	ln, err := s.o.listenTCP(s.o.metricsListen)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,6 +58,7 @@ type options struct {
 	metrics, logFormat           string
 	sslTargetCAFile              string
 	sslTargetInsecure            bool
+	metricsListen                address     // metrics, parsed
 	listen                       address     // where, unless unixListen, inetd or activated
 	target                       address     // unless unixTarget, tokenPlugin or wrap
 	wrap                         []string    // the command to wrap; nil: none
@@ -99,7 +101,7 @@ func parseOptions(args []string, activated bool) (*options, error) {
 	if err != nil {
 		return nil, &usageError{err.Error()}
 	}
-	for _, check := range []func() error{o.checkDependencies, o.checkRanges, o.checkSyslog} {
+	for _, check := range []func() error{o.checkDependencies, o.checkRanges, o.checkSyslog, o.checkMetrics, o.checkOrigin} {
 		if err := check(); err != nil {
 			return nil, err
 		}
@@ -191,6 +193,35 @@ func (o *options) checkSyslog() error {
 		return usagef("Error parsing syslog port")
 	}
 	o.syslogNetwork, o.syslogAddress = "udp", a.join()
+	return nil
+}
+
+// checkMetrics reads --metrics, which is what a listen address is.
+func (o *options) checkMetrics() (err error) {
+	if o.metrics == "" {
+		return nil
+	}
+	if o.metricsListen, err = parseAddress(o.metrics); err != nil {
+		return usagef("Error parsing metrics port")
+	}
+	return checkPort("metrics", o.metricsListen.port, 0)
+}
+
+// origins are the patterns of --origin; none for "same".
+func (o *options) origins() []string {
+	if o.origin == "same" {
+		return nil
+	}
+	return strings.FieldsFunc(o.origin, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// checkOrigin finds patterns that would admit nobody.
+func (o *options) checkOrigin() error {
+	for _, pattern := range o.origins() {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return usagef("--origin: %q isn't a pattern", pattern)
+		}
+	}
 	return nil
 }
 

@@ -52,6 +52,10 @@ func TestFailuresToStart(t *testing.T) {
 		{"--auth-plugin Nope 6080 h:1", 1, "no such plugin"},
 		{"--log-file /nonexistent/log 6080 h:1", 1, "/nonexistent/log"},
 		{"--metrics " + taken.Addr().String() + " 127.0.0.1:0 h:1", 1, "metrics"},
+		{"--metrics 9090x 127.0.0.1:0 h:1", 2, "Error parsing metrics port"},
+		{"--metrics :99999 127.0.0.1:0 h:1", 2, "metrics port 99999 is not between 0 and 65535"},
+		{"--origin a.example,[b 6080 h:1", 2, `--origin: "[b" isn't a pattern`},
+		{"--auth-plugin BasicHTTPAuth 6080 h:1", 1, "BasicHTTPAuth needs --auth-source=user:password"},
 		{"--ssl-ciphers NOPE 6080 h:1", 1, "cipher"},
 		{"--ssl-target --ssl-target-cafile /nonexistent 6080 h:1", 1, "/nonexistent"},
 		{"127.0.0.1:0 -- no-such-program {port}", 1, "no-such-program"},
@@ -86,6 +90,12 @@ func TestSignalEndsEverything(t *testing.T) {
 		assert.Contains(t, p.err.String(), "code 1001 going away, 5 bytes to the client, 5 from it")
 		assert.NotContains(t, p.err.String(), "DATA RACE")
 	}
+}
+
+func TestLostClientInTheLog(t *testing.T) {
+	p := theGo.start(t, "LISTEN", echoTarget(t))
+	openSession(t, p.addr, "/").Close()
+	p.says("code 1006, 5 bytes to the client, 5 from it (connection to the viewer lost: ")
 }
 
 func TestDrain(t *testing.T) {
@@ -127,6 +137,7 @@ func TestTimeouts(t *testing.T) {
 
 	p = theGo.start(t, "LISTEN", echo, "--session-timeout=200ms", "--idle-timeout=1s")
 	assert.Equal(t, `close 1001 "session timeout", closed`, openSession(t, p.addr, "/").rest())
+	p.says("code 1001 session timeout, 5 bytes to the client, 5 from it\n")
 	assert.Zero(t, p.status())
 	p = theGo.start(t, "LISTEN", echo, "--session-idle-timeout=200ms")
 	assert.Equal(t, `close 1001 "session idle", closed`, openSession(t, p.addr, "/").rest())
@@ -195,6 +206,7 @@ func TestOriginOption(t *testing.T) {
 		assert.Equal(t, ok, strings.HasPrefix(got, "close 1000"), "%s: %s", origin, got)
 		assert.Equal(t, !ok, strings.HasPrefix(got, "close 1008"), "%s: %s", origin, got)
 	}
+	p.says("\n127.0.0.1: client turned away: origin \"null\" not allowed\n")
 	// Versions 7 and 8 have another header for it.
 	c := dialRaw(t, p.addr)
 	c.send(strings.Replace(request("/", "Sec-WebSocket-Origin: http://evil.example"), "Version: 13", "Version: 8", 1))
@@ -367,6 +379,18 @@ func TestRecordingsAreTheSame(t *testing.T) {
 	assert.Equal(t, recordings[thePython], recordings[theGo])
 }
 
+// A connection that sends nothing counts there, and not here.
+func TestRecordNumbers(t *testing.T) {
+	for i, number := range map[implementation]string{thePython: "2", theGo: "1"} {
+		dir := t.TempDir()
+		p := i.launchIn(t, dir, nil, "LISTEN", echoTarget(t), "--record", "rec")
+		p.says("proxying from")
+		dialRaw(t, p.addr).Close()
+		openSession(t, p.addr, "/")
+		p.says("opening record file: " + dir + "/rec." + number)
+	}
+}
+
 func TestUnixListen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sock")
@@ -412,21 +436,47 @@ func TestIPv6(t *testing.T) {
 	six, err := net.Listen("tcp6", "[::1]:0")
 	require.NoError(t, err)
 	target := serve(t, six, echo)
-	for args, hosts := range map[string][]string{"PORT": {"127.0.0.1"}, ":PORT": {"127.0.0.1"}, "-6 PORT": {"127.0.0.1", "[::1]"}, "[::]:PORT": {"127.0.0.1", "[::1]"}, "::1:PORT": {"[::1]"}} {
-		port := portOf(freeAddress(t))
-		p := theGo.start(t, append(strings.Fields(strings.ReplaceAll(args, "PORT", port)), target)...)
-		for _, host := range []string{"127.0.0.1", "[::1]"} {
-			nc, err := netDial(host + ":" + port)
-			wanted := strings.Contains(strings.Join(hosts, " "), host)
-			assert.Equal(t, wanted, err == nil, "%s with %s", host, args)
-			if err == nil {
+	both, four := []string{"127.0.0.1", "[::1]"}, []string{"127.0.0.1"}
+	for args, hosts := range map[string][]string{
+		"PORT": four, ":PORT": four, "-6 PORT": both, "[::]:PORT": both, "::1:PORT": {"[::1]"},
+		"0.0.0.0:PORT": four, "-6 0.0.0.0:PORT": four, "0:PORT": four, "127.1:PORT": four, "0x7f.0.01:PORT": four, "2130706433:PORT": four,
+		"::ffff:127.0.0.1:PORT": four,
+	} {
+		for _, i := range []implementation{thePython, theGo} {
+			port := portOf(freeAddress(t))
+			p := i.start(t, append(strings.Fields(strings.ReplaceAll(args, "PORT", port)), target)...)
+			var open []string
+			for _, host := range both {
+				nc, err := netDial(host + ":" + port)
+				if err != nil {
+					continue
+				}
 				nc.Close()
-			}
-			if wanted {
+				open = append(open, host)
 				openSession(t, host+":"+port, "/").Close()
 			}
+			assert.Equal(t, hosts, open, "%v with %s", i, args)
+			p.terminate()
 		}
-		p.terminate()
+	}
+}
+
+// --metrics listens on what it names and on nothing else.
+func TestMetricsAddress(t *testing.T) {
+	for given, address := range map[string]string{"0.0.0.0:0": "0.0.0.0", "0:0": "0.0.0.0", ":0": "0.0.0.0", "[::]:0": "[::]", "[::1]:0": "[::1]"} {
+		p := theGo.start(t, "LISTEN", echoTarget(t), "--metrics", given)
+		assert.Contains(t, p.err.String(), "metrics at http://"+address+":", given)
+	}
+}
+
+// Both programs take the short forms of addresses for a target, too.
+func TestShortTarget(t *testing.T) {
+	port := portOf(echoTarget(t))
+	for _, i := range []implementation{thePython, theGo} {
+		for _, host := range []string{"127.1", "0"} {
+			p := i.start(t, "LISTEN", host+":"+port)
+			openSession(t, p.addr, "/").Close()
+		}
 	}
 }
 

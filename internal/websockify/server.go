@@ -143,13 +143,11 @@ func (s *server) makeProxy() *wsproxy.Handler {
 		HandshakeTimeout: o.handshakeTimeout,
 		IdleTimeout:      o.sessionIdleTimeout,
 		MaxSessions:      o.maxConnections,
+		OriginPatterns:   o.origins(),
 		MaxMessage:       -1, // they are passed on as they come
 	}
 	if o.heartbeat > 0 {
 		h.PingInterval = o.heartbeat
-	}
-	if o.origin != "" && o.origin != "same" {
-		h.OriginPatterns = strings.FieldsFunc(o.origin, func(r rune) bool { return r == ',' || r == ' ' })
 	}
 	if o.viewOnly {
 		h.Relay = &rfb.Relay{OnDrop: s.metrics.drop}

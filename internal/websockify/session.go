@@ -196,7 +196,9 @@ func (s *server) logEnd(ss *session) {
 		logs.F("sent", r.Sent), logs.F("received", r.Received), logs.F("duration", r.Duration),
 	}
 	if r.Err != nil {
-		text += fmt.Sprintf(" (%v)", r.Err)
+		if _, said := errors.AsType[*wsproxy.CloseError](r.Err); !said {
+			text += fmt.Sprintf(" (%s)", strings.TrimPrefix(r.Err.Error(), "wsproxy: "))
+		}
 		fields = append(fields, logs.F("error", r.Err))
 	}
 	s.log.Access(logs.Info, ss.remote, text, fields...)
@@ -218,7 +220,11 @@ func (s *server) authorize(r *http.Request) error {
 // authorize.
 func (s *server) rejected(r *http.Request, err error) {
 	s.metrics.refuse(http.StatusSwitchingProtocols)
-	s.log.Client(logs.Info, ipOf(r.RemoteAddr), "client turned away: "+err.Error())
+	reason := err.Error()
+	if closing, ok := errors.AsType[*wsproxy.CloseError](err); ok {
+		reason = closing.Reason
+	}
+	s.log.Client(logs.Info, ipOf(r.RemoteAddr), "client turned away: "+reason)
 }
 
 // ended is wsproxy's OnEnd.

@@ -104,8 +104,10 @@ func redirect(w http.ResponseWriter, r *http.Request, to string) {
 }
 
 func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, info fs.FileInfo) {
-	// Without a charset: a page may say its own.
-	kind, _, err := mime.ParseMediaType(mime.TypeByExtension(filepath.Ext(info.Name())))
+	// Without a charset: a page may say its own. The dot of a hidden file
+	// begins no extension.
+	extension := filepath.Ext(strings.TrimLeft(info.Name(), "."))
+	kind, _, err := mime.ParseMediaType(mime.TypeByExtension(extension))
 	if err != nil {
 		kind = "application/octet-stream"
 	}
