@@ -20,8 +20,12 @@ func address(s string) (network, addr string, err error) {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok && path != "" {
 		return "unix", path, nil
 	}
-	if _, _, err := net.SplitHostPort(s); err != nil {
+	host, _, err := net.SplitHostPort(s)
+	if err != nil {
 		return "", "", usageError(fmt.Sprintf("%q is neither HOST:PORT nor unix:PATH", s))
+	}
+	if net.ParseIP(host).To4() != nil {
+		return "tcp4", s, nil // with "tcp", 0.0.0.0 is all of IPv6 as well
 	}
 	return "tcp", s, nil
 }

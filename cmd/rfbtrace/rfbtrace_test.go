@@ -463,3 +463,12 @@ func TestVerifyOfALargeTrace(t *testing.T) {
 	assert.Contains(t, out, "to the last byte")
 	assert.LessOrEqual(t, len(recut(tr, func(n int) int { return min(n, 1+len(b)/maxCuts) }).Chunks), maxCuts+2*len(tr.Chunks))
 }
+
+// Package net listens on IPv6 as well if it is told "tcp" and 0.0.0.0.
+func TestAddressNamesItsFamily(t *testing.T) {
+	for given, want := range map[string]string{"0.0.0.0:1": "tcp4", "127.0.0.1:1": "tcp4", "[::]:1": "tcp", "localhost:1": "tcp", ":1": "tcp", "unix:/s": "unix"} {
+		network, _, err := address(given)
+		require.NoError(t, err)
+		assert.Equal(t, want, network, given)
+	}
+}
