@@ -93,6 +93,13 @@ func TestBusyPortGivesAnother(t *testing.T) {
 	assert.NotEqual(t, first.Addr(), second.Addr())
 }
 
+func TestAllOfIPv4IsNoIPv6(t *testing.T) {
+	ln, err := listen("0.0.0.0:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	assert.Equal(t, "0.0.0.0", ln.Addr().(*net.TCPAddr).IP.String())
+}
+
 func TestViewersReachOnlyWhatThePageNeeds(t *testing.T) {
 	d := &testhost.Desktop{Display: ":7", Xauthority: "/x", Identity: child.Identity{UID: uint32(os.Getuid())}}
 	for ip, want := range map[string][2]any{

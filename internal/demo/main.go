@@ -56,15 +56,19 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // listen binds addr, or another port of the same host if that one is taken.
 func listen(addr string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", addr)
-	if !errors.Is(err, syscall.EADDRINUSE) {
-		return ln, err
-	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+	network := "tcp"
+	if net.ParseIP(host).To4() != nil {
+		network = "tcp4" // "tcp" would take all of IPv6 with 0.0.0.0
+	}
+	ln, err := net.Listen(network, addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return net.Listen(network, net.JoinHostPort(host, "0"))
+	}
+	return ln, err
 }
 
 // play starts the three parts, each on top of the one before, and ends them in
