@@ -97,11 +97,11 @@ func (w *window) anythingAbove() bool {
 // or, if that can't tell, a window that takes input. A compositor may lay another that
 // takes none over everything.
 func (d *prompt) hidden() bool {
-	if d.covered {
+	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
+	if d.covered && !sticksOut(own, d.monitors()) { // what is off the screen counts as covered
 		return true
 	}
 	above, err := d.above()
-	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
 	return err == nil && slices.ContainsFunc(above, func(v viewable) bool {
 		return overlapsAny(own, d.shape(v, shape.SkBounding)) && overlapsAny(own, d.shape(v, shape.SkInput))
 	})
