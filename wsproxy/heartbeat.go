@@ -85,15 +85,12 @@ func (u *unfinished) begin() {
 // check is called when the timer fires, and looks for progress.
 func (u *unfinished) check() error {
 	f := u.c.wire.intake
+	if f.pending.CompareAndSwap(watched, 0) {
+		return nil // all is whole; the intake asks again
+	}
 	blocked, waited := u.c.in.blocked()
 	reads := f.reads.Load()
 	switch {
-	case !f.partial.Load():
-		f.watched.Store(false)
-		if !f.partial.Load() || !f.watched.CompareAndSwap(false, true) {
-			return nil // or the intake has asked again
-		}
-		u.still = 0
 	case blocked, waited != u.waited, reads != u.reads:
 		u.still = 0
 	default:

@@ -20,7 +20,7 @@ var (
 // data. Frames are parsed where they were read to, and all payload of one read
 // is there for the stream's reader at once.
 //
-// It is used by one goroutine, except for reads.
+// It is used by one goroutine, except for reads and pending.
 type intake struct {
 	conn    net.Conn
 	early   []byte             // read already, of what comes first
@@ -43,13 +43,19 @@ type intake struct {
 
 	err     error         // why nothing more can be read
 	reads   atomic.Uint64 // reads that gave something: a sign of life
-	partial atomic.Bool   // it waits in the middle of a frame
-	watched atomic.Bool   // somebody looks after that
+	pending atomic.Uint32 // of partial and watched
 }
 
 const (
 	maxThrough = math.MaxInt
 	smallSize  = 1 << 10
+)
+
+// What an intake has pending, in one word so that an [unfinished] can't stop
+// looking at the moment when it should begin.
+const (
+	partial = 1 << iota // it waits in the middle of a frame
+	watched             // an unfinished looks after that
 )
 
 // newIntake makes an intake of c, before which comes what was read of it early.
@@ -190,9 +196,9 @@ func (f *intake) fill() error {
 		f.w = copy(f.buf, f.buf[f.r:f.w])
 		f.r = 0
 	}
-	partial := f.left > 0 || f.w > 0 || f.through > 0
-	f.partial.Store(partial)
-	if partial && f.watched.CompareAndSwap(false, true) {
+	if f.left == 0 && f.w == 0 && f.through == 0 {
+		f.pending.And(^uint32(partial))
+	} else if f.pending.Or(partial|watched)&watched == 0 {
 		f.to.ask(taskBegun)
 	}
 	switch {
