@@ -31,6 +31,7 @@ func TestUnfinishedLooksWhileItIsNeeded(t *testing.T) {
 	assert.False(t, fill(1), "somebody still looks, and finds the next frame")
 	require.NoError(t, u.check())
 	assert.True(t, u.timer.Stop(), "it goes on looking")
+	assert.False(t, fill(1), "and isn't asked again")
 	assert.False(t, fill(0))
 	require.NoError(t, u.check())
 	assert.False(t, u.timer.Stop(), "there is nothing to look after")

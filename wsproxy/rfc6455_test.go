@@ -2,6 +2,7 @@ package wsproxy_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 
 // The cases of the Autobahn test suite's server side, by its numbers. Left out
 // is what can't be: 6.x and the text halves of 1.x, 5.x and 9.x, because a text
-// message is refused (10 below), and 12.x and 13.x, because compression is never
+// message is refused (of 10.1.1, what is checked is fragments), and 12.x and 13.x, because compression is never
 // negotiated (TestSubprotocol).
 
 // A conformance case is what a client sends, through an echo, and what must
@@ -59,8 +60,8 @@ func framingCases() (all []conformance) {
 		conformance{"unmasked", append([]byte{fin | opBinary, 2}, "hi"...), "", nil, malformed},
 		conformance{"unmasked ping", []byte{fin | opPing, 0}, "", nil, malformed},
 		conformance{"top bit of the length", append(binary.BigEndian.AppendUint64([]byte{fin | opBinary, 0x80 | 127}, 1<<63|5), 1, 2, 3, 4), "", nil, malformed},
-		conformance{"10 text", frame(fin|opText, []byte("hi")), "", nil, wsproxy.StatusUnsupportedData},
-		conformance{"10 text in fragments", append(frame(opText, []byte("h")), frame(fin|opContinuation, []byte("i"))...), "", nil, wsproxy.StatusUnsupportedData},
+		conformance{"text", frame(fin|opText, []byte("hi")), "", nil, wsproxy.StatusUnsupportedData},
+		conformance{"text in fragments", append(frame(opText, []byte("h")), frame(fin|opContinuation, []byte("i"))...), "", nil, wsproxy.StatusUnsupportedData},
 	)
 }
 
@@ -110,10 +111,11 @@ func fragmentCases() []conformance {
 		{"5.6 a ping between", say(part(opBinary, "one"), ping("p"), part(fin|opContinuation, "two")), "onetwo", []string{"p"}, closedProperly},
 		{"5.9 nothing to continue", say(part(fin|opContinuation, "x"), binaryFrame("y")), "", nil, malformed},
 		{"5.12 nothing to continue, no FIN", say(part(opContinuation, "x"), binaryFrame("y")), "", nil, malformed},
+		{"5.15 nothing to continue behind a message, no FIN", say(part(opBinary, "one"), part(fin|opContinuation, "two"), part(opContinuation, "three"), binaryFrame("four")), "", nil, malformed},
 		{"5.18 a message in a message", say(part(opBinary, "one"), part(fin|opBinary, "two")), "", nil, malformed},
 		{"5.18 a beginning in a message", say(part(opBinary, "one"), part(opBinary, "two")), "", nil, malformed},
 		{"5.18 a text in a message", say(part(opBinary, "one"), part(fin|opText, "two")), "", nil, malformed},
-		{"5.19 five fragments, two pings", say(part(opBinary, "1"), part(opContinuation, "2"), ping("p1"), part(opContinuation, "3"), part(opContinuation, "4"), ping("p2"), part(fin|opContinuation, "5")), "12345", []string{"p1", "p2"}, closedProperly},
+		{"5.20 five fragments, two pings", say(part(opBinary, "1"), part(opContinuation, "2"), ping("p1"), part(opContinuation, "3"), part(opContinuation, "4"), ping("p2"), part(fin|opContinuation, "5")), "12345", []string{"p1", "p2"}, closedProperly},
 		{"empty fragments", say(part(opBinary, ""), part(opContinuation, ""), part(fin|opContinuation, "x")), "x", nil, closedProperly},
 		{"empty messages", say(binaryFrame(""), part(opBinary, ""), part(fin|opContinuation, ""), binaryFrame("x")), "x", nil, closedProperly},
 		{"continuation of what is over", say(part(opBinary, "1"), part(fin|opContinuation, "2"), part(fin|opContinuation, "3")), "", nil, malformed},
@@ -203,40 +205,167 @@ func conform(t *testing.T, c *raw, tc conformance, piece int) {
 	require.Error(t, err, "nothing follows a close frame")
 }
 
-// 9.x: large messages, whole and in many fragments, and many messages, whose
-// echo is complete.
-func TestRFC6455Limits(t *testing.T) {
-	big := pattern(16 << 20)
-	var fragments, small bytes.Buffer
-	for i, p := range slices.Collect(slices.Chunk(big[:4<<20], 256)) { // 9.4
+// 3.2 to 3.4, 4.1.3 to 4.1.5 and 4.2.3 to 4.2.5: what fails a connection is
+// behind a good message and in front of a ping. The message is answered, the
+// ping isn't.
+func TestRFC6455FailureAfterAMessage(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: -1})
+	for _, tc := range []struct {
+		name  string
+		wrong []byte
+	}{
+		{"3.2", part(fin|0x20|opBinary, "hi")},
+		{"3.3", part(fin|0x30|opBinary, "hi")},
+		{"3.4", part(fin|0x40|opBinary, "hi")},
+		{"4.1.3", part(fin|5, "")},
+		{"4.1.4", part(fin|6, "hi")},
+		{"4.1.5", part(fin|7, "")},
+		{"4.2.3", part(fin|13, "")},
+		{"4.2.4", part(fin|14, "hi")},
+		{"4.2.5", part(fin|15, "")},
+	} {
+		for _, piece := range []int{100, 1} {
+			t.Run(fmt.Sprint(tc.name, " in pieces of ", piece), func(t *testing.T) {
+				c := r.dialRaw()
+				c.write(binaryFrame("hello"))
+				first, payload := c.next()
+				require.Equal(t, byte(fin|opBinary), first)
+				require.Equal(t, "hello", string(payload))
+				go func() {
+					for p := range slices.Chunk(append(tc.wrong, ping("late")...), piece) {
+						if _, err := c.conn.Write(p); err != nil {
+							return
+						}
+					}
+				}()
+				first, payload = c.next()
+				require.Equal(t, byte(fin|opClose), first)
+				assert.Equal(t, malformed, int(binary.BigEndian.Uint16(payload)))
+				c.conn.Close()
+				assert.Equal(t, malformed, r.record().Code)
+			})
+		}
+	}
+}
+
+// 5.19: five fragments and two pings, with a pause in the middle of the message
+// that ends when all that came before it is answered.
+func TestRFC6455PauseInAMessage(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: -1})
+	c := r.dialRaw()
+	answered := func(stream, pong string) {
+		t.Helper()
+		for got, ponged := "", false; got != stream || !ponged; {
+			switch first, payload := c.next(); first {
+			case fin | opBinary:
+				got += string(payload)
+				require.True(t, strings.HasPrefix(stream, got))
+			case fin | opPong:
+				require.False(t, ponged)
+				require.Equal(t, pong, string(payload))
+				ponged = true
+			default:
+				require.FailNow(t, "unexpected frame", "%#x", first)
+			}
+		}
+	}
+	c.write(slices.Concat(part(opBinary, "1"), part(opContinuation, "2"), ping("p1")))
+	answered("12", "p1")
+	c.write(slices.Concat(part(opContinuation, "3"), part(opContinuation, "4"), ping("p2"), part(fin|opContinuation, "5")))
+	answered("345", "p2")
+	c.closeWith(1000, "")
+	c.wantEcho(1000, "")
+}
+
+// fragmented is p as one binary message in fragments of that size.
+func fragmented(p []byte, size int) []byte {
+	var b bytes.Buffer
+	for from := 0; from < len(p); from += size {
 		first := byte(opContinuation)
-		if i == 0 {
+		if from == 0 {
 			first = opBinary
 		}
-		if i == 4<<20/256-1 {
+		if from+size >= len(p) {
 			first |= fin
 		}
-		fragments.Write(frame(first, p))
+		b.Write(frame(first, p[from:min(from+size, len(p))]))
 	}
-	for p := range slices.Chunk(big[:1<<20], 16) { // 9.7
+	return b.Bytes()
+}
+
+// 9.x and 10.1.1: large messages, whole, in fragments and in chops, and many
+// messages, whose echo is complete.
+func TestRFC6455Limits(t *testing.T) {
+	big := pattern(16 << 20)
+	type limit struct {
+		name        string
+		sends, echo []byte
+		chop        int // bytes written at a time; 0: all
+	}
+	all := []limit{{"10.1.1 64 KiB by 1300 bytes", fragmented(big[:65536], 1300), big[:65536], 0}}
+	for i, size := range []int{64 << 10, 256 << 10, 1 << 20, 4 << 20, 8 << 20, 16 << 20} {
+		all = append(all, limit{fmt.Sprintf("9.2.%d %d bytes at once", i+1, size), frame(fin|opBinary, big[:size]), big[:size], 0})
+	}
+	for i, size := range []int{64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20} {
+		all = append(all, limit{fmt.Sprintf("9.4.%d 4 MiB by %d bytes", i+1, size), fragmented(big[:4<<20], size), big[:4<<20], 0})
+	}
+	mega := frame(fin|opBinary, big[:1<<20])
+	for i, chop := range []int{64, 128, 256, 512, 1024, 2048} {
+		all = append(all, limit{fmt.Sprintf("9.6.%d 1 MiB in chops of %d", i+1, chop), mega, big[:1<<20], chop})
+	}
+	var small bytes.Buffer
+	for p := range slices.Chunk(big[:1<<20], 16) {
 		small.Write(frame(fin|opBinary, p))
 	}
-	for name, tc := range map[string]struct{ sends, echo []byte }{
-		"9.2 16 MiB at once":       {frame(fin|opBinary, big), big},
-		"9.4 4 MiB by 256 bytes":   {fragments.Bytes(), big[:4<<20]},
-		"9.7 65536 small messages": {small.Bytes(), big[:1<<20]},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, MaxMessage: -1})
+	all = append(all, limit{"65536 messages at once", small.Bytes(), big[:1<<20], 0})
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, MaxMessage: -1})
+	for _, tc := range all {
+		t.Run(tc.name, func(t *testing.T) {
 			c := r.dialRaw()
-			go func() { _, _ = c.conn.Write(tc.sends) }()
+			require.NoError(t, c.conn.SetDeadline(time.Now().Add(patience)))
+			go func() {
+				for p := range slices.Chunk(tc.sends, cmp.Or(tc.chop, len(tc.sends))) {
+					if _, err := c.conn.Write(p); err != nil {
+						return // what is read falls short
+					}
+				}
+			}()
 			got := make([]byte, len(tc.echo))
 			_, err := io.ReadFull(c, got)
 			require.NoError(t, err)
 			assert.True(t, bytes.Equal(tc.echo, got))
 			c.closeWith(1000, "")
 			c.wantEcho(1000, "")
-			r.record()
+			assert.EqualValues(t, len(tc.echo), r.record().Received)
+		})
+	}
+}
+
+// 9.8: a thousand messages, each sent when the one before has come back. An
+// empty one has no echo in a stream, so that a ping's comes in its place.
+func TestRFC6455RoundTrips(t *testing.T) {
+	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: -1})
+	for i, size := range []int{0, 16, 64, 256, 1024, 4096} {
+		t.Run(fmt.Sprintf("9.8.%d %d bytes", i+1, size), func(t *testing.T) {
+			c := r.dialRaw()
+			for i := range 1000 {
+				p := bytes.Repeat([]byte{byte(i)}, size)
+				if c.write(frame(fin|opBinary, p)); size == 0 {
+					c.write(ping(fmt.Sprint(i)))
+					first, payload := c.next()
+					require.Equal(t, byte(fin|opPong), first)
+					require.Equal(t, fmt.Sprint(i), string(payload))
+					continue
+				}
+				got := make([]byte, size)
+				require.NoError(t, c.conn.SetReadDeadline(time.Now().Add(patience)))
+				_, err := io.ReadFull(c, got)
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(p, got))
+			}
+			c.closeWith(1000, "")
+			c.wantEcho(1000, "")
+			assert.EqualValues(t, 1000*size, r.record().Received)
 		})
 	}
 }
