@@ -136,7 +136,7 @@ func runMain(args []string) {
 	}
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, os.Interrupt, syscall.SIGTERM)
-	about := fmt.Sprintf("%s; %s; %d rounds of %v, medians (reqresp and latency: three times as many, each a third as long; memory: 3 rounds; a slow end, a message of 1 TiB, half a request line: 1).", time.Now().Format("January 2006"), machine(), *rounds, s.duration)
+	about := fmt.Sprintf("%s; %s; %s", time.Now().Format("January 2006"), machine(), describeRounds(*rounds, s.duration))
 	var all []sample
 	save := func() {
 		if err := writeJSON(*out+".json", all); err != nil {
