@@ -173,6 +173,20 @@ func (l *life) find() (*Session, error) {
 	return session, nil
 }
 
+// findAgain looks the session up once more after a Yes: it may have been locked or have
+// ended while its user was asked, and its id may be another session's by now. This is the
+// only look that counts for a prompter that sees no lock by itself.
+func (l *life) findAgain() error {
+	now, err := l.find()
+	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSession {
+		return &Refusal{Reason: SessionEnded, Detail: "it ended while its user was asked", Err: err}
+	}
+	if err == nil && (now.UID != l.session.UID || now.screen() != l.session.screen()) {
+		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
+	}
+	return err
+}
+
 // prepare checks what would make the user's Yes worthless.
 func (l *life) prepare(settings Settings) (err error) {
 	l.host = l.m.cfg.Host
@@ -210,8 +224,10 @@ func (l *life) prompt() error {
 	}
 	switch decision {
 	case consent.Granted:
-		_, err := l.settings() // may have been switched off meanwhile
-		return err
+		if _, err := l.settings(); err != nil { // may have been switched off meanwhile
+			return err
+		}
+		return l.findAgain()
 	case consent.TimedOut:
 		return &Refusal{Reason: TimedOut}
 	case consent.Closed:

@@ -250,6 +250,54 @@ func TestSwitchedOffWhileTheUserIsAsked(t *testing.T) {
 	assert.Zero(t, opened)
 }
 
+// What became of the session while its user was asked counts, whatever the prompter says.
+func TestSessionChangesWhileTheUserIsAsked(t *testing.T) {
+	theirs := shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}
+	for name, c := range map[string]struct {
+		change func(s *shadow.Session) error
+		want   shadow.Reason
+	}{
+		"locked":          {func(s *shadow.Session) error { s.Locked = true; return nil }, shadow.Locked},
+		"logged out":      {func(s *shadow.Session) error { s.State = "closing"; return nil }, shadow.SessionEnded},
+		"gone":            {func(*shadow.Session) error { return &shadow.Refusal{Reason: shadow.NoSession} }, shadow.SessionEnded},
+		"another user":    {func(s *shadow.Session) error { s.UID++; return nil }, shadow.SessionEnded},
+		"another display": {func(s *shadow.Session) error { s.Display = ":2"; return nil }, shadow.SessionEnded},
+		"not known":       {func(*shadow.Session) error { return errors.New("no bus") }, shadow.PromptFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var answered atomic.Bool
+			h := start(t, shadow.Config{
+				Sessions: sessionFunc(func() (*shadow.Session, error) {
+					s := theirs
+					if answered.Load() {
+						if err := c.change(&s); err != nil {
+							return nil, err
+						}
+					}
+					return &s, nil
+				}),
+				Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
+					answered.Store(true)
+					return consent.Granted, nil
+				}),
+			})
+			h.refused(t, c.want)
+			opened, _ := h.source.counts()
+			assert.Zero(t, opened)
+		})
+	}
+}
+
+// A sessionFunc is a resolver of one session.
+type sessionFunc func() (*shadow.Session, error)
+
+func (f sessionFunc) Session(context.Context, string) (*shadow.Session, error) { return f() }
+
+func (f sessionFunc) Sessions(context.Context) ([]*shadow.Session, error) {
+	s, err := f()
+	return []*shadow.Session{s}, err
+}
+
 func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 	for _, cfg := range []shadow.Config{
 		{},

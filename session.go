@@ -68,8 +68,8 @@ func (s *Session) screen() string {
 	return display
 }
 
-// A Resolver knows the sessions of this host. It is called at every request
-// and must be safe for concurrent use.
+// A Resolver knows the sessions of this host. It is called at every request,
+// and again after a Yes, and must be safe for concurrent use.
 type Resolver interface {
 	// Session finds one session. An unknown id is a *Refusal with NoSession.
 	Session(ctx context.Context, id string) (*Session, error)
