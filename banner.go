@@ -18,19 +18,21 @@ const (
 // A banner is one that is shown on a display.
 type banner struct {
 	why  chan string   // is told why viewing has ended; closed when the next banner is to take the place
+	over chan struct{} // closed when why has been told
 	down chan struct{} // closed when it is down
 }
 
 // showBanner tells the user that l's viewer is there, if there is a banner to do it. The
 // user who can't be told must not be viewed: a banner that can't be shown, or not for as
-// long as the viewer is there, ends l. It is not waited for; Shutdown does that.
+// long as the viewer is there, ends l, whether it says what was wrong or not. It is not
+// waited for; Shutdown does that.
 func (l *life) showBanner() {
 	if l.m.cfg.Banner == nil {
 		l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("admin", l.req.Admin).
 			Msg("the user is viewed without a banner, which is switched off")
 		return
 	}
-	l.banner = &banner{why: make(chan string, 1), down: make(chan struct{})}
+	l.banner = &banner{why: make(chan string, 1), over: make(chan struct{}), down: make(chan struct{})}
 	before := l.m.replaceBanner(l)
 	l.m.banners.Go(func() {
 		defer l.m.removeBanner(l)
@@ -43,15 +45,19 @@ func (l *life) showBanner() {
 func (l *life) runBanner() {
 	show, r := l.m.cfg.Banner.Show, l.question()
 	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
-	why := bannerEnding(show(l.m.showing, r, l.banner.why, stopped))
-	if why == nil {
+	err := show(l.m.showing, r, l.banner.why, stopped)
+	if err == nil && l.ended() != nil {
 		return
 	}
+	why := bannerEnding(err)
 	l.end(why)
-	if why.reason == PromptFailed {
-		// The user saw who is viewing, and not that it is over. Another banner says that much,
-		// if it can.
-		<-l.done
+	if why.reason != PromptFailed {
+		return
+	}
+	// The user saw who is viewing, and not that it is over. Another banner says that much, if
+	// it can. It has nothing to say if the first has taken the words.
+	<-l.banner.over
+	if len(l.banner.why) > 0 {
 		_ = show(l.m.showing, r, l.banner.why, func() {})
 	}
 }
@@ -93,11 +99,11 @@ func (b *banner) wait() {
 	}
 }
 
-// bannerEnding is the end that a banner's end means, or nil.
+// bannerEnding is the end that a banner's end means while somebody is viewing.
 func bannerEnding(err error) *ending {
 	switch {
 	case err == nil:
-		return nil
+		return &ending{PromptFailed, "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
 	case errors.Is(err, consent.ErrStopped):
 		return &ending{reason: StoppedByUser}
 	case errors.Is(err, consent.ErrGone):
@@ -109,9 +115,16 @@ func bannerEnding(err error) *ending {
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for
-// a few seconds, or until the next banner of the display takes its place.
+// a few seconds, or until the next banner of the display takes its place. Once it has been
+// called it does nothing.
 func (l *life) endBanner() {
-	if l.banner != nil {
+	if l.banner == nil {
+		return
+	}
+	select {
+	case <-l.banner.over:
+	default:
 		l.banner.why <- string(l.ended().reason)
+		close(l.banner.over)
 	}
 }

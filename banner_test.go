@@ -132,8 +132,88 @@ func TestBannerFailsAndTheUserIsTold(t *testing.T) {
 	b.failed <- errors.New("out of ink")
 	v.closed(1011, "prompt_failed")
 	assert.Equal(t, "alice", next(t, b.shown).Admin)
-	assert.Empty(t, h.List(), "viewing has ended by then")
 	assert.Equal(t, "prompt_failed", next(t, b.said))
+}
+
+// A viewer that ignores the closing handshake has two seconds for it. The user is told of the
+// end before that, by the banner or, if that is what failed, by the next one.
+func TestBannerDoesNotWaitForTheViewer(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(h *host, b *fakeBanner, id string)
+		says string
+	}{
+		"stopped":       {func(h *host, _ *fakeBanner, id string) { _ = h.Stop(id, shadow.StoppedByAdmin) }, "stopped_by_admin"},
+		"source failed": {func(h *host, _ *fakeBanner, _ string) { h.source.fail(errors.New("out of colours")) }, "source_failed"},
+		"banner failed": {func(_ *host, b *fakeBanner, _ string) { b.failed <- errors.New("out of ink") }, "prompt_failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newFakeBanner()
+			h := start(t, shadow.Config{Banner: b})
+			g := h.granted(t, "s1", "alice")
+			view(t, g.URL) // reads nothing more, and so no Close
+			next(t, b.shown)
+			ended := make(chan struct{})
+			go func() { defer close(ended); c.end(h, b, g.ID) }()
+			assert.Equal(t, c.says, next(t, b.said))
+			assert.Len(t, h.List(), 1, "the words came after the viewer's connection had ended")
+			next(t, ended)
+		})
+	}
+}
+
+// A banner that goes, and doesn't say why, leaves nobody viewed: the user could not know.
+func TestBannerThatGoesEndsTheView(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, b.shown)
+	b.failed <- nil
+	v.closed(1011, "prompt_failed")
+	assert.Equal(t, shadow.PromptFailed, h.until(t, shadow.EventEnded).Reason)
+	next(t, b.shown)
+	assert.Equal(t, "prompt_failed", next(t, b.said))
+}
+
+// A banner that fails over its last words has had them: another one would say that somebody is
+// viewing.
+func TestBannerFailsOverItsWords(t *testing.T) {
+	shown := make(chan string, 9)
+	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, ended <-chan string, _ func()) error {
+		shown <- r.Admin
+		select {
+		case why := <-ended:
+			return errors.New("out of ink for " + why)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	next(t, shown)
+	v.hangUp()
+	h.until(t, shadow.EventEnded)
+	require.NoError(t, h.Shutdown(t.Context())) // joins the banners
+	assert.Empty(t, shown)
+}
+
+// A banner that never goes holds up the next one for a moment, and not for ever.
+func TestBannerThatStaysMakesRoom(t *testing.T) {
+	shown := make(chan string, 9)
+	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, _ <-chan string, _ func()) error {
+		shown <- r.Admin
+		<-ctx.Done() // whatever else is to end it
+		return context.Cause(ctx)
+	})})
+	view(t, h.granted(t, "s1", "alice").URL)
+	assert.Equal(t, "alice", next(t, shown))
+	view(t, h.granted(t, "s1", "bob").URL)
+	assert.Equal(t, "bob", next(t, shown))
+}
+
+// A bannerFunc is a function as a banner.
+type bannerFunc func(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error
+
+func (f bannerFunc) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
+	return f(ctx, r, ended, stopped)
 }
 
 // Stop ends the view at once, while the user is still told so.

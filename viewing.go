@@ -187,6 +187,12 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 		l.watch.err = context.Cause(session)
 	}
 	why := l.verdict()
+	if why.reason != ViewerLeft { // whose record may say otherwise
+		// Nobody sees anything any more. The viewer has two seconds for the closing handshake,
+		// and the user isn't to wait for it.
+		l.end(why)
+		l.endBanner()
+	}
 	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
 }
 
