@@ -98,6 +98,9 @@ func (d *dissector) run() error {
 func (d *dissector) chunk(c Chunk) error {
 	if d.shake.Done() {
 		d.streams[c.From] = append(d.streams[c.From], c.Data...)
+		if d.shake.Refused { // no messages follow, however the rest is cut
+			return nil
+		}
 		return d.messages(c.From)
 	}
 	if err := d.shake.Feed(c.From, c.Data); err != nil {
