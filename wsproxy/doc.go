@@ -45,7 +45,8 @@
 // Nothing is queued beyond fixed buffers, in either direction: a viewer that
 // doesn't read stops the target, and a target that doesn't read stops the
 // viewer. A session under way holds at most two blocks of 128 KiB for bytes from
-// the viewer. For bytes to it, it holds one block, over TLS two. To a viewer that
+// the viewer, and a third while it ends with a write to the target under way.
+// For bytes to the viewer, it holds one block, over TLS two. To a viewer that
 // takes bulk quickly these are of 592 KiB, or without TLS a pipe of 1 MiB in the
 // kernel. They come from a pool when something is there to be put into them and
 // go back when it is gone: an idle session holds none. Over TLS, and where a
@@ -55,8 +56,8 @@
 //
 // The WebSocket library (nhooyr.io/websocket, RFC 6455) performs the handshake
 // on a connection that Handler captured while it was hijacked; one file,
-// upgrade.go, imports it. From then on three things share that connection, and
-// each has its place:
+// upgrade.go, imports it. From then on each thing that is done with that
+// connection has its place:
 //
 //   - intake reads. Data frames are parsed where they were read to, all of one
 //     read at once, and their payload is unmasked into the stream's buffer.

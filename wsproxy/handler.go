@@ -109,7 +109,9 @@ type Handler struct {
 	ProxyProtocol int
 
 	// OnReject is called when an upgraded request was turned away because of
-	// its origin, by Authorize, or by a limit on sessions. Nil ignores.
+	// its origin, by Authorize, or by a limit on sessions. The error is
+	// Authorize's own, or a *[CloseError] whose Reason is what the viewer is
+	// told, or tells of a malformed pattern. Nil ignores.
 	OnReject func(*http.Request, error)
 
 	// OnEnd is called once for every viewer that was admitted, when its
@@ -212,10 +214,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // ServeConn joins two connections as ServeHTTP does, without WebSocket: viewer
-// is the byte stream itself, to which no ping is sent and of whose timeouts and
-// MaxMessage nothing applies; it counts as one of MaxSessions. ServeConn
-// closes both and returns what the relay returned, or the cause of ctx if that
-// ended it.
+// is the byte stream itself. It is sent no pings, only Relay, MaxSessions and
+// Shutdown apply to it, and it has no Record. ServeConn closes both
+// connections, also if the Handler has no room or is shut down, which it returns
+// as a [*CloseError]. Else it returns what the relay returned, or the cause of
+// ctx if that ended it.
 func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	s := &session{h: h, cancel: cancel}
