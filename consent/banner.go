@@ -82,11 +82,15 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 	}
 	q := newQuestion(r, p.Texts, 0)
 	q.Banner = true
-	line, err := q.encode()
-	if err != nil {
-		return false, err
+	select {
+	case why, ok := <-ended: // before it has begun
+		if !ok {
+			return false, nil
+		}
+		return false, p.showEnd(ctx, argv, r, q, why, ended)
+	default:
 	}
-	c, err := startBanner(argv, r, line)
+	c, err := startBanner(argv, r, q)
 	if err != nil {
 		return false, err
 	}
@@ -100,20 +104,28 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 		why = "stopped_by_user"
 		select {
 		case <-c.proc.Done(): // the user has closed the window: another one says what came of it
-			another, startErr := startBanner(argv, r, line)
-			if startErr != nil {
-				return false, err
-			}
-			defer another.in.Close()
-			c = another
+			_ = p.showEnd(ctx, argv, r, q, why, ended)
+			return false, err
 		default:
 		}
 	}
-	if why != "" {
-		why = p.Texts.reason(why, r.Locale) + "\n"
-	}
-	c.finish(ctx, why, ended)
+	c.conclude(p.Texts.reason(why, r.Locale))
+	c.finish(ctx, ended)
 	return again, err
+}
+
+// showEnd runs a child that says nothing but why viewing has ended.
+func (p X11) showEnd(ctx context.Context, argv []string, r Request, q question, why string, ended <-chan string) error {
+	if q.Ended = p.Texts.reason(why, r.Locale); q.Ended == "" {
+		return nil
+	}
+	c, err := startBanner(argv, r, q)
+	if err != nil {
+		return err
+	}
+	defer c.in.Close()
+	c.finish(ctx, ended)
+	return nil
 }
 
 // A bannerChild is the process that shows a banner.
@@ -161,14 +173,18 @@ func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended
 	}
 }
 
-// finish makes the child show a line, why viewing has ended, or without one go at once, and
-// returns when it is gone. Once ended is closed it is to go at once, too.
-func (c *bannerChild) finish(ctx context.Context, line string, ended <-chan string) {
-	if line == "" {
+// conclude makes the child show why viewing has ended, or without words go at once.
+func (c *bannerChild) conclude(why string) {
+	if why == "" {
 		c.in.Close()
-	} else {
-		_ = tell(c.in, []byte(line)) // as in startBanner
+		return
 	}
+	_ = tell(c.in, []byte(why+"\n")) // as in startBanner
+}
+
+// finish returns when the child that says why viewing has ended is gone. Once ended is closed
+// it is to go at once.
+func (c *bannerChild) finish(ctx context.Context, ended <-chan string) {
 	late := time.NewTimer(noticeTime)
 	defer late.Stop()
 	for {
@@ -190,7 +206,11 @@ func (c *bannerChild) finish(ctx context.Context, line string, ended <-chan stri
 }
 
 // startBanner starts the child and tells it what to show. The caller closes in.
-func startBanner(argv []string, r Request, line []byte) (*bannerChild, error) {
+func startBanner(argv []string, r Request, q question) (*bannerChild, error) {
+	line, err := q.encode()
+	if err != nil {
+		return nil, err
+	}
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("consent: %w", err)

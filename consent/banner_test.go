@@ -1,8 +1,11 @@
 package consent
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -277,13 +280,13 @@ func TestBannerDiesAtTheEnd(t *testing.T) {
 			dir := t.TempDir()
 			ended, done := make(chan string, 1), make(chan error, 1)
 			// SIGTERM comes when the daemon has heard of the failure and lost patience.
-			script := "cd " + dir + `; read question
+			script := "cd " + dir + `; read -r question
 if mkdir first; then
 	trap 'touch dying; until [ -e go ]; do sleep 0.02; done; exit' TERM
 	echo failed ill
 	while :; do sleep 0.05; done
 fi
-echo shown; read why; echo $why > why; echo over`
+echo shown; printf '%s\n' "$question" | sed 's/.*"ended":"//; s/"}$//' > why; echo over`
 			go func() { done <- X11{Command: sh(script)}.Show(t.Context(), self(), ended, nil) }()
 			eventually(t, func() bool { _, err := os.Stat(filepath.Join(dir, "dying")); return err == nil }, "it isn't ended")
 			ended <- "viewer_left"
@@ -433,14 +436,108 @@ func TestBannerWordsAreTakenDown(t *testing.T) {
 	ended := make(chan string, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- X11{Command: sh("read question; echo shown; read why; echo $why > " + out + "; cat; echo gone >> " + out + "; echo over")}.Show(t.Context(), self(), ended, nil)
+		done <- X11{Command: sh("read question; echo shown; echo > " + out + "; read why; echo $why > " + out + "; cat; echo gone >> " + out + "; echo over")}.Show(t.Context(), self(), ended, nil)
 	}()
-	ended <- "viewer_left"
 	said := func() string { b, _ := os.ReadFile(out); return string(b) }
+	eventually(t, func() bool { return said() == "\n" }, "it was never shown")
+	ended <- "viewer_left"
 	eventually(t, func() bool { return said() == "The viewer disconnected\n" }, "it was never told why")
 	close(ended)
 	assert.NoError(t, <-done)
 	assert.Equal(t, "The viewer disconnected\ngone\n", said())
+}
+
+// The words that are there from the beginning are in the question, so that nothing else can be
+// shown before them. What is over before it begins isn't shown at all.
+func TestBannerIsToldTheEndAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := X11{Command: sh("cd " + dir + "; echo >> started; read -r question; printf '%s\\n' \"$question\" > question; echo shown; read why && echo $why > why; echo over")}
+	ended, done := make(chan string, 1), make(chan error, 1)
+	ended <- "viewer_left"
+	go func() { done <- p.Show(t.Context(), self(), ended, nil) }()
+	eventually(t, func() bool { b, err := os.ReadFile(dir + "/question"); return err == nil && len(b) > 0 }, "no question")
+	close(ended)
+	require.NoError(t, next(t, done))
+	line, err := os.ReadFile(dir + "/question")
+	require.NoError(t, err)
+	q, err := readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
+	require.NoError(t, err)
+	assert.Equal(t, "The viewer disconnected", q.Ended)
+	assert.NoFileExists(t, dir+"/why", "it was told twice")
+
+	require.NoError(t, p.Show(t.Context(), self(), ended, nil))
+	started, err := os.ReadFile(dir + "/started")
+	require.NoError(t, err)
+	assert.Equal(t, "\n", string(started))
+}
+
+// The child reads those words before the display is there, and no line after them.
+func TestListen(t *testing.T) {
+	t.Parallel()
+	why := listen("", bufio.NewReader(strings.NewReader("The viewer\x1b disconnected\nand more\n")))
+	assert.Equal(t, "The viewer disconnected", <-why)
+	_, more := <-why
+	assert.False(t, more)
+
+	lines, end := io.Pipe()
+	why = listen("Over", bufio.NewReader(lines))
+	require.Len(t, why, 1, "not there from the beginning")
+	assert.Equal(t, "Over", <-why)
+	require.NoError(t, end.Close())
+	_, more = <-why
+	assert.False(t, more)
+
+	why = listen("Over", bufio.NewReader(strings.NewReader("The viewer disconnected\n")))
+	assert.Equal(t, "Over", <-why)
+	_, more = <-why
+	assert.False(t, more)
+}
+
+// A notice whose child doesn't heed that it is to make room is ended sooner than one that need
+// not.
+func TestBannerThatMakesNoRoom(t *testing.T) {
+	t.Parallel()
+	stays := X11{Command: sh("trap '' TERM; echo shown; sleep 1000 & while :; do wait; done")}
+	show := func(ended chan string) <-chan error {
+		done := make(chan error, 1)
+		ended <- "viewer_left"
+		go func() { done <- stays.Show(t.Context(), self(), ended, nil) }()
+		return done
+	}
+	may := show(make(chan string, 1))
+	ended := make(chan string, 1)
+	must := show(ended)
+	close(ended)
+	assert.NoError(t, next(t, must))
+	assert.Empty(t, may, "both had the same time")
+	assert.NoError(t, next(t, may))
+}
+
+// What says that viewing has ended stands where the banner was, and all of it on the screen.
+func TestBannerEndsWhereItWas(t *testing.T) {
+	t.Parallel()
+	for name, dx := range map[string]int{"in the middle": 0, "at the right edge": 640} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := watch(t, bare, nil)
+			x, y := w.win.X+30, w.win.Y+20
+			w.run("xdotool", "mousemove", strconv.Itoa(x), strconv.Itoa(y), "mousedown", "1",
+				"mousemove", strconv.Itoa(x+1), strconv.Itoa(y+60), "mousemove", strconv.Itoa(min(x+dx, 639)), strconv.Itoa(y+60), "mouseup", "1")
+			eventually(t, func() bool { w.find(); return w.win.Y == 60 }, "it can't be moved")
+			before := w.win
+			w.ended <- strings.Repeat("and so on ", 15)
+			eventually(t, func() bool { w.find(); return w.win.Height > before.Height }, "it never said so")
+			require.NotEqual(t, before.Width, w.win.Width)
+			right := before.X + before.Width/2 + w.win.Width/2
+			eventually(t, func() bool {
+				w.find()
+				middle := w.win.X + w.win.Width/2
+				return right <= 640 && middle-1 <= before.X+before.Width/2 && before.X+before.Width/2 <= middle+1 ||
+					right > 640 && w.win.X+w.win.Width == 640
+			}, "it is somewhere else")
+		})
+	}
 }
 
 // A child that doesn't heed the end of viewing is ended.

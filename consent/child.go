@@ -91,7 +91,7 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 			}
 		}()
 		if q.Banner {
-			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }}))
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(q.Ended, lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }}))
 			return
 		}
 		if <-saver {
@@ -102,6 +102,9 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	}()
 	select {
 	case a := <-answer:
+		if a == wordYes && saverLocked(ctx, q.Bus) {
+			return wordLocked // watchSaver hadn't asked yet
+		}
 		return a
 	case <-x.Gone():
 		return whyGone(display, xauthority)
@@ -128,13 +131,17 @@ func watchSaver(ctx context.Context, bus string, locked chan<- struct{}) {
 	}
 }
 
-// listen hands on the line that says why viewing has ended. The channel is closed at the end
-// of the lines, or at one too many.
-func listen(lines *bufio.Reader) <-chan string {
+// listen hands on why viewing has ended: what the question says of it, at once, or the next
+// line. The channel is closed at the end of the lines, or at one too many.
+func listen(ended string, lines *bufio.Reader) <-chan string {
 	why := make(chan string, 1)
+	if ended != "" {
+		why <- cleanTo(ended, maxText)
+	}
 	go func() {
 		defer close(why)
-		if line, err := readLine(lines); err == nil {
+		line, err := readLine(lines)
+		if err == nil && ended == "" {
 			why <- cleanTo(line, maxText)
 			_, _ = readLine(lines)
 		}

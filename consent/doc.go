@@ -45,7 +45,7 @@
 // input:
 //
 //	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false,
-//	"language":"en","texts":{},"bus":"unix:path=/run/user/1000/bus","notify":false}
+//	"language":"en","texts":{},"bus":"unix:path=/run/user/1000/bus","notify":false,"ended":""}
 //
 // without the line break here. It has at most 16384 bytes. The language is one that there are
 // words for, and texts holds those of [Texts] that replace them. With notify the question is
@@ -66,7 +66,9 @@
 //
 // For the banner ("banner":true, and no time) standard input stays open: one more line
 // says why viewing has ended, which the child shows for some seconds, and the end of the
-// input, before or after that line, takes the banner down at once. The child answers "shown", and "alive" every two seconds
+// input, before or after that line, takes the banner down at once. With "ended", those words, in
+// the line of JSON there is no such line: the child shows them from the beginning, and nothing
+// else. The child answers "shown", and "alive" every two seconds
 // after that as long as the X server answers it: a child that says nothing for ten seconds
 // is ended, and the view with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed Stop; the child stays,
 // and is told why viewing has ended as ever. At the end it says

@@ -40,6 +40,12 @@ import (
 //	4  locked
 //	5  timeout
 //
+// Whether the screen is locked is for the command to see: neither X11's look at the display
+// nor Notify's question to the screen saver is made for it. What the caller knows of the
+// session, as the engine of package shadow does from logind's LockedHint before the question
+// and after a Yes, counts all the same. Under any other lock nobody sees the question, and the
+// time passes.
+//
 // Any other status, and death by a signal, refuses with an error. A command that is
 // still there when ctx ends gets SIGTERM, then SIGKILL, and its status no longer counts.
 // Beware of programs that end with 0 without a Yes: xmessage does when its own -timeout

@@ -2,10 +2,13 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"os/signal"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/godbus/dbus/v5"
 
 	"vda.internal/shadow/consent/internal/notification"
 	"vda.internal/shadow/internal/sessionbus"
@@ -24,8 +27,10 @@ import (
 // service without buttons refuses with an error, as do one that ends and a bus that goes
 // away. Yes and No are the buttons and nothing else: closing the notification, and a click
 // beside the buttons, is Closed, as is a Yes in the first half second. A notification that
-// the service takes down by itself is TimedOut. A desktop whose screen saver says that it is
-// on is not asked (Locked). See the Desktop Notifications Specification 1.2.
+// the service takes down by itself is TimedOut. A desktop whose screen saver says on the
+// session's bus that it is on is not asked (Locked). The saver is asked again every two
+// seconds, which takes the notification down, and after a Yes, which then doesn't count. A
+// lock of which no saver on the bus knows isn't seen, unlike by X11. See the Desktop Notifications Specification 1.2.
 type Notify struct {
 	// Command is run instead of this program, as [X11.Command] is.
 	Command []string
@@ -69,10 +74,14 @@ func notify(ctx context.Context, q question, left time.Duration, shown func()) s
 		return failed(err)
 	}
 	defer conn.Close()
-	answer, err := notification.Ask(ctx, conn, q.notification(left), shown)
+	answer, err := askUnlocked(ctx, conn, q, left, shown)
 	switch {
+	case errors.Is(err, errLocked):
+		return wordLocked
 	case err != nil:
 		return failed(err)
+	case answer == notification.Yes && saverLocked(ctx, q.Bus):
+		return wordLocked // watchSaver hadn't asked yet
 	case answer == notification.Yes:
 		return wordYes
 	case answer == notification.Closed:
@@ -81,6 +90,30 @@ func notify(ctx context.Context, q question, left time.Duration, shown func()) s
 		return wordTimeout
 	}
 	return wordNo
+}
+
+// errLocked is a screen saver that came on while the notification was there.
+var errLocked = errors.New("consent: the screen saver is on")
+
+// askUnlocked shows the notification for as long as no screen saver is on, which else is
+// errLocked.
+func askUnlocked(ctx context.Context, conn *dbus.Conn, q question, left time.Duration, shown func()) (notification.Answer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	locked, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		watchSaver(ctx, q.Bus, locked)
+		cancel(errLocked)
+	}()
+	answer, err := notification.Ask(ctx, conn, q.notification(left), shown)
+	cancel(nil)
+	<-watched
+	select {
+	case <-locked:
+		return notification.No, errLocked
+	default:
+		return answer, err
+	}
 }
 
 // saverLocked reports whether a screen saver says on the session's bus that it is on. Without

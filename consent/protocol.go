@@ -30,6 +30,7 @@ type question struct {
 	Texts    Texts  `json:"texts"`      // what replaces them
 	Bus      string `json:"bus"`        // D-Bus address of the session's bus
 	Notify   bool   `json:"notify"`     // ask in a notification, not in a window
+	Ended    string `json:"ended"`      // of a banner: why viewing has ended, which is all it says; empty: it hasn't
 }
 
 // newQuestion is r with its names cleaned. left is 0 for a banner.
@@ -84,6 +85,8 @@ func readQuestion(r *bufio.Reader) (question, error) {
 	switch {
 	case q.Notify && q.Banner:
 		return question{}, errors.New("the banner is no notification")
+	case q.Ended != "" && !q.Banner:
+		return question{}, errors.New("the question has words for the end of viewing")
 	case q.Admin == "" || q.Millis <= 0 && !q.Banner:
 		return question{}, errors.New("the question has no asker or no time")
 	case r.Buffered() > 0 && !q.Banner:

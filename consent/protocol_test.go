@@ -102,6 +102,15 @@ func TestQuestion(t *testing.T) {
 	_, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
 	assert.ErrorContains(t, err, "the banner is no notification")
 
+	q = newQuestion(Request{Admin: "a"}, Texts{}, 0)
+	q.Banner, q.Ended = true, "The viewer disconnected"
+	assert.Equal(t, "The viewer disconnected", hand(t, q).Ended)
+	q.Banner, q.Millis = false, 1
+	line, err = q.encode()
+	require.NoError(t, err)
+	_, err = readQuestion(bufio.NewReaderSize(bytes.NewReader(line), maxQuestion))
+	assert.ErrorContains(t, err, "the question has words for the end of viewing")
+
 	// The longest there can be is still within the bound.
 	long := func(holds string, most int) string { return holds + strings.Repeat("<", most-len(holds)) }
 	var all Texts
@@ -114,8 +123,10 @@ func TestQuestion(t *testing.T) {
 	}
 	all.Yes = long(">", maxLabel)
 	require.NoError(t, all.Validate())
-	hand(t, newQuestion(Request{Admin: strings.Repeat("<", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100),
-		Bus: "unix:path=/" + strings.Repeat("<", 500)}, all, time.Hour))
+	q = newQuestion(Request{Admin: strings.Repeat("<", 100), Host: strings.Repeat("<", 100), Replaces: strings.Repeat("&", 100),
+		Bus: "unix:path=/" + strings.Repeat("<", 500)}, all, time.Hour)
+	q.Banner, q.Ended = true, strings.Repeat("<", maxText)
+	hand(t, q)
 
 	for _, s := range []string{
 		"", "{}", "{}\n", "null\n", `{"admin":"a","timeout_ms":1}`, `{"admin":"a","timeout_ms":0}` + "\n", `{"admin":"","timeout_ms":5}` + "\n",
@@ -130,12 +141,15 @@ func TestQuestion(t *testing.T) {
 func FuzzReadQuestion(f *testing.F) {
 	f.Add(`{"admin":"a","host":"h","replaces":"","timeout_ms":20000,"language":"de","texts":{"yes":"Jawohl"}}` + "\n")
 	f.Add(`{"admin":"a","timeout_ms":1,"bus":"unix:abstract=x","notify":true}` + "\n")
+	f.Add(`{"admin":"a","banner":true,"ended":"The viewer disconnected"}` + "\n")
+	f.Add(`{"admin":"a","timeout_ms":1,"ended":"The viewer disconnected"}` + "\n")
 	f.Add("{}\n")
 	f.Fuzz(func(t *testing.T, s string) {
 		q, err := readQuestion(bufio.NewReaderSize(strings.NewReader(s), maxQuestion))
 		if err == nil {
 			assert.NotEmpty(t, q.Admin)
 			assert.True(t, q.Banner || q.Millis > 0)
+			assert.True(t, q.Banner || q.Ended == "")
 		}
 	})
 }
