@@ -25,9 +25,9 @@ type Config struct {
 	Source   Source           // gives the picture; required
 
 	// Banner tells the user who is viewing, from the viewer's connection on, and lets
-	// the user stop it (stopped_by_user). A view whose banner can't be shown ends
+	// the user stop it (stopped_by_user). A view whose banner can't be shown, or goes, ends
 	// (prompt_failed, or display_unreachable); after prompt_failed Show is called once more,
-	// with that reason, so that the user hears of it. Nil: the user sees nothing of it, and
+	// with that reason, so that the user hears of it, unless the first call has taken it. Nil: the user sees nothing of it, and
 	// each view is logged as such.
 	Banner consent.Banner
 	// Ports hands out the viewers' ports; nil means 6001–6099 on all addresses.
@@ -85,6 +85,10 @@ var ErrNotFound = errors.New("shadow: no such shadow")
 // session's end (session_ended), if Config.Sessions is a [SessionWaiter], and
 // shadowing being switched off (disabled): while anybody is asked or watches,
 // the settings are read again every second.
+//
+// A Yes counts only if the session, looked up once more, is still the same user's
+// on the same display, and can be shadowed: locked and session_ended, above all,
+// are found then whatever the prompter has seen.
 //
 // A Manager is safe for concurrent use.
 type Manager struct {

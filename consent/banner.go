@@ -23,7 +23,8 @@ type Banner interface {
 	//     is shown for a few seconds, or soon after ended was closed, before that or while
 	//     it is shown. A reason of the shadow package ("viewer_left") is shown in the user's
 	//     language, anything else as it is, cleaned. With a reason that is there from the
-	//     beginning nothing else is shown;
+	//     beginning nothing else is shown. Nil before ended says anything is as bad as an
+	//     error: the user then can't know who is viewing;
 	//   - with ctx's cause soon after ctx has ended, without any words;
 	//   - with another error, ErrDisplay or ErrGone among them, when there is no banner
 	//     and there will be none. The user then can't know who is viewing.

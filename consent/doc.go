@@ -66,9 +66,9 @@
 //
 // For the banner ("banner":true, and no time) standard input stays open: one more line
 // says why viewing has ended, which the child shows for some seconds, and the end of the
-// input, before or after that line, takes the banner down at once. With "ended", those words, in
-// the line of JSON there is no such line: the child shows them from the beginning, and nothing
-// else. The child answers "shown", and "alive" every two seconds
+// input, before or after that line, takes the banner down at once. If "ended"
+// isn't empty, it holds these words already: the child shows nothing else, from the beginning,
+// and there is no second line. The child answers "shown", and "alive" every two seconds
 // after that as long as the X server answers it: a child that says nothing for ten seconds
 // is ended, and the view with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed Stop; the child stays,
 // and is told why viewing has ended as ever. At the end it says

@@ -17,7 +17,7 @@ import (
 //	PATH                 /usr/bin:/bin
 //	LANG, LANGUAGE       the session's language, in UTF-8: C.UTF-8 without a country;
 //	                     LANGUAGE only if a language is known
-//	CONSENT_QUESTION     the whole question in that language, as [Texts] has it: a
+//	CONSENT_QUESTION     the whole question in that language, as Texts has it: a
 //	                     headline, an empty line, and a sentence a line
 //	CONSENT_TITLE        the headline alone
 //	CONSENT_YES          the word for the button that grants, and

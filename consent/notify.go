@@ -15,7 +15,7 @@ import (
 )
 
 // Notify asks in a notification of the session's desktop with two buttons, Yes and No: a
-// [Prompter] for desktops on which a window of X11's would be strange. The zero value is
+// [Prompter] for desktops on which the window of [X11] would look out of place. The zero value is
 // ready, if main calls [Child].
 //
 // It says less surely than [X11] that the user has read the question: how a notification
@@ -30,7 +30,7 @@ import (
 // the service takes down by itself is TimedOut. A desktop whose screen saver says on the
 // session's bus that it is on is not asked (Locked). The saver is asked again every two
 // seconds, which takes the notification down, and after a Yes, which then doesn't count. A
-// lock of which no saver on the bus knows isn't seen, unlike by X11. See the Desktop Notifications Specification 1.2.
+// lock that only the display shows isn't seen here, as X11 sees it. See the Desktop Notifications Specification 1.2.
 type Notify struct {
 	// Command is run instead of this program, as [X11.Command] is.
 	Command []string
