@@ -498,7 +498,8 @@ func TestListen(t *testing.T) {
 // not.
 func TestBannerThatMakesNoRoom(t *testing.T) {
 	t.Parallel()
-	stays := X11{Command: sh("trap '' TERM; echo shown; sleep 1000 & while :; do wait; done")}
+	out := t.TempDir() + "/pid"
+	stays := X11{Command: sh("trap '' TERM; echo shown; sleep 1; echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}
 	show := func(ended chan string) <-chan error {
 		done := make(chan error, 1)
 		ended <- "viewer_left"
@@ -506,6 +507,7 @@ func TestBannerThatMakesNoRoom(t *testing.T) {
 		return done
 	}
 	may := show(make(chan string, 1))
+	readPID(t, out) // a second later, so that with the same time it ends first
 	ended := make(chan string, 1)
 	must := show(ended)
 	close(ended)
