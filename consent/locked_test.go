@@ -203,10 +203,10 @@ func (c client) scenery(what string) (bool, error) {
 		make(0, 0, 60, 300)
 	case "machine": // a virtual one's, and any window manager's
 		xproto.ChangeWindowAttributes(c.x.Conn, make(0, 0, width, height), xproto.CwOverrideRedirect, []uint32{0})
-	case "wallpaper":
+	case "wallpaper", "wallpaper with the keyboard":
 		id := make(0, 0, width, height)
 		xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeBelow})
-		grab = false
+		grab = what != "wallpaper"
 	case "glass":
 		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkInput, 0, make(0, 0, width, height), 0, 0, nil)
 	case "overlay":

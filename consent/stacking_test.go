@@ -2,7 +2,6 @@ package consent
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,18 +22,27 @@ func TestRaisedWhenCovered(t *testing.T) {
 	d.expect(Granted)
 }
 
+// fullScreen has a window manager fill the screen with another client.
+func (d *desk) fullScreen() testhost.Window {
+	d.t.Helper()
+	d.surround("xterm", "xterm", "-fullscreen")
+	var screen testhost.Window
+	eventually(d.t, func() bool {
+		windows, err := d.Windows(d.ctx, "xterm")
+		if err == nil && len(windows) > 0 {
+			screen = windows[0]
+		}
+		return screen.Height > 400
+	}, "it doesn't fill the screen")
+	return screen
+}
+
 // Nor is it with one, which keeps some windows above those that it manages, whatever those
 // wish: what fills the screen and has the keyboard, and what it doesn't manage.
 func TestRaisedAboveAFullScreen(t *testing.T) {
 	t.Parallel()
 	screens := map[string]func(d *desk){
-		"managed": func(d *desk) {
-			d.surround("xterm", "xterm", "-fullscreen")
-			eventually(d.t, func() bool {
-				windows, err := d.Windows(d.ctx, "xterm")
-				return err == nil && len(windows) > 0 && windows[0].Height > 400
-			}, "it doesn't fill the screen")
-		},
+		"managed":   func(d *desk) { d.fullScreen() },
 		"unmanaged": func(d *desk) { d.spawn("cover") },
 	}
 	for name, argv := range managers {
@@ -63,16 +71,12 @@ func TestRaisedAboveAFullScreen(t *testing.T) {
 // the question for a while.
 func TestNotRaisedWhileTheUserIsBusy(t *testing.T) {
 	t.Parallel()
-	unmanaged := func(d *desk) bool {
-		out, err := d.Run(d.ctx, "xwininfo", "-stats", "-id", strconv.Itoa(int(d.win.ID)))
-		return err == nil && strings.Contains(string(out), "Override Redirect State: yes")
-	}
 	t.Run("menu", func(t *testing.T) {
 		t.Parallel()
 		d := put(t, managed, nil).ready()
 		d.around("list")
-		require.Never(t, func() bool { return unmanaged(d) }, 1500*time.Millisecond, 50*time.Millisecond)
-		eventually(t, func() bool { return unmanaged(d) }, "it stays below for ever")
+		require.Never(t, d.unmanaged, 1500*time.Millisecond, 50*time.Millisecond)
+		eventually(t, d.unmanaged, "it stays below for ever")
 		d.ready().click(d.allow)
 		d.expect(Granted)
 	})
@@ -81,7 +85,7 @@ func TestNotRaisedWhileTheUserIsBusy(t *testing.T) {
 		d := put(t, managed, nil).ready()
 		d.run("xdotool", "mousemove", "5", "5", "mousedown", "1")
 		d.spawn("cover")
-		require.Never(t, func() bool { return unmanaged(d) }, 3500*time.Millisecond, 50*time.Millisecond)
+		require.Never(t, d.unmanaged, 3500*time.Millisecond, 50*time.Millisecond)
 		d.run("xdotool", "mouseup", "1")
 		d.ready().click(d.allow)
 		d.expect(Granted)

@@ -8,27 +8,34 @@ import (
 // X11 asks in a window on the session's display, and says in another who is viewing: it
 // is a [Prompter] and a [Banner]. The zero value is ready, if main calls [Child].
 //
-// The window names the administrator and this host, counts down, and has two buttons,
-// No and Yes, all in the language of [Request.Locale]. No has the focus at first; Tab and the arrow keys move it, Enter and Space
-// press, Esc refuses, and closing the window gives Closed. No letter answers. Input
-// counts from half a second after the window was drawn, and only if it comes
-// from the X server itself, not from another client's SendEvent. Somebody who is typing at
-// something else doesn't answer: any other key than these, a chord, or a key that comes too early gives No
-// the focus again, and keys count from half a second after the last of them. An arrow towards
-// the button that has the focus already is such a key, too. So they do when
-// the window gets the keyboard. Five seconds after the focus was moved to Yes it goes back to No. Who
-// pauses for longer than half a second, moves the focus to Yes by accident and presses Enter or Space
-// within those five seconds, is taken at their word: these keys are the window's. A click that comes too early makes the half second begin again as well. Yes counts only while
-// nothing covers the window, and for half a second before; with a compositor, which lets
-// windows shine through one another, also if the pointer is in the window. Yes waits as long
-// when the window was moved, by whomever.
+// The window names the administrator and this host, counts down, and has two buttons, No and
+// Yes, all in the language of [Request.Locale]. No has the focus at first; Tab and the arrow
+// keys move it, Enter and Space press, Esc refuses, and closing the window gives Closed. No
+// letter answers. Input counts from half a second after the window was drawn, or came back
+// onto the screen, and only if it comes from the X server itself, not from another client's
+// SendEvent. A click that comes too early makes the half second begin again.
 //
-// The window stays in view: when something covers it, it raises itself, and when it was minimized or otherwise put
-// away it comes back, twice a second at most. Where the window manager keeps something above it all the same, a full screen or
-// a window that it doesn't manage, the window leaves the window manager's hands after half a second and goes on without its
-// frame. It waits for up to three seconds while something else has the keyboard, as an open
-// menu has, and for as long as a mouse button is down; it doesn't raise itself above what looks like a lock. When it was put partly off the screen, it moves
-// back onto its monitor once it has been at rest for half a second.
+// Somebody who is typing at something else doesn't answer: any other key than these, a chord,
+// a key that comes too early, or an arrow towards the button that has the focus already gives
+// No the focus again, and keys count from half a second after the last of them. They also
+// count only from half a second after the window got the keyboard. Five seconds after the
+// focus was moved to Yes it goes back to No. Who pauses for longer than half a second, moves
+// the focus to Yes by accident and presses Enter or Space within those five seconds, is taken
+// at their word: these keys are the window's.
+//
+// Yes counts only while nothing covers the window, and from half a second after that; with a
+// compositor, which lets windows shine through one another, also if the pointer is in the
+// window. Yes waits as long when the window was moved, by whomever.
+//
+// The window stays in view: when something covers it, it raises itself, and when it was
+// minimized or otherwise put away it comes back, twice a second at most. Where the window
+// manager keeps something above it all the same, a full screen or a window that it doesn't
+// manage, the window leaves the window manager's hands after half a second, goes on without
+// its frame, and takes the keyboard, which goes back when it has been answered. It waits for
+// up to three seconds while something else has the keyboard, as an open menu has, and for as
+// long as a mouse button is down. It doesn't get above what looks like a lock. When it was
+// put partly off the screen, it moves back onto its monitor once it has been at rest for half
+// a second.
 //
 // A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
 // the desktop's screen saver says on the session's bus that it is, or when another program
@@ -36,8 +43,8 @@ import (
 // manages, each at least one of them, which take input and have nothing above them. While
 // the question is shown all this is looked at again, every second or two, and ends it; a covering
 // window that was there before doesn't count then, unless the keyboard was taken in the first
-// second. A locker that does none
-// of it, such as one whose window is transparent, leaves the question unanswered.
+// second. A locker that does none of it, such as one whose window is transparent, leaves the
+// question unanswered.
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [ErrDisplay], one that ends meanwhile is

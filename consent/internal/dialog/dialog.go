@@ -34,9 +34,10 @@ const (
 
 // Ask shows the window, calls shown when it has been drawn, and returns when the user
 // has answered or closed it, or ctx ends, which is an error. If the screen is locked it
-// shows nothing, and if it is locked meanwhile, or locked is closed, the answer is Locked. When the X server goes away
-// it may never return: see [xconn.Conn.Gone]. It leaves the connection open and a goroutine
-// waiting on it; both end with the process, and so does the window.
+// shows nothing, and if it is locked meanwhile, or locked is closed, the answer is Locked.
+// When the X server goes away it may never return: see [xconn.Conn.Gone]. It leaves the
+// connection open and a goroutine waiting on it; both end with the process, and so does the
+// window.
 func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{}, shown func()) (Answer, error) {
 	lapse := time.Now().Add(q.Left)
 	w, err := newWindow(x, questionKind)
@@ -245,7 +246,7 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 		d.settle()
 	case xproto.ReparentNotifyEvent:
 		d.settle()
-		if d.leaving && e.Parent == d.screen.Root {
+		if d.leaving && e.Parent == d.screen.Root && !d.shut() { // else comeBack tries again
 			d.land()
 		}
 	case xproto.UnmapNotifyEvent:

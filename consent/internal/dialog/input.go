@@ -53,8 +53,9 @@ type controls struct {
 	focus, hover, down button
 
 	drawn    bool
-	drawnAt  uint32
-	clear    bool // nothing covers the window
+	drawnAt  uint32 // when it was drawn first, or came back onto the screen
+	hidden   bool   // it has come back, and unveiled hasn't said when
+	clear    bool   // nothing covers the window
 	clearAt  uint32
 	movedAt  uint32          // when the user moved the focus to Yes
 	typedAt  uint32          // when the last key came that was typed at something else
@@ -77,7 +78,16 @@ func (c *controls) begin(at uint32, held uint16) {
 // unveiled says that nothing covers the window any longer since at. A Yes needs guardTime to pass
 // from then on as well, or somebody could take a cover away under the user's hand. A
 // No needs nothing.
-func (c *controls) unveiled(at uint32) { c.clear, c.clearAt = true, at }
+func (c *controls) unveiled(at uint32) {
+	c.clear, c.clearAt = true, at
+	if c.hidden {
+		c.hidden, c.drawnAt = false, at
+	}
+}
+
+// hide says that the window was off the screen. From unveiled on guardTime must pass before
+// anything counts, as when the window came first.
+func (c *controls) hide() { c.hidden, c.down = true, noButton }
 
 // veil says that the user doesn't see the window as it is.
 func (c *controls) veil() {
@@ -94,7 +104,7 @@ func (c *controls) mayPress(at uint32, b button) bool {
 
 // early reports whether input of a time doesn't count yet.
 func (c *controls) early(at uint32) bool {
-	return !c.drawn || int32(at-c.drawnAt) < guardTime
+	return !c.drawn || c.hidden || int32(at-c.drawnAt) < guardTime
 }
 
 // typing reports whether the user types, at something else than the question: for guardTime

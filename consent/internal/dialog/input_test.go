@@ -325,3 +325,27 @@ func TestYesWaitsForTheWindowToBeSeen(t *testing.T) {
 	c.focus = denyButton
 	assert.True(t, press(c, 4000))
 }
+
+// What comes back onto the screen may come under a click that was meant for something else:
+// nothing counts for half a second, as at first.
+func TestInputIsIgnoredAfterTheWindowCameBack(t *testing.T) {
+	c := ready()
+	c.mousePress(2000, 1, denyButton, 0)
+	c.hide()
+	_, done := c.mouseRelease(1, denyButton)
+	assert.False(t, done, "the press was before")
+	click := func(at uint32) bool {
+		c.mousePress(at, 1, denyButton, 0)
+		_, done := c.mouseRelease(1, denyButton)
+		return done
+	}
+	assert.False(t, click(3000), "nobody has said since when it is back")
+	c.unveiled(4000)
+	assert.False(t, click(4000+guardTime-1))
+	_, done = c.keyPress(4000+guardTime-1, 1, refuseKey, true)
+	assert.False(t, done)
+	assert.False(t, click(4000+2*guardTime-2), "it began again")
+	assert.True(t, click(4000+3*guardTime))
+	c.unveiled(9000) // it was only covered
+	assert.True(t, click(9000))
+}

@@ -58,9 +58,15 @@ func (d *prompt) lockedMeanwhile() bool {
 	if d.lockLooks++; d.lockLooks <= newLooks && len(d.curtain(d.tops())) > 0 && d.keyboardTaken() {
 		d.before = nil
 	}
+	return d.staysShut(d.shut()) || d.saverOn()
+}
+
+// staysShut takes whether the screen is shut now, and reports whether it was so twice running.
+// Once may be a menu over a window that has just come.
+func (d *prompt) staysShut(now bool) bool {
 	last := d.seized
-	d.seized = d.shut()
-	return last && d.seized || d.saverOn()
+	d.seized = now
+	return last && now
 }
 
 // shut reports whether the keyboard is taken, with a curtain of windows that weren't there

@@ -13,9 +13,10 @@ import (
 // A Yes counts only if the user can have seen what the question is. Without a compositor
 // the server says when another window covers this one (VisibilityNotify). With one it
 // never does, because every window is drawn whole, off the screen: there it counts if no
-// window that could show something lies above this one, but the one that the compositor draws on, or if the pointer has entered this
-// one, which it can't through a window that takes input. So a desktop that lays a
-// transparent window over everything doesn't make Yes impossible.
+// window that could show something lies above this one, but the one that the compositor
+// draws on, or if the pointer has entered this one, which it can't through a window that
+// takes input. So a desktop that lays a transparent window over everything doesn't make Yes
+// impossible.
 //
 // Windows within this one cover it, too, and no event tells. They are somebody else's, and
 // are destroyed.
@@ -93,8 +94,8 @@ func (w *window) anythingAbove() bool {
 	return err != nil || len(above) > 0
 }
 
-// hidden reports whether something above the window covers it for the user: as the server says,
-// or, if that can't tell, a window that takes input. A compositor may lay another that
+// hidden reports whether something above the window covers it for the user: as the server
+// says, or, if that can't tell, a window that takes input. A compositor may lay another that
 // takes none over everything.
 func (d *prompt) hidden() bool {
 	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
@@ -108,8 +109,8 @@ func (d *prompt) hidden() bool {
 }
 
 // isCanvas reports whether a window is the one that a compositor draws all others on
-// (COMPOSITE, CompositeGetOverlayWindow), with nothing of its own in it. It is the server's, and no client can
-// make one with such an id.
+// (COMPOSITE, CompositeGetOverlayWindow), with nothing of its own in it. It is the server's,
+// and no client can make one with such an id.
 func (w *window) isCanvas(id xproto.Window) bool {
 	return uint32(id)&^xproto.Setup(w.x.Conn).ResourceIdMask == 0 && len(w.children(id)) == 0
 }

@@ -9,8 +9,10 @@ import (
 
 // Whatever window managers and other clients do with the question, it stays where the user
 // can see and answer it: it comes back when it was put away, raises itself when it is covered,
-// without the window manager if need be, and returns to its monitor when it was put partly outside of it. A Yes waits after each move, or somebody could bring
-// the button under the user's hand.
+// without the window manager if need be, and returns to its monitor when it was put partly
+// outside of it. A Yes waits after each move, or somebody could bring the button under the
+// user's hand. What comes back from off the screen takes no input at all for as long as a new
+// question: the user may be about to click on what was there instead.
 
 // restTime is how long the window must have kept its place before it moves itself: until
 // then the user may be dragging it.
@@ -56,9 +58,11 @@ func origin(rootX, rootY, x, y int16) image.Point {
 // setAway takes whether the window was taken off the screen, as by minimizing it.
 func (d *prompt) setAway(away bool) {
 	if d.away && !away {
+		d.controls.hide()
 		d.veil()
 	}
 	d.away = away
+	d.inside = d.inside && !away // an EnterNotify says when it is again
 }
 
 // The values of WM_STATE (ICCCM 4.1.3.1).
@@ -78,10 +82,9 @@ func (d *prompt) stayAbove() {
 		d.sunk = time.Time{}
 		return
 	}
-	if time.Since(d.raised) < raiseTime || d.shut() {
+	if !d.mayRise() {
 		return
 	}
-	d.raised = time.Now()
 	if d.sunk.IsZero() {
 		d.sunk = d.raised
 	} else if d.managed && d.hidden() && !d.inUse() {
@@ -91,9 +94,19 @@ func (d *prompt) stayAbove() {
 	d.raise()
 }
 
+// mayRise reports whether the window may get above others now: not too often, and not above
+// what looks like a lock.
+func (d *prompt) mayRise() bool {
+	if time.Since(d.raised) < raiseTime {
+		return false
+	}
+	d.raised = time.Now()
+	return !d.shut()
+}
+
 // inUse reports whether what covers the window may be there for a moment only: a
-// menu or a list of windows, which have the keyboard, or what a window manager shows while the
-// user drags a window.
+// menu or a list of windows, which have the keyboard, or what a window manager shows while
+// the user drags a window.
 func (d *prompt) inUse() bool {
 	return d.mouseHeld() || time.Since(d.sunk) < menuTime && d.keyboardTaken()
 }
@@ -121,20 +134,20 @@ func (d *prompt) land() {
 	d.view.addEdge()
 	_ = d.repaint(d.view.img, []image.Rectangle{d.view.img.Rect}) // an edge is all that would be missing
 	c := d.x.Conn
-	xproto.ReparentWindow(c, d.id, d.screen.Root, int16(d.home.X), int16(d.home.Y))
+	// First of all, or a window manager that has mapped it again could have it back.
 	xproto.ChangeWindowAttributes(c, d.id, xproto.CwOverrideRedirect, []uint32{1})
+	xproto.ReparentWindow(c, d.id, d.screen.Root, int16(d.home.X), int16(d.home.Y))
 	xproto.MapWindow(c, d.id)
 	d.raise()
 }
 
 // comeBack puts the window on the screen again, but not so often that it would fight.
 func (d *prompt) comeBack() {
-	if !d.away || time.Since(d.raised) < raiseTime {
+	if !d.away && !d.leaving || !d.mayRise() {
 		return
 	}
-	d.raised = time.Now()
 	if d.leaving {
-		d.land() // the window manager has had its time
+		d.land() // the window manager has had its time, whatever it did
 		return
 	}
 	switch d.wmState() {

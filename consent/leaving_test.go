@@ -1,0 +1,121 @@
+package consent
+
+import (
+	"image/color"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testhost"
+)
+
+// unmanaged reports whether the question has left the window manager's hands.
+func (d *desk) unmanaged() bool {
+	out, err := d.Run(d.ctx, "xwininfo", "-stats", "-id", strconv.Itoa(int(d.win.ID)))
+	return err == nil && strings.Contains(string(out), "Override Redirect State: yes") && strings.Contains(string(out), "IsViewable")
+}
+
+// keyboard is the window that has the keyboard.
+func (d *desk) keyboard() string {
+	d.t.Helper()
+	return strings.TrimSpace(d.run("xdotool", "getwindowfocus", "-f"))
+}
+
+// The question that has left the window manager, because of what that keeps above it, has the
+// keyboard and an edge of its own, and gives the keyboard back.
+func TestOutOfTheWindowManagersHands(t *testing.T) {
+	t.Parallel()
+	for name, argv := range managers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := put(t, testhost.Options{Width: 640, Height: 480, WindowManager: argv == nil}, func(d *desk) {
+				if argv != nil {
+					d.manage(argv)
+				}
+			}).ready()
+			var screen testhost.Window
+			if name == "metacity" { // keeps the question above a full screen
+				d.spawn("cover")
+			} else {
+				screen = d.fullScreen()
+			}
+			eventually(t, d.unmanaged, "it stays below")
+			d.ready()
+			assert.Equal(t, strconv.Itoa(int(d.win.ID)), d.keyboard())
+
+			img, ok := d.look("consent", false)
+			require.True(t, ok)
+			edge, last := color.RGBA{0x8a, 0x94, 0xa0, 0xff}, img.Rect.Max.Sub(img.Rect.Min).Sub(img.Rect.Min)
+			for x := range last.X {
+				require.Equal(t, []color.RGBA{edge, edge}, []color.RGBA{img.RGBAAt(x, 0), img.RGBAAt(x, last.Y-1)}, "column %d", x)
+			}
+			for y := range last.Y {
+				require.Equal(t, []color.RGBA{edge, edge}, []color.RGBA{img.RGBAAt(0, y), img.RGBAAt(last.X-1, y)}, "row %d", y)
+			}
+			want := kept(t, "dialog-en-1")
+			timeless(img.Rect, 1, img, want)
+			assert.LessOrEqual(t, difference(img, want, 4), few, "it looks as without a window manager")
+
+			d.key("Tab", "Return")
+			d.expect(Granted)
+			if screen.ID != 0 {
+				assert.Equal(t, strconv.Itoa(int(screen.ID)), d.keyboard())
+			}
+		})
+	}
+}
+
+// What looks like a lock is never below the question, not even before it is sure that it is one.
+func TestNeverAboveALock(t *testing.T) {
+	t.Parallel()
+	for name, putAway := range map[string]bool{"covered": false, "put away": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, nil).ready()
+				d.around("locker")
+				if putAway { // which fails if it is gone by now
+					_, _ = d.Run(d.ctx, "xdotool", "windowunmap", strconv.Itoa(int(d.win.ID)))
+				}
+				x, y := d.win.Center()
+				for locked := false; len(d.answer) == 0; {
+					img, err := d.Screenshot(d.ctx)
+					require.NoError(t, err)
+					now := img.RGBAAt(x, y) == color.RGBA{0x00, 0xaa, 0x00, 0xff}
+					require.True(t, now || !locked, "the question is above the lock")
+					locked = now
+				}
+				d.expect(Locked)
+			})
+		})
+	}
+}
+
+// The keyboard may be taken over a window that was there before, as a game's.
+func TestACoverThatWasThereBeforeIsNoLock(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, func(d *desk) { d.spawn("cover") }).ready()
+	require.Never(t, func() bool { return len(d.answer) > 0 }, 2*time.Second, 100*time.Millisecond)
+	d.around("wallpaper with the keyboard")
+	require.Never(t, func() bool { return len(d.answer) > 0 }, 3500*time.Millisecond, 100*time.Millisecond)
+	d.ready().click(d.deny)
+	d.expect(Denied)
+}
+
+// The focus goes back to No by itself, which can be seen.
+func TestTheFocusLapses(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	d.key("Tab")
+	eventually(t, func() bool {
+		img, err := d.Screenshot(d.ctx)
+		x, y := d.allow()
+		return err == nil && img.RGBAAt(x-30, y) == accent
+	}, "Yes has no focus")
+	d.ready().key("Return")
+	d.expect(Denied)
+}
