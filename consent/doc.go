@@ -34,15 +34,14 @@
 //		fmt.Println(answer, err)
 //	}
 //
-// [Notify] asks in a notification of the desktop, [Exec] puts the question through a command, [Deny] and [Allow] answer without
-// asking, and [Func] makes a prompter of a function. A [Banner], which X11 is, too, tells
-// the user who is viewing.
+// [Notify] asks in a notification of the desktop, [Exec] puts the question through a
+// command, [Deny] and [Allow] answer without asking, and [Func] makes a prompter of a
+// function. A [Banner], which X11 is, too, tells the user who is viewing.
 //
 // # Between X11 or Notify and its child
 //
-// The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its
-// environment, and for a notification not even those; and one line of JSON on standard
-// input:
+// The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its environment, and
+// for a notification not even those; and one line of JSON on standard input:
 //
 //	{"admin":"CORP\\alice","host":"vda1.corp.example","replaces":"","timeout_ms":20000,"banner":false,
 //	"language":"en","texts":{},"bus":"unix:path=/run/user/1000/bus","notify":false,"ended":""}
@@ -51,9 +50,8 @@
 // words for, and texts holds those of [Texts] that replace them. With notify the question is
 // a notification, else a window.
 //
-// The child answers on standard output in lines of at most 512 bytes. "shown" says
-// that the question is on the screen. Exactly one line follows, and then the
-// child exits with status 0:
+// The child answers on standard output in lines of at most 512 bytes. "shown" says that the
+// question is on the screen. Exactly one line follows, and then the child exits with status 0:
 //
 //	yes              the user said Yes; counts only after shown
 //	no               the user said No
@@ -64,14 +62,14 @@
 //	display DETAIL   the X server could not be reached; instead of shown, too
 //	failed DETAIL    anything else; instead of shown, too
 //
-// For the banner ("banner":true, and no time) standard input stays open: one more line
-// says why viewing has ended, which the child shows for some seconds, and the end of the
-// input, before or after that line, takes the banner down at once. If "ended"
-// isn't empty, it holds these words already: the child shows nothing else, from the beginning,
-// and there is no second line. The child answers "shown", and "alive" every two seconds
-// after that as long as the X server answers it: a child that says nothing for ten seconds
-// is ended, and the view with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed Stop; the child stays,
-// and is told why viewing has ended as ever. At the end it says
+// For the banner ("banner":true, and no time) standard input stays open: one more line says
+// why viewing has ended, which the child shows for some seconds, and the end of the input,
+// before or after that line, takes the banner down at once. If "ended" isn't empty, it holds
+// these words already: the child shows nothing else, from the beginning, and there is no
+// second line. The child answers "shown", and "alive" every two seconds after that as long as
+// the X server answers it: a child that says nothing for ten seconds is ended, and the view
+// with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed
+// Stop; the child stays, and is told why viewing has ended as ever. At the end it says
 //
 //	over             it was told that viewing has ended
 //
