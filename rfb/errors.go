@@ -16,6 +16,10 @@ var (
 	ErrRefused   = errors.New("the server refuses clients") // the server ended the handshake with a reason
 )
 
+// ErrFormat says that a file is no trace, or no recording, at all. It wraps
+// [ErrMalformed].
+var ErrFormat = fmt.Errorf("%w: another kind of file", ErrMalformed)
+
 // A Direction says which peer sent something, and so whose connection it is.
 type Direction uint8
 

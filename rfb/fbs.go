@@ -96,12 +96,12 @@ func readFBS(r io.Reader, limit int64) (*Trace, error) {
 	if err != nil {
 		return t.unless(err)
 	}
-	line, err := first(b, len(fbsMagic)+len("000\n"))
+	line, err := first(b, len(fbsMagic)+len("000\n"), fbsMagic)
 	if err != nil {
-		return nil, err
+		return t.unless(err)
 	}
 	if !strings.HasPrefix(line, fbsMagic) || !strings.HasSuffix(line, "\n") {
-		return nil, fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrMalformed, fbsMagic)
+		return nil, fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrFormat, fbsMagic)
 	}
 	said := [][]byte{version33.message(), {1}} // the viewer's half
 	for {

@@ -1,6 +1,7 @@
 package rfb
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -497,7 +498,10 @@ func (f *clientFilter) pay(now time.Duration) {
 		if slices.Contains(f.next, EncodingXVP) {
 			f.agreed.learn(askedXVP)
 		}
-		f.out, _ = SetEncodings{f.next}.AppendBinary(f.out)
+		f.out = append(f.out, byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
+		for _, e := range f.next {
+			f.out = binary.BigEndian.AppendUint32(f.out, uint32(e))
+		}
 		f.sent = append(f.sent[:0], f.next...)
 		f.owed = false
 	}

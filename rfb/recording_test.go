@@ -98,6 +98,19 @@ func TestTracesThatAreBrokenlyPacked(t *testing.T) {
 		}
 		_, err := read(packed[:9])
 		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "a header that was cut off")
+		for n := 1; n < 8; n++ { // within the first line
+			for _, in := range [][]byte{content[:n], flushed(t, content[:n])} {
+				got, err := read(in)
+				assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s: %d bytes", name, n)
+				assert.NotNil(t, got, "%s: %d bytes", name, n)
+			}
+		}
+		for _, in := range [][]byte{nil, []byte("FR"), gzipped(t, []byte("FR")), gzipped(t, nil)} {
+			got, err := read(in)
+			assert.ErrorIs(t, err, ErrFormat, "%s: %q", name, in)
+			assert.NotErrorIs(t, err, io.ErrUnexpectedEOF, "%s: %q", name, in)
+			assert.Nil(t, got, "%s: %q", name, in)
+		}
 		assert.NotErrorIs(t, err, ErrMalformed)
 	}
 }

@@ -42,8 +42,8 @@ const (
 )
 
 // ReadTrace reads a trace, as it is or packed with gzip. The error wraps
-// [ErrMalformed] if it isn't one, or one that is broken, [ErrLimit] if it needs
-// more than 1 GiB of memory, and the reader's own if it fails. It wraps
+// [ErrFormat] if it isn't one, [ErrMalformed] if it is broken, [ErrLimit] if it
+// needs more than 1 GiB of memory, and the reader's own if it fails. It wraps
 // [io.ErrUnexpectedEOF] if the trace was cut off, as that of a program that was
 // killed is: then, and only then, ReadTrace returns a trace as well, of all that
 // is there.
@@ -132,24 +132,25 @@ func broken(err error) error {
 
 // first reads the n bytes by which a file is known. They are "" if there are
 // fewer; an error is the reader's.
-func first(r io.Reader, n int) (string, error) {
+func first(r io.Reader, n int, magic string) (string, error) {
 	b := make([]byte, n)
-	switch _, err := io.ReadFull(r, b); {
-	case err == io.EOF, err == io.ErrUnexpectedEOF:
+	have, err := io.ReadFull(r, b)
+	switch {
+	case err == nil:
+		return string(b), nil
+	case err == io.EOF, err == io.ErrUnexpectedEOF && !strings.HasPrefix(magic, string(b[:have])):
 		return "", nil
-	case err != nil:
-		return "", fmt.Errorf("rfb: reading a trace: %w", err)
 	}
-	return string(b), nil
+	return "", fmt.Errorf("rfb: reading a trace: %w", err)
 }
 
 func (t *Trace) readHead(b *bufio.Reader) error {
-	line, err := first(b, len(traceMagic)+1)
+	line, err := first(b, len(traceMagic)+1, traceMagic)
 	if err != nil {
 		return err
 	}
 	if line != traceMagic+"\n" {
-		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrMalformed, traceMagic)
+		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrFormat, traceMagic)
 	}
 	fields := map[string]*string{"server": &t.Server, "viewer": &t.Viewer, "note": &t.Note}
 	for {
