@@ -74,6 +74,7 @@ func TestCapture(t *testing.T) {
 // goes up, a background that changes, and another window.
 func captureOne(t *testing.T, screen *testhost.Desktop, addr, display, server, name string, start func(*testing.T, *testhost.Desktop, int)) {
 	file := filepath.Join(traces, server, "viewer-"+name+".trace.gz")
+	_ = os.Remove(file) // one that was there isn't packed again
 	ctx, cancel := context.WithTimeout(t.Context(), waitFor)
 	defer cancel()
 	out, in, err := os.Pipe()

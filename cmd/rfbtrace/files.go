@@ -30,11 +30,11 @@ func load(name string) (*rfb.Trace, error) {
 	}
 	defer f.Close()
 	t, err := rfb.ReadTrace(f)
-	if no := err; errors.Is(err, rfb.ErrMalformed) {
+	if no := err; errors.Is(err, rfb.ErrFormat) {
 		if _, err = f.Seek(0, io.SeekStart); err != nil { // a pipe
 			return nil, fmt.Errorf("%s: %w", name, no)
 		}
-		if t, err = rfb.ReadFBS(f); t == nil {
+		if t, err = rfb.ReadFBS(f); errors.Is(err, rfb.ErrFormat) {
 			err = fmt.Errorf("%w; %w", no, err)
 		}
 	}
@@ -75,6 +75,11 @@ func save(name string, write func(io.Writer) error) error {
 		}
 		return cmp.Or(fill(f, pack, write), f.Close())
 	case err == nil:
+		may, err := os.OpenFile(name, os.O_WRONLY, 0) // a file that may not be written stays
+		if err != nil {
+			return err
+		}
+		_ = may.Close()
 		mode = info.Mode().Perm()
 		if name, err = filepath.EvalSymlinks(name); err != nil {
 			return err
@@ -291,11 +296,24 @@ func toFBS(_ context.Context, args []string, stdout *os.File) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", files[0], err), cut)
 	}
+	into := same(files[1], stdout) // nothing else may be in there
 	if err := save(files[1], t.WriteFBS); err != nil {
 		return errors.Join(err, cut)
 	}
-	leftOut(stdout, n)
+	if !into {
+		leftOut(stdout, n)
+	}
 	return cut
+}
+
+// same reports whether name is what f is, as /dev/stdout may be.
+func same(name string, f *os.File) bool {
+	a, err := os.Stat(name)
+	if err != nil {
+		return false
+	}
+	b, err := f.Stat()
+	return err == nil && os.SameFile(a, b)
 }
 
 // leftOut tells that bytes were left out, if some were.

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,6 +82,37 @@ func TestFBSLeavesOutWhatDoesNotEnd(t *testing.T) {
 	assert.Equal(t, "left out 3 bytes of messages that did not end\n", out)
 	status, _, errs = rfbtrace(t, "verify", file)
 	assert.Zero(t, status, errs)
+
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	cut := written(t, "cut.trace", said(t, rfb.FromServer, 0, 0, 0))
+	status = run(t.Context(), []string{"fbs", cut, fmt.Sprintf("/dev/fd/%d", w.Fd())}, w, os.Stderr)
+	require.NoError(t, w.Close())
+	assert.Zero(t, status)
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	assert.Equal(t, want, got, "to where stdout goes, and nothing else")
+}
+
+// A file that may not be written isn't replaced either. Of a program that runs not even
+// root's may be.
+func TestFilesThatMayNotBeWritten(t *testing.T) {
+	program, err := os.ReadFile("/bin/sleep")
+	require.NoError(t, err)
+	file := filepath.Join(t.TempDir(), "busy")
+	require.NoError(t, os.WriteFile(file, program, 0o700))
+	busy := exec.Command(file, "60")
+	require.NoError(t, busy.Start())
+	defer func() { _ = busy.Process.Kill(); _ = busy.Wait() }()
+	status, _, errs := rfbtrace(t, "fbs", example(t), file)
+	assert.Equal(t, 1, status)
+	assert.Contains(t, errs, "busy: text file busy")
+	got, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, program, got)
 }
 
 // A capture that is whole is no failure, whether or not it can be replaced by one
@@ -158,7 +191,7 @@ func TestErrors(t *testing.T) {
 	text := filepath.Join(dir, "text")
 	require.NoError(t, os.WriteFile(text, []byte("something else, and more of it"), 0o600))
 	_, _, errs = rfbtrace(t, "print", text)
-	assert.Contains(t, errs, "text: rfb: malformed RFB: no trace (")
+	assert.Contains(t, errs, "text: rfb: malformed RFB: another kind of file: no trace (")
 	assert.Contains(t, errs, "no recording (")
 
 	_, _, errs = rfbtrace(t, "fbs", cutOff(t, false), dir+"/missing/session.fbs")
