@@ -169,7 +169,7 @@ func TestDocument(t *testing.T) {
 	require.NoError(t, writeDocument(name, all, "a machine", nil))
 	b, err := os.ReadFile(name)
 	require.NoError(t, err)
-	assert.Contains(t, string(b), "| ws up, 32 KB messages: GB/s | websockify-debian | ≥ 2.80 × | 3.00 × | reached |")
+	assert.Contains(t, string(b), "| ws up, 32 KB messages, raw: GB/s | websockify-debian | ≥ 2.80 × | 3.00 × | reached |")
 	assert.Contains(t, string(b), "| ws up, 10-byte messages, raw |  | ≥ 10 million a second | 9.5 million a second | missed |")
 	assert.True(t, strings.HasPrefix(string(b), "before\n") && strings.HasSuffix(string(b), "after\n"))
 	assert.NotContains(t, string(b), "old")

@@ -36,8 +36,8 @@
 // sends with write(2), as a VNC server on the same host does.
 //
 // The peer wsproxy-inspecting is a wsproxy.Handler with a relay that passes on
-// everything and has each message of the viewer read by package rfb. It shows
-// what that costs, which the view-only relay can't: that takes no more than 200
+// everything and looks at each message of the viewer: whether its type is known,
+// and where it ends. It shows what that costs, which the view-only relay can't: that takes no more than 200
 // messages a second from a viewer.
 //
 // CPU is that of the whole process tree, from a cpuacct cgroup of its own where

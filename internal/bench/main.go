@@ -87,9 +87,14 @@ func runMain(args []string) {
 	maxOther := fs.Float64("maxother", 15, "percent of the machine's CPU that others may use before a run is repeated")
 	retries := fs.Int("retries", 2, "how often such a run is repeated at most")
 	fs.Parse(args)
+	if fs.NArg() > 0 {
+		log.Fatalf("bench: run takes flags only, not %q", fs.Args())
+	}
 	switch *network {
 	case "own":
-		log.Fatal("bench: ", isolate(append(append([]string{"run"}, args...), "-net", "host")))
+		if os.Getenv(isolated) == "" {
+			log.Fatal("bench: ", isolate())
+		}
 	case "host":
 	default:
 		log.Fatalf("bench: -net is own or host, not %q", *network)

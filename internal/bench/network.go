@@ -14,7 +14,10 @@ import (
 // namespace's own.
 const congestion = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// isolate starts this program again, with the given arguments, in a network
+// isolated is set in the environment of the program that isolate starts.
+const isolated = "BENCH_ISOLATED"
+
+// isolate starts this program again, with the same arguments, in a network
 // namespace that has nothing but a loopback interface, on which TCP uses reno.
 // It returns only if it can't.
 //
@@ -22,7 +25,7 @@ const congestion = "/proc/sys/net/ipv4/tcp_congestion_control"
 // which on loopback cost six times as much as everything else and hide what
 // proxies cost; firewall rules look at each packet. Reno is the one congestion
 // control that is everywhere, and on a link that loses nothing it does nothing.
-func isolate(args []string) error {
+func isolate() error {
 	runtime.LockOSThread() // for good: the namespace is the thread's, and goes with it into the new program
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("no network of its own (as root it could be had, or under unshare -rn; -net host does without): %w", err)
@@ -33,7 +36,7 @@ func isolate(args []string) error {
 	if err := os.WriteFile(congestion, []byte("reno"), 0); err != nil {
 		return err
 	}
-	return syscall.Exec("/proc/self/exe", append([]string{os.Args[0]}, args...), os.Environ())
+	return syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), isolated+"=1"))
 }
 
 // loopbackUp switches the thread's loopback interface on.
