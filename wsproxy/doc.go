@@ -66,6 +66,8 @@
 //     never sees data. Why: the library takes 4 to 13 µs for a message, and the
 //     parser 0.04. What the library does see is judged by the library alone, but
 //     for two rules about the order of data frames, which intake knows.
+//   - inbox holds what the viewer sent until it is taken, and has a goroutine to
+//     write it to the target only while there is something.
 //   - wire writes, one frame at a time under one mutex: header and payload in
 //     one writev, or in one write of their TLS records. The library's own Write
 //     costs two writes and two goroutine switches. Its pongs pass through here,
@@ -78,6 +80,9 @@
 //     with MSG_MORE. With a Relay in between, the relay's writes are the frames.
 //   - pace decides how large a frame may be: what the viewer takes in a few tens
 //     of milliseconds.
+//   - control does what is due between data frames (pongs, pings, what follows a
+//     time-out, the goodbye), one task after the other, in a goroutine that exists
+//     only while there is one.
 //
 // The package does not know RFB. [Handler.Relay] is where a protocol comes in.
 package wsproxy
