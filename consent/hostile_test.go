@@ -66,6 +66,8 @@ func hostileClient(what string, args []string) error {
 		return c.steal()
 	case "flood":
 		return c.flood(n[1])
+	case "stubborn manager", "locking manager":
+		return c.manageStubbornly(what == "locking manager")
 	case "compositor":
 		return c.compositor()
 	case "send":

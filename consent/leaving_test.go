@@ -1,12 +1,14 @@
 package consent
 
 import (
+	"encoding/binary"
 	"image/color"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -69,6 +71,79 @@ func TestOutOfTheWindowManagersHands(t *testing.T) {
 	}
 }
 
+// A window manager that doesn't let go of the question doesn't have it for ever.
+func TestOutOfStubbornHands(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, func(d *desk) { d.manage([]string{"/proc/self/exe", hostileArg, "stubborn manager"}) }).ready()
+	assert.False(t, d.unmanaged())
+	d.spawn("cover")
+	eventually(t, d.unmanaged, "it stays below")
+	d.ready().key("Tab", "Return")
+	d.expect(Granted)
+}
+
+// manageStubbornly is a window manager without frames that puts windows onto the screen, again
+// when they go away, and moves or raises none. If lock is set, it lets go of the first instead,
+// and locks the screen just before.
+func (c client) manageStubbornly(lock bool) error {
+	x := c.x.Conn
+	err := xproto.ChangeWindowAttributesChecked(x, c.screen.Root, xproto.CwEventMask,
+		[]uint32{xproto.EventMaskSubstructureRedirect | xproto.EventMaskSubstructureNotify}).Check()
+	if err != nil {
+		return err
+	}
+	check, err := c.window(c.screen.Root, 1, 1, 0)
+	if err != nil {
+		return err
+	}
+	const name = "_NET_SUPPORTING_WM_CHECK"
+	atom, err := xproto.InternAtom(x, false, uint16(len(name)), name).Reply()
+	if err != nil {
+		return err
+	}
+	for _, of := range []xproto.Window{check, c.screen.Root} {
+		id := binary.NativeEndian.AppendUint32(nil, uint32(check))
+		xproto.ChangeProperty(x, xproto.PropModeReplace, of, atom.Atom, xproto.AtomWindow, 32, 1, id)
+	}
+	managed := map[xproto.Window]bool{}
+	for {
+		ev, xerr := c.x.WaitForEvent()
+		switch e := ev.(type) {
+		case nil:
+			if xerr == nil {
+				return nil // the X server has gone
+			}
+		case xproto.MapRequestEvent:
+			managed[e.Window] = true
+			xproto.MapWindow(x, e.Window)
+		case xproto.UnmapNotifyEvent:
+			switch {
+			case !managed[e.Window]:
+			case !lock:
+				xproto.MapWindow(x, e.Window)
+			default:
+				delete(managed, e.Window)
+				if err := c.lockAndRelease(e.Window); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// lockAndRelease locks the screen and gives a window back to the root window.
+func (c client) lockAndRelease(id xproto.Window) error {
+	curtain, err := c.window(c.screen.Root, c.screen.WidthInPixels, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	if err := c.grab(); err != nil {
+		return err
+	}
+	xproto.MapWindow(c.x.Conn, curtain)
+	return xproto.ReparentWindowChecked(c.x.Conn, id, c.screen.Root, 0, 0).Check()
+}
+
 // What looks like a lock is never below the question, not even before it is sure that it is one.
 func TestNeverAboveALock(t *testing.T) {
 	t.Parallel()
@@ -81,17 +156,33 @@ func TestNeverAboveALock(t *testing.T) {
 				if putAway { // which fails if it is gone by now
 					_, _ = d.Run(d.ctx, "xdotool", "windowunmap", strconv.Itoa(int(d.win.ID)))
 				}
-				x, y := d.win.Center()
-				for locked := false; len(d.answer) == 0; {
-					img, err := d.Screenshot(d.ctx)
-					require.NoError(t, err)
-					now := img.RGBAAt(x, y) == color.RGBA{0x00, 0xaa, 0x00, 0xff}
-					require.True(t, now || !locked, "the question is above the lock")
-					locked = now
-				}
+				d.staysBelow()
 				d.expect(Locked)
 			})
 		})
+	}
+	t.Run("leaving the window manager", func(t *testing.T) {
+		t.Parallel()
+		d := put(t, bare, func(d *desk) { d.manage([]string{"/proc/self/exe", hostileArg, "locking manager"}) }).ready()
+		d.spawn("cover")
+		d.staysBelow()
+		d.expect(Locked)
+	})
+}
+
+// staysBelow says that until there is an answer the question isn't seen again once it is covered.
+func (d *desk) staysBelow() {
+	d.t.Helper()
+	x, y := d.win.Center()
+	for covered := false; len(d.answer) == 0; {
+		require.NoError(d.t, d.ctx.Err())
+		img, err := d.Screenshot(d.ctx)
+		if err != nil {
+			continue // a window went away meanwhile
+		}
+		now := img.RGBAAt(x, y) == color.RGBA{0x00, 0xaa, 0x00, 0xff}
+		require.True(d.t, now || !covered, "the question is above the lock")
+		covered = now
 	}
 }
 

@@ -114,6 +114,7 @@ var unlocked = map[string]func(d *desk){
 	"a menu over a full screen":         func(d *desk) { d.surround("xterm", "xterm", "-fullscreen"); d.around("menu") },
 	"a menu and a compositor":           func(d *desk) { d.composite(); d.around("menu") },
 	"a full screen with the keyboard":   func(d *desk) { d.around("machine") },
+	"a tile with the keyboard":          func(d *desk) { d.around("tile") },
 	"an InputOnly window":               func(d *desk) { d.around("invisible") },
 	"what input passes":                 func(d *desk) { d.around("glass") },
 	"what input passes but in a corner": func(d *desk) { d.around("pane") },
@@ -203,6 +204,19 @@ func (c client) scenery(what string) (bool, error) {
 		make(0, 0, 60, 300)
 	case "machine": // a virtual one's, and any window manager's
 		xproto.ChangeWindowAttributes(c.x.Conn, make(0, 0, width, height), xproto.CwOverrideRedirect, []uint32{0})
+	case "tile": // the same in a frame that no window manager would touch, as i3's
+		tile, err := c.window(make(0, 0, width, height), width, height, 0)
+		if err != nil {
+			return true, err
+		}
+		const name = "WM_STATE"
+		state, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
+		if err != nil {
+			return true, err
+		}
+		normal := []byte{1, 1, 1, 1, 0, 0, 0, 0} // not withdrawn, in either order of bytes
+		xproto.ChangeProperty(c.x.Conn, xproto.PropModeReplace, tile, state.Atom, state.Atom, 32, 2, normal)
+		ids = append(ids, tile)
 	case "wallpaper", "wallpaper with the keyboard":
 		id := make(0, 0, width, height)
 		xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeBelow})

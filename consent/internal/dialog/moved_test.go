@@ -42,3 +42,17 @@ func TestAKeyThatIsOnItsWay(t *testing.T) {
 	assert.Equal(t, denyButton, d.controls.focus)
 	assert.True(t, d.controls.typing(2000))
 }
+
+// What comes back onto the screen takes nothing until the server has said when it came back.
+func TestAWindowThatWasAway(t *testing.T) {
+	d := seen()
+	d.inside = true
+	assert.False(t, d.controls.early(2000))
+	d.handle(xproto.UnmapNotifyEvent{})
+	assert.False(t, d.inside)
+	d.handle(xproto.MapNotifyEvent{})
+	assert.True(t, d.controls.early(2000))
+	d.unveiled(3000)
+	assert.True(t, d.controls.early(3000+guardTime-1))
+	assert.False(t, d.controls.early(3000+guardTime))
+}
