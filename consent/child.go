@@ -8,6 +8,8 @@ import (
 	"io"
 	"log"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/BurntSushi/xgb"
@@ -52,8 +54,9 @@ func Child() {
 }
 
 // prompt shows the question or the banner that in holds and returns the line that
-// answers it. What comes before that it says. It leaves goroutines and the connection behind: the process is to exit next,
-// which is also what takes the window off the screen.
+// answers it; lines before that one go through say. It leaves goroutines and the
+// connection behind: the process is to exit next, which is also what takes the window
+// off the screen.
 func prompt(in io.Reader, display, xauthority string, say func(line string)) string {
 	lines := bufio.NewReaderSize(in, maxQuestion)
 	q, err := readQuestion(lines)
@@ -69,6 +72,11 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	}
 	if q.Notify {
 		return notify(ctx, q, time.Until(lapse), shown)
+	}
+	if !q.Banner { // whose end is somebody else's
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM)
+		defer stop()
 	}
 	saver, locked := make(chan bool, 1), make(chan struct{})
 	if !q.Banner {
@@ -91,7 +99,9 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 			}
 		}()
 		if q.Banner {
-			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(q.Ended, lines), dialog.Reports{Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }}))
+			answer <- outcomeWord(dialog.ShowBanner(ctx, x, q.notice(), listen(q.Ended, lines), dialog.Reports{
+				Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) },
+			}))
 			return
 		}
 		if <-saver {
@@ -109,7 +119,12 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	case <-x.Gone():
 		return whyGone(display, xauthority)
 	case <-ctx.Done():
-		return failed(errors.New("nobody ended the prompt in time"))
+		select { // the question gives the keyboard back
+		case <-answer:
+		case <-x.Gone():
+		case <-time.After(termTime / 2):
+		}
+		return failed(errors.New("the prompt's time is up"))
 	}
 }
 

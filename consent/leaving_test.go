@@ -71,6 +71,27 @@ func TestOutOfTheWindowManagersHands(t *testing.T) {
 	}
 }
 
+// The question gives the keyboard back when nobody answers, too.
+func TestKeyboardAfterSilence(t *testing.T) {
+	t.Parallel()
+	var terminal string
+	d := put(t, bare, func(d *desk) {
+		d.surround("xterm", "xterm")
+		eventually(d.t, func() bool {
+			windows, err := d.Windows(d.ctx, "xterm")
+			if err != nil || len(windows) == 0 {
+				return false
+			}
+			terminal = strconv.Itoa(int(windows[0].ID))
+			d.run("xdotool", "windowfocus", terminal)
+			return d.keyboard() == terminal
+		}, "it never had the keyboard")
+	}, func(r *Request) { r.Timeout = 5 * time.Second })
+	eventually(t, func() bool { return d.keyboard() == strconv.Itoa(int(d.win.ID)) }, "the question never had the keyboard")
+	d.expect(TimedOut)
+	assert.Equal(t, terminal, d.keyboard())
+}
+
 // A window manager that doesn't let go of the question doesn't have it for ever.
 func TestOutOfStubbornHands(t *testing.T) {
 	t.Parallel()

@@ -124,6 +124,7 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 	for {
 		select {
 		case <-ctx.Done():
+			d.returnFocus()
 			return No, ctx.Err()
 		case <-tick.C:
 			d.lookAgain()
@@ -200,7 +201,7 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	}()
 	switch e := ev.(type) {
 	case xproto.KeyPressEvent:
-		if d.arriving { // it was on its way to somebody else
+		if d.arriving || e.Event != d.id { // it was on its way to somebody else, or caught by keyboardTaken
 			c.typed(uint32(e.Time))
 			return No, false
 		}

@@ -11,6 +11,7 @@ import (
 // seen is a question in front of somebody who has had time to read it.
 func seen() *prompt {
 	d := &prompt{window: &window{managed: true}, controls: newControls(), at: image.Pt(100, 100)}
+	d.minKey, d.actions = 36, []action{pressKey, refuseKey}
 	d.controls.begin(1000, 0)
 	return d
 }
@@ -39,6 +40,19 @@ func TestAKeyThatIsOnItsWay(t *testing.T) {
 	d.controls.focus, d.arriving = allowButton, true
 	_, answered := d.handle(xproto.KeyPressEvent{Detail: 36, Time: 2000})
 	assert.False(t, answered)
+	assert.Equal(t, denyButton, d.controls.focus)
+	assert.True(t, d.controls.typing(2000))
+}
+
+// A key that is typed elsewhere while the keyboard is tried (keyboardTaken) comes here, too, and
+// says so by its window.
+func TestAKeyThatWasCaught(t *testing.T) {
+	d := seen()
+	d.id, d.controls.focus = 7, allowButton
+	for _, key := range []xproto.Keycode{36, 37} {
+		_, answered := d.handle(xproto.KeyPressEvent{Detail: key, Time: 2000, Event: 1})
+		assert.False(t, answered)
+	}
 	assert.Equal(t, denyButton, d.controls.focus)
 	assert.True(t, d.controls.typing(2000))
 }

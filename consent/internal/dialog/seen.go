@@ -103,7 +103,7 @@ func (d *prompt) hidden() bool {
 		return true
 	}
 	above, err := d.above()
-	return err == nil && slices.ContainsFunc(above, func(v viewable) bool {
+	return errors.Is(err, errAbove) || err == nil && slices.ContainsFunc(above, func(v viewable) bool {
 		return overlapsAny(own, d.shape(v, shape.SkBounding)) && overlapsAny(own, d.shape(v, shape.SkInput))
 	})
 }
