@@ -27,8 +27,8 @@ type Config struct {
 	// Banner tells the user who is viewing, from the viewer's connection on, and lets
 	// the user stop it (stopped_by_user). A view whose banner can't be shown, or goes, ends
 	// (prompt_failed, or display_unreachable); after prompt_failed Show is called once more,
-	// with that reason, so that the user hears of it, unless the first call has taken it. Nil: the user sees nothing of it, and
-	// each view is logged as such.
+	// with that reason, so that the user hears of it, unless the first call has taken it.
+	// Nil: the user sees nothing of it, and each view is logged as such.
 	Banner consent.Banner
 	// Ports hands out the viewers' ports; nil means 6001–6099 on all addresses.
 	Ports *portpool.Pool

@@ -187,7 +187,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 		l.watch.err = context.Cause(session)
 	}
 	why := l.verdict()
-	if why.reason != ViewerLeft { // whose record may say otherwise
+	if why.reason != ViewerLeft || why.detail != "" { // a bare one's record may say otherwise
 		// Nobody sees anything any more. The viewer has two seconds for the closing handshake,
 		// and the user isn't to wait for it.
 		l.end(why)
