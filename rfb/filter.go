@@ -492,13 +492,13 @@ func (f *clientFilter) pay(now time.Duration) {
 	f.late(now)
 	if f.owed && f.encodings.take(now) {
 		f.agreed.allow(f.nextSet) // before the server can know
-		if slices.Contains(f.next, EncodingFence) {
+		if !f.agreed.knows(askedFences) && slices.Contains(f.next, EncodingFence) {
 			f.agreed.learn(askedFences)
 		}
-		if slices.Contains(f.next, EncodingXVP) {
+		if f.policy == Control && slices.Contains(f.next, EncodingXVP) {
 			f.agreed.learn(askedXVP)
 		}
-		f.out = append(f.out, byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
+		f.out = append(slices.Grow(f.out, 4+4*len(f.next)), byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
 		for _, e := range f.next {
 			f.out = binary.BigEndian.AppendUint32(f.out, uint32(e))
 		}

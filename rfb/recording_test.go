@@ -98,7 +98,7 @@ func TestTracesThatAreBrokenlyPacked(t *testing.T) {
 		}
 		_, err := read(packed[:9])
 		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "a header that was cut off")
-		for n := 1; n < 8; n++ { // within the first line
+		for n := 1; n < len("FBS 001.000\n"); n++ { // within the first line
 			for _, in := range [][]byte{content[:n], flushed(t, content[:n])} {
 				got, err := read(in)
 				assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s: %d bytes", name, n)

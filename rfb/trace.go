@@ -130,15 +130,16 @@ func broken(err error) error {
 	return err
 }
 
-// first reads the n bytes by which a file is known. They are "" if there are
-// fewer; an error is the reader's.
+// first reads the n bytes by which a file is known, which begin with magic. They
+// are "" if there are fewer of another kind; if the file was cut off within them
+// the error wraps io.ErrUnexpectedEOF. Any other error is the reader's.
 func first(r io.Reader, n int, magic string) (string, error) {
 	b := make([]byte, n)
 	have, err := io.ReadFull(r, b)
 	switch {
 	case err == nil:
 		return string(b), nil
-	case err == io.EOF, err == io.ErrUnexpectedEOF && !strings.HasPrefix(magic, string(b[:have])):
+	case err == io.EOF, err == io.ErrUnexpectedEOF && !strings.HasPrefix(magic, string(b[:min(have, len(magic))])):
 		return "", nil
 	}
 	return "", fmt.Errorf("rfb: reading a trace: %w", err)
