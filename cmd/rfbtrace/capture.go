@@ -42,7 +42,8 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 		return err
 	}
 	defer file.abandon()
-	viewer, err := accept(ctx, *listen, stdout)
+	told := beside(name, stdout)
+	viewer, err := accept(ctx, *listen, told)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	if !file.regular {
 		return nil
 	}
-	return trim(name, file.ours, stdout)
+	return trim(name, file.ours, told)
 }
 
 // A captureFile is the file of a capture that is under way.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -139,6 +140,17 @@ func TestCaptureIntoAPipe(t *testing.T) {
 	after, err := os.Stat(os.DevNull)
 	require.NoError(t, err)
 	assert.Equal(t, before.Mode(), after.Mode())
+}
+
+// Where a capture goes nothing else does, if that is where stdout goes.
+func TestCaptureIntoStdout(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	assert.Equal(t, os.Stderr, beside(fmt.Sprintf("/dev/fd/%d", w.Fd()), w))
+	assert.Equal(t, w, beside(os.DevNull, w))
+	assert.Equal(t, w, beside(filepath.Join(t.TempDir(), "new"), w))
 }
 
 // What a symbolic link leads to is replaced.

@@ -296,24 +296,25 @@ func toFBS(_ context.Context, args []string, stdout *os.File) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", files[0], err), cut)
 	}
-	into := same(files[1], stdout) // nothing else may be in there
+	told := beside(files[1], stdout)
 	if err := save(files[1], t.WriteFBS); err != nil {
 		return errors.Join(err, cut)
 	}
-	if !into {
-		leftOut(stdout, n)
-	}
+	leftOut(told, n)
 	return cut
 }
 
-// same reports whether name is what f is, as /dev/stdout may be.
-func same(name string, f *os.File) bool {
+// beside is where people are told something while a file is written: stdout, unless
+// that is the file, as /dev/stdout is.
+func beside(name string, stdout *os.File) *os.File {
 	a, err := os.Stat(name)
 	if err != nil {
-		return false
+		return stdout
 	}
-	b, err := f.Stat()
-	return err == nil && os.SameFile(a, b)
+	if b, err := stdout.Stat(); err == nil && os.SameFile(a, b) {
+		return os.Stderr
+	}
+	return stdout
 }
 
 // leftOut tells that bytes were left out, if some were.
