@@ -14,9 +14,9 @@ import (
 )
 
 // inspecting is a relay that passes on what both ends send as it is, and on
-// the way looks at every message of the viewer: whether its type is known, and
-// where it ends. It lets through whatever is and knows no limit: it is there to
-// measure what looking at small messages costs. The view-only relay does more,
+// the way looks at every message of the viewer: what type it has, and where it
+// ends. It lets five types through, ends the session at any other and knows no
+// limit: it is there to measure what looking at small messages costs. The view-only relay does more,
 // and takes no more than 200 messages a second on purpose.
 type inspecting struct{}
 
