@@ -124,7 +124,7 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 		case <-x.Gone():
 		case <-time.After(termTime / 2):
 		}
-		return failed(errors.New("the prompt's time is up"))
+		return failed(errors.New("the prompt was ended from outside, or its time is up"))
 	}
 }
 

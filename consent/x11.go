@@ -12,8 +12,8 @@ import (
 // Yes, all in the language of [Request.Locale]. No has the focus at first; Tab and the arrow
 // keys move it, Enter and Space press, Esc refuses, and closing the window gives Closed. No
 // letter answers. Input counts from half a second after the window was drawn, or came back
-// onto the screen, and only if it comes from the X server itself, not from another client's
-// SendEvent. A click that comes too early makes the half second begin again.
+// onto the screen (as far as the window manager unmaps what it puts away), and only if it
+// comes from the X server itself, not from another client's SendEvent. A click that comes too early makes the half second begin again.
 //
 // Somebody who is typing at something else doesn't answer: any other key than these, a chord,
 // a key that comes too early, or an arrow towards the button that has the focus already gives
@@ -31,7 +31,7 @@ import (
 // minimized or otherwise put away it comes back, twice a second at most. Where the window
 // manager keeps something above it all the same, a full screen or a window that it doesn't
 // manage, the window leaves the window manager's hands after half a second, goes on without
-// its frame, and takes the keyboard, which goes back when it has been answered. It waits for
+// its frame, and takes the keyboard, which goes back when the question ends. It waits for
 // up to three seconds while something else has the keyboard, as an open menu has, and for as
 // long as a mouse button is down. It doesn't get above what looks like a lock. When it was
 // put partly off the screen, it moves back onto its monitor once it has been at rest for half
