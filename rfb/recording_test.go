@@ -118,22 +118,22 @@ func TestTracesThatAreBrokenlyPacked(t *testing.T) {
 // gzipped packs b.
 func gzipped(t testing.TB, b []byte) []byte {
 	t.Helper()
-	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed)
-	_, err := z.Write(b)
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return packed.Bytes()
+	return packUntil(t, b, (*gzip.Writer).Close)
 }
 
 // flushed is gzipped as a program leaves it that is killed.
 func flushed(t testing.TB, b []byte) []byte {
 	t.Helper()
+	return packUntil(t, b, (*gzip.Writer).Flush)
+}
+
+func packUntil(t testing.TB, b []byte, end func(*gzip.Writer) error) []byte {
+	t.Helper()
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
 	_, err := z.Write(b)
 	require.NoError(t, err)
-	require.NoError(t, z.Flush())
+	require.NoError(t, end(z))
 	return packed.Bytes()
 }
 

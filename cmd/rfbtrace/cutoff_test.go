@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -23,30 +20,7 @@ import (
 // all commands show it.
 func TestCaptureThatWasKilled(t *testing.T) {
 	for _, suffix := range []string{".trace", ".trace.gz"} {
-		path, dir := program(t), t.TempDir()
-		server, err := net.Listen("unix", filepath.Join(dir, "server"))
-		require.NoError(t, err)
-		defer server.Close()
-		file := filepath.Join(dir, "session"+suffix)
-		cmd := exec.Command(path, "capture", "-listen", "unix:"+dir+"/viewers", "-server", "unix:"+dir+"/server", file)
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		require.True(t, bufio.NewScanner(out).Scan())
-		viewer, err := net.Dial("unix", dir+"/viewers")
-		require.NoError(t, err)
-		defer viewer.Close()
-		peer, err := server.Accept()
-		require.NoError(t, err)
-		defer peer.Close()
-		done := make(chan error, 1)
-		go func() {
-			_, err := (&rfb.Server{Init: rfb.ServerInit{Width: 1, Height: 1}}).Accept(t.Context(), peer)
-			done <- err
-		}()
-		_, err = rfb.Connect(t.Context(), viewer)
-		require.NoError(t, err)
-		require.NoError(t, <-done)
+		cmd, file, _ := capturing(t, "session"+suffix)
 		require.Eventually(t, func() bool {
 			tr, _ := load(file)
 			if tr == nil {

@@ -279,39 +279,49 @@ func TestCaptureIsSavedAtASignal(t *testing.T) {
 // savedAt captures a session until a signal comes, and reads the capture.
 func savedAt(t *testing.T, by syscall.Signal) {
 	t.Helper()
+	cmd, file, lines := capturing(t, "session.trace")
+	require.NoError(t, cmd.Process.Signal(by))
+	for lines.Scan() {
+	}
+	require.NoError(t, cmd.Wait())
+	status, handshake, errs := rfbtrace(t, "handshake", file)
+	require.Zero(t, status, errs)
+	assert.Contains(t, handshake, "size            1x1")
+}
+
+// capturing is the program while it captures a session that is past its handshake, the
+// file it captures into, and what it goes on to print. It ends with the test.
+func capturing(t *testing.T, name string) (cmd *exec.Cmd, file string, lines *bufio.Scanner) {
+	t.Helper()
 	path, dir := program(t), t.TempDir()
-	server, err := net.Listen("unix", filepath.Join(dir, "server"))
+	file = filepath.Join(dir, name)
+	server, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "server")})
 	require.NoError(t, err)
-	defer server.Close()
-	file := filepath.Join(dir, "session.trace")
-	cmd := exec.Command(path, "capture", "-listen", "unix:"+dir+"/viewers", "-server", "unix:"+dir+"/server", file)
+	t.Cleanup(func() { server.Close() })
+	require.NoError(t, server.SetDeadline(time.Now().Add(waitFor)))
+	ctx, cancel := context.WithTimeout(context.Background(), waitFor)
+	cmd = exec.CommandContext(ctx, path, "capture", "-listen", "unix:"+dir+"/viewers", "-server", "unix:"+dir+"/server", file)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	lines := bufio.NewScanner(out)
+	t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+	lines = bufio.NewScanner(out)
 	require.True(t, lines.Scan())
 	viewer, err := net.Dial("unix", dir+"/viewers")
 	require.NoError(t, err)
-	defer viewer.Close()
+	t.Cleanup(func() { viewer.Close() })
 	peer, err := server.Accept()
 	require.NoError(t, err)
-	defer peer.Close()
+	t.Cleanup(func() { peer.Close() })
 	done := make(chan error, 1)
 	go func() {
 		_, err := (&rfb.Server{Init: rfb.ServerInit{Width: 1, Height: 1}}).Accept(t.Context(), peer)
 		done <- err
 	}()
-	c, err := rfb.Connect(t.Context(), viewer)
+	_, err = rfb.Connect(t.Context(), viewer)
 	require.NoError(t, err)
 	require.NoError(t, <-done)
-	require.NoError(t, cmd.Process.Signal(by))
-	for lines.Scan() {
-	}
-	require.NoError(t, cmd.Wait())
-	assert.EqualValues(t, 1, c.Init.Width)
-	status, handshake, errs := rfbtrace(t, "handshake", file)
-	require.Zero(t, status, errs)
-	assert.Contains(t, handshake, "size            1x1")
+	return cmd, file, lines
 }
 
 // between is a capture of what two peers send who don't wait for each other, and
