@@ -28,10 +28,11 @@ import (
 // away. Yes and No are the buttons and nothing else: closing the notification, and a click
 // beside the buttons, is Closed, as is a Yes in the first half second. A notification that
 // the service takes down by itself is TimedOut. A desktop whose screen saver says on the
-// session's bus that it is on is not asked (Locked).
-// The saver is asked again every two seconds, and after a Yes: once it is on, the notification is taken
-// down, and the answer is Locked. A lock that only the display shows, which [X11] sees, isn't seen
-// here. See the Desktop Notifications Specification 1.2.
+// session's bus that it is on is not asked (Locked). The saver is asked again every two
+// seconds, and after a Yes: once it is on, the notification is taken down, and the answer
+// is Locked. A lock that only the display shows, which [X11] sees, isn't seen here.
+//
+// See the Desktop Notifications Specification 1.2.
 type Notify struct {
 	// Command is run instead of this program, as [X11.Command] is.
 	Command []string
