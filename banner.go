@@ -67,7 +67,7 @@ func (l *life) runBanner() {
 func (m *Manager) replaceBanner(l *life) *banner {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	screen := l.session.screen()
+	screen := l.session.Screen()
 	before := m.shown[screen]
 	if before != nil {
 		close(before.why) // its life has ended, and said all it had to
@@ -80,7 +80,7 @@ func (m *Manager) replaceBanner(l *life) *banner {
 func (m *Manager) removeBanner(l *life) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if screen := l.session.screen(); m.shown[screen] == l.banner {
+	if screen := l.session.Screen(); m.shown[screen] == l.banner {
 		delete(m.shown, screen)
 	}
 	close(l.banner.down)

@@ -11,9 +11,9 @@
 //	func main() {
 //		consent.Child() // the question is asked by a child of this program
 //		m, err := shadow.New(shadow.Config{
-//			Sessions: &shadow.Logind{},
+//			Sessions: &sessions.Logind{},
 //			Prompter: &consent.X11{},
-//			Source:   &shadow.X11vnc{},
+//			Source:   &source.X11vnc{},
 //		})
 //		if err != nil {
 //			log.Fatal(err)

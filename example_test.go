@@ -7,14 +7,15 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/sessions"
 )
 
 // An agent embeds the engine: here with one session that it knows, a prompter
 // of its own, and an RFB server in memory as the source.
 func Example() {
 	m, err := shadow.New(shadow.Config{
-		Sessions: shadow.StaticSessions{{ID: "42", Display: ":1", User: "root"}},
-		Source:   &fakeSource{}, // a host has &shadow.X11vnc{} here
+		Sessions: sessions.Static{{ID: "42", Display: ":1", User: "root"}},
+		Source:   &fakeSource{}, // a host has &source.X11vnc{} here
 		Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
 			fmt.Printf("%s asks to watch session %s\n", r.Admin, r.Session)
 			return consent.Granted, nil

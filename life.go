@@ -181,7 +181,7 @@ func (l *life) findAgain() error {
 	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSession {
 		return &Refusal{Reason: SessionEnded, Detail: "it ended while its user was asked", Err: err}
 	}
-	if err == nil && (now.UID != l.session.UID || now.screen() != l.session.screen()) {
+	if err == nil && (now.UID != l.session.UID || now.Screen() != l.session.Screen()) {
 		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
 	}
 	return err
@@ -284,7 +284,7 @@ func (l *life) answer() (consent.Decision, error) {
 func (l *life) replaces() string {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	place := l.m.seats[l.session.screen()]
+	place := l.m.seats[l.session.Screen()]
 	if place == nil || place.watching == nil || place.watching.state != Viewing || place.watching.req.Admin == l.req.Admin {
 		return ""
 	}

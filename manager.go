@@ -211,10 +211,10 @@ func (m *Manager) begin(l *life) bool {
 func (m *Manager) admit(l *life, s *Session) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	place := m.seats[s.screen()]
+	place := m.seats[s.Screen()]
 	if place == nil {
 		place = &seat{}
-		m.seats[s.screen()] = place
+		m.seats[s.Screen()] = place
 	}
 	if place.asking != nil {
 		return false
@@ -233,7 +233,7 @@ func (m *Manager) admit(l *life, s *Session) bool {
 func (m *Manager) watcher(l *life) *life {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if place := m.seats[l.session.screen()]; place != nil {
+	if place := m.seats[l.session.Screen()]; place != nil {
 		return place.watching
 	}
 	return nil
@@ -249,7 +249,7 @@ func (m *Manager) seatWatcher(l *life) error {
 	if l.ended() != nil {
 		return l.refusal()
 	}
-	place := m.seats[l.session.screen()]
+	place := m.seats[l.session.Screen()]
 	if place.watching != nil {
 		return &Refusal{Reason: PromptFailed, Detail: "the session is still being watched"}
 	}
@@ -274,7 +274,7 @@ func (m *Manager) forget(l *life) {
 // is still at it, the question may still be on the screen, and nobody else can
 // be asked.
 func (m *Manager) vacate(l *life) {
-	place := m.seats[l.session.screen()]
+	place := m.seats[l.session.Screen()]
 	if place == nil {
 		return
 	}
@@ -285,7 +285,7 @@ func (m *Manager) vacate(l *life) {
 		place.watching = nil
 	}
 	if *place == (seat{}) {
-		delete(m.seats, l.session.screen())
+		delete(m.seats, l.session.Screen())
 	}
 }
 

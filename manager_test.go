@@ -15,6 +15,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/sessions"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -179,7 +180,7 @@ func (f *flakySource) Open(ctx context.Context, s *shadow.Session) (net.Conn, er
 
 // Whatever ids lead to one screen, it has one prompt and one viewer.
 func TestOneViewerPerScreen(t *testing.T) {
-	h := start(t, shadow.Config{Sessions: shadow.StaticSessions{
+	h := start(t, shadow.Config{Sessions: sessions.Static{
 		{ID: "s1", Display: ":7", User: "root"}, {ID: "s2", Display: ":7.0", User: "root"},
 	}})
 	v := view(t, h.granted(t, "s1", "alice").URL)

@@ -100,7 +100,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // packages are our packages' names where an error's text begins with one. They tell a
 // developer where it comes from, and an administrator nothing.
-var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|portpool|program|rfb|sessionbus|shadow|tlsstore|wsproxy|xconn|xsession): )+`)
+var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|portpool|program|rfb|sessionbus|sessions|shadow|source|tlsstore|wsproxy|xconn|xsession): )+`)
 
 // detail is an error as the detail of a refusal or an end.
 func detail(err error) string { return packages.ReplaceAllString(err.Error(), "$1") }

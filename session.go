@@ -25,7 +25,7 @@ type Session struct {
 	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"
 	Locked     bool     `json:"locked"`               // logind's LockedHint
 
-	refusal *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
+	Unavailable *Refusal `json:"-"` // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 
 // Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
@@ -34,8 +34,8 @@ type Session struct {
 // display_unreachable (no display of this host is known).
 func (s *Session) Refusal() *Refusal {
 	switch {
-	case s.refusal != nil:
-		return s.refusal
+	case s.Unavailable != nil:
+		return s.Unavailable
 	case s.Type != "" && s.Type != "x11":
 		return &Refusal{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
 	case !slices.Contains(userClasses, s.Class):
@@ -58,9 +58,9 @@ func (s *Session) Refusal() *Refusal {
 // with "" where there are no classes. What systemd may add isn't shadowed.
 var userClasses = []string{"", "user", "user-early", "user-light"}
 
-// screen names the display without its screen number: what is shown and asked
+// Screen names the display without its screen number: what is shown and asked
 // on ":1.0" is on ":1".
-func (s *Session) screen() string {
+func (s *Session) Screen() string {
 	display, _, _ := strings.Cut(s.Display, ".")
 	if n, err := strconv.ParseUint(strings.TrimPrefix(display, ":"), 10, 16); err == nil {
 		return ":" + strconv.FormatUint(n, 10) // ":01" is ":1"

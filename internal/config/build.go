@@ -3,6 +3,8 @@ package config
 import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/portpool"
+	"vda.internal/shadow/sessions"
+	"vda.internal/shadow/source"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -10,24 +12,24 @@ import (
 func (c *Config) NewResolver() shadow.Resolver {
 	switch c.Sessions.Resolver {
 	case "static":
-		return shadow.StaticSessions(c.Sessions.Static)
+		return sessions.Static(c.Sessions.Static)
 	case "exec":
-		return &shadow.ExecSessions{Command: c.Sessions.Exec}
+		return &sessions.Exec{Command: c.Sessions.Exec}
 	}
-	return &shadow.Logind{}
+	return &sessions.Logind{}
 }
 
 // NewSource is the source that c describes.
 func (c *Config) NewSource() (shadow.Source, error) {
 	if c.Source.Kind == "dial" {
-		d, err := shadow.ParseDial(c.Source.Dial)
+		d, err := source.ParseDial(c.Source.Dial)
 		if err != nil {
 			return nil, err
 		}
 		d.Sessions = c.NewResolver()
 		return d, nil
 	}
-	return &shadow.X11vnc{Path: c.Source.X11VNC}, nil
+	return &source.X11vnc{Path: c.Source.X11VNC}, nil
 }
 
 // NewPool is the range of ports that c describes.

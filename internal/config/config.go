@@ -23,6 +23,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/sessions"
 )
 
 // DefaultPath is the file that counts unless another one is named.
@@ -90,9 +91,9 @@ type TLS struct {
 
 // Sessions is how sessions are found.
 type Sessions struct {
-	Resolver string                 // "logind", "static" or "exec"
-	Exec     []string               // program and arguments, if Resolver is "exec"
-	Static   []shadow.StaticSession // the sessions, if Resolver is "static"
+	Resolver string                   // "logind", "static" or "exec"
+	Exec     []string                 // program and arguments, if Resolver is "exec"
+	Static   []sessions.StaticSession // the sessions, if Resolver is "static"
 }
 
 // Control is the control API.

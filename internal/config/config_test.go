@@ -12,6 +12,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/sessions"
 )
 
 // write makes a file of that content.
@@ -109,7 +110,7 @@ func TestLoadEveryKey(t *testing.T) {
 		},
 		Source: Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
 		TLS:    TLS{Dir: "/etc/ssl/shadow", Strict: true},
-		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []shadow.StaticSession{
+		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []sessions.StaticSession{
 			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority", Locale: "fr_FR.UTF-8"},
 			{ID: "43", Display: ":2.0", User: `CORP\user2`},
 		}},

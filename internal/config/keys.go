@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"vda.internal/shadow"
 	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/sessions"
 )
 
 // A key is one line of the file: its dotted name, what it means, and the field
@@ -71,7 +71,7 @@ func (c *Config) keys() []key {
 }
 
 // staticKeys lists the keys of one [[sessions.static]], bound to s.
-func staticKeys(s *shadow.StaticSession) []key {
+func staticKeys(s *sessions.StaticSession) []key {
 	return []key{
 		{"id", "", text{&s.ID, checkNotEmpty}},
 		{"display", "", text{&s.Display, checkDisplay}},

@@ -10,7 +10,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"vda.internal/shadow"
+	"vda.internal/shadow/sessions"
 )
 
 // An Error is all that is wrong with a file.
@@ -151,8 +151,8 @@ func (r *reader) takeStatic(doc map[string]any) []any {
 }
 
 // static reads the static sessions.
-func (r *reader) static(list []any) []shadow.StaticSession {
-	var all []shadow.StaticSession
+func (r *reader) static(list []any) []sessions.StaticSession {
+	var all []sessions.StaticSession
 	first := map[string]string{} // id → key of the table that has it
 	for i, v := range list {
 		name := fmt.Sprintf("%s[%d]", staticKey, i)
@@ -161,7 +161,7 @@ func (r *reader) static(list []any) []shadow.StaticSession {
 			r.fail(staticKey, "is a list of tables: write [[%s]] above each session", staticKey)
 			return nil
 		}
-		var s shadow.StaticSession
+		var s sessions.StaticSession
 		sub := &reader{lines: r.lines, known: map[string]value{}}
 		for _, k := range staticKeys(&s) {
 			sub.known[join(name, k.name)] = k.value

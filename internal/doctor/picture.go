@@ -11,22 +11,23 @@ import (
 	"vda.internal/shadow/internal/program"
 	"vda.internal/shadow/internal/xprobe"
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/source"
 )
 
 // picture sees whether there can be one.
 func (d *Doctor) picture(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*callTime)
 	defer cancel()
-	source, err := d.cfg.NewSource()
+	from, err := d.cfg.NewSource()
 	if err != nil {
 		d.broken("picture", words(err), "correct source.dial in the configuration")
 		return
 	}
 	if d.cfg.Source.Kind == "dial" {
-		d.dialPicture(ctx, source)
+		d.dialPicture(ctx, from)
 		return
 	}
-	if err := source.Check(ctx); err != nil {
+	if err := from.Check(ctx); err != nil {
 		d.broken("picture", words(err), "see the command there; x11vnc 0.9.13 or later is needed, and source.x11vnc names one that isn't on PATH")
 		return
 	}
@@ -38,11 +39,11 @@ func (d *Doctor) picture(ctx context.Context) {
 }
 
 // dialPicture greets the RFB server that is there for all.
-func (d *Doctor) dialPicture(ctx context.Context, source shadow.Source) {
-	if dial, ok := source.(*shadow.Dial); ok {
+func (d *Doctor) dialPicture(ctx context.Context, from shadow.Source) {
+	if dial, ok := from.(*source.Dial); ok {
 		dial.Sessions = d.resolver()
 	}
-	conn, err := source.Open(ctx, &shadow.Session{})
+	conn, err := from.Open(ctx, &shadow.Session{})
 	if err == nil {
 		defer conn.Close()
 		var server *rfb.ServerConn

@@ -3,7 +3,7 @@
 //
 //	logind := testlogind.Start(t)
 //	logind.Add("2", 1000, map[string]any{"Display": ":1"})
-//	resolver := &shadow.Logind{Address: logind.Address}
+//	resolver := &sessions.Logind{Address: logind.Address}
 //	...
 //	logind.Remove("2")
 //

@@ -1,4 +1,4 @@
-package shadow
+package sessions
 
 import (
 	"context"
@@ -12,14 +12,16 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
 )
 
 // shell is a resolver whose program is this shell script.
-func shell(script string) *ExecSessions {
-	return &ExecSessions{Command: []string{"/bin/sh", "-c", script, "sessions"}}
+func shell(script string) *Exec {
+	return &Exec{Command: []string{"/bin/sh", "-c", script, "sessions"}}
 }
 
-func TestExecSessions(t *testing.T) {
+func TestExec(t *testing.T) {
 	sessions := shell(`
 		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8"}'
 		echo
@@ -38,22 +40,22 @@ func TestExecSessions(t *testing.T) {
 	assert.Equal(t, "de_DE.UTF-8", s.Locale)
 
 	_, err = sessions.Session(t.Context(), "1")
-	requireRefusal(t, err, NoSession)
+	requireRefusal(t, err, shadow.NoSession)
 	_, err = sessions.Session(t.Context(), "43")
-	assert.Contains(t, requireRefusal(t, err, NoUser).Detail, "no-such-account")
+	assert.Contains(t, requireRefusal(t, err, shadow.NoUser).Detail, "no-such-account")
 	_, err = sessions.Session(t.Context(), "44")
-	assert.Contains(t, requireRefusal(t, err, NoUser).Detail, "root")
+	assert.Contains(t, requireRefusal(t, err, shadow.NoUser).Detail, "root")
 
 	list, err := sessions.Sessions(t.Context())
 	require.NoError(t, err)
-	reasons := map[string]Reason{}
+	reasons := map[string]shadow.Reason{}
 	for _, s := range list {
 		reasons[s.ID] = reasonOf(s)
 	}
-	assert.Equal(t, map[string]Reason{"42": "", "43": NoUser, "44": NoUser, "45": NoUser, "46": Locked, "47": Wayland}, reasons)
+	assert.Equal(t, map[string]shadow.Reason{"42": "", "43": shadow.NoUser, "44": shadow.NoUser, "45": shadow.NoUser, "46": shadow.Locked, "47": shadow.Wayland}, reasons)
 }
 
-func TestExecSessionsErrors(t *testing.T) {
+func TestExecErrors(t *testing.T) {
 	for _, test := range []struct{ name, script, want string }{
 		{"unknown member", `echo '{"id": "1", "uid": 0}'`, `line 1: json: unknown field "uid"`},
 		{"not JSON", `echo '{"id": "1"}'; echo ID USER`, "line 2: invalid character"},
@@ -74,17 +76,17 @@ func TestExecSessionsErrors(t *testing.T) {
 		})
 	}
 	t.Run("no program", func(t *testing.T) {
-		_, err := new(ExecSessions).Session(t.Context(), "1")
+		_, err := new(Exec).Session(t.Context(), "1")
 		require.Error(t, err)
-		_, err = (&ExecSessions{Command: []string{"sessions"}}).Sessions(t.Context())
+		_, err = (&Exec{Command: []string{"sessions"}}).Sessions(t.Context())
 		require.ErrorContains(t, err, "absolute path")
-		_, err = (&ExecSessions{Command: []string{"/no/such/program"}}).Sessions(t.Context())
+		_, err = (&Exec{Command: []string{"/no/such/program"}}).Sessions(t.Context())
 		require.ErrorIs(t, err, os.ErrNotExist)
 	})
 }
 
 // A program that hangs, and what it started, is ended.
-func TestExecSessionsTimeout(t *testing.T) {
+func TestExecTimeout(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
 	sessions := shell(`echo $$ > "` + pids + `"; sleep 600 & echo $! >> "` + pids + `"; wait`)
 	sessions.Timeout = 300 * time.Millisecond
@@ -111,13 +113,13 @@ func ended(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-func TestExecSessionsEnvironment(t *testing.T) {
+func TestExecEnvironment(t *testing.T) {
 	t.Setenv("DISPLAY", ":99")
 	_, err := shell(`[ -z "$DISPLAY" ] && [ "$PWD" = / ] || exit 9; echo '{"id": "1"}'`).Session(t.Context(), "1")
 	require.NoError(t, err)
 }
 
-func TestExecSessionsWaitEnd(t *testing.T) {
+func TestExecWaitEnd(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sessions")
 	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
 	for name, end := range map[string]func(){

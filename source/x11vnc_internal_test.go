@@ -1,4 +1,4 @@
-package shadow
+package source
 
 import (
 	"context"
@@ -97,11 +97,4 @@ func TestTailKeepsTheEnd(t *testing.T) {
 	_, _ = log.Write([]byte("\nthe end\n\n"))
 	assert.Equal(t, `: "the end"`, log.lastWords())
 	assert.Empty(t, new(tail).lastWords())
-}
-
-func TestIsFullNameOf(t *testing.T) {
-	assert.True(t, isFullNameOf("vda1.corp.example.", "VDA1"))
-	assert.False(t, isFullNameOf("vda1.", "vda1"))
-	assert.False(t, isFullNameOf("vda10.corp.example", "vda1"))
-	assert.False(t, isFullNameOf("localhost", "vda1"))
 }

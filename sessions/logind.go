@@ -1,4 +1,4 @@
-package shadow
+package sessions
 
 import (
 	"cmp"
@@ -11,11 +11,12 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/account"
 	"vda.internal/shadow/internal/xsession"
 )
 
-// Logind is a [Resolver] that asks systemd-logind, over D-Bus, at every call
+// Logind is a [shadow.Resolver] that asks systemd-logind, over D-Bus, at every call
 // and keeps nothing. What logind doesn't know of a session (its display, cookie,
 // language and bus) is looked for in the session's processes and the usual files. The zero value
 // asks on the system bus. Sessions of root count as having no user: nothing
@@ -45,7 +46,7 @@ const (
 
 // Session finds one session. The id is logind's ("2", "c1"); names such as
 // "self", which logind knows besides, are not sessions here.
-func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
+func (l *Logind) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	list, err := l.look(ctx, func(s string) bool { return s == id })
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
 	if len(list) == 0 {
 		return nil, noSession(id)
 	}
-	if r := list[0].refusal; r != nil {
+	if r := list[0].Unavailable; r != nil {
 		return nil, r
 	}
 	return list[0], nil
@@ -61,12 +62,12 @@ func (l *Logind) Session(ctx context.Context, id string) (*Session, error) {
 
 // Sessions lists all, text consoles and greeters included. One that logind
 // doesn't describe is listed with its error as its refusal.
-func (l *Logind) Sessions(ctx context.Context) ([]*Session, error) {
+func (l *Logind) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	list, err := l.look(ctx, func(string) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(list, func(a, b *Session) int {
+	slices.SortFunc(list, func(a, b *shadow.Session) int {
 		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})
 	return list, nil
@@ -82,7 +83,7 @@ type listed struct {
 }
 
 // look asks logind about the sessions with the wanted ids.
-func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*Session, error) {
+func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*shadow.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.Timeout, logindTimeout))
 	defer cancel()
 	conn, err := l.dial(ctx)
@@ -94,14 +95,14 @@ func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*Sess
 	var all []listed
 	if err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginManager+".ListSessions", 0).Store(&all); err != nil {
 		if isDBusError(err, errNoService) {
-			return nil, fmt.Errorf("shadow: logind isn't on this host; choose another sessions.resolver: %w", err)
+			return nil, fmt.Errorf("sessions: logind isn't on this host; choose another sessions.resolver: %w", err)
 		}
-		return nil, fmt.Errorf("shadow: logind didn't list its sessions: %w", because(ctx, err))
+		return nil, fmt.Errorf("sessions: logind didn't list its sessions: %w", because(ctx, err))
 	}
 	if len(all) > maxLogindResult {
-		return nil, fmt.Errorf("shadow: logind lists %d sessions; at most %d are looked at", len(all), maxLogindResult)
+		return nil, fmt.Errorf("sessions: logind lists %d sessions; at most %d are looked at", len(all), maxLogindResult)
 	}
-	var found []*Session
+	var found []*shadow.Session
 	var host *xsession.Host
 	for _, s := range all {
 		if !wanted(s.ID) {
@@ -114,19 +115,19 @@ func (l *Logind) look(ctx context.Context, wanted func(id string) bool) ([]*Sess
 		}
 		if err == nil && host == nil {
 			if host, err = xsession.Scan(cmp.Or(l.root, "/")); err != nil {
-				return nil, fmt.Errorf("shadow: session %q: %w", s.ID, err)
+				return nil, fmt.Errorf("sessions: session %q: %w", s.ID, err)
 			}
 		}
-		var one *Session
+		var one *shadow.Session
 		if err == nil {
 			one, err = p.session(ctx, s.ID, host)
 		}
 		if ctx.Err() != nil {
-			return nil, fmt.Errorf("shadow: logind didn't describe session %q: %w", s.ID, because(ctx, err))
+			return nil, fmt.Errorf("sessions: logind didn't describe session %q: %w", s.ID, because(ctx, err))
 		}
 		if err != nil { // the others are none the worse for it
-			one = &Session{ID: s.ID, User: s.User, UID: s.UID, refusal: &Refusal{
-				Reason: DisplayUnreachable, Detail: fmt.Sprintf("logind didn't describe session %q: %v", s.ID, err), Err: err,
+			one = &shadow.Session{ID: s.ID, User: s.User, UID: s.UID, Unavailable: &shadow.Refusal{
+				Reason: shadow.DisplayUnreachable, Detail: fmt.Sprintf("logind didn't describe session %q: %v", s.ID, err), Err: err,
 			}}
 		}
 		found = append(found, one)
@@ -150,7 +151,7 @@ func (l *Logind) dial(ctx context.Context) (*dbus.Conn, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("shadow: logind can't be asked: the D-Bus system bus isn't there: %w", because(ctx, err))
+		return nil, fmt.Errorf("sessions: logind can't be asked: the D-Bus system bus isn't there: %w", because(ctx, err))
 	}
 	return conn, nil
 }
@@ -187,8 +188,8 @@ func (p properties) uid() (uint32, bool) {
 
 // session makes a Session of what logind says, the account database and the
 // host's processes.
-func (p properties) session(ctx context.Context, id string, host *xsession.Host) (*Session, error) {
-	s := &Session{
+func (p properties) session(ctx context.Context, id string, host *xsession.Host) (*shadow.Session, error) {
+	s := &shadow.Session{
 		ID:     id,
 		Type:   p.text("Type"),
 		Class:  p.text("Class"),
@@ -203,12 +204,12 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 	switch {
 	case errors.Is(err, account.ErrUnknown):
 		detail := fmt.Sprintf("uid %d of session %q is unknown to this host", uid, id)
-		s.refusal = &Refusal{Reason: NoUser, Detail: detail, Err: err}
+		s.Unavailable = &shadow.Refusal{Reason: shadow.NoUser, Detail: detail, Err: err}
 		return s, nil
 	case err != nil:
 		return nil, err
 	case uid == 0:
-		s.refusal = rootRefusal(id)
+		s.Unavailable = rootRefusal(id)
 		return s, nil
 	}
 	s.User, s.UID, s.GID, s.Groups = cmp.Or(p.text("Name"), a.Name), uid, a.GID, a.Groups
@@ -229,8 +230,8 @@ func (p properties) session(ctx context.Context, id string, host *xsession.Host)
 }
 
 // rootRefusal is for sessions of root that no operator has written down.
-func rootRefusal(id string) *Refusal {
-	return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("session %q is root's, and nothing that shows a session runs as root", id)}
+func rootRefusal(id string) *shadow.Refusal {
+	return &shadow.Refusal{Reason: shadow.NoUser, Detail: fmt.Sprintf("session %q is root's, and nothing that shows a session runs as root", id)}
 }
 
 // stateInterval is how often a session's state is looked at while its end is
@@ -238,7 +239,7 @@ func rootRefusal(id string) *Refusal {
 // closing, and a closing one stays for as long as any of its processes does.
 const stateInterval = 5 * time.Second
 
-// WaitEnd implements [SessionWaiter]: a session has ended when logind has
+// WaitEnd implements [shadow.SessionWaiter]: a session has ended when logind has
 // removed it, or when it is closing.
 func (l *Logind) WaitEnd(ctx context.Context, id string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -255,7 +256,7 @@ func (l *Logind) WaitEnd(ctx context.Context, id string) error {
 	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(loginName), dbus.WithMatchObjectPath(loginPath),
 		dbus.WithMatchInterface(loginManager), dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, id))
 	if err != nil {
-		return fmt.Errorf("shadow: logind doesn't tell about session %q: %w", id, because(ctx, err))
+		return fmt.Errorf("sessions: logind doesn't tell about session %q: %w", id, because(ctx, err))
 	}
 	tick := time.NewTicker(cmp.Or(l.interval, stateInterval))
 	defer tick.Stop()
@@ -267,7 +268,7 @@ func (l *Logind) WaitEnd(ctx context.Context, id string) error {
 		select {
 		case s, open := <-signals:
 			if !open {
-				return fmt.Errorf("shadow: the D-Bus system bus has ended the connection: %w", because(ctx, dbus.ErrClosed))
+				return fmt.Errorf("sessions: the D-Bus system bus has ended the connection: %w", because(ctx, dbus.ErrClosed))
 			}
 			if isRemoval(s, id) {
 				return nil
@@ -302,7 +303,7 @@ func (l *Logind) over(ctx context.Context, conn *dbus.Conn, id string) (bool, er
 	case isDBusError(err, errNoSession, errNoObject):
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("shadow: logind doesn't say whether session %q is there: %w", id, because(ctx, err))
+		return false, fmt.Errorf("sessions: logind doesn't say whether session %q is there: %w", id, because(ctx, err))
 	}
 	return state.Value() == "closing", nil
 }

@@ -1,4 +1,4 @@
-package shadow_test
+package source_test
 
 import (
 	"net"
@@ -13,7 +13,12 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/testhost"
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/sessions"
+	"vda.internal/shadow/source"
 )
+
+// patience bounds every wait of these tests.
+const patience = time.Minute
 
 // xSession is a real desktop as a Session.
 func xSession(t *testing.T) (*testhost.Desktop, *shadow.Session) {
@@ -40,7 +45,7 @@ func ended(t *testing.T, conn net.Conn) error {
 
 func TestX11vncShowsTheSessionAndEndsWithItsConnection(t *testing.T) {
 	_, s := xSession(t)
-	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	conn, err := new(source.X11vnc).Open(t.Context(), s)
 	require.NoError(t, err)
 	server, err := rfb.Connect(t.Context(), conn)
 	require.NoError(t, err)
@@ -56,7 +61,7 @@ func TestX11vncShowsTheSessionAndEndsWithItsConnection(t *testing.T) {
 
 func TestX11vncTellsADeadSessionFromAFailure(t *testing.T) {
 	d, s := xSession(t)
-	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	conn, err := new(source.X11vnc).Open(t.Context(), s)
 	require.NoError(t, err)
 	_, err = rfb.Connect(t.Context(), conn)
 	require.NoError(t, err)
@@ -68,7 +73,7 @@ func TestX11vncTellsADeadSessionFromAFailure(t *testing.T) {
 func TestX11vncFailureHasItsLastWords(t *testing.T) {
 	_, s := xSession(t)
 	s.Xauthority = filepath.Join(t.TempDir(), "none")
-	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	conn, err := new(source.X11vnc).Open(t.Context(), s)
 	require.NoError(t, err)
 	err = ended(t, conn)
 	require.Error(t, err)
@@ -79,7 +84,7 @@ func TestX11vncFailureHasItsLastWords(t *testing.T) {
 
 func TestX11vncKilledIsAFailure(t *testing.T) {
 	_, s := xSession(t)
-	conn, err := new(shadow.X11vnc).Open(t.Context(), s)
+	conn, err := new(source.X11vnc).Open(t.Context(), s)
 	require.NoError(t, err)
 	_, err = rfb.Connect(t.Context(), conn)
 	require.NoError(t, err)
@@ -92,13 +97,13 @@ func TestX11vncKilledIsAFailure(t *testing.T) {
 
 func TestDial(t *testing.T) {
 	for _, bad := range []string{"", "tcp", "tcp:", "tcp:5900", "udp:127.0.0.1:1", "unix:relative", "127.0.0.1:5900"} {
-		_, err := shadow.ParseDial(bad)
+		_, err := source.ParseDial(bad)
 		assert.Error(t, err, bad)
 	}
 	path := filepath.Join(t.TempDir(), "rfb.sock")
 	ln, err := net.Listen("unix", path)
 	require.NoError(t, err)
-	d, err := shadow.ParseDial("unix:" + path)
+	d, err := source.ParseDial("unix:" + path)
 	require.NoError(t, err)
 	conn, err := d.Open(t.Context(), nil)
 	require.NoError(t, err)
@@ -106,14 +111,14 @@ func TestDial(t *testing.T) {
 	ln.Close()
 	_, err = d.Open(t.Context(), nil)
 	require.ErrorContains(t, err, "no RFB server")
-	require.Error(t, new(shadow.Dial).Check(t.Context()))
+	require.Error(t, new(source.Dial).Check(t.Context()))
 }
 
 // A server that runs already shows one session: with two, one user's Yes could
 // show the other's screen.
 func TestDialWithSeveralSessions(t *testing.T) {
-	d := &shadow.Dial{Network: "unix", Address: "/x", Sessions: shadow.StaticSessions{{ID: "1", Display: ":1", User: "root"}}}
+	d := &source.Dial{Network: "unix", Address: "/x", Sessions: sessions.Static{{ID: "1", Display: ":1", User: "root"}}}
 	require.NoError(t, d.Check(t.Context()))
-	d.Sessions = shadow.StaticSessions{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
+	d.Sessions = sessions.Static{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
 	require.ErrorContains(t, d.Check(t.Context()), "2 sessions")
 }

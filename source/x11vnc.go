@@ -1,4 +1,4 @@
-package shadow
+package source
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/child"
 )
 
@@ -21,7 +22,7 @@ import (
 // -inetd as used here).
 var minX11vnc = [3]int{0, 9, 13}
 
-// X11vnc is the Source that starts one x11vnc(1) per viewer, as the session's
+// X11vnc is the [shadow.Source] that starts one x11vnc(1) per viewer, as the session's
 // user, on one end of a socket pair: no port, no path, no second client. It is
 // started view-only with everything switched off that could reach the session
 // by another way; the relay in front of it enforces the same once more. The
@@ -57,7 +58,7 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", fmt.Errorf("shadow: x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
+		return "", fmt.Errorf("source: x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -67,14 +68,14 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("shadow: %s -version: %w", path, err)
+		return "", fmt.Errorf("source: %s -version: %w", path, err)
 	}
 	version, ok := parseX11vncVersion(string(out))
 	if !ok {
-		return "", fmt.Errorf("shadow: %s -version says %.60q, which names no version of x11vnc", path, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("source: %s -version says %.60q, which names no version of x11vnc", path, strings.TrimSpace(string(out)))
 	}
 	if older(version, minX11vnc) {
-		return "", fmt.Errorf("shadow: %s is version %d.%d.%d, and 0.9.13 or later is needed; update it with: %s",
+		return "", fmt.Errorf("source: %s is version %d.%d.%d, and 0.9.13 or later is needed; update it with: %s",
 			path, version[0], version[1], version[2], installCommand("/etc/os-release"))
 	}
 	x.checked = path
@@ -135,7 +136,7 @@ func installCommand(file string) string {
 // x11vncArgs are the options for s. Each one that switches something off is
 // there because it was found to let something through or to slow a viewer that
 // sends no input; docs/DESIGN.md has the list.
-func x11vncArgs(s *Session) []string {
+func x11vncArgs(s *shadow.Session) []string {
 	args := []string{"-display", s.Display}
 	if s.Xauthority != "" {
 		args = append(args, "-auth", s.Xauthority)
@@ -147,8 +148,8 @@ func x11vncArgs(s *Session) []string {
 }
 
 // Open starts x11vnc on s. Whether it could reach the session is seen when its
-// greeting comes or doesn't; what it printed is in the error of [Ender.Err].
-func (x *X11vnc) Open(ctx context.Context, s *Session) (net.Conn, error) {
+// greeting comes or doesn't; what it printed is in the error of [shadow.Ender]'s Err.
+func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	path, err := x.program(ctx)
 	if err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func (x *X11vnc) Open(ctx context.Context, s *Session) (net.Conn, error) {
 	conn, err := net.FileConn(ours)
 	ours.Close()
 	if err != nil {
-		return nil, fmt.Errorf("shadow: socket for x11vnc: %w", err)
+		return nil, fmt.Errorf("source: socket for x11vnc: %w", err)
 	}
 	var log tail
 	cmd := exec.Command(path, x11vncArgs(s)...)
@@ -170,7 +171,7 @@ func (x *X11vnc) Open(ctx context.Context, s *Session) (net.Conn, error) {
 	proc, err := child.Start(cmd, child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups})
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("shadow: x11vnc: %w", err)
+		return nil, fmt.Errorf("source: x11vnc: %w", err)
 	}
 	return &x11vncConn{Conn: conn, proc: proc, log: &log}, nil
 }
@@ -179,7 +180,7 @@ func (x *X11vnc) Open(ctx context.Context, s *Session) (net.Conn, error) {
 func socketpair() (ours, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, os.NewSyscallError("shadow: socketpair", err)
+		return nil, nil, os.NewSyscallError("source: socketpair", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "x11vnc"), os.NewFile(uintptr(fds[1]), "viewer"), nil
 }
@@ -204,19 +205,19 @@ func (c *x11vncConn) Close() error {
 // PID is x11vnc's process id, for an operator's eyes.
 func (c *x11vncConn) PID() int { return c.proc.PID() }
 
-// Ended implements [Ender].
+// Ended implements [shadow.Ender].
 func (c *x11vncConn) Ended() <-chan struct{} { return c.proc.Done() }
 
-// Err implements [Ender]: x11vnc exits with 3 when its X server has died, with
+// Err implements [shadow.Ender]: x11vnc exits with 3 when its X server has died, with
 // 0 when its client has gone.
 func (c *x11vncConn) Err() error {
 	switch code := c.proc.ExitCode(); code {
 	case 0:
 		return nil
 	case 3:
-		return ErrSessionEnded
+		return shadow.ErrSessionEnded
 	default:
-		return fmt.Errorf("shadow: x11vnc ended with %w%s", c.proc.Err(), c.log.lastWords())
+		return fmt.Errorf("source: x11vnc ended with %w%s", c.proc.Err(), c.log.lastWords())
 	}
 }
 

@@ -1,4 +1,4 @@
-package shadow
+package sessions
 
 import (
 	"bytes"
@@ -12,11 +12,12 @@ import (
 	"slices"
 	"time"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/program"
 	"vda.internal/shadow/internal/xsession"
 )
 
-// ExecSessions is a [Resolver] that runs a program at every call, for sites
+// Exec is a [shadow.Resolver] that runs a program at every call, for sites
 // whose sessions only their own tools know. The program runs as this process's
 // user, in /, with PATH as its only variable. It prints one JSON object per
 // line and session, and exits with 0:
@@ -25,10 +26,10 @@ import (
 //
 // id is required. user is an account's name; without it nobody is logged on.
 // xauthority is the file with the display's cookie, if there is one. There may
-// be locale, type, class and state, with the words of the fields of [Session],
+// be locale, type, class and state, with the words of the fields of [shadow.Session],
 // and locked (true or false). Without a locale it is the host's. Anything else, an id that is there twice, and more
 // than 1 MiB are errors.
-type ExecSessions struct {
+type Exec struct {
 	Command []string      // program, by its absolute path, and arguments; empty refuses
 	Timeout time.Duration // for the program; 0: 5 s
 
@@ -38,8 +39,8 @@ type ExecSessions struct {
 const maxSessionID = 256 // bytes of an id
 
 // Session finds one session. If its user isn't an account of this host, or is
-// root, the error is a *Refusal with NoUser.
-func (e *ExecSessions) Session(ctx context.Context, id string) (*Session, error) {
+// root, the error is a *shadow.Refusal with NoUser.
+func (e *Exec) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
 		return nil, err
@@ -54,18 +55,18 @@ func (e *ExecSessions) Session(ctx context.Context, id string) (*Session, error)
 
 // Sessions lists all. One whose user isn't an account of this host, or is
 // root, is listed as having no user.
-func (e *ExecSessions) Sessions(ctx context.Context) ([]*Session, error) {
+func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := make([]*Session, 0, len(lines))
+	list := make([]*shadow.Session, 0, len(lines))
 	for _, l := range lines {
 		s, err := l.session(ctx)
-		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
+		if r, ok := errors.AsType[*shadow.Refusal](err); ok && r.Reason == shadow.NoUser {
 			l.User = ""
 			if s, err = l.session(ctx); err == nil {
-				s.refusal = r
+				s.Unavailable = r
 			}
 		}
 		if err != nil {
@@ -80,9 +81,9 @@ func (e *ExecSessions) Sessions(ctx context.Context) ([]*Session, error) {
 // still.
 const endInterval = 10 * time.Second
 
-// WaitEnd implements [SessionWaiter]: it runs the program every 10 s, and a
+// WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s, and a
 // session has ended when it isn't listed any more, or as closing.
-func (e *ExecSessions) WaitEnd(ctx context.Context, id string) error {
+func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
 	defer tick.Stop()
 	for {
@@ -102,18 +103,18 @@ func (e *ExecSessions) WaitEnd(ctx context.Context, id string) error {
 }
 
 // read runs the program.
-func (e *ExecSessions) read(ctx context.Context) ([]execLine, error) {
+func (e *Exec) read(ctx context.Context) ([]execLine, error) {
 	if len(e.Command) == 0 || !filepath.IsAbs(e.Command[0]) {
-		return nil, errors.New("shadow: ExecSessions.Command doesn't begin with an absolute path")
+		return nil, errors.New("sessions: Exec.Command doesn't begin with an absolute path")
 	}
 	name := e.Command[0]
 	out, err := program.Output(ctx, program.Command{Path: name, Args: e.Command[1:], Timeout: e.Timeout})
 	if err != nil {
-		return nil, fmt.Errorf("shadow: sessions: %w", err)
+		return nil, fmt.Errorf("sessions: sessions: %w", err)
 	}
 	lines, err := parseExec(out)
 	if err != nil {
-		return nil, fmt.Errorf("shadow: session program %s: %w", name, err)
+		return nil, fmt.Errorf("sessions: session program %s: %w", name, err)
 	}
 	return lines, nil
 }
@@ -131,15 +132,15 @@ type execLine struct {
 	Locked     bool   `json:"locked"`
 }
 
-func (l execLine) session(ctx context.Context) (*Session, error) {
-	s := &Session{
+func (l execLine) session(ctx context.Context) (*shadow.Session, error) {
+	s := &shadow.Session{
 		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale),
 		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked,
 	}
 	if l.User == "" {
 		return s, nil
 	}
-	if err := s.setUser(ctx, l.User); err != nil {
+	if err := setUser(ctx, s, l.User); err != nil {
 		return nil, err
 	}
 	if s.UID == 0 {

@@ -1,4 +1,4 @@
-package shadow
+package sessions
 
 import (
 	"os/user"
@@ -8,28 +8,29 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/xsession"
 )
 
 // requireRefusal asserts that err is a refusal for that reason and returns it.
-func requireRefusal(t *testing.T, err error, reason Reason) *Refusal {
+func requireRefusal(t *testing.T, err error, reason shadow.Reason) *shadow.Refusal {
 	t.Helper()
-	var r *Refusal
+	var r *shadow.Refusal
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, reason, r.Reason)
 	return r
 }
 
 // reasonOf is why s can't be shadowed, or "".
-func reasonOf(s *Session) Reason {
+func reasonOf(s *shadow.Session) shadow.Reason {
 	if r := s.Refusal(); r != nil {
 		return r.Reason
 	}
 	return ""
 }
 
-func TestStaticSessions(t *testing.T) {
-	sessions := StaticSessions{
+func TestStatic(t *testing.T) {
+	sessions := Static{
 		{ID: "42", Display: ":1", User: "nobody", Xauthority: "/run/cookie", Locale: "fr:de"},
 		{ID: "root", Display: ":2", User: "root"},
 		{ID: "gone", Display: ":3", User: "no-such-account"},
@@ -57,22 +58,22 @@ func TestStaticSessions(t *testing.T) {
 	})
 	t.Run("unknown id", func(t *testing.T) {
 		_, err := sessions.Session(t.Context(), "43")
-		assert.Contains(t, requireRefusal(t, err, NoSession).Detail, `"43"`)
+		assert.Contains(t, requireRefusal(t, err, shadow.NoSession).Detail, `"43"`)
 	})
 	t.Run("unknown user", func(t *testing.T) {
 		_, err := sessions.Session(t.Context(), "gone")
-		assert.Contains(t, requireRefusal(t, err, NoUser).Detail, `"no-such-account"`)
+		assert.Contains(t, requireRefusal(t, err, shadow.NoUser).Detail, `"no-such-account"`)
 	})
 	t.Run("list", func(t *testing.T) {
 		list, err := sessions.Sessions(t.Context())
 		require.NoError(t, err)
 		require.Len(t, list, 3)
 		assert.Equal(t, "42", list[0].ID)
-		assert.Equal(t, NoUser, reasonOf(list[2]), "nobody must take uid 0 for the unknown account's")
+		assert.Equal(t, shadow.NoUser, reasonOf(list[2]), "nobody must take uid 0 for the unknown account's")
 		assert.Contains(t, list[2].Refusal().Detail, `"no-such-account"`)
 	})
 	t.Run("none", func(t *testing.T) {
-		list, err := StaticSessions(nil).Sessions(t.Context())
+		list, err := Static(nil).Sessions(t.Context())
 		require.NoError(t, err)
 		assert.Empty(t, list)
 	})

@@ -1,4 +1,4 @@
-package shadow
+package sessions
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/testlogind"
 )
 
@@ -73,7 +74,7 @@ func TestLogind(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotEmpty(t, s.GID)
 		s.GID, s.Groups = 0, nil
-		assert.Equal(t, &Session{
+		assert.Equal(t, &shadow.Session{
 			ID: "2", User: "nobody", UID: uid, Display: ":5", Xauthority: "/run/cookie",
 			Locale: "de_AT.UTF-8", Bus: "unix:path=/run/bus", Type: "x11", Class: "user", State: "active",
 		}, s)
@@ -93,30 +94,30 @@ func TestLogind(t *testing.T) {
 	t.Run("not there", func(t *testing.T) {
 		for _, id := range []string{"", "1", "self", "auto", "d3", "d4"} {
 			_, err := resolver.Session(t.Context(), id)
-			requireRefusal(t, err, NoSession)
+			requireRefusal(t, err, shadow.NoSession)
 		}
 	})
 	t.Run("no account", func(t *testing.T) {
 		_, err := resolver.Session(t.Context(), "c8")
-		assert.Contains(t, requireRefusal(t, err, NoUser).Detail, "4000000000")
+		assert.Contains(t, requireRefusal(t, err, shadow.NoUser).Detail, "4000000000")
 	})
 	t.Run("root", func(t *testing.T) {
 		_, err := resolver.Session(t.Context(), "c9")
-		requireRefusal(t, err, NoUser)
+		requireRefusal(t, err, shadow.NoUser)
 	})
 	t.Run("list", func(t *testing.T) {
 		list, err := resolver.Sessions(t.Context())
 		require.NoError(t, err)
 		var ids []string
-		reasons := map[string]Reason{}
+		reasons := map[string]shadow.Reason{}
 		for _, s := range list {
 			ids = append(ids, s.ID)
 			reasons[s.ID] = reasonOf(s)
 		}
 		assert.Equal(t, []string{"2", "10", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "d1", "d2"}, ids)
-		assert.Equal(t, map[string]Reason{
-			"2": "", "10": "", "c1": NoUser, "c2": Wayland, "c3": SessionEnded, "c4": Locked, "c5": Wayland, "c6": "",
-			"c7": Wayland, "c8": NoUser, "c9": NoUser, "d1": DisplayUnreachable, "d2": "",
+		assert.Equal(t, map[string]shadow.Reason{
+			"2": "", "10": "", "c1": shadow.NoUser, "c2": shadow.Wayland, "c3": shadow.SessionEnded, "c4": shadow.Locked, "c5": shadow.Wayland, "c6": "",
+			"c7": shadow.Wayland, "c8": shadow.NoUser, "c9": shadow.NoUser, "d1": shadow.DisplayUnreachable, "d2": "",
 		}, reasons)
 	})
 	t.Run("an error is no end", func(t *testing.T) {
@@ -125,18 +126,18 @@ func TestLogind(t *testing.T) {
 		logind.Add("anon", uid, map[string]any{"User": "nobody"}) // of the wrong type
 		for id, why := range map[string]string{"odd": "AccessDenied", "anon": "it doesn't say whose it is"} {
 			_, err := resolver.Session(t.Context(), id)
-			detail := requireRefusal(t, err, DisplayUnreachable).Detail
+			detail := requireRefusal(t, err, shadow.DisplayUnreachable).Detail
 			assert.Contains(t, detail, fmt.Sprintf("logind didn't describe session %q", id))
 			assert.Contains(t, detail, why)
 		}
 		list, err := resolver.Sessions(t.Context())
 		require.NoError(t, err, "the others can be shadowed")
-		reasons := map[string]Reason{}
+		reasons := map[string]shadow.Reason{}
 		for _, s := range list {
 			reasons[s.ID] = reasonOf(s)
 		}
-		assert.Equal(t, DisplayUnreachable, reasons["odd"])
-		assert.Equal(t, DisplayUnreachable, reasons["anon"])
+		assert.Equal(t, shadow.DisplayUnreachable, reasons["odd"])
+		assert.Equal(t, shadow.DisplayUnreachable, reasons["anon"])
 		assert.Contains(t, reasons, "2")
 		assert.Empty(t, reasons["2"])
 	})
@@ -147,7 +148,7 @@ func TestLogind(t *testing.T) {
 		assert.False(t, s.Locked)
 		logind.Fail("new", errNoSession)
 		_, err = resolver.Session(t.Context(), "new")
-		requireRefusal(t, err, NoSession)
+		requireRefusal(t, err, shadow.NoSession)
 	})
 }
 
@@ -290,11 +291,11 @@ func TestLogindWaitEnd(t *testing.T) {
 // Only sessions that users work in are shadowed.
 func TestClasses(t *testing.T) {
 	for _, class := range []string{"", "user", "user-early", "user-light"} {
-		assert.Nil(t, (&Session{User: "u", Display: ":1", Class: class}).Refusal(), class)
+		assert.Nil(t, (&shadow.Session{User: "u", Display: ":1", Class: class}).Refusal(), class)
 	}
 	for _, class := range []string{"greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "user-incomplete", "none", "new"} {
-		r := (&Session{User: "u", Display: ":1", Class: class}).Refusal()
+		r := (&shadow.Session{User: "u", Display: ":1", Class: class}).Refusal()
 		require.NotNil(t, r, class)
-		assert.Equal(t, &Refusal{Reason: NoUser, Detail: "it is a " + class + " session"}, r)
+		assert.Equal(t, &shadow.Refusal{Reason: shadow.NoUser, Detail: "it is a " + class + " session"}, r)
 	}
 }

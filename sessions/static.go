@@ -1,10 +1,11 @@
-package shadow
+package sessions
 
 import (
 	"context"
 	"errors"
 	"fmt"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/account"
 	"vda.internal/shadow/internal/xsession"
 )
@@ -15,17 +16,17 @@ type StaticSession struct {
 	Display    string // X display of this host, ":1"
 	User       string // account name; any account of this host, root included
 	Xauthority string // file with the display's cookie; empty: the display needs none
-	Locale     string // of its messages, as in [Session]; empty: the host's
+	Locale     string // of its messages, as in [shadow.Session]; empty: the host's
 }
 
-// StaticSessions is a [Resolver] that knows the sessions in it and no others:
+// Static is a [shadow.Resolver] that knows the sessions in it and no others:
 // for test hosts, kiosks, and displays that no login manager has started. It
 // doesn't look whether the displays are there.
-type StaticSessions []StaticSession
+type Static []StaticSession
 
 // Session finds one session. If its user isn't an account of this host the
-// error is a *Refusal with NoUser.
-func (l StaticSessions) Session(ctx context.Context, id string) (*Session, error) {
+// error is a *shadow.Refusal with NoUser.
+func (l Static) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	for _, s := range l {
 		if s.ID == id {
 			return s.session(ctx)
@@ -36,12 +37,12 @@ func (l StaticSessions) Session(ctx context.Context, id string) (*Session, error
 
 // Sessions lists them. One whose user isn't an account of this host is listed
 // as having no user.
-func (l StaticSessions) Sessions(ctx context.Context) ([]*Session, error) {
-	list := make([]*Session, 0, len(l))
+func (l Static) Sessions(ctx context.Context) ([]*shadow.Session, error) {
+	list := make([]*shadow.Session, 0, len(l))
 	for _, s := range l {
 		found, err := s.session(ctx)
-		if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoUser {
-			found = &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", refusal: r}
+		if r, ok := errors.AsType[*shadow.Refusal](err); ok && r.Reason == shadow.NoUser {
+			found = &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Unavailable: r}
 		} else if err != nil {
 			return nil, err
 		}
@@ -50,9 +51,9 @@ func (l StaticSessions) Sessions(ctx context.Context) ([]*Session, error) {
 	return list, nil
 }
 
-func (s StaticSession) session(ctx context.Context) (*Session, error) {
-	found := &Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Type: "x11", Class: "user"}
-	if err := found.setUser(ctx, s.User); err != nil {
+func (s StaticSession) session(ctx context.Context) (*shadow.Session, error) {
+	found := &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Type: "x11", Class: "user"}
+	if err := setUser(ctx, found, s.User); err != nil {
 		return nil, err
 	}
 	return found, nil
@@ -67,19 +68,19 @@ func localeOr(locale string) string {
 }
 
 // noSession is the refusal for an id that a resolver doesn't know.
-func noSession(id string) *Refusal {
-	return &Refusal{Reason: NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
+func noSession(id string) *shadow.Refusal {
+	return &shadow.Refusal{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
 }
 
-// setUser fills in who s.User is. An account that this host doesn't know is a
-// *Refusal with NoUser.
-func (s *Session) setUser(ctx context.Context, name string) error {
+// setUser fills in who the user of s is. An account that this host doesn't know is a
+// *shadow.Refusal with NoUser.
+func setUser(ctx context.Context, s *shadow.Session, name string) error {
 	a, err := account.Lookup(ctx, name)
 	if errors.Is(err, account.ErrUnknown) {
-		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
+		return &shadow.Refusal{Reason: shadow.NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("shadow: session %q: %w", s.ID, err)
+		return fmt.Errorf("sessions: session %q: %w", s.ID, err)
 	}
 	s.User, s.UID, s.GID, s.Groups = name, a.UID, a.GID, a.Groups
 	return nil
