@@ -30,7 +30,7 @@ deps: ## install what the tests need and this machine lacks
 
 demo: build ## a desktop and an administrator in one page (ONCE=1: without a person, ADDR=host:port)
 	@.ci/deps $(DESKTOP) $(if $(ONCE),chromium)
-	go build -trimpath -o bin/demo ./internal/demo
+	go build -trimpath -o bin/demo ./tools/demo
 	bin/demo $(if $(ADDR),-addr $(ADDR)) $(if $(ONCE),-once)
 
 test: deps novnc ## install what is needed, vet, staticcheck, all tests with -race, and successor
@@ -46,9 +46,9 @@ MEASURED := websockify haproxy
 
 bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (20 minutes, as root; ROUNDS=5)
 	@.ci/deps $(MEASURED)
-	go build -trimpath -o bin/bench ./internal/bench
+	go build -trimpath -o bin/bench ./tools/bench
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/websockify ./cmd/websockify
-	bin/bench run -config internal/bench/peers.json -rounds $(or $(ROUNDS),5) -duration 1500ms -out bin/bench-result -doc docs/performance.md
+	bin/bench run -config tools/bench/peers.json -rounds $(or $(ROUNDS),5) -duration 1500ms -out bin/bench-result -doc docs/performance.md
 
 soak: ## ten minutes of viewers that come and go in every way, and ten more with -race (SOAK=1h: longer)
 	go test ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
@@ -57,7 +57,7 @@ soak: ## ten minutes of viewers that come and go in every way, and ten more with
 # The WebSocket library's notice points to the one, the X library's to the other, with the same API.
 SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
 # What uses them.
-SUCCEED := ./wsproxy/... ./consent/... ./internal/xconn
+SUCCEED := ./wsproxy/... ./consent/... ./internal/host/xconn
 
 successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \

@@ -8,7 +8,7 @@ import (
 	"os/exec"
 	"time"
 
-	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/host/child"
 )
 
 // A Banner tells a session's user who is viewing the session, for as long as somebody

@@ -10,9 +10,9 @@ import (
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // BenchmarkAsk measures how long it takes from the request until the question can be seen:

@@ -15,7 +15,7 @@ import (
 	"github.com/BurntSushi/xgb"
 
 	"vda.internal/shadow/consent/internal/dialog"
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // ChildArg is the argument by which [Child] knows that this process is to show

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // eventually fails the test if ok doesn't hold within ten seconds.

@@ -11,7 +11,7 @@ import (
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/BurntSushi/xgb/xtest"
 
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // hostileArg makes this test program another X client, which does what no

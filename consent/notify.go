@@ -11,7 +11,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"vda.internal/shadow/consent/internal/notification"
-	"vda.internal/shadow/internal/sessionbus"
+	"vda.internal/shadow/internal/host/sessionbus"
 )
 
 // Notify asks in a notification of the session's desktop with two buttons, Yes and No: a

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/sessionbus"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/sessionbus"
 )
 
 // Bounds of the protocol between X11 and its child, in bytes with the newline.

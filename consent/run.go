@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode"
 
-	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/host/child"
 )
 
 const (

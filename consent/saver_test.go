@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testlogind"
 	"vda.internal/shadow/internal/testnotify"
 )

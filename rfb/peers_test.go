@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // These tests capture servers that no other test needs. They do nothing unless

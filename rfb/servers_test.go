@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // startX11vnc starts x11vnc on a desktop, with one end of a socket pair, and

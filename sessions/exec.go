@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/program"
-	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/host/xsession"
 )
 
 // Exec is a [shadow.Resolver] that runs a program at every call, for sites

@@ -12,8 +12,8 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/account"
-	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/host/xsession"
 )
 
 // Logind is a [shadow.Resolver] that asks systemd-logind, over D-Bus, at every call

@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/account"
-	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/host/xsession"
 )
 
 // A StaticSession is a session that an operator has written down.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/internal/host/xsession"
 )
 
 // requireRefusal asserts that err is a refusal for that reason and returns it.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/child"
+	"vda.internal/shadow/internal/host/child"
 )
 
 // minX11vnc is the oldest x11vnc that is known to work (-noultraext, -safer and

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"

@@ -24,8 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"nhooyr.io/websocket"
 
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/viewer"
 )
 

@@ -8,7 +8,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"vda.internal/shadow/internal/xprobe"
+	"vda.internal/shadow/internal/host/xprobe"
 )
 
 func main() {

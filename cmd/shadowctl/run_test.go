@@ -16,7 +16,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/control"
-	"vda.internal/shadow/internal/xprobe"
+	"vda.internal/shadow/internal/host/xprobe"
 )
 
 func TestMain(m *testing.M) {

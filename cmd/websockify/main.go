@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"vda.internal/shadow/internal/websockify"
+	"vda.internal/shadow/cmd/websockify/internal/websockify"
 )
 
 func main() {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/internal/ctxreg"
-	"vda.internal/shadow/internal/xsession"
+	"vda.internal/shadow/internal/host/xsession"
 	"vda.internal/shadow/sessions"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"vda.internal/shadow/internal/account"
+	"vda.internal/shadow/internal/host/account"
 )
 
 // DefaultSocket is where shadowd listens unless it is told otherwise.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"vda.internal/shadow/internal/program"
+	"vda.internal/shadow/internal/host/program"
 )
 
 // DefaultPath is where the VDA has its program.

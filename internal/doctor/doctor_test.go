@@ -18,9 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/internal/testnotify"
-	"vda.internal/shadow/internal/xprobe"
 )
 
 func TestMain(m *testing.M) {

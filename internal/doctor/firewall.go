@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"vda.internal/shadow/internal/program"
+	"vda.internal/shadow/internal/host/program"
 )
 
 // toolTime bounds each of the host's firewall tools.

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"vda.internal/shadow/internal/program"
+	"vda.internal/shadow/internal/host/program"
 )
 
 // nftables is what nft tells of the kernel's rules: the base chains that see

@@ -24,7 +24,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/control"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testlogind"
 )
 

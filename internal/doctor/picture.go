@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/program"
-	"vda.internal/shadow/internal/xprobe"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/source"
 )

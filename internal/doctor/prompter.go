@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/xprobe"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/xprobe"
 )
 
 // prompter sees whether anybody could be asked, whatever the session.

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testnotify"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/rfb"
 )
 

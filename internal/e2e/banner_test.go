@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // banner waits for the banner in the session.

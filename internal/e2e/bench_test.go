@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/child"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // BenchmarkAgainstWebsockify measures what an administrator waits for, with

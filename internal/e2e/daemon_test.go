@@ -23,7 +23,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/control"
-	"vda.internal/shadow/internal/testhost"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // patience bounds every single wait.

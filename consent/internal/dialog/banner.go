@@ -8,7 +8,7 @@ import (
 	"github.com/BurntSushi/xgb"
 	"github.com/BurntSushi/xgb/xproto"
 
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // An Outcome is how a banner ended.

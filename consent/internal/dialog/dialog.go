@@ -11,7 +11,7 @@ import (
 	"github.com/BurntSushi/xgb"
 	"github.com/BurntSushi/xgb/xproto"
 
-	"vda.internal/shadow/internal/xconn"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // A Question is what the window shows. The names in it are shown as they are: whoever has

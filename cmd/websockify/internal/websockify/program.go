@@ -1,0 +1,79 @@
+package websockify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"vda.internal/shadow/cmd/websockify/internal/wrap"
+)
+
+// makeProgram prepares the wrapped program, if there is one. self is how this
+// one was called.
+func (s *server) makeProgram(self string) error {
+	if s.o.wrap == nil {
+		return nil
+	}
+	warned := false
+	o := wrap.Options{
+		Command: s.o.wrap,
+		Port:    s.o.listen.port,
+		Unix:    s.o.unixTarget != "",
+		Rebind:  wrap.FindRebind(self),
+		OnStart: func() { s.log.Info("Starting '" + strings.Join(s.o.wrap, " ") + "'") },
+		OnEnd: func(status int) {
+			warned = false
+			text := fmt.Sprintf("Wrapped command exited (or daemon). Returned %d", status)
+			if status == 0 {
+				s.log.Debug(text)
+				return
+			}
+			if hint := s.program.FailureHint(); hint != "" {
+				text += ": " + hint
+			}
+			s.log.Warn(text)
+		},
+		OnPause: func() {
+			if !warned {
+				s.log.Warn("Command respawning too fast")
+			}
+			warned = true
+		},
+	}
+	p, err := wrap.Prepare(o)
+	if errors.Is(err, wrap.ErrNoRebind) {
+		return fmt.Errorf("%w. Write {port} in the command where its port goes, or give a socket of the program's with --unix-target", err)
+	}
+	s.program = p
+	return err
+}
+
+// describeProgram is the wrapped program as messages have it.
+func (s *server) describeProgram() string {
+	command := "'" + strings.Join(s.o.wrap, " ") + "'"
+	if s.program.Port() == 0 {
+		return fmt.Sprintf("%s (unix socket %s)", command, s.o.unixTarget)
+	}
+	return fmt.Sprintf("%s (port %d)", command, s.program.Port())
+}
+
+// startProgram runs the wrapped program until the function that it returns is
+// called.
+func (s *server) startProgram(ctx context.Context, running *sync.WaitGroup) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	if s.program == nil {
+		return cancel
+	}
+	if w := s.program.Warning(); w != "" {
+		s.log.Warn(w)
+	}
+	running.Go(func() {
+		status, err := s.program.Run(ctx, s.o.wrapMode)
+		if ctx.Err() == nil {
+			s.end(ending{status: status, text: "In exit", drain: s.o.drain, err: err})
+		}
+	})
+	return cancel
+}

@@ -1,0 +1,171 @@
+package testhost
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"vda.internal/shadow/internal/host/child"
+)
+
+const (
+	searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/games"
+	toolLimit  = 15 * time.Second // for one run of a tool
+	outLimit   = 64 << 20         // bytes of a tool's output: an 8K screen with room
+	tailLimit  = 2 << 10          // bytes kept of what a program said last
+)
+
+// packages names the Debian package of each tool that this package runs.
+var packages = map[string]string{
+	"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool", "xinput": "xinput", "xprop": "x11-utils",
+	"xwininfo": "x11-utils", "xwd": "x11-apps", "xclock": "x11-apps", "xeyes": "x11-apps",
+	"xsetroot": "x11-xserver-utils", "xterm": "xterm", "x11vnc": "x11vnc",
+}
+
+// tool finds a program, or says which package it is in.
+func tool(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	if pkg := packages[name]; pkg != "" {
+		return "", fmt.Errorf("testhost: %s is not installed; do: apt-get install %s", name, pkg)
+	}
+	return "", fmt.Errorf("testhost: %s is not installed: %w", name, err)
+}
+
+// Env is the environment of a program in the desktop: DISPLAY, XAUTHORITY,
+// HOME, PATH and a UTF-8 locale.
+func (d *Desktop) Env() []string {
+	return []string{
+		"DISPLAY=" + d.Display, "XAUTHORITY=" + d.Xauthority, "HOME=" + d.Home,
+		"PATH=" + searchPath, "LANG=C.UTF-8",
+	}
+}
+
+// Spawn starts a program in the desktop, as its user. It runs until it ends by
+// itself, is stopped, or Close ends it.
+func (d *Desktop) Spawn(name string, args ...string) (*child.Process, error) {
+	path, err := tool(name)
+	if err != nil {
+		return nil, err
+	}
+	return d.SpawnCmd(exec.Command(path, args...))
+}
+
+// SpawnCmd is Spawn for a prepared command. A nil Env becomes [Desktop.Env].
+func (d *Desktop) SpawnCmd(cmd *exec.Cmd) (*child.Process, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	if cmd.Env == nil {
+		cmd.Env = d.Env()
+	}
+	if cmd.WaitDelay == 0 {
+		cmd.WaitDelay = time.Second
+	}
+	p, err := child.Start(cmd, d.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("testhost: starting %s: %w", cmd.Path, err)
+	}
+	d.programs[p] = struct{}{}
+	d.watchers.Go(func() { d.forget(p) })
+	return p, nil
+}
+
+// forget takes p off the list when it has ended.
+func (d *Desktop) forget(p *child.Process) {
+	<-p.Done()
+	d.mu.Lock()
+	delete(d.programs, p)
+	d.mu.Unlock()
+}
+
+// Run runs a program in the desktop, as its user, and returns its standard
+// output. It is ended after 15 seconds or with ctx. Its error has the last
+// that the program wrote to standard error.
+func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte, error) {
+	path, err := tool(name)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, toolLimit)
+	defer cancel()
+	cmd := exec.Command(path, args...)
+	out := limited{max: outLimit}
+	var said tail
+	cmd.Stdout, cmd.Stderr = &out, &said
+	p, err := d.SpawnCmd(cmd)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		p.Stop(0, 0)
+		return nil, fmt.Errorf("testhost: %s: %w", name, context.Cause(ctx))
+	}
+	if err := p.Err(); err != nil {
+		return nil, fmt.Errorf("testhost: %s %s: %w: %s", name, strings.Join(args, " "), err, said.String())
+	}
+	return out.Bytes(), nil
+}
+
+// Until waits until f is true, asking it again and again: what is waited for is named
+// in the error. It ends with f's error or with ctx.
+func Until(ctx context.Context, what string, f func() (bool, error)) error {
+	tick := time.NewTicker(25 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		ok, err := f()
+		if ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("testhost: waiting for %s: %w", what, context.Cause(ctx))
+		}
+	}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if n := len(t.buf) - tailLimit; n > 0 {
+		t.buf = append(t.buf[:0], t.buf[n:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.buf))
+}
+
+// limited is a buffer that refuses to grow beyond max.
+type limited struct {
+	bytes.Buffer
+	max int
+}
+
+func (l *limited) Write(p []byte) (int, error) {
+	if l.Len()+len(p) > l.max {
+		return 0, fmt.Errorf("more than %d bytes of output", l.max)
+	}
+	return l.Buffer.Write(p)
+}

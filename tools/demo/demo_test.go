@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestOnce plays the whole demo with the real shadowd and a real browser.
+func TestOnce(t *testing.T) {
+	shadowd := buildShadowd(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("TMPDIR", shortTemp(t))
+	var out bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-once", "-addr", "localhost:0", "-shadowd", shadowd}, &out, &out), "%s", &out)
+	assert.Equal(t, 7, strings.Count(out.String(), "\n  "), "%s", &out)
+
+	f, err := os.Open(pictureFile)
+	require.NoError(t, err)
+	defer f.Close()
+	picture, err := png.Decode(f)
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, picture.Bounds().Dx(), 1280)
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left, "the demo left files behind")
+}
+
+// TestEnds ends the demo as Ctrl-C does.
+func TestEnds(t *testing.T) {
+	shadowd := buildShadowd(t)
+	t.Setenv("TMPDIR", shortTemp(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &ender{end: cancel}
+	require.NoError(t, run(ctx, []string{"-addr", "localhost:0", "-shadowd", shadowd}, out, out))
+	assert.Contains(t, out.String(), "Ending.")
+	left, err := os.ReadDir(os.TempDir())
+	require.NoError(t, err)
+	assert.Empty(t, left, "the demo left files behind")
+}
+
+// ender calls end once the demo has said what to do.
+type ender struct {
+	bytes.Buffer
+	end func()
+}
+
+func (e *ender) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("Press Shadow")) {
+		e.end()
+	}
+	return e.Buffer.Write(p)
+}
+
+func TestShadowdThatDoesNotStartSaysWhy(t *testing.T) {
+	broken := filepath.Join(t.TempDir(), "shadowd")
+	require.NoError(t, os.WriteFile(broken, []byte("#!/bin/sh\necho no such luck >&2\nexit 3\n"), 0o755))
+	err := run(t.Context(), []string{"-addr", "localhost:0", "-shadowd", broken}, &bytes.Buffer{}, &bytes.Buffer{})
+	require.ErrorContains(t, err, "exit code 3")
+	require.ErrorContains(t, err, "no such luck")
+	err = run(t.Context(), []string{"-addr", "localhost:0", "-shadowd", broken + "x"}, &bytes.Buffer{}, &bytes.Buffer{})
+	require.ErrorContains(t, err, "make build")
+}
+
+func TestBusyPortGivesAnother(t *testing.T) {
+	first, err := listen("localhost:0")
+	require.NoError(t, err)
+	defer first.Close()
+	second, err := listen(first.Addr().String())
+	require.NoError(t, err)
+	defer second.Close()
+	assert.NotEqual(t, first.Addr(), second.Addr())
+}
+
+func TestAllOfIPv4IsNoIPv6(t *testing.T) {
+	ln, err := listen("0.0.0.0:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	assert.Equal(t, "0.0.0.0", ln.Addr().(*net.TCPAddr).IP.String())
+}
+
+func TestViewersReachOnlyWhatThePageNeeds(t *testing.T) {
+	d := &testhost.Desktop{Display: ":7", Xauthority: "/x", Identity: child.Identity{UID: uint32(os.Getuid())}}
+	for ip, want := range map[string][2]any{
+		"127.0.0.1": {"127.0.0.1", []any{"localhost:8080", "127.0.0.1:8080"}},
+		"0.0.0.0":   {"0.0.0.0", []any{"*:8080"}},
+	} {
+		b, err := configuration(d, &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080}, "/s")
+		require.NoError(t, err)
+		var c struct {
+			Ports  struct{ Listen string }
+			Viewer struct{ Origins []any }
+		}
+		require.NoError(t, toml.Unmarshal(b, &c))
+		assert.Equal(t, want, [2]any{c.Ports.Listen, c.Viewer.Origins}, ip)
+	}
+}
+
+func TestAlikeForgivesAClockButNotAWindow(t *testing.T) {
+	paint := func(r image.Rectangle) image.Image {
+		img := image.NewRGBA(image.Rect(0, 0, 100, 100))
+		draw.Draw(img, img.Rect, image.NewUniform(color.Gray{100}), image.Point{}, draw.Src)
+		draw.Draw(img, r, image.White, image.Point{}, draw.Src)
+		return img
+	}
+	plain := paint(image.Rectangle{})
+	assert.True(t, alike(plain, paint(image.Rect(0, 0, 10, 10))))
+	assert.False(t, alike(plain, paint(image.Rect(0, 0, 20, 20))))
+	assert.False(t, alike(plain, image.NewRGBA(image.Rect(0, 0, 100, 99))))
+}
+
+func buildShadowd(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "shadowd")
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "vda.internal/shadow/cmd/shadowd").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return path
+}
+
+// shortTemp is a temporary folder that every user may enter, with a name short
+// enough for a socket in it.
+func shortTemp(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "demo-")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	return dir
+}
