@@ -19,7 +19,9 @@ package record
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strconv"
@@ -38,16 +40,40 @@ type File struct {
 	closed bool
 }
 
-// Create begins a recording. A file of that name is replaced. What a user
-// types may be in it, so others can't read it.
+// Create begins a recording in a new file that only its owner can read, because
+// what a user types may be in it. A regular file of that name is replaced, not
+// written to: others may have it open. Anything else, a symbolic link above
+// all, is an error.
 func Create(name string) (*File, error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	const fresh = os.O_WRONLY | os.O_CREATE | os.O_EXCL // which follows no link (open(2))
+	f, err := os.OpenFile(name, fresh, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		if err = remove(name); err == nil {
+			f, err = os.OpenFile(name, fresh, 0o600)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
+	return newFile(f), nil
+}
+
+// remove removes a regular file.
+func remove(name string) error {
+	info, err := os.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s exists and isn't a regular file: remove it, or give --record another name", name)
+	}
+	return os.Remove(name)
+}
+
+func newFile(f *os.File) *File {
 	r := &File{start: time.Now(), f: f, w: bufio.NewWriterSize(f, 64<<10)}
 	_, r.err = r.w.WriteString("var VNC_frame_data = [\n")
-	return r, nil
+	return r
 }
 
 // Tap returns a connection to a target whose traffic is recorded. The

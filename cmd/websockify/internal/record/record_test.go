@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,11 +47,11 @@ func TestRecording(t *testing.T) {
 }
 
 func TestFullDiskEndsTheRecordingOnly(t *testing.T) {
-	if _, err := os.Stat("/dev/full"); err != nil {
-		t.Fatal("/dev/full is needed")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("no /dev/full: ", err)
 	}
-	f, err := Create("/dev/full")
-	require.NoError(t, err)
+	f := newFile(full)
 	near, far := net.Pipe()
 	defer far.Close()
 	target := f.Tap(near)
@@ -62,6 +63,43 @@ func TestFullDiskEndsTheRecordingOnly(t *testing.T) {
 	}
 	require.NoError(t, target.Close())
 	assert.ErrorContains(t, f.Close(), "no space left")
+}
+
+func TestNoLinkIsFollowed(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "session.1")
+	for _, to := range []string{"precious", "missing"} {
+		precious := filepath.Join(dir, "precious")
+		require.NoError(t, os.WriteFile(precious, []byte("precious"), 0o600))
+		require.NoError(t, os.Symlink(to, name))
+		_, err := Create(name)
+		assert.ErrorContains(t, err, "isn't a regular file")
+		b, err := os.ReadFile(precious)
+		require.NoError(t, err)
+		assert.Equal(t, "precious", string(b))
+		assert.NoFileExists(t, filepath.Join(dir, "missing"))
+		require.NoError(t, os.Remove(name))
+	}
+	require.NoError(t, syscall.Mkfifo(name, 0o600))
+	_, err := Create(name)
+	assert.ErrorContains(t, err, "isn't a regular file", "it would wait for a reader")
+}
+
+// Who had made the file before, or has another name for it, reads nothing.
+func TestAnOldFileIsReplaced(t *testing.T) {
+	dir := t.TempDir()
+	name, other := filepath.Join(dir, "session.1"), filepath.Join(dir, "other")
+	require.NoError(t, os.WriteFile(other, []byte("old"), 0o644))
+	require.NoError(t, os.Link(other, name))
+	f, err := Create(name)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	info, err := os.Stat(name)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode())
+	b, err := os.ReadFile(other)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(b))
 }
 
 // unescape reads what JavaScript makes of a string of the recording.

@@ -3,9 +3,10 @@
 //
 //	http.Handle("/", &web.Dir{Root: "/usr/share/novnc"})
 //
-// Like the Python program's server it follows symbolic links out of the
-// directory and serves hidden files. Unlike it, it knows ranges and ETags, and
-// tells browsers to ask again instead of using what they have.
+// It serves nothing outside the directory, wherever a symbolic link in it leads,
+// and no file or directory whose name begins with a dot, except for
+// /.well-known (RFC 8615). It supports ranges and ETags, and tells browsers to
+// revalidate what they have cached.
 package web
 
 import (
@@ -19,14 +20,16 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // A Dir is an http.Handler for GET and HEAD.
 type Dir struct {
-	Root     string
-	FileOnly bool // no listings of directories without an index.html: 404
+	Root     string // opened for each request; may itself be a symbolic link
+	FileOnly bool   // no listings of directories without an index.html: 404
 }
 
 // Who takes a file slower than this is cut off.
@@ -46,11 +49,17 @@ func (d *Dir) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := path.Clean("/" + r.URL.Path)
-	if strings.ContainsRune(name, 0) {
+	if strings.ContainsRune(name, 0) || isHidden(name) {
 		http.NotFound(w, r)
 		return
 	}
-	f, info, err := open(filepath.Join(d.Root, filepath.FromSlash(name)))
+	root, err := os.OpenRoot(d.Root)
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	defer root.Close()
+	f, info, err := open(root, name)
 	if err != nil {
 		refuse(w, err)
 		return
@@ -63,27 +72,34 @@ func (d *Dir) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !info.IsDir():
 		serveFile(w, r, f, info)
 	case !slash:
-		redirect(w, r, name+"/")
+		redirect(w, r, path.Base(name)+"/")
 	default:
-		d.serveDirectory(w, r, f, name)
+		d.serveDirectory(w, r, root, f, name)
 	}
 }
 
-// open opens a regular file or a directory. Opening anything else could wait
-// for ever.
-func open(name string) (*os.File, fs.FileInfo, error) {
-	info, err := os.Stat(name)
+// isHidden reports whether an element of a cleaned path begins with a dot.
+// Proofs for certificate authorities are in /.well-known.
+func isHidden(name string) bool {
+	rest, known := strings.CutPrefix(name, "/.well-known")
+	if known && (rest == "" || rest[0] == '/') {
+		name = rest
+	}
+	return strings.Contains(name, "/.")
+}
+
+// open opens a regular file or a directory of root; name begins with a slash.
+// Opening doesn't wait for the other end of a pipe.
+func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	f, err := root.OpenFile(filepath.FromSlash("."+name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !info.Mode().IsRegular() && !info.IsDir() {
-		return nil, nil, fs.ErrNotExist
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = fs.ErrNotExist
 	}
-	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, err
-	}
-	if info, err = f.Stat(); err != nil {
 		f.Close()
 		return nil, nil, err
 	}
@@ -98,9 +114,13 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, "File not found", http.StatusNotFound)
 }
 
+// redirect sends the browser to a name beside the one that it asked for. The
+// Location is relative (RFC 9110 §10.2.2), because only the browser knows the
+// prefix under which a reverse proxy serves this directory.
 func redirect(w http.ResponseWriter, r *http.Request, to string) {
-	u := url.URL{Path: to, RawQuery: r.URL.RawQuery}
-	http.Redirect(w, r, u.String(), http.StatusMovedPermanently)
+	u := url.URL{Path: "./" + to, RawQuery: r.URL.RawQuery} // a colon in the name makes no scheme
+	w.Header().Set("Location", u.String())
+	w.WriteHeader(http.StatusMovedPermanently)
 }
 
 func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, info fs.FileInfo) {
@@ -118,9 +138,9 @@ func serveFile(w http.ResponseWriter, r *http.Request, f *os.File, info fs.FileI
 	http.ServeContent(w, r, "", info.ModTime(), f)
 }
 
-func (d *Dir) serveDirectory(w http.ResponseWriter, r *http.Request, f *os.File, name string) {
+func (d *Dir) serveDirectory(w http.ResponseWriter, r *http.Request, root *os.Root, f *os.File, name string) {
 	for _, index := range []string{"index.html", "index.htm"} {
-		if page, info, err := open(filepath.Join(f.Name(), index)); err == nil {
+		if page, info, err := open(root, path.Join(name, index)); err == nil {
 			defer page.Close()
 			if info.Mode().IsRegular() {
 				serveFile(w, r, page, info)
@@ -132,11 +152,19 @@ func (d *Dir) serveDirectory(w http.ResponseWriter, r *http.Request, f *os.File,
 		http.Error(w, "No such file", http.StatusNotFound)
 		return
 	}
-	entries, err := os.ReadDir(f.Name()) // sorted
+	entries, err := f.ReadDir(-1)
 	if err != nil {
 		refuse(w, err)
 		return
 	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		if isHidden(path.Join(name, e.Name())) {
+			return true
+		}
+		_, err := root.Stat(filepath.FromSlash("." + path.Join(name, e.Name())))
+		return err != nil // a link that leads out of the directory, or nowhere
+	})
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(grace))
 	if r.Method == http.MethodGet {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -99,5 +100,64 @@ func TestRefusals(t *testing.T) {
 	assert.Equal(t, 405, post.StatusCode)
 	assert.Equal(t, "GET, HEAD", post.Header.Get("Allow"))
 	assert.Empty(t, body(t, listing("HEAD", "/")))
-	assert.Equal(t, "/sub/?a=b", listing("GET", "//sub?a=b").Header.Get("Location"), "not another host's")
+	assert.Equal(t, "./sub/?a=b", listing("GET", "//sub?a=b").Header.Get("Location"), "not another host's")
+}
+
+// A reverse proxy may serve the directory under a prefix that it takes off.
+func TestRedirectsWorkUnderAPrefix(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "a", "b:c"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "a", "b:c", "index.html"), []byte("here"), 0o600))
+	srv := httptest.NewServer(http.StripPrefix("/vnc", &web.Dir{Root: dir}))
+	defer srv.Close()
+	answer, err := srv.Client().Get(srv.URL + "/vnc/a/b:c?x=y")
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	assert.Equal(t, "here", body(t, answer))
+	assert.Equal(t, "/vnc/a/b:c/?x=y", answer.Request.URL.RequestURI())
+}
+
+func TestNothingOutsideTheDirectory(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "web")
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "sub"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(top, "other"), 0o700))
+	for _, name := range []string{"secret", "other/index.html", "web/vnc.html"} {
+		require.NoError(t, os.WriteFile(filepath.Join(top, name), []byte(name), 0o600))
+	}
+	for name, to := range map[string]string{
+		"file": "../secret", "dir": "../other", "absolute": filepath.Join(top, "secret"), "sub/index.html": "../../secret",
+		"sub/inside": "../vnc.html", "twice": "dir/../file", "vnc_auto.html": "vnc.html", "nowhere": "missing",
+	} {
+		require.NoError(t, os.Symlink(to, filepath.Join(dir, name)))
+	}
+	require.NoError(t, os.Symlink("web", filepath.Join(top, "current")))
+	do := serve(t, &web.Dir{Root: filepath.Join(top, "current")})
+	for _, path := range []string{"/file", "/dir/", "/dir", "/dir/index.html", "/absolute", "/sub/index.html", "/twice", "/nowhere"} {
+		assert.Equal(t, 404, do("GET", path).StatusCode, path)
+	}
+	assert.Equal(t, "web/vnc.html", body(t, do("GET", "/vnc_auto.html")), "a link within the directory")
+	assert.Equal(t, "web/vnc.html", body(t, do("GET", "/sub/inside")))
+	list := body(t, do("GET", "/"))
+	for name, listed := range map[string]bool{"vnc_auto.html@": true, "vnc.html": true, "sub/": true, "file": false, "dir": false, "absolute": false, "nowhere": false} {
+		assert.Equal(t, listed, strings.Contains(list, ">"+name+"<"), name)
+	}
+	assert.NotContains(t, body(t, do("GET", "/sub/")), "secret", "an index that leads out isn't one")
+}
+
+func TestDotFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".git", ".well-known/acme-challenge", ".well-known/.hidden", "sub/.well-known", ".well-knownish"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, name), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name, "f"), []byte(name), 0o600))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".htpasswd"), []byte("secret"), 0o600))
+	do := serve(t, &web.Dir{Root: dir})
+	for _, path := range []string{"/.htpasswd", "/%2ehtpasswd", "/.git/", "/.git/f", "/.git", "/sub/.well-known/f", "/.well-known/.hidden/f", "/.well-knownish/f"} {
+		assert.Equal(t, 404, do("GET", path).StatusCode, path)
+	}
+	assert.Equal(t, 200, do("GET", "/.well-known/acme-challenge/f").StatusCode)
+	list := body(t, do("GET", "/"))
+	assert.NotContains(t, list, ".htpasswd")
+	assert.NotContains(t, list, ".git")
 }
