@@ -9,10 +9,10 @@
 // VDA. The program below serves the sessions of logind:
 //
 //	func main() {
-//		consent.Child() // the question is asked by a child of this program
+//		desktop.Child() // the question is asked by a child of this program
 //		m, err := shadow.New(shadow.Config{
 //			Sessions: &sessions.Logind{},
-//			Prompter: &consent.X11{},
+//			Prompter: &desktop.X11{},
 //			Source:   &source.X11vnc{},
 //		})
 //		if err != nil {

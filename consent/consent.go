@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"vda.internal/shadow/consent/internal/process"
 )
 
 // A Decision is the user's answer. The zero value refuses.
@@ -79,4 +81,12 @@ func (f Func) Ask(ctx context.Context, r Request) (Decision, error) {
 		return Denied, nil
 	}
 	return f(ctx, r)
+}
+
+// ended is Ask's answer once ctx is over.
+func ended(ctx context.Context) (Decision, error) {
+	if err := process.GivenUp(ctx); err != nil {
+		return Denied, err
+	}
+	return TimedOut, nil
 }

@@ -47,7 +47,8 @@ func TestZenity(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, WindowManager: true})
-			r := request(d)
+			r := self()
+			r.Display, r.Xauthority, r.UID, r.GID = d.Display, d.Xauthority, d.Identity.UID, d.Identity.GID
 			r.Admin, r.Timeout = `CORP\nina <b>&amp;`, 60*time.Second
 			if c.keys == nil {
 				r.Timeout = 2 * time.Second

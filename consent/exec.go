@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/internal/host/child"
 )
 
 // Exec asks through a command: a site's own dialog, or zenity or kdialog in a
@@ -40,8 +43,8 @@ import (
 //	4  locked
 //	5  timeout
 //
-// Whether the screen is locked is for the command to see: neither X11's look at the display
-// nor Notify's question to the screen saver is made for it. What the caller knows of the
+// Whether the screen is locked is for the command to see: neither desktop.X11's look at the
+// display nor desktop.Notify's question to the screen saver is made for it. What the caller knows of the
 // session, as the engine of package shadow does from logind's LockedHint before the question
 // and after a Yes, counts all the same. Under any other lock nobody sees the question, and the
 // time passes.
@@ -53,7 +56,8 @@ import (
 type Exec struct {
 	Command []string // the program's path and its arguments; empty refuses with an error
 
-	// Texts replace the words of the question, as [X11.Texts] do.
+	// Texts replace the words of the question. The zero value is the built-in words of the
+	// session's language; what doesn't pass [Texts.Validate] refuses with its error.
 	Texts Texts
 }
 
@@ -65,16 +69,16 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	if err := p.Texts.Validate(); err != nil {
 		return Denied, err
 	}
-	ctx, cancel, left := r.bounded(ctx)
+	ctx, cancel, left := process.Bound(ctx, r.Timeout)
 	defer cancel()
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}
-	var stderr tail
+	var stderr process.Tail
 	cmd := exec.Command(p.Command[0], p.Command[1:]...)
-	cmd.Env = append(r.environ(), p.environ(r, left)...)
+	cmd.Env = append(process.Environ(r.Display, r.Xauthority), p.environ(r, left)...)
 	cmd.Stderr = &stderr
-	proc, err := run(ctx, cmd, r.identity(), nil)
+	proc, err := process.Run(ctx, cmd, child.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, nil)
 	if err != nil {
 		return Denied, err
 	}
@@ -93,23 +97,22 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	case 5:
 		return TimedOut, nil
 	}
-	return Denied, fmt.Errorf("consent: %s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.suffix())
+	return Denied, fmt.Errorf("consent: %s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.Suffix())
 }
 
 // environ is the question as environment variables.
 func (p Exec) environ(r Request, left time.Duration) []string {
-	q := newQuestion(r, p.Texts, left)
-	words, _ := p.Texts.in(r.Locale)
-	title := q.text(words.Question, left)
+	w := p.Texts.Wording(r)
+	title := w.Question.Text(left)
 	return append(localeEnviron(r.Locale),
 		"PATH=/usr/bin:/bin",
-		"CONSENT_QUESTION="+title+"\n\n"+strings.Join(q.explanation(words, left), "\n"),
+		"CONSENT_QUESTION="+title+"\n\n"+strings.Join(w.Explanation(left), "\n"),
 		"CONSENT_TITLE="+title,
-		"CONSENT_YES="+words.Yes,
-		"CONSENT_NO="+words.No,
-		"CONSENT_ADMIN="+q.Admin,
-		"CONSENT_HOST="+q.Host,
-		"CONSENT_REPLACES="+q.Replaces,
+		"CONSENT_YES="+w.Yes,
+		"CONSENT_NO="+w.No,
+		"CONSENT_ADMIN="+w.admin,
+		"CONSENT_HOST="+w.host,
+		"CONSENT_REPLACES="+w.replaces,
 		"CONSENT_SESSION="+clean(r.Session),
 		"CONSENT_TIMEOUT="+seconds(left),
 	)

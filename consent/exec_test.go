@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 // self is a request of a session that belongs to whoever runs the test.
@@ -110,7 +112,7 @@ func TestExecDeadline(t *testing.T) {
 	d, err := Exec{Command: sh(script)}.Ask(ctx, self())
 	require.NoError(t, err)
 	assert.Equal(t, TimedOut, d, "exit 0 after the end is no Yes")
-	requireGone(t, readPID(t, out))
+	testhost.RequireGone(t, testhost.ReadPID(t, out))
 
 	r := self()
 	r.Timeout = 100 * time.Millisecond

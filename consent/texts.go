@@ -14,21 +14,21 @@ import (
 // placeholder stands where a name or a number goes: each field says which it must hold, at
 // least once, and it may hold no other. What a name itself holds is never taken for one.
 type Texts struct {
-	Question  string `json:"question,omitempty" toml:"question,omitempty"`   // the headline and the window's title; holds {admin}
-	Sees      string `json:"sees,omitempty" toml:"sees,omitempty"`           // what a Yes allows; holds {host}
-	Cannot    string `json:"cannot,omitempty" toml:"cannot,omitempty"`       // what it doesn't; holds nothing
-	Replaces  string `json:"replaces,omitempty" toml:"replaces,omitempty"`   // what a Yes ends; holds {replaces}
-	Countdown string `json:"countdown,omitempty" toml:"countdown,omitempty"` // what silence means; holds {seconds}
-	No        string `json:"no,omitempty" toml:"no,omitempty"`               // the buttons; hold nothing, and differ
-	Yes       string `json:"yes,omitempty" toml:"yes,omitempty"`
+	Question  string `toml:"question,omitempty"`  // the headline and the window's title; holds {admin}
+	Sees      string `toml:"sees,omitempty"`      // what a Yes allows; holds {host}
+	Cannot    string `toml:"cannot,omitempty"`    // what it doesn't; holds nothing
+	Replaces  string `toml:"replaces,omitempty"`  // what a Yes ends; holds {replaces}
+	Countdown string `toml:"countdown,omitempty"` // what silence means; holds {seconds}
+	No        string `toml:"no,omitempty"`        // the buttons; hold nothing, and differ
+	Yes       string `toml:"yes,omitempty"`
 
-	Viewing string            `json:"viewing,omitempty" toml:"viewing,omitempty"` // the banner and its title; holds {admin}
-	Stop    string            `json:"stop,omitempty" toml:"stop,omitempty"`       // its button; holds nothing
-	Ended   string            `json:"ended,omitempty" toml:"ended,omitempty"`     // the banner in the end; holds {admin}
-	Reasons map[string]string `json:"-" toml:"reasons,omitempty"`                 // why it ended, by the reason's word ("viewer_left"); hold nothing
+	Viewing string            `toml:"viewing,omitempty"` // the banner and its title; holds {admin}
+	Stop    string            `toml:"stop,omitempty"`    // its button; holds nothing
+	Ended   string            `toml:"ended,omitempty"`   // the banner in the end; holds {admin}
+	Reasons map[string]string `toml:"reasons,omitempty"` // why it ended, by the reason's word ("viewer_left"); hold nothing
 
-	Somebody string `json:"-" toml:"somebody,omitempty"` // {admin} of a request without one; holds nothing
-	Here     string `json:"-" toml:"here,omitempty"`     // {host} of a request without one; holds nothing
+	Somebody string `toml:"somebody,omitempty"` // {admin} of a request without one; holds nothing
+	Here     string `toml:"here,omitempty"`     // {host} of a request without one; holds nothing
 }
 
 // Bounds of a text, in runes.
@@ -172,13 +172,6 @@ func (t Texts) in(locale string) (Texts, string) {
 		whole.Reasons = reasons
 	}
 	return whole, language
-}
-
-// reason is why viewing has ended, in the language of a locale: the words for one of the
-// reasons that there are, or else the text as it is.
-func (t Texts) reason(why, locale string) string {
-	words, _ := t.in(locale)
-	return or(words.Reasons[why], cleanTo(why, maxText))
 }
 
 // languageOf is the first language of a locale, or of a list with colons, that there are

@@ -3,11 +3,10 @@ package consent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"vda.internal/shadow/consent/internal/dialog"
 )
 
 func TestLanguageOf(t *testing.T) {
@@ -74,8 +73,6 @@ func TestTextsValidate(t *testing.T) {
 	assert.ErrorContains(t, err, `"question"`)
 	assert.ErrorContains(t, err, `"viewing"`, "all of them at once")
 
-	_, err = X11{Texts: Texts{Question: "x"}}.Ask(t.Context(), self())
-	assert.ErrorContains(t, err, `text "question" must hold {admin}`)
 }
 
 // What replaces a text does so in every language, and leaves the others as they are.
@@ -85,21 +82,33 @@ func TestTextsReplace(t *testing.T) {
 	assert.Equal(t, "fr", language)
 	assert.Equal(t, "Aus", words.Stop)
 	assert.Equal(t, french.Question, words.Question)
-	assert.Equal(t, "Tschüs", site.reason("viewer_left", "fr_FR"))
-	assert.Equal(t, french.Reasons["shutdown"], site.reason("shutdown", "fr_FR"))
-	assert.Equal(t, "out of \\ memory", site.reason("out of\x1b \\ \nmemory", "fr_FR"), "what is no reason is shown as it is")
+	assert.Equal(t, "Tschüs", site.Wording(Request{Locale: "fr_FR"}).Reason("viewer_left"))
+	assert.Equal(t, french.Reasons["shutdown"], site.Wording(Request{Locale: "fr_FR"}).Reason("shutdown"))
+	assert.Equal(t, "out of \\ memory", site.Wording(Request{Locale: "fr_FR"}).Reason("out of\x1b \\ \nmemory"), "what is no reason is shown as it is")
 	assert.Equal(t, "The viewer disconnected", english.Reasons["viewer_left"], "the built-in words are untouched")
 }
 
 // A name is never taken for a placeholder, and every placeholder is filled.
 func TestSentence(t *testing.T) {
-	q := question{Admin: "{host} {seconds}", Host: "{admin}", Replaces: "{x}"}
-	assert.Equal(t, dialog.Sentence{{Text: "{host} {seconds}", Role: dialog.Name}, {Text: " wants to view your screen"}}, q.sentence(english.Question))
-	assert.Equal(t, "They will see everything that you see on {admin}.", q.sentence(english.Sees).String())
-	assert.Equal(t, dialog.Sentence{{Text: "Noch "}, {Text: "seconds", Role: dialog.Seconds}, {Text: " s {"}}, q.sentence("Noch {seconds} s {"))
-	assert.Nil(t, q.sentence(""))
-	q.Admin = "אבג"
-	assert.Equal(t, "\u2068אבג\u2069 wants to view your screen", q.sentence(english.Question).String())
+	w := Texts{Countdown: "Noch {seconds} s {"}.Wording(Request{Admin: "{host} {seconds}", Host: "{admin}"})
+	assert.Equal(t, Sentence{{Text: "{host} {seconds}", Role: Name}, {Text: " wants to view your screen"}}, w.Question)
+	assert.Equal(t, "They will see everything that you see on {admin}.", w.Sees.Text(0))
+	assert.Equal(t, Sentence{{Text: "Noch "}, {Role: Seconds}, {Text: " s {"}}, w.Countdown)
+	assert.Equal(t, "Noch 10 s {", w.Countdown.Text(9001*time.Millisecond))
+	assert.Nil(t, w.Replaces, "nobody is watching")
+	w = Texts{}.Wording(Request{Admin: "אבג", Replaces: "{x}"})
+	assert.Equal(t, "\u2068אבג\u2069 wants to view your screen", w.Question.Text(0))
+	assert.Equal(t, "{x} is watching now and will be disconnected if you say Yes.", w.Replaces.Text(0))
+}
+
+// The names come from outside, and are there even if the request has none.
+func TestWordingNames(t *testing.T) {
+	w := Texts{Here: "diesem Gerät"}.Wording(Request{Admin: "\u200b", Locale: "de_CH.UTF-8"})
+	assert.Equal(t, "de", w.Language)
+	assert.Equal(t, "Die Administration möchte Ihren Bildschirm sehen", w.Question.Text(0))
+	assert.Contains(t, w.Sees.Text(0), "auf diesem Gerät sehen")
+	w = Texts{}.Wording(Request{Admin: "CORP\\alice\n{\"}\u202e"})
+	assert.Equal(t, `CORP\alice {"}`, w.Question[0].Text)
 }
 
 func FuzzCut(f *testing.F) {

@@ -10,6 +10,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/desktop"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/tlsstore"
 )
@@ -87,7 +88,7 @@ func banner(cfg *config.Config) consent.Banner {
 	if !cfg.Consent.Banner {
 		return nil
 	}
-	return consent.X11{Texts: cfg.Consent.Texts}
+	return desktop.X11{Texts: cfg.Consent.Texts}
 }
 
 func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
@@ -103,7 +104,7 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 	case "exec":
 		return consent.Exec{Command: cfg.Consent.Exec, Texts: cfg.Consent.Texts}
 	case "notify":
-		return consent.Notify{Texts: cfg.Consent.Texts}
+		return desktop.Notify{Texts: cfg.Consent.Texts}
 	}
-	return consent.X11{Texts: cfg.Consent.Texts}
+	return desktop.X11{Texts: cfg.Consent.Texts}
 }

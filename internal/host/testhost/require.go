@@ -1,6 +1,13 @@
 package testhost
 
-import "context"
+import (
+	"context"
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
 
 // T is the part of *testing.T that Require uses.
 type T interface {
@@ -25,4 +32,33 @@ func Require(t T, o Options) *Desktop {
 		}
 	})
 	return d
+}
+
+// ReadPID waits until a file holds a process id, as a script that was started writes it.
+func ReadPID(t T, file string) int {
+	t.Helper()
+	pid := 0
+	err := Until(t.Context(), "a process id in "+file, func() (bool, error) {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return false, nil
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+		return err == nil && pid > 1, nil
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return pid
+}
+
+// RequireGone waits until a process has ended and was reaped.
+func RequireGone(t T, pid int) {
+	t.Helper()
+	err := Until(t.Context(), "the end of process "+strconv.Itoa(pid), func() (bool, error) {
+		return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), nil
+	})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
 }

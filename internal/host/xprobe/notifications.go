@@ -32,7 +32,7 @@ const (
 	busName           = "org.freedesktop.DBus"
 )
 
-// askable are the capabilities that a question needs, as consent.Notify puts
+// askable are the capabilities that a question needs, as desktop.Notify puts
 // it: buttons, and room for what a Yes means.
 var askable = []string{"actions", "body"}
 

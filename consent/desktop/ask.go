@@ -1,0 +1,86 @@
+package desktop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"sync/atomic"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/internal/host/child"
+)
+
+// childReady says that this program's main calls Child.
+var childReady atomic.Bool
+
+// childCommand is what to run to show something: command, or this program again.
+func childCommand(command []string) ([]string, error) {
+	switch {
+	case len(command) > 0:
+		return command, nil
+	case !childReady.Load():
+		return nil, errors.New("consent: this program can't ask by itself: its main must call desktop.Child first thing")
+	}
+	return []string{"/proc/self/exe", ChildArg}, nil
+}
+
+// askChild puts the question q for r through a child that speaks the protocol of the package
+// comment. If ctx has no deadline, r.Timeout is one; what is left of it q.Millis becomes.
+func askChild(ctx context.Context, argv, environ []string, r consent.Request, q *question) (consent.Decision, error) {
+	ctx, cancel, left := process.Bound(ctx, r.Timeout)
+	defer cancel()
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	q.Millis = left.Milliseconds()
+	line, err := message{Question: q}.encode()
+	if err != nil {
+		return consent.Denied, err
+	}
+	out := newQuestionTranscript()
+	var stderr process.Tail
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = environ
+	cmd.Stdin = bytes.NewReader(line)
+	cmd.Stdout = out
+	cmd.Stderr = &stderr
+	proc, err := process.Run(ctx, cmd, identity(r), out.answered)
+	if err != nil {
+		return consent.Denied, err
+	}
+	if ctx.Err() != nil {
+		return ended(ctx)
+	}
+	d, err := out.decision()
+	switch {
+	case errors.Is(err, errNoAnswer):
+		return consent.Denied, fmt.Errorf("%w (%s)%s", err, exitStatus(proc.Err()), stderr.Suffix())
+	case err == nil && proc.ExitCode() != 0:
+		return consent.Denied, fmt.Errorf("consent: the prompt answered but did not exit cleanly (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
+	}
+	return d, err
+}
+
+// exitStatus is how a child ended, in words.
+func exitStatus(err error) string {
+	if err == nil {
+		return "exit status 0"
+	}
+	return err.Error()
+}
+
+// ended is Ask's answer once ctx is over.
+func ended(ctx context.Context) (consent.Decision, error) {
+	if err := process.GivenUp(ctx); err != nil {
+		return consent.Denied, err
+	}
+	return consent.TimedOut, nil
+}
+
+// identity is whom the request's children run as.
+func identity(r consent.Request) child.Identity {
+	return child.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}
+}

@@ -1,0 +1,222 @@
+package desktop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/internal/host/child"
+)
+
+// Bounds of the banner.
+const (
+	bannerTime   = 10 * time.Second // a banner may take to be on the screen, and to give another sign of life
+	noticeTime   = 8 * time.Second  // it may take to say that viewing has ended, and to exit
+	bannerTries  = 3                // how often in a row it is put up
+	bannerSteady = time.Minute      // after which a banner that fails is the first of a row
+)
+
+// Show implements [consent.Banner]. Of the request the administrator and the session count.
+//
+// The banner is a window in the middle of the screen's upper edge that stays on top of the
+// others and that the mouse can move. It belongs to a child process, as the question does. A
+// child that dies is started again, three times in a row at most. One that gives no sign of
+// life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop,
+// of which another window tells the user.
+func (p X11) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
+	return p.showWithin(ctx, bannerTime, r, ended, stopped)
+}
+
+// showWithin is Show with another time for signs of life.
+func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.Request, ended <-chan string, stopped func()) error {
+	argv, err := p.argv(r)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		begun := time.Now()
+		again, err := p.show(ctx, patience, argv, r, ended, stopped)
+		if !again {
+			return err
+		}
+		if time.Since(begun) >= bannerSteady {
+			try = 1
+		}
+		if try >= bannerTries {
+			return err
+		}
+	}
+}
+
+// show runs one child. It reports whether another may do better.
+func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r consent.Request, ended <-chan string, stopped func()) (again bool, err error) {
+	if ctx.Err() != nil {
+		return false, gone(ctx)
+	}
+	w := p.Texts.Wording(r)
+	select {
+	case why, ok := <-ended: // before it has begun
+		if !ok {
+			return false, nil
+		}
+		return false, p.showEnd(ctx, argv, r, w, why, ended)
+	default:
+	}
+	c, err := startBanner(argv, r, newBanner(w))
+	if err != nil {
+		return false, err
+	}
+	defer c.in.Close()
+	why, again, err := c.viewing(ctx, patience, ended)
+	if err != nil && !errors.Is(err, consent.ErrStopped) {
+		return again, err // the child is gone, and what comes of ended is the next one's
+	}
+	if err != nil {
+		stopped()
+		why = "stopped_by_user"
+		select {
+		case <-c.proc.Done(): // the user has closed the window: another one says what came of it
+			_ = p.showEnd(ctx, argv, r, w, why, ended)
+			return false, err
+		default:
+		}
+	}
+	c.conclude(w.Reason(why))
+	c.finish(ctx, ended)
+	return again, err
+}
+
+// showEnd runs a child that says nothing but why viewing has ended.
+func (p X11) showEnd(ctx context.Context, argv []string, r consent.Request, w consent.Wording, why string, ended <-chan string) error {
+	b := newBanner(w)
+	if b.Why = w.Reason(why); b.Why == "" {
+		return nil
+	}
+	c, err := startBanner(argv, r, b)
+	if err != nil {
+		return err
+	}
+	defer c.in.Close()
+	c.finish(ctx, ended)
+	return nil
+}
+
+// A bannerChild is the process that shows a banner.
+type bannerChild struct {
+	proc   *child.Process
+	in     *os.File // its standard input
+	out    *bannerTranscript
+	stderr process.Tail
+}
+
+// viewing waits for the end of the viewing, and says why that was (empty: the user is not to
+// be told), or for the banner's, which is an error. Only after [consent.ErrStopped], and without an
+// error, may the child still be there.
+func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended <-chan string) (why string, again bool, err error) {
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for shown := c.out.isShown; ; {
+		select {
+		case <-shown:
+			shown = nil
+			late.Reset(patience)
+		case <-c.out.alive:
+			late.Reset(patience)
+		case <-c.out.stopped:
+			return "", false, consent.ErrStopped
+		case why = <-ended:
+			return why, false, nil
+		case <-c.proc.Done():
+			again, err = c.out.outcome(c.proc, &c.stderr)
+			return "", again, err
+		case <-c.out.answered:
+			c.proc.Stop(process.LeaveTime, process.TermTime)
+			again, err = c.out.outcome(c.proc, &c.stderr)
+			return "", again, err
+		case <-late.C:
+			c.proc.Stop(0, process.TermTime)
+			if shown != nil {
+				return "", false, fmt.Errorf("consent: the banner was not on the screen within %v", patience)
+			}
+			return "", false, fmt.Errorf("consent: the banner gave no sign of life for %v", patience)
+		case <-ctx.Done():
+			c.proc.Stop(0, process.TermTime)
+			return "", false, gone(ctx)
+		}
+	}
+}
+
+// conclude makes the child show why viewing has ended, or without words go at once.
+func (c *bannerChild) conclude(why string) {
+	if why == "" {
+		c.in.Close()
+		return
+	}
+	_ = tell(c.in, []byte(why+"\n")) // as in startBanner
+}
+
+// finish returns when the child that says why viewing has ended is gone. Once ended is closed
+// it is to go at once.
+func (c *bannerChild) finish(ctx context.Context, ended <-chan string) {
+	late := time.NewTimer(noticeTime)
+	defer late.Stop()
+	for {
+		select {
+		case _, more := <-ended:
+			if !more {
+				ended = nil
+				c.in.Close()
+				late.Reset(process.LeaveTime)
+			}
+			continue
+		case <-c.proc.Done():
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		c.proc.Stop(0, process.TermTime)
+		return
+	}
+}
+
+// startBanner starts the child and tells it what to show. The caller closes in.
+func startBanner(argv []string, r consent.Request, b *banner) (*bannerChild, error) {
+	line, err := message{Banner: b}.encode()
+	if err != nil {
+		return nil, err
+	}
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
+	}
+	defer theirs.Close()
+	c := &bannerChild{in: ours, out: newBannerTranscript()}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Env = process.Environ(r.Display, r.Xauthority)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, c.out, &c.stderr
+	cmd.WaitDelay = process.TermTime
+	if c.proc, err = child.Start(cmd, identity(r)); err != nil {
+		ours.Close()
+		return nil, fmt.Errorf("consent: starting the banner: %w", err)
+	}
+	_ = tell(ours, line) // a child that doesn't hear it says more by what it does then
+	return c, nil
+}
+
+// tell writes to a child, which may be one that doesn't read.
+func tell(in *os.File, line []byte) error {
+	if err := in.SetWriteDeadline(time.Now().Add(process.TermTime)); err != nil {
+		return err
+	}
+	_, err := in.Write(line)
+	return err
+}
+
+// gone is why there is no banner once ctx has ended.
+func gone(ctx context.Context) error {
+	return fmt.Errorf("consent: the banner was taken down: %w", context.Cause(ctx))
+}

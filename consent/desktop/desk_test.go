@@ -1,0 +1,244 @@
+package desktop
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+// A desk is a desktop with a question on it.
+type desk struct {
+	*testhost.Desktop
+	t      *testing.T
+	ctx    context.Context
+	asked  time.Time
+	win    testhost.Window
+	answer chan func() (consent.Decision, error)
+}
+
+// request is a question for a desktop's user.
+func request(d *testhost.Desktop) consent.Request {
+	return consent.Request{
+		Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "1", Display: d.Display, Xauthority: d.Xauthority,
+		UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
+	}
+}
+
+// put puts a question to the user of a fresh desktop and returns when its window is
+// there. before, if any, is done to the desktop first.
+func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(*consent.Request)) *desk {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
+	if before != nil {
+		before(d)
+	}
+	r := request(d.Desktop)
+	r.Timeout = 60 * time.Second // never the reason, unless it is said
+	for _, c := range change {
+		c(&r)
+	}
+	d.asked = time.Now()
+	go func() {
+		got, err := quick.Ask(context.Background(), r)
+		d.answer <- func() (consent.Decision, error) { return got, err }
+	}()
+	var err error
+	d.win, err = d.FindWindow(ctx, "consent")
+	require.NoError(t, err)
+	return d
+}
+
+// ready waits until the focus can be seen on No, with a blue ring, and Yes looks alive:
+// from then on input counts.
+func (d *desk) ready() *desk {
+	d.t.Helper()
+	eventually(d.t, func() bool {
+		img, err := d.Screenshot(d.ctx)
+		windows, findErr := d.Windows(d.ctx, "consent")
+		if err != nil || findErr != nil || len(windows) == 0 {
+			return false
+		}
+		d.win = windows[0] // the window manager may have moved it
+		// Left of the word, inside of the button: see the layout in internal/dialog.
+		x, y := d.deny()
+		no := img.RGBAAt(x-30, y)
+		ring := img.RGBAAt(x, y-21)
+		return no.B > 0x80 && no.R < 0x40 && ring.R < 0x80 && d.yesAlive(img)
+	}, "the buttons never came alive")
+	return d
+}
+
+// yesAlive reports whether the word on the button without the focus is black, not pale.
+func (d *desk) yesAlive(img *image.RGBA) bool {
+	x, y := d.allow()
+	for dy := -6; dy <= 6; dy++ {
+		for dx := -12; dx <= 12; dx++ {
+			if c := img.RGBAAt(x+dx, y+dy); c.R < 0x40 && c.G < 0x40 && c.B < 0x50 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// deny and allow are the middles of the buttons.
+func (d *desk) deny() (x, y int) { return d.win.X + 346, d.win.Y + d.win.Height - 32 }
+
+func (d *desk) allow() (x, y int) { return d.win.X + 450, d.win.Y + d.win.Height - 32 }
+
+func (d *desk) click(at func() (x, y int)) {
+	d.t.Helper()
+	x, y := at()
+	require.NoError(d.t, d.Click(d.ctx, x, y))
+}
+
+func (d *desk) key(keys ...string) {
+	d.t.Helper()
+	require.NoError(d.t, d.Key(d.ctx, keys...))
+}
+
+func (d *desk) run(name string, args ...string) string {
+	d.t.Helper()
+	out, err := d.Run(d.ctx, name, args...)
+	require.NoError(d.t, err)
+	return string(out)
+}
+
+// result waits for the answer.
+func (d *desk) result() (consent.Decision, error) {
+	d.t.Helper()
+	select {
+	case a := <-d.answer:
+		return a()
+	case <-d.ctx.Done():
+		require.FailNow(d.t, "no answer")
+		panic("unreachable")
+	}
+}
+
+// expect waits for an answer without an error, after which the window is gone.
+func (d *desk) expect(want consent.Decision) {
+	d.t.Helper()
+	got, err := d.result()
+	require.NoError(d.t, err)
+	assert.Equal(d.t, want, got)
+	assert.NoError(d.t, d.WaitNoWindow(d.ctx, "consent"))
+}
+
+// refuse presses Esc until it counts. It pauses in between, as somebody who is not typing does.
+func (d *desk) refuse() {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 20*time.Second, 700*time.Millisecond, "Esc was never heard")
+	d.expect(consent.Denied)
+}
+
+// unanswered says that there is no answer so far.
+func (d *desk) unanswered() {
+	d.t.Helper()
+	select {
+	case a := <-d.answer:
+		got, err := a()
+		require.Fail(d.t, fmt.Sprintf("answered: %v %v", got, err))
+	default:
+	}
+}
+
+// pid is the child's process id, as the window tells it.
+func (d *desk) pid() int {
+	d.t.Helper()
+	out := d.run("xprop", "-notype", "-id", strconv.Itoa(int(d.win.ID)), "_NET_WM_PID")
+	_, number, _ := strings.Cut(strings.TrimSpace(out), "= ")
+	pid, err := strconv.Atoi(number)
+	require.NoError(d.t, err, out)
+	return pid
+}
+
+var (
+	managed = testhost.Options{Width: 640, Height: 480, WindowManager: true}
+	bare    = testhost.Options{Width: 640, Height: 480}
+)
+
+// both runs a test with and without a window manager.
+func both(t *testing.T, f func(t *testing.T, o testhost.Options)) {
+	t.Run("managed", func(t *testing.T) { t.Parallel(); f(t, managed) })
+	t.Run("bare", func(t *testing.T) { t.Parallel(); f(t, bare) })
+}
+
+// hostile makes another client do something to the window.
+func (d *desk) hostile(what string, args ...int) {
+	d.t.Helper()
+	all := []string{hostileArg, what, strconv.Itoa(int(d.win.ID))}
+	for _, n := range args {
+		all = append(all, strconv.Itoa(n))
+	}
+	d.run("/proc/self/exe", all...)
+}
+
+// send makes another client send the window a press and a release: keys or
+// mouse button 1, at a place on the screen.
+func (d *desk) send(press, release, detail int, at func() (x, y int)) {
+	d.t.Helper()
+	x, y := at()
+	d.hostile("send", press, release, detail, x-d.win.X, y-d.win.Y)
+}
+
+// spawn starts another client that goes on until the desktop ends, and returns when its
+// window is there.
+func (d *desk) spawn(what string, args ...int) {
+	d.t.Helper()
+	all := []string{hostileArg, what, strconv.Itoa(int(d.win.ID))}
+	for _, n := range args {
+		all = append(all, strconv.Itoa(n))
+	}
+	_, err := d.Spawn("/proc/self/exe", all...)
+	require.NoError(d.t, err)
+	_, err = d.FindWindow(d.ctx, "cover")
+	require.NoError(d.t, err)
+}
+
+// managers are window managers and how they are started; testhost starts openbox.
+var managers = map[string][]string{
+	"openbox": nil, "metacity": {"env", "GSETTINGS_BACKEND=memory", "metacity", "--sm-disable", "--compositor=none"}, "icewm": {"icewm", "--no-configure"},
+}
+
+// manage starts a window manager.
+func (d *desk) manage(argv []string) {
+	d.t.Helper()
+	_, err := d.Spawn(argv[0], argv[1:]...)
+	require.NoError(d.t, err)
+	eventually(d.t, func() bool {
+		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
+		return err == nil && strings.Contains(string(out), "window id")
+	}, argv[0]+" does not start")
+}
+
+// composite starts a compositor.
+func (d *desk) composite() {
+	d.t.Helper()
+	p, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null")
+	require.NoError(d.t, err)
+	d.t.Cleanup(func() { // before the desktop's own
+		select {
+		case <-p.Done():
+			assert.Fail(d.t, "picom has ended", "%v", p.Err())
+		default:
+		}
+	})
+	eventually(d.t, func() bool {
+		out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
+		return err == nil && len(out) > 0
+	}, "picom does not start")
+	require.NoError(d.t, d.Move(d.ctx, 1, 1)) // not where a window will be
+}

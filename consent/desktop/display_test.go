@@ -1,0 +1,93 @@
+package desktop
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+func TestChildIsTheUsers(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.pid()))
+	require.NoError(t, err)
+	uid := strconv.Itoa(int(d.Identity.UID))
+	assert.Contains(t, string(status), "\nUid:\t"+uid+"\t"+uid+"\t"+uid+"\t"+uid+"\n")
+	if os.Getuid() == 0 {
+		assert.NotEqual(t, "0", uid, "the test means little as root's child")
+	}
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", d.pid()))
+	require.NoError(t, err)
+	assert.Equal(t, "DISPLAY="+d.Display+"\x00XAUTHORITY="+d.Xauthority+"\x00GORACE=atexit_sleep_ms=0\x00", string(env),
+		"and what quick adds")
+	d.ready().key("Escape")
+	d.expect(consent.Denied)
+}
+
+func TestDisplayUnreachable(t *testing.T) {
+	t.Parallel()
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120})
+	right := request(d)
+	wrong := filepath.Join(t.TempDir(), "cookie")
+	require.NoError(t, os.WriteFile(wrong, []byte("\xff\xff\x00\x00\x00\x00\x00\x12MIT-MAGIC-COOKIE-1\x00\x100123456789abcdef"), 0o644))
+	for name, change := range map[string]func(r *consent.Request){
+		"no server":       func(r *consent.Request) { r.Display = ":64321" },
+		"no display name": func(r *consent.Request) { r.Display = "nonsense" },
+		"another host's":  func(r *consent.Request) { r.Display = "host:1" },
+		"wrong cookie":    func(r *consent.Request) { r.Xauthority = wrong },
+		"no such file":    func(r *consent.Request) { r.Xauthority = "/nonexistent/Xauthority" },
+		"no cookie":       func(r *consent.Request) { r.Xauthority = "" },
+	} {
+		r := right
+		change(&r)
+		got, err := quick.Ask(t.Context(), r)
+		assert.ErrorIs(t, err, consent.ErrDisplay, name)
+		assert.Equal(t, consent.Denied, got, name)
+	}
+}
+
+// Another user who listens where the session's X server should could press Yes.
+// The fake is the best there is: a real X server, without any access control.
+func TestServerOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	fake := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{UID: 5, GID: 60}})
+	r := request(fake)
+	r.UID, r.GID, r.Xauthority = 65534, 65534, "" // the victim
+	got, err := quick.Ask(t.Context(), r)
+	assert.ErrorIs(t, err, consent.ErrDisplay)
+	assert.ErrorContains(t, err, "is uid 5's, and only root's or uid 65534's own would be trusted")
+	assert.Equal(t, consent.Denied, got)
+
+	// It doesn't get in the way of the real one either, whose own path it took.
+	d := put(t, bare, func(d *desk) {
+		path := "/tmp/.X11-unix/X" + strings.TrimPrefix(d.Display, ":")
+		require.NoError(t, os.Remove(path))
+		require.NoError(t, os.Symlink("/tmp/.X11-unix/X"+strings.TrimPrefix(fake.Display, ":"), path))
+		t.Cleanup(func() { os.Remove(path) })
+	})
+	d.refuse()
+}
+
+// Root's X server may show anybody's session.
+func TestServerOfRoot(t *testing.T) {
+	t.Parallel()
+	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{}})
+	r := request(d)
+	r.UID, r.GID, r.Xauthority, r.Timeout = 65534, 65534, "", 2*time.Second
+	got, err := quick.Ask(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, consent.TimedOut, got)
+}

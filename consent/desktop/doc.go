@@ -1,0 +1,88 @@
+// Package desktop asks a session's user on the session's own desktop, and says there who is
+// viewing.
+//
+// [X11] is the prompter and the banner for real sessions. It shows a window of its own on the
+// session's display, from a child process that runs as the session's user, so that the daemon
+// never opens an X connection and nothing that goes wrong in one (a crash, a hang, a dead or
+// hostile X server) is more than a refusal. [Notify] asks in a notification of the desktop. The
+// child is the host program itself, executed again; so main begins with [Child]:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"fmt"
+//		"os"
+//		"time"
+//
+//		"vda.internal/shadow/consent"
+//		"vda.internal/shadow/consent/desktop"
+//	)
+//
+//	func main() {
+//		desktop.Child()
+//		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+//		defer cancel()
+//		answer, err := desktop.X11{}.Ask(ctx, consent.Request{
+//			Admin:      `CORP\alice`,
+//			Host:       "vda1.corp.example",
+//			Display:    os.Getenv("DISPLAY"),
+//			Xauthority: os.Getenv("XAUTHORITY"),
+//			UID:        uint32(os.Getuid()),
+//			GID:        uint32(os.Getgid()),
+//		})
+//		fmt.Println(answer, err)
+//	}
+//
+// # Between X11 or Notify and its child
+//
+// The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its environment, and
+// for a notification not even those; and one line of JSON on standard input, of at most 65536
+// bytes. It holds finished sentences. For a question it is, without the line breaks here:
+//
+//	{"question":{"language":"en",
+//	"head":[{"text":"CORP\\alice","role":"name"},{"text":" wants to view your screen"}],
+//	"sees":[…],"cannot":[…],"replaces":[…],
+//	"countdown":[{"text":"No answer in "},{"role":"seconds"},{"text":" s counts as No"}],
+//	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false}}
+//
+// See [consent.Wording] for the sentences; replaces is there only if a Yes ends somebody's
+// viewing. With notify the question is a notification, else a window.
+//
+// The child answers on standard output in lines of at most 512 bytes. "shown" says that the
+// question is on the screen. Exactly one line follows, and then the child exits with status 0:
+//
+//	yes              the user said Yes; counts only after shown
+//	no               the user said No
+//	closed           the question was closed, or the window's connection killed
+//	timeout          the notification was taken down by its service; counts only after shown
+//	locked           the screen is locked; instead of shown, or after it
+//	gone             the X server went away
+//	display DETAIL   the X server could not be reached; instead of shown, too
+//	failed DETAIL    anything else; instead of shown, too
+//
+// For the banner the line is
+//
+//	{"banner":{"language":"en","viewing":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
+//
+// and standard input stays open: one more line says why viewing has ended, which the child
+// shows with the sentence "ended" for some seconds, and the end of the input,
+// before or after that line, takes the banner down at once. If "why" isn't empty, it holds
+// these words already: the child shows nothing else, from the beginning, and there is no
+// second line. The child answers "shown", and "alive" every two seconds after that as long as
+// the X server answers it: a child that says nothing for ten seconds is ended, and the view
+// with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed
+// Stop; the child stays, and is told why viewing has ended as ever. At the end it says
+//
+//	over             it was told that viewing has ended
+//
+// or closed, which is a Stop, too, or gone, display or failed.
+//
+// Everything that departs from this refuses, with an error: another word,
+// another order, bytes after the answer, another exit status, no answer. The
+// seconds that the child shows are decoration; the context of Ask decides, and
+// an answer that comes after its end does not count.
+//
+// The child belongs to the session's user, who could make it say Yes as well as
+// press the button. Consent is that user's to give, so nothing is lost by it.
+package desktop

@@ -1,0 +1,304 @@
+package dialog
+
+import (
+	"context"
+	"image"
+	"time"
+
+	"github.com/BurntSushi/xgb"
+	"github.com/BurntSushi/xgb/xproto"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/xconn"
+)
+
+// An Outcome is how a banner ended.
+type Outcome uint8
+
+// The outcomes.
+const (
+	Over      Outcome = iota // viewing has ended, and the banner has said so
+	Destroyed                // the user has done away with the window, and so stopped the viewing
+)
+
+const (
+	aliveTime    = 2 * time.Second  // between two signs of life
+	noticeTime   = 4 * time.Second  // that the banner stays to say that viewing has ended
+	steadyTime   = 10 * time.Second // after which a banner on top has won its place
+	maxRaiseTime = 30 * time.Second // between two attempts to get above a window that comes back
+)
+
+// A Notice is what the banner shows. The names in it are shown as they are: whoever has
+// them from outside must have cleaned and shortened them.
+type Notice struct {
+	Language string           // of the words, ISO 639-1
+	Viewing  consent.Sentence // who is viewing, also the window's title
+	Stop     string           // the button
+	Ended    consent.Sentence // that it is over, also the title then
+}
+
+// Reports are what [ShowBanner] calls while it shows the banner. None may be nil, and none may
+// block for long.
+type Reports struct {
+	Shown   func() // it has been drawn
+	Alive   func() // every two seconds after that, if the X server has answered meanwhile
+	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
+}
+
+// ShowBanner tells the user who is viewing, with a button that stops it. When ended yields
+// the words that say why viewing has ended it shows them for a few seconds, and nothing else
+// if they are there from the beginning; when ended is closed, before or after that, it
+// returns at once. Apart from that it is as [Ask] is.
+//
+// The banner never takes the keyboard. It needs no window manager and none manages it:
+// it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
+func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan string, report Reports) (Outcome, error) {
+	w, err := newWindow(x, bannerKind)
+	if err != nil {
+		return Over, err
+	}
+	w.managed = false // none of its business
+	lib, err := newLibrary(n.Language)
+	if err != nil {
+		return Over, err
+	}
+	monitor, _ := w.monitor()
+	b := &banner{window: w, lib: lib, notice: n, room: monitor.Dx(), report: report, raiseAfter: raiseTime}
+	for b.scale = w.scale(); ; b.scale -= scaleStep {
+		b.view = layoutBanner(n, lib, b.scale, b.room)
+		if b.scale-scaleStep < minScale || b.view.img.Rect.Dx() <= b.room {
+			break
+		}
+	}
+	title := n.Viewing
+	select {
+	case why, ok := <-ended:
+		if !ok {
+			return Over, nil
+		}
+		b.conclude(why)
+		title = n.Ended
+	default:
+	}
+	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
+	if err := w.open(b.view.img, b.at, title.Text(0)); err != nil {
+		return Over, err
+	}
+	return b.run(ctx, ended)
+}
+
+// topCentre is the place on a monitor where a banner covers least: in the middle of its
+// upper edge, below a panel that the window manager keeps free.
+func topCentre(size image.Point, monitor, work image.Rectangle) image.Point {
+	top := monitor.Min.Y
+	if work.Overlaps(monitor) && work.Min.Y-top < monitor.Dy()/4 {
+		top = max(top, work.Min.Y)
+	}
+	return image.Pt(monitor.Min.X+max(0, (monitor.Dx()-size.X)/2), top)
+}
+
+// A banner is the banner in use.
+type banner struct {
+	*window
+	lib    *library
+	view   *bannerView
+	notice Notice
+	scale  float64
+	room   int // pixels from left to right
+	report Reports
+
+	at    image.Point // of its upper left corner, on the root window
+	drawn bool
+	over  bool             // viewing has ended
+	quit  bool             // the user has pressed Stop
+	done  <-chan time.Time // yields when that has been said for long enough
+
+	hover, down bool        // the pointer is over Stop; it was pressed there
+	dragging    bool        // the mouse moves the banner
+	grip        image.Point // where it has hold of it
+
+	covered    bool // by another window
+	looked     time.Time
+	lived      time.Time // when it gave a sign of life last
+	raised     time.Time
+	raiseAfter time.Duration // grows while another window keeps coming back
+}
+
+// run handles events until viewing or the user ends it.
+func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) {
+	events := make(chan xgb.Event)
+	go receive(b.x, events) // see Ask
+	tick := time.NewTicker(tickTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return Over, ctx.Err()
+		case why, ok := <-ended:
+			if !ok {
+				return Over, nil
+			}
+			if err := b.finish(why); err != nil {
+				return Over, err
+			}
+		case <-b.done:
+			return Over, nil
+		case <-tick.C:
+			b.look()
+			b.live()
+		case ev, ok := <-events:
+			if !ok || b.handle(ev) {
+				if b.over || b.quit {
+					return Over, nil
+				}
+				return Destroyed, nil
+			}
+		}
+		if err := b.repaint(b.view.img, b.view.update(b.hover, b.down)); err != nil {
+			return Over, err
+		}
+	}
+}
+
+// handle takes one event. It reports whether the window is gone.
+func (b *banner) handle(ev xgb.Event) bool {
+	switch e := ev.(type) {
+	case xproto.ExposeEvent:
+		if !b.drawn {
+			b.drawn = true
+			b.lived = time.Now()
+			b.report.Shown()
+		}
+	case xproto.ButtonPressEvent:
+		b.press(e)
+	case xproto.ButtonReleaseEvent:
+		if b.release(e) {
+			b.stop()
+		}
+	case xproto.MotionNotifyEvent:
+		b.move(e)
+	case xproto.EnterNotifyEvent:
+		b.hover = b.onStop(e.EventX, e.EventY)
+	case xproto.LeaveNotifyEvent:
+		b.hover = false
+	case xproto.VisibilityNotifyEvent:
+		b.covered = e.State != xproto.VisibilityUnobscured
+	case xproto.DestroyNotifyEvent:
+		return e.Window == b.id
+	case xproto.ClientMessageEvent:
+		if e.Type == b.atoms["WM_PROTOCOLS"] && e.Format == 32 && xproto.Atom(e.Data.Data32[0]) == b.atoms["WM_DELETE_WINDOW"] {
+			b.stop()
+		}
+	}
+	return false
+}
+
+// stop tells that the user wants no viewer.
+func (b *banner) stop() {
+	if !b.over && !b.quit {
+		b.quit = true
+		b.report.Stopped()
+	}
+}
+
+func (b *banner) onStop(x, y int16) bool { return image.Pt(int(x), int(y)).In(b.view.stop) }
+
+func (b *banner) press(e xproto.ButtonPressEvent) {
+	if e.Detail != 1 {
+		return
+	}
+	b.down = b.onStop(e.EventX, e.EventY)
+	b.dragging = !b.down
+	b.grip = image.Pt(int(e.EventX), int(e.EventY))
+}
+
+// release reports whether it completes a click on Stop.
+func (b *banner) release(e xproto.ButtonReleaseEvent) bool {
+	if e.Detail != 1 {
+		return false
+	}
+	pressed := b.down && b.onStop(e.EventX, e.EventY)
+	b.down, b.dragging = false, false
+	return pressed
+}
+
+func (b *banner) move(e xproto.MotionNotifyEvent) {
+	b.hover = b.onStop(e.EventX, e.EventY)
+	if b.dragging && e.State&xproto.KeyButMaskButton1 != 0 {
+		b.place(image.Pt(int(e.RootX), int(e.RootY)).Sub(b.grip))
+	}
+}
+
+// place puts the banner somewhere, but never off the screen.
+func (b *banner) place(at image.Point) {
+	room, err := xproto.GetGeometry(b.x.Conn, xproto.Drawable(b.screen.Root)).Reply()
+	if err != nil {
+		return
+	}
+	at.X = max(0, min(at.X, int(room.Width)-b.size.X))
+	at.Y = max(0, min(at.Y, int(room.Height)-b.size.Y))
+	if at == b.at {
+		return
+	}
+	b.at = at
+	xproto.ConfigureWindow(b.x.Conn, b.id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(at.X), uint32(at.Y)})
+}
+
+// look keeps the banner where it can be seen: on the screen, which may have become
+// smaller, and on top. Against a window that wants to be on top as well, such as a
+// locked screen, it tries less and less often.
+func (b *banner) look() {
+	if time.Since(b.looked) < lookTime {
+		return
+	}
+	b.looked = time.Now()
+	b.place(b.at)
+	if len(b.children(b.id)) > 0 {
+		xproto.DestroySubwindows(b.x.Conn, b.id) // they would hide it; see seen.go
+	}
+	if !b.covered && (!b.composited() || !b.anythingAbove()) {
+		if time.Since(b.raised) >= steadyTime {
+			b.raiseAfter = raiseTime
+		}
+		return
+	}
+	if time.Since(b.raised) < b.raiseAfter {
+		return
+	}
+	b.raised = time.Now()
+	b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
+	b.raise()
+}
+
+// live gives a sign of life if it is time for one. One who can't reach the X server gives
+// none: Stop would not be heard.
+func (b *banner) live() {
+	if !b.drawn || time.Since(b.lived) < aliveTime {
+		return
+	}
+	if _, err := xproto.GetInputFocus(b.x.Conn).Reply(); err != nil {
+		return
+	}
+	b.lived = time.Now()
+	b.report.Alive()
+}
+
+// conclude makes the picture say that viewing has ended, and why.
+func (b *banner) conclude(why string) {
+	b.over, b.hover, b.down, b.dragging = true, false, false, false
+	b.done = time.After(noticeTime)
+	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
+}
+
+// finish makes the banner say that viewing has ended, and why.
+func (b *banner) finish(why string) error {
+	old := b.size
+	b.conclude(why)
+	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.notice.Ended.Text(0)))
+	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.notice.Ended.Text(0))
+	if err := b.replace(b.view.img); err != nil {
+		return err
+	}
+	b.place(b.at.Add(image.Pt((old.X-b.size.X)/2, 0)))
+	return nil
+}

@@ -1,0 +1,142 @@
+package dialog
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+	"math"
+	"slices"
+)
+
+// The banner's colours: dark, so that it can be told from what it lies on.
+var (
+	night     = color.RGBA{0x1d, 0x25, 0x2d, 0xff}
+	nightEdge = color.RGBA{0x5b, 0x68, 0x75, 0xff}
+	alarm     = color.RGBA{0xd9, 0x3a, 0x2b, 0xff} // the Stop button, and the eye
+	alarmHot  = color.RGBA{0xc4, 0x30, 0x22, 0xff}
+	alarmLow  = color.RGBA{0xa1, 0x24, 0x18, 0xff}
+	calm      = color.RGBA{0x8b, 0x98, 0xa5, 0xff} // the eye when it is over
+
+	mild = &ink{C: color.RGBA{0xd5, 0xdc, 0xe2, 0xff}}
+	dim  = &ink{C: color.RGBA{0xa9, 0xb5, 0xc0, 0xff}} // why it ended
+)
+
+// The banner's sizes in pixels at 96 dots an inch.
+const (
+	bannerPad   = 12 // at its left, and right if nothing stands there
+	bannerPadV  = 9  // above and below the text
+	bannerLine  = 20
+	bannerBelow = 3 // between what happened and why
+	bannerIcon  = 22
+	bannerGap   = 10  // between icon, text and button
+	bannerName  = 300 // at most, for a name
+	bannerText  = 520 // at most, for a line
+	bannerLeast = 120 // for a line, however narrow the screen is
+	stopHeight  = 26
+	stopPad     = 16 // on either side of the word
+	stopWidest  = 200
+)
+
+// A bannerView is the banner's picture.
+type bannerView struct {
+	img   *image.RGBA
+	scale float64
+	word  line            // on the button
+	stop  image.Rectangle // the button; empty when viewing has ended
+	bold  *style
+	drawn bool
+	hover bool
+	down  bool
+}
+
+// layoutBanner draws the banner while somebody is viewing, no wider than room pixels if
+// that can be done.
+func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
+	v := newBannerView(lib, scale)
+	v.word = oneLineOf([]span{{text: n.Stop, style: v.bold, ink: white}}, v.px(stopWidest))
+	button := v.word.width.Ceil() + 2*v.px(stopPad)
+	inset := (v.px(bannerLine) + 2*v.px(bannerPadV) - v.px(stopHeight)) / 2 // of the button
+	body := lib.style(false, 13*scale)
+	width := v.lineRoom(room - button - v.px(bannerGap) - inset)
+	text := balanceLines(spans(n.Viewing, v.tone(body, width), 0), width, 3)
+	right := v.draw(text, nil, body, alarm, button+v.px(bannerGap)+inset)
+	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2
+	v.stop = image.Rect(right-inset-button, top, right-inset, top+v.px(stopHeight))
+	v.update(false, false)
+	return v
+}
+
+// layoutEnd draws the banner when viewing has ended, with the words that say why below.
+func layoutEnd(n Notice, why string, lib *library, scale float64, room int) *bannerView {
+	v := newBannerView(lib, scale)
+	body := lib.style(false, 13*scale)
+	width := v.lineRoom(room - v.px(bannerPad))
+	text := balanceLines(spans(n.Ended, v.tone(body, width), 0), width, 3)
+	var reason []line
+	if why != "" {
+		reason = balanceLines([]span{{text: why, style: body, ink: dim}}, width, 3)
+	}
+	v.draw(text, reason, body, calm, v.px(bannerPad))
+	return v
+}
+
+func newBannerView(lib *library, scale float64) *bannerView {
+	return &bannerView{scale: scale, bold: lib.style(true, 13*scale)}
+}
+
+// tone is how the banner's sentences look in lines of a width.
+func (v *bannerView) tone(body *style, width int) tone {
+	return tone{body, v.bold, mild, white, min(v.px(bannerName), width*3/2)}
+}
+
+// lineRoom is the width of a line if so much is left beside icon and margin.
+func (v *bannerView) lineRoom(left int) int {
+	left -= v.px(bannerPad) + v.px(bannerIcon) + v.px(bannerGap)
+	return max(v.px(bannerLeast), min(left, v.px(bannerText)))
+}
+
+// draw draws everything but the button, which gets its place at the right. It returns
+// where the picture ends there.
+func (v *bannerView) draw(text, below []line, body *style, eye color.RGBA, right int) int {
+	all := slices.Concat(text, below)
+	wide := 0
+	for _, l := range all {
+		wide = max(wide, l.width.Ceil())
+	}
+	left := v.px(bannerPad) + v.px(bannerIcon) + v.px(bannerGap)
+	gap := 0
+	if len(below) > 0 {
+		gap = v.px(bannerBelow)
+	}
+	v.img = image.NewRGBA(image.Rect(0, 0, left+wide+right, max(1, len(all))*v.px(bannerLine)+gap+2*v.px(bannerPadV)))
+	draw.Draw(v.img, v.img.Rect, image.NewUniform(night), image.Point{}, draw.Src)
+	strokeRect(v.img, v.img.Rect, v.px(1), nightEdge)
+	icon := image.Rect(0, 0, v.px(bannerIcon), v.px(bannerIcon))
+	drawIcon(v.img, icon.Add(image.Pt(v.px(bannerPad), (v.img.Rect.Dy()-v.px(bannerIcon))/2)), eye, night)
+	drawLines(v.img, text, left, v.px(bannerPadV), v.px(bannerLine), body)
+	drawLines(v.img, below, left, v.px(bannerPadV)+len(text)*v.px(bannerLine)+gap, v.px(bannerLine), body)
+	return v.img.Rect.Dx()
+}
+
+// px is a length at 96 dots an inch in pixels of the picture; never none.
+func (v *bannerView) px(n float64) int { return max(1, int(math.Round(n*v.scale))) }
+
+// update makes the button show whether the pointer is over it and whether it is being
+// pressed, and returns the parts that changed.
+func (v *bannerView) update(hover, down bool) []image.Rectangle {
+	if v.stop.Empty() || v.drawn && v.hover == hover && v.down == down {
+		return nil
+	}
+	v.drawn, v.hover, v.down = true, hover, down
+	c := alarm
+	switch {
+	case hover && down:
+		c = alarmLow
+	case hover:
+		c = alarmHot
+	}
+	draw.Draw(v.img, v.stop, image.NewUniform(night), image.Point{}, draw.Src)
+	roundRect(v.img, v.stop, float32(v.px(5)), c)
+	drawLine(v.img, v.word, v.stop.Min.X+(v.stop.Dx()-v.word.width.Round())/2, v.stop.Min.Y, v.stop.Dy(), v.bold)
+	return []image.Rectangle{v.stop}
+}

@@ -1,0 +1,171 @@
+package desktop
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/desktop/internal/dialog"
+	"vda.internal/shadow/consent/desktop/internal/notification"
+	"vda.internal/shadow/internal/host/sessionbus"
+)
+
+// maxMessage bounds the message, in bytes with the newline. The longest texts with the longest
+// names take half of it.
+const maxMessage = 64 << 10
+
+// A message says what the child is to show: the line on its standard input. One of its
+// fields is set.
+type message struct {
+	Question *question `json:"question,omitempty"`
+	Banner   *banner   `json:"banner,omitempty"`
+}
+
+// A question is what the user is asked, in finished sentences.
+type question struct {
+	Language  string           `json:"language"` // of the words, ISO 639-1
+	Head      consent.Sentence `json:"head"`
+	Sees      consent.Sentence `json:"sees"`
+	Cannot    consent.Sentence `json:"cannot"`
+	Replaces  consent.Sentence `json:"replaces,omitempty"`
+	Countdown consent.Sentence `json:"countdown"`
+	No        string           `json:"no"`
+	Yes       string           `json:"yes"`
+	Millis    int64            `json:"timeout_ms"` // what is left when the child starts
+	Bus       string           `json:"bus"`        // D-Bus address of the session's bus
+	Notify    bool             `json:"notify"`     // ask in a notification, not in a window
+}
+
+// A banner is what the user is told about somebody who is viewing.
+type banner struct {
+	Language string           `json:"language"` // of the words, ISO 639-1
+	Viewing  consent.Sentence `json:"viewing"`
+	Stop     string           `json:"stop"`
+	Ended    consent.Sentence `json:"ended"`
+	Why      string           `json:"why,omitempty"` // viewing ended, which is all it says; empty: it hasn't
+}
+
+// newQuestion is what r asks, in the words of t. The time is for askChild.
+func newQuestion(r consent.Request, t consent.Texts) *question {
+	w := t.Wording(r)
+	bus := r.Bus
+	if bus == "" {
+		bus = sessionbus.UserBus(r.UID)
+	}
+	return &question{
+		Language: w.Language, Head: w.Question, Sees: w.Sees, Cannot: w.Cannot, Replaces: w.Replaces, Countdown: w.Countdown,
+		No: w.No, Yes: w.Yes, Bus: bus,
+	}
+}
+
+// newBanner is what w says of somebody who is viewing.
+func newBanner(w consent.Wording) *banner {
+	return &banner{Language: w.Language, Viewing: w.Viewing, Stop: w.Stop, Ended: w.Ended}
+}
+
+// dialog is the question as a window shows it.
+func (q *question) dialog(left time.Duration) dialog.Question {
+	return dialog.Question{
+		Language: q.Language, Head: q.Head, Sees: q.Sees, Cannot: q.Cannot, Replaces: q.Replaces, Countdown: q.Countdown,
+		No: q.No, Yes: q.Yes, Left: left,
+	}
+}
+
+// notification is the question as a notification shows it.
+func (q *question) notification(left time.Duration) notification.Question {
+	body := q.Sees.Text(left) + "\n" + q.Cannot.Text(left)
+	if len(q.Replaces) > 0 {
+		body += "\n" + q.Replaces.Text(left)
+	}
+	return notification.Question{Summary: q.Head.Text(left), Body: body + "\n" + q.Countdown.Text(left), No: q.No, Yes: q.Yes, Left: left}
+}
+
+// encode is the line for m.
+func (m message) encode() ([]byte, error) {
+	var line bytes.Buffer
+	enc := json.NewEncoder(&line)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(m); err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
+	}
+	return line.Bytes(), nil
+}
+
+// readLine reads the next line, without its end.
+func readLine(r *bufio.Reader) (string, error) {
+	line, err := r.ReadSlice('\n')
+	if err != nil {
+		return "", err
+	}
+	return string(line[:len(line)-1]), nil
+}
+
+// readMessage reads the line, which must be nothing but a message. Behind a question nothing
+// may follow.
+func readMessage(r *bufio.Reader) (message, error) {
+	text, err := readLine(r)
+	if err != nil {
+		return message{}, fmt.Errorf("the message is not one line of at most %d bytes: %w", r.Size(), err)
+	}
+	var m message
+	line := []byte(text)
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&m); err != nil {
+		return message{}, fmt.Errorf("the message is not what it should be: %w", err)
+	}
+	if dec.InputOffset() != int64(len(line)) {
+		return message{}, errors.New("the message has something behind it")
+	}
+	if (m.Question == nil) == (m.Banner == nil) {
+		return message{}, errors.New("the message is neither a question nor a banner, or both")
+	}
+	if m.Banner != nil {
+		err = m.Banner.check()
+	} else {
+		err = m.Question.check(r.Buffered())
+	}
+	if err != nil {
+		return message{}, err
+	}
+	return m, nil
+}
+
+// check says what is wrong with a question that so many bytes follow.
+func (q *question) check(behind int) error {
+	switch {
+	case behind > 0:
+		return errors.New("the question has a line behind it")
+	case q.Millis <= 0:
+		return errors.New("the question has no time")
+	case q.No == "" || q.Yes == "" || q.No == q.Yes:
+		return errors.New("the question's buttons are the same, or have no words")
+	case len(q.Head) == 0 || len(q.Sees) == 0 || len(q.Cannot) == 0 || len(q.Countdown) == 0:
+		return errors.New("the question lacks a sentence")
+	}
+	return checkRoles(q.Head, q.Sees, q.Cannot, q.Replaces, q.Countdown)
+}
+
+// check says what is wrong with a banner.
+func (b *banner) check() error {
+	if len(b.Viewing) == 0 || len(b.Ended) == 0 || b.Stop == "" {
+		return errors.New("the banner lacks words")
+	}
+	return checkRoles(b.Viewing, b.Ended)
+}
+
+// checkRoles says whether all parts of sentences have roles that there are.
+func checkRoles(all ...consent.Sentence) error {
+	for _, s := range all {
+		for _, p := range s {
+			if p.Role != consent.Plain && p.Role != consent.Name && p.Role != consent.Seconds {
+				return fmt.Errorf("no part of a sentence is a %.20q", p.Role)
+			}
+		}
+	}
+	return nil
+}

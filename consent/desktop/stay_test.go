@@ -1,0 +1,94 @@
+package desktop
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+// Another client that brings Yes under the user's click gets no Yes.
+func TestMovedUnderTheClick(t *testing.T) { // not in parallel: it must be quick
+	options := map[string]testhost.Options{"managed": managed, "bare": bare}
+	for name, o := range options {
+		t.Run(name, func(t *testing.T) {
+			for range 5 {
+				d := put(t, o, nil).ready()
+				d.win.X, d.win.Y = 100, 30 // where it will be
+				x, y := d.allow()
+				before := time.Now()
+				d.run("xdotool", "windowmove", "--sync", strconv.Itoa(int(d.win.ID)), "100", "30",
+					"mousemove", strconv.Itoa(x), strconv.Itoa(y), "click", "1")
+				if time.Since(before) >= 500*time.Millisecond { // it may have counted
+					continue
+				}
+				d.ready()
+				assert.InDelta(t, 100, d.win.X, 5, "it was moved")
+				d.key("Escape")
+				d.expect(consent.Denied)
+				return
+			}
+			t.Error("this machine is too slow to click within half a second")
+		})
+	}
+}
+
+// Nor one that brings it there and back before anybody can ask where it is: the click
+// itself tells.
+func TestMovedThereAndBackUnderTheClick(t *testing.T) {
+	t.Parallel()
+	d := put(t, bare, nil).ready()
+	was := d.win
+	d.win.X, d.win.Y = was.X+40, was.Y+60 // still on the screen, as VisibilityNotify would tell
+	x, y := d.allow()
+	require.NoError(t, d.Move(d.ctx, x, y))
+	d.hostile("there and back", d.win.X, d.win.Y, was.X, was.Y)
+	d.key("Escape") // comes after the click
+	d.expect(consent.Denied)
+}
+
+// What was put partly off the screen couldn't be answered. It comes back.
+func TestMovedOffTheScreen(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil).ready()
+		for _, to := range [][2]string{{"400", "400"}, {"-300", "100"}} {
+			d.run("xdotool", "windowmove", strconv.Itoa(int(d.win.ID)), to[0], to[1])
+			eventually(t, func() bool {
+				windows, err := d.Windows(d.ctx, "consent")
+				require.NoError(t, err)
+				w := windows[0]
+				moved := w.X != d.win.X || w.Y != d.win.Y
+				return moved && w.X >= 0 && w.Y >= 0 && w.X+w.Width <= 640 && w.Y+w.Height <= 480
+			}, "it stays off the screen")
+			d.ready()
+		}
+		d.click(d.allow)
+		d.expect(consent.Granted)
+	})
+}
+
+// Nor can it be put away.
+func TestPutAway(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, how string
+		o         testhost.Options
+	}{
+		{"minimized", "minimize", managed}, {"show desktop", "show desktop", managed},
+		{"unmapped, managed", "unmap", managed}, {"unmapped, bare", "unmap", bare},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := put(t, c.o, nil).ready()
+			d.hostile(c.how)
+			d.ready().key("Tab", "Return")
+			d.expect(consent.Granted)
+		})
+	}
+}

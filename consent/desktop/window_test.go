@@ -1,0 +1,86 @@
+package desktop
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+func TestWindowProperties(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, o testhost.Options) {
+		d := put(t, o, nil, func(r *consent.Request) { r.Admin = "CORP\\Zoë\u202e 张伟" })
+		props := d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)))
+		for _, want := range []string{
+			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
+			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_MODAL", "WM_TRANSIENT_FOR(WINDOW): window id # 0x", "_MOTIF_WM_HINTS(_MOTIF_WM_HINTS) = 0x3, 0x24, 0x1a, 0x0, 0x0",
+			"_NET_WM_STATE_ABOVE", "WM_DELETE_WINDOW, _NET_WM_PING",
+			fmt.Sprintf("program specified minimum size: %d by %d", d.win.Width, d.win.Height),
+			fmt.Sprintf("program specified maximum size: %d by %d", d.win.Width, d.win.Height),
+			"The urgency hint bit is set", "WM_CLIENT_MACHINE(STRING)", "_NET_WM_DESKTOP(CARDINAL) = 4294967295",
+		} {
+			assert.Contains(t, props, want)
+		}
+		assert.NotContains(t, props, "SKIP_TASKBAR", "who has minimized it must find it again")
+		d.hostile("ping")
+		x, y := d.win.Center()
+		assert.InDelta(t, 320, x, 1)
+		assert.InDelta(t, 240, y, 1)
+		d.ready().key("Escape")
+		d.expect(consent.Denied)
+	})
+}
+
+// The window comes to the monitor that the pointer is on.
+func TestMonitorOfThePointer(t *testing.T) {
+	t.Parallel()
+	d := put(t, testhost.Options{}, func(d *desk) {
+		d.run("xrandr", "--setmonitor", "left", "400/100x768/200+0+0", "screen")
+		d.run("xrandr", "--setmonitor", "right", "624/150x768/200+400+0", "none")
+		require.NoError(t, d.Move(d.ctx, 900, 700))
+	})
+	x, y := d.win.Center()
+	assert.InDelta(t, 400+312, x, 1)
+	assert.InDelta(t, 384, y, 1)
+	d.ready().key("Escape")
+	d.expect(consent.Denied)
+}
+
+func TestScaledByDPI(t *testing.T) {
+	t.Parallel()
+	d := put(t, testhost.Options{Width: 1600, Height: 1200}, func(d *desk) {
+		d.run("sh", "-c", "echo 'Xft.dpi: 192' | xrdb -merge")
+	})
+	assert.Equal(t, 1040, d.win.Width)
+	d.refuse()
+}
+
+func TestDepths(t *testing.T) {
+	t.Parallel()
+	for _, depth := range []int{15, 16, 24, 30} {
+		t.Run(strconv.Itoa(depth), func(t *testing.T) {
+			d := put(t, testhost.Options{Width: 640, Height: 480, Depth: depth}, nil)
+			img, err := d.Screenshot(d.ctx)
+			require.NoError(t, err)
+			c := img.RGBAAt(d.win.X+5, d.win.Y+5)
+			assert.Equal(t, []uint8{0xff, 0xff, 0xff}, []uint8{c.R, c.G, c.B}, "the paper is white")
+			d.ready() // the focus is blue
+			img, ok := d.look("consent", false)
+			require.True(t, ok)
+			want := kept(t, "dialog-en-1")
+			timeless(img.Rect, 1, img, want)
+			assert.LessOrEqual(t, difference(img, want, 4), few, "it looks as with 24 bits")
+			d.click(d.allow)
+			d.expect(consent.Granted)
+		})
+	}
+	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Depth: 8})
+	_, err := quick.Ask(t.Context(), request(d))
+	assert.ErrorContains(t, err, "colours can't be used")
+}

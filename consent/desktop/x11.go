@@ -1,0 +1,85 @@
+package desktop
+
+import (
+	"context"
+	"fmt"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/internal/process"
+)
+
+// X11 asks in a window on the session's display, and says in another who is viewing: it
+// is a [consent.Prompter] and a [consent.Banner]. The zero value is ready, if main calls [Child].
+//
+// The window names the administrator and this host, counts down, and has two buttons, No and
+// Yes, all in the language of [consent.Request.Locale]. No has the focus at first; Tab and the arrow
+// keys move it, Enter and Space press, Esc refuses, and closing the window gives Closed. No
+// letter answers. Input counts from half a second after the window was drawn, or came back
+// onto the screen (as far as the window manager unmaps what it puts away), and only if it
+// comes from the X server itself, not from another client's SendEvent. A click that comes too early makes the half second begin again.
+//
+// Somebody who is typing at something else doesn't answer: any other key than these, a chord,
+// a key that comes too early, or an arrow towards the button that has the focus already gives
+// No the focus again, and keys count from half a second after the last of them. They also
+// count only from half a second after the window got the keyboard. Five seconds after the
+// focus was moved to Yes it goes back to No. Who pauses for longer than half a second, moves
+// the focus to Yes by accident and presses Enter or Space within those five seconds, is taken
+// at their word: these keys are the window's.
+//
+// Yes counts only while nothing covers the window, and from half a second after that; with a
+// compositor, which lets windows shine through one another, also if the pointer is in the
+// window. Yes waits as long when the window was moved, by whomever.
+//
+// The window stays in view: when something covers it, it raises itself, and when it was
+// minimized or otherwise put away it comes back, twice a second at most. Where the window
+// manager keeps something above it all the same, a full screen or a window that it doesn't
+// manage, the window leaves the window manager's hands after half a second, goes on without
+// its frame, and takes the keyboard, which goes back when the question ends. It waits for
+// up to three seconds while something else has the keyboard, as an open menu has, and for as
+// long as a mouse button is down. It doesn't get above what looks like a lock. When it was
+// put partly off the screen, it moves back onto its monitor once it has been at rest for half
+// a second.
+//
+// A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
+// the desktop's screen saver says on the session's bus that it is, or when another program
+// holds the keyboard for a second while windows cover every monitor that no window manager
+// manages, each at least one of them, which take input and have nothing above them. While
+// the question is shown all this is looked at again, every second or two, and ends it; a covering
+// window that was there before doesn't count then, unless the keyboard was taken in the first
+// second. A locker that does none of it, such as one whose window is transparent, leaves the
+// question unanswered.
+//
+// The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
+// says. A display that can't be reached is [consent.ErrDisplay], one that ends meanwhile is
+// [consent.ErrGone].
+type X11 struct {
+	// Command is run instead of this program: a program that calls Child in its
+	// main, with [ChildArg] as the only argument, or anything that speaks the
+	// protocol of the package comment. Nil runs this program again.
+	Command []string
+
+	// Texts replace the words of the question and the banner. The zero value is the
+	// built-in words of the session's language; what doesn't pass [consent.Texts.Validate] refuses
+	// with its error.
+	Texts consent.Texts
+}
+
+// argv is what to run for a request.
+func (p X11) argv(r consent.Request) ([]string, error) {
+	if err := p.Texts.Validate(); err != nil {
+		return nil, err
+	}
+	if r.Display == "" {
+		return nil, fmt.Errorf("%w: no display is known for session %q", consent.ErrDisplay, r.Session)
+	}
+	return childCommand(p.Command)
+}
+
+// Ask implements [consent.Prompter]. If ctx has no deadline, r.Timeout is one.
+func (p X11) Ask(ctx context.Context, r consent.Request) (consent.Decision, error) {
+	argv, err := p.argv(r)
+	if err != nil {
+		return consent.Denied, err
+	}
+	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, newQuestion(r, p.Texts))
+}

@@ -1,0 +1,101 @@
+// Package process runs the commands and children that ask a session's user.
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+	"unicode"
+
+	"vda.internal/shadow/internal/host/child"
+)
+
+const (
+	defaultTimeout = 20 * time.Second       // of a Request without one
+	LeaveTime      = 2 * time.Second        // a child that has answered may take to exit
+	TermTime       = 500 * time.Millisecond // a child may take to heed SIGTERM
+	maxStderr      = 2048                   // bytes of a child's standard error that are kept
+)
+
+// Bound returns a context that ends with ctx, or after timeout (0 means 20 s) if ctx has no
+// deadline of its own, and how long the user has in it.
+func Bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc, time.Duration) {
+	if timeout <= 0 {
+		timeout = defaultTimeout
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		return ctx, func() {}, min(timeout, time.Until(deadline))
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return ctx, cancel, timeout
+}
+
+// Environ is what a child must know of the session's display. xauthority may be empty.
+func Environ(display, xauthority string) []string {
+	env := []string{"DISPLAY=" + display}
+	if xauthority != "" {
+		env = append(env, "XAUTHORITY="+xauthority)
+	}
+	return env
+}
+
+// GivenUp is why ctx, which is over, ended before its deadline; nil if it didn't.
+func GivenUp(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return fmt.Errorf("consent: asking was given up: %w", context.Cause(ctx))
+}
+
+// Run starts cmd as the session's user and returns when it has ended and was
+// reaped: of its own accord, soon after answered is closed (nil never is), or by
+// force once ctx ends.
+func Run(ctx context.Context, cmd *exec.Cmd, id child.Identity, answered <-chan struct{}) (*child.Process, error) {
+	// Whoever inherits the pipes from a child that has exited holds up nothing.
+	cmd.WaitDelay = TermTime
+	p, err := child.Start(cmd, id)
+	if err != nil {
+		return nil, fmt.Errorf("consent: starting the prompt: %w", err)
+	}
+	select {
+	case <-p.Done():
+	case <-answered:
+		p.Stop(LeaveTime, TermTime)
+	case <-ctx.Done():
+		p.Stop(0, TermTime)
+	}
+	return p, nil
+}
+
+// A Tail keeps the last bytes that were written to it. It is read when its
+// writer has ended.
+type Tail struct{ b []byte }
+
+// Write implements [io.Writer].
+func (t *Tail) Write(p []byte) (int, error) {
+	t.b = append(t.b, p[max(0, len(p)-maxStderr):]...)
+	t.b = t.b[max(0, len(t.b)-maxStderr):]
+	return len(p), nil
+}
+
+// Suffix is the text as the end of an error message: ": …", or nothing.
+func (t *Tail) Suffix() string {
+	if s := OneLine(string(t.b)); s != "" {
+		return ": " + s
+	}
+	return ""
+}
+
+// OneLine makes text of a child fit for a log line: blanks and controls become
+// single spaces, and the end is kept if it is long.
+func OneLine(s string) string {
+	const most = 400
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if r := []rune(s); len(r) > most {
+		return "…" + string(r[len(r)-most:])
+	}
+	return s
+}
