@@ -11,21 +11,21 @@ import (
 
 // A Session is a user's desktop session on this host.
 type Session struct {
-	ID         string   `json:"id"`                   // as logind or the session's broker names it
-	User       string   `json:"user"`                 // account name; empty: nobody is logged on
-	UID        uint32   `json:"uid"`                  // of User; children run as it
-	GID        uint32   `json:"-"`                    // primary group of User
-	Groups     []uint32 `json:"-"`                    // supplementary groups of User
-	Display    string   `json:"display"`              // X display, ":1"
-	Xauthority string   `json:"xauthority,omitempty"` // file with the display's cookie; empty: the display needs none
-	Locale     string   `json:"locale,omitempty"`     // of its messages, "de_DE.UTF-8", or several as LANGUAGE has them, "de:en"; empty: not known
-	Bus        string   `json:"bus,omitempty"`        // D-Bus address of the session's bus; empty: /run/user/UID/bus
-	Type       string   `json:"type"`                 // "x11", "wayland", "tty", "mir"; empty counts as "x11"
-	Class      string   `json:"class,omitempty"`      // logind's: "user", "greeter", "background", …; empty counts as "user"
-	State      string   `json:"state,omitempty"`      // logind's: "active", "online", "closing"
-	Locked     bool     `json:"locked"`               // logind's LockedHint
+	ID         string   // as logind or the session's broker names it
+	User       string   // account name; empty: nobody is logged on
+	UID        uint32   // of User; children run as it
+	GID        uint32   // primary group of User
+	Groups     []uint32 // supplementary groups of User
+	Display    string   // X display, ":1"
+	Xauthority string   // file with the display's cookie; empty: the display needs none
+	Locale     string   // of its messages, "de_DE.UTF-8", or several as LANGUAGE has them, "de:en"; empty: not known
+	Bus        string   // D-Bus address of the session's bus; empty: /run/user/UID/bus
+	Type       string   // "x11", "wayland", "tty", "mir"; empty counts as "x11"
+	Class      string   // logind's: "user", "greeter", "background", …; empty counts as "user"
+	State      string   // logind's: "active", "online", "closing"
+	Locked     bool     // logind's LockedHint
 
-	Unavailable *Refusal `json:"-"` // why its resolver knows that it can't be shadowed; nil: the fields decide
+	Unavailable *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 
 // Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
@@ -88,22 +88,22 @@ type SessionWaiter interface {
 
 // A Request is an administrator's wish to see a session.
 type Request struct {
-	Session string `json:"session"`          // id of the session
-	Admin   string `json:"admin"`            // the administrator's name, shown to the user
-	Client  string `json:"client,omitempty"` // where the administrator sits, for the audit; may be empty
+	Session string // id of the session
+	Admin   string // the administrator's name, shown to the user
+	Client  string // where the administrator sits, for the audit; may be empty
 }
 
 // A Grant is the answer to a request that the user said Yes to.
 type Grant struct {
-	ID      string    `json:"id"`
-	Session string    `json:"session"`
-	Admin   string    `json:"admin"`
-	URL     string    `json:"url"` // ws[s]://HOST:PORT/websockify?token=TOKEN
-	Scheme  string    `json:"scheme"`
-	Host    string    `json:"host"` // this host's FQDN
-	Port    int       `json:"port"`
-	Token   string    `json:"token"`   // good for one connection
-	Expires time.Time `json:"expires"` // by when the viewer must have connected
+	ID      string
+	Session string
+	Admin   string
+	URL     string // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Scheme  string
+	Host    string // this host's FQDN
+	Port    int
+	Token   string    // good for one connection
+	Expires time.Time // by when the viewer must have connected
 }
 
 // A State is a station in a shadow's life; see [Manager].
@@ -120,15 +120,15 @@ const (
 
 // A Status describes a shadow that has not ended.
 type Status struct {
-	ID      string    `json:"id"`
-	Session string    `json:"session"`
-	User    string    `json:"user"`
-	Admin   string    `json:"admin"`
-	Client  string    `json:"client,omitempty"`
-	State   State     `json:"state"`
-	Port    int       `json:"port,omitempty"`
-	Viewer  string    `json:"viewer,omitempty"` // the viewer's address while viewing
-	Since   time.Time `json:"since"`            // when it entered State
+	ID      string
+	Session string
+	User    string
+	Admin   string
+	Client  string
+	State   State
+	Port    int
+	Viewer  string    // the viewer's address while viewing
+	Since   time.Time // when it entered State
 }
 
 // An Event is one step of a shadow, as the audit records it.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 )
 
 // The exit statuses of shadowctl.
@@ -28,7 +28,7 @@ const (
 // An app is one run of shadowctl.
 type app struct {
 	name    string // as which messages come
-	client  control.Client
+	client  api.Client
 	json    bool
 	started bool // the command line was right
 
@@ -80,7 +80,7 @@ func (a *app) explain(ctx context.Context, err error) int {
 		return exitRefused
 	}
 	fmt.Fprintf(a.stderr, "%s: %s\n", a.name, withoutPackage(err))
-	if errors.Is(err, control.ErrUnreachable) {
+	if errors.Is(err, api.ErrUnreachable) {
 		return exitUnreachable
 	}
 	return exitFailed
@@ -89,7 +89,7 @@ func (a *app) explain(ctx context.Context, err error) int {
 // withoutPackage is an error's words, without the packages that they begin with.
 func withoutPackage(err error) string {
 	s := err.Error()
-	for _, name := range []string{"control: ", "config: ", "ctxreg: ", "program: "} { // outer ones first
+	for _, name := range []string{"api: ", "config: ", "ctxreg: ", "program: "} { // outer ones first
 		s = strings.TrimPrefix(s, name)
 	}
 	lines := strings.Split(s, "\n") // a broken file has an error a line
@@ -104,7 +104,7 @@ func refusal(err error) (reason shadow.Reason, detail string, ok bool) {
 	if e, ok := errors.AsType[*endedError](err); ok {
 		return e.reason, e.detail, true
 	}
-	if p, ok := errors.AsType[*control.Problem](err); ok && p.Reason != "" {
+	if p, ok := errors.AsType[*api.Problem](err); ok && p.Reason != "" {
 		return p.Reason, p.Detail, true
 	}
 	return "", "", false
@@ -146,7 +146,7 @@ a refusal.`,
 		},
 	}
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.client.Socket, "socket", control.DefaultSocket, "the daemon's control `socket`")
+	flags.StringVar(&a.client.Socket, "socket", api.DefaultSocket, "the daemon's control `socket`")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(),
 		a.ctxregCommand(), a.doctorCommand())

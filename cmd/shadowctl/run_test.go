@@ -15,7 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/xprobe"
 )
 
@@ -93,11 +94,11 @@ func (f *fakeEngine) send(events ...shadow.Event) {
 func daemon(t *testing.T, e *fakeEngine) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control.sock")
-	ln, err := control.Listen(socket, "")
+	ln, err := server.Listen(socket, "")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{})) }()
+	go func() { served <- server.Serve(ctx, ln, server.NewHandler(e, server.Options{})) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-served)
@@ -294,7 +295,7 @@ func TestTables(t *testing.T) {
 		``,
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "sessions").stdout)
 
-	var parsed struct{ Sessions []control.Session }
+	var parsed struct{ Sessions []api.Session }
 	require.NoError(t, json.Unmarshal([]byte(shadowctl(t.Context(), "--socket", socket, "sessions", "--json").stdout), &parsed))
 	require.Len(t, parsed.Sessions, 3)
 	assert.Equal(t, shadow.Wayland, parsed.Sessions[1].Reason)

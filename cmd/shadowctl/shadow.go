@@ -10,14 +10,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 )
 
 // stopTime is how long an interrupted shadowctl takes to clean up.
 const stopTime = 5 * time.Second
 
 func (a *app) shadowCommand() *cobra.Command {
-	var r shadow.Request
+	var r api.Request
 	var wait bool
 	cmd := &cobra.Command{
 		Use:   "shadow SESSION --admin NAME",
@@ -48,8 +48,8 @@ URL is good for one connection, for half a minute. Ctrl-C takes the question bac
 	return cmd
 }
 
-func (a *app) shadow(ctx context.Context, r shadow.Request, wait bool) error {
-	var events *control.EventStream
+func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
+	var events *api.EventStream
 	if wait {
 		// From before the request, so that nothing about it can be missed.
 		var err error
@@ -83,7 +83,7 @@ func (a *app) shadow(ctx context.Context, r shadow.Request, wait bool) error {
 
 // waitViewer reads events until a viewer has connected to the shadow, or it
 // has ended.
-func waitViewer(events *control.EventStream, id string) error {
+func waitViewer(events *api.EventStream, id string) error {
 	for {
 		e, err := events.Next()
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 )
 
 func (a *app) listCommand() *cobra.Command {
@@ -69,7 +69,7 @@ func (a *app) sessionsCommand() *cobra.Command {
 	}
 }
 
-func shadowable(s control.Session) string {
+func shadowable(s api.Session) string {
 	if s.Shadowable {
 		return "yes"
 	}

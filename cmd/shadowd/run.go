@@ -17,8 +17,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/config"
-	"vda.internal/shadow/internal/control"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -153,11 +153,11 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	if err != nil {
 		return err
 	}
-	ln, err := control.Listen(cfg.Control.Socket, cfg.Control.Group)
+	ln, err := server.Listen(cfg.Control.Socket, cfg.Control.Group)
 	if err != nil {
 		return err
 	}
-	handler := control.NewHandler(manager, control.Options{
+	handler := server.NewHandler(manager, server.Options{
 		PortsInUse: manager.PortsInUse,
 		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
@@ -166,7 +166,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
 	served := make(chan error, 1)
-	go func() { served <- control.Serve(serving, ln, handler) }()
+	go func() { served <- server.Serve(serving, ln, handler) }()
 	announce(ctx, logger, cfg, store, path)
 
 	select {

@@ -22,6 +22,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/sessions"
 )
@@ -120,7 +121,7 @@ func Default() *Config {
 		Source:                 Source{Kind: "x11vnc"},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
 		Sessions:               Sessions{Resolver: "logind"},
-		Control:                Control{Socket: "/run/shadowd/control.sock"},
+		Control:                Control{Socket: api.DefaultSocket},
 		Log:                    Log{Format: "json", Level: "info"},
 	}
 }

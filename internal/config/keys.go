@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/internal/host/xsession"
 	"vda.internal/shadow/sessions"
@@ -148,9 +149,8 @@ func checkFile(s string) error {
 }
 
 func checkSocket(s string) error {
-	const most = 107 // what sockaddr_un holds
-	if len(s) > most {
-		return fmt.Errorf("%q has %d bytes; a socket's path has at most %d", s, len(s), most)
+	if len(s) > api.MaxSocketPath {
+		return fmt.Errorf("%q has %d bytes; a socket's path has at most %d", s, len(s), api.MaxSocketPath)
 	}
 	return checkPath(s)
 }

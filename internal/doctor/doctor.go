@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/config"
-	"vda.internal/shadow/internal/control"
 )
 
 // A State is how a [Check] came out.
@@ -218,7 +218,7 @@ func (d *Doctor) ctxreg() string {
 
 // daemon asks shadowd what it is doing.
 func (d *Doctor) daemon(ctx context.Context) {
-	client := control.Client{Socket: d.socket()}
+	client := api.Client{Socket: d.socket()}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	list, err := client.List(ctx)

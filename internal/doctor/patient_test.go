@@ -23,7 +23,7 @@ import (
 	"github.com/youmark/pkcs8"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testlogind"
 )
@@ -47,14 +47,14 @@ func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
 }
 
 // startDaemon serves the control API on a socket.
-func startDaemon(t *testing.T, socket string, e control.Engine, config ...string) {
+func startDaemon(t *testing.T, socket string, e server.Engine, config ...string) {
 	t.Helper()
-	ln, err := control.Listen(socket, "")
+	ln, err := server.Listen(socket, "")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- control.Serve(ctx, ln, control.NewHandler(e, control.Options{Config: strings.Join(config, "")}))
+		served <- server.Serve(ctx, ln, server.NewHandler(e, server.Options{Config: strings.Join(config, "")}))
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -22,7 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -45,7 +45,7 @@ type daemon struct {
 	cmd    *exec.Cmd
 	done   chan struct{}
 	config string
-	client control.Client
+	client api.Client
 
 	first, last int  // its ports
 	killed      bool // by kill
@@ -244,7 +244,7 @@ func childrenOf(pid int) (pids []int) {
 type request struct {
 	t     testing.TB
 	done  chan struct{}
-	grant *shadow.Grant
+	grant *api.Grant
 	err   error
 }
 
@@ -255,7 +255,7 @@ func (d *daemon) ask(session, admin string) *request {
 	d.t.Cleanup(cancel)
 	go func() {
 		defer close(r.done)
-		r.grant, r.err = d.client.Shadow(ctx, shadow.Request{Session: session, Admin: admin, Client: "198.51.100.7"})
+		r.grant, r.err = d.client.Shadow(ctx, api.Request{Session: session, Admin: admin, Client: "198.51.100.7"})
 	}()
 	return r
 }
@@ -270,7 +270,7 @@ func (r *request) wait() {
 }
 
 // granted requires a grant.
-func (r *request) granted() *shadow.Grant {
+func (r *request) granted() *api.Grant {
 	r.t.Helper()
 	r.wait()
 	require.NoError(r.t, r.err)
@@ -281,7 +281,7 @@ func (r *request) granted() *shadow.Grant {
 func (r *request) refused(reason shadow.Reason) string {
 	r.t.Helper()
 	r.wait()
-	var problem *control.Problem
+	var problem *api.Problem
 	require.True(r.t, errors.As(r.err, &problem), "%v", r.err)
 	require.Equal(r.t, reason, problem.Reason, "%v", problem)
 	return problem.Detail

@@ -15,7 +15,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 )
@@ -29,7 +29,7 @@ const session = "demo"
 
 // A daemon is shadowd as the demo runs it.
 type daemon struct {
-	client  control.Client
+	client  api.Client
 	dir     string // configuration and socket
 	process *child.Process
 	log     tail
@@ -50,7 +50,7 @@ func startDaemon(ctx context.Context, path string, d *testhost.Desktop, page *ne
 	if err != nil {
 		return nil, err
 	}
-	s := &daemon{dir: dir, client: control.Client{Socket: filepath.Join(dir, "control.sock")}}
+	s := &daemon{dir: dir, client: api.Client{Socket: filepath.Join(dir, "control.sock")}}
 	if err := s.start(ctx, path, d, page); err != nil {
 		return nil, errors.Join(err, s.stop())
 	}

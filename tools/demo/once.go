@@ -13,7 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -26,12 +26,12 @@ const (
 // open.
 type player struct {
 	desktop *testhost.Desktop
-	events  *control.EventStream
+	events  *api.EventStream
 }
 
 // playOnce plays the demo and checks what a person would see. It writes a
 // picture of the page while both halves live.
-func playOnce(ctx context.Context, url string, d *testhost.Desktop, client control.Client, stdout io.Writer) error {
+func playOnce(ctx context.Context, url string, d *testhost.Desktop, client api.Client, stdout io.Writer) error {
 	events, err := client.Events(ctx)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/control"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/viewer"
 	"vda.internal/shadow/wsproxy"
@@ -23,13 +23,13 @@ var pageFiles embed.FS
 // A page serves the demo's page: its files, the user's screen, and the control
 // API for the session of the demo.
 type page struct {
-	client control.Client
+	client api.Client
 	screen *wsproxy.Handler
 	server *http.Server
 	cancel context.CancelFunc // ends the requests that wait
 }
 
-func newPage(d *testhost.Desktop, client control.Client) *page {
+func newPage(d *testhost.Desktop, client api.Client) *page {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &page{client: client, cancel: cancel}
 	p.screen = &wsproxy.Handler{
@@ -85,11 +85,11 @@ func (p *page) shadow(w http.ResponseWriter, r *http.Request) {
 		Admin string `json:"admin"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&question); err != nil {
-		problem(w, &control.Problem{Title: http.StatusText(http.StatusBadRequest), Status: http.StatusBadRequest, Detail: err.Error()})
+		problem(w, &api.Problem{Title: http.StatusText(http.StatusBadRequest), Status: http.StatusBadRequest, Detail: err.Error()})
 		return
 	}
 	client, _, _ := net.SplitHostPort(r.RemoteAddr)
-	grant, err := p.client.Shadow(r.Context(), shadow.Request{Session: session, Admin: question.Admin, Client: client})
+	grant, err := p.client.Shadow(r.Context(), api.Request{Session: session, Admin: question.Admin, Client: client})
 	if err != nil {
 		problem(w, err)
 		return
@@ -112,9 +112,9 @@ func (p *page) stop(w http.ResponseWriter, r *http.Request) {
 // problem answers with the daemon's own problem document, or with one that says
 // that there was none.
 func problem(w http.ResponseWriter, err error) {
-	p, ok := errors.AsType[*control.Problem](err)
+	p, ok := errors.AsType[*api.Problem](err)
 	if !ok {
-		p = &control.Problem{Title: http.StatusText(http.StatusBadGateway), Status: http.StatusBadGateway, Detail: err.Error()}
+		p = &api.Problem{Title: http.StatusText(http.StatusBadGateway), Status: http.StatusBadGateway, Detail: err.Error()}
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)

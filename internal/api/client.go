@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -13,13 +13,11 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"vda.internal/shadow"
 )
 
 // ErrUnreachable means that the daemon isn't there, may not be spoken to, or
 // went away before it answered.
-var ErrUnreachable = errors.New("control: shadowd is not reachable")
+var ErrUnreachable = errors.New("api: shadowd is not reachable")
 
 const (
 	dialTimeout = 5 * time.Second
@@ -35,8 +33,8 @@ type Client struct {
 
 // Shadow asks for a session to be shadowed and returns when its user has
 // answered. If ctx ends first the question is taken back.
-func (c Client) Shadow(ctx context.Context, r shadow.Request) (*shadow.Grant, error) {
-	grant := new(shadow.Grant)
+func (c Client) Shadow(ctx context.Context, r Request) (*Grant, error) {
+	grant := new(Grant)
 	if err := c.call(ctx, http.MethodPost, "/v1/shadows", r, grant); err != nil {
 		return nil, err
 	}
@@ -44,16 +42,16 @@ func (c Client) Shadow(ctx context.Context, r shadow.Request) (*shadow.Grant, er
 }
 
 // List lists the shadows that have not ended.
-func (c Client) List(ctx context.Context) ([]shadow.Status, error) {
-	var list shadowList
+func (c Client) List(ctx context.Context) ([]Status, error) {
+	var list ShadowList
 	err := c.call(ctx, http.MethodGet, "/v1/shadows", nil, &list)
 	return list.Shadows, err
 }
 
 // Get is one shadow. If it isn't there, or has ended, the error is a *Problem
 // with Status 404.
-func (c Client) Get(ctx context.Context, id string) (*shadow.Status, error) {
-	status := new(shadow.Status)
+func (c Client) Get(ctx context.Context, id string) (*Status, error) {
+	status := new(Status)
 	if err := c.call(ctx, http.MethodGet, "/v1/shadows/"+url.PathEscape(id), nil, status); err != nil {
 		return nil, err
 	}
@@ -68,7 +66,7 @@ func (c Client) Stop(ctx context.Context, id string) error {
 
 // Sessions lists the host's sessions, with why one can't be shadowed.
 func (c Client) Sessions(ctx context.Context) ([]Session, error) {
-	var list sessionList
+	var list SessionList
 	err := c.call(ctx, http.MethodGet, "/v1/sessions", nil, &list)
 	return list.Sessions, err
 }
@@ -81,7 +79,7 @@ func (c Client) Config(ctx context.Context) (string, error) {
 		return "", err
 	}
 	_ = resp.Body.Close()
-	return resp.Header.Get(configHeader), nil
+	return resp.Header.Get(ConfigHeader), nil
 }
 
 // call sends body, if it isn't nil, and reads the answer into result, likewise.
@@ -99,7 +97,7 @@ func (c Client) call(ctx context.Context, method, path string, body, result any)
 		return c.unreachable(ctx, err)
 	}
 	if err := json.Unmarshal(data, result); err != nil {
-		return fmt.Errorf("control: shadowd's answer to %s %s can't be read: %w", method, path, err)
+		return fmt.Errorf("api: shadowd's answer to %s %s can't be read: %w", method, path, err)
 	}
 	return nil
 }
@@ -110,13 +108,13 @@ func (c Client) do(ctx context.Context, method, path string, body any) (*http.Re
 	if body != nil {
 		data, err := json.Marshal(body)
 		if err != nil {
-			return nil, fmt.Errorf("control: %w", err)
+			return nil, fmt.Errorf("api: %w", err)
 		}
 		content = bytes.NewReader(data)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://shadowd"+path, content)
 	if err != nil {
-		return nil, fmt.Errorf("control: %w", err)
+		return nil, fmt.Errorf("api: %w", err)
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -150,7 +148,7 @@ func (c Client) socket() string {
 func (c Client) unreachable(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("control: %w", context.Cause(ctx))
+		return fmt.Errorf("api: %w", context.Cause(ctx))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: you may not use %s: be root or in the group that control.group names", ErrUnreachable, c.socket())
 	case errors.Is(err, fs.ErrNotExist):
@@ -167,7 +165,7 @@ func readProblem(resp *http.Response) error {
 	data, err := readAnswer(resp.Body)
 	p := new(Problem)
 	if err != nil || kind != "application/problem+json" || json.Unmarshal(data, p) != nil || p.Title == "" {
-		return fmt.Errorf("control: the answer was %s, without a reason; is it shadowd that listens there?", resp.Status)
+		return fmt.Errorf("api: the answer was %s, without a reason; is it shadowd that listens there?", resp.Status)
 	}
 	p.Status = resp.StatusCode
 	return p

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"bytes"
@@ -11,24 +11,24 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 // maxName is how many bytes a name in a request may have.
 const maxName = 256
 
 // readRequest reads the body of POST /v1/shadows.
-func readRequest(w http.ResponseWriter, r *http.Request) (shadow.Request, *Problem) {
+func readRequest(w http.ResponseWriter, r *http.Request) (api.Request, *api.Problem) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return shadow.Request{}, statusProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
+		return api.Request{}, statusProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
 	}
 	if err != nil {
-		return shadow.Request{}, statusProblem(http.StatusBadRequest, "the body could not be read: %v", err)
+		return api.Request{}, statusProblem(http.StatusBadRequest, "the body could not be read: %v", err)
 	}
 	req, err := parseRequest(body)
 	if err != nil {
-		return shadow.Request{}, statusProblem(http.StatusBadRequest, "%v", err)
+		return api.Request{}, statusProblem(http.StatusBadRequest, "%v", err)
 	}
 	return req, nil
 }
@@ -36,8 +36,8 @@ func readRequest(w http.ResponseWriter, r *http.Request) (shadow.Request, *Probl
 // parseRequest reads a request strictly: one object with exactly the known
 // members, each at most once, each a clean string. encoding/json by itself
 // would take names in any case, the last of several, and broken UTF-8.
-func parseRequest(body []byte) (shadow.Request, error) {
-	var req shadow.Request
+func parseRequest(body []byte) (api.Request, error) {
+	var req api.Request
 	if !utf8.Valid(body) {
 		return req, errors.New("the body isn't UTF-8")
 	}

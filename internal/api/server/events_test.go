@@ -1,8 +1,7 @@
-package control
+package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 func event(typ shadow.EventType, reason shadow.Reason) shadow.Event {
@@ -39,7 +39,7 @@ func TestEvents(t *testing.T) {
 	}
 	e.dropAll() // too slow
 	_, err = events.Next()
-	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorIs(t, err, api.ErrUnreachable)
 	require.ErrorContains(t, err, "ended the event stream")
 }
 
@@ -115,55 +115,4 @@ func TestEventWire(t *testing.T) {
 	assert.Equal(t, "event: ended", line)
 	assert.Equal(t, `data: {"time":"1970-01-01T00:00:05Z","type":"ended","id":"ab12","session":"42","admin":"a\nb","reason":"viewer_left"}`, next())
 	assert.Empty(t, next())
-}
-
-// stream reads events from text.
-func stream(text string) *EventStream {
-	s := &EventStream{ctx: context.Background(), lines: bufio.NewScanner(strings.NewReader(text))}
-	s.lines.Buffer(nil, maxEvent)
-	return s
-}
-
-func TestEventStream(t *testing.T) {
-	one := `{"time":"1970-01-01T00:00:05Z","type":"ended","id":"x","session":"42","admin":"a"}`
-	for name, text := range map[string]string{
-		"plain":          "data: " + one + "\n\n",
-		"comments":       ": hello\n\n: again\n\nevent: ended\ndata: " + one + "\n\n",
-		"no space":       "data:" + one + "\n\n",
-		"carriage":       "data: " + one + "\r\n\r\n",
-		"two data lines": "data: " + strings.Replace(one, ",", ",\ndata: ", 1) + "\n\n",
-	} {
-		e, err := stream(text).Next()
-		require.NoError(t, err, name)
-		assert.Equal(t, "x", e.ID, name)
-	}
-	_, err := stream("data: {\n\n").Next()
-	require.ErrorContains(t, err, "can't be read")
-	_, err = stream("data: " + one + "\n").Next()
-	require.ErrorIs(t, err, ErrUnreachable, "half an event is none")
-	_, err = stream("data: " + strings.Repeat("x", maxEvent) + "\n\n").Next()
-	require.ErrorIs(t, err, bufio.ErrTooLong)
-}
-
-func FuzzEventStream(f *testing.F) {
-	f.Add(encodeEvent(event(shadow.EventRefused, shadow.Denied)))
-	f.Add([]byte(": subscribed\n\ndata: {}\n\ndata:\n\n"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		s := stream(string(text))
-		for {
-			e, err := s.Next()
-			if err != nil {
-				return
-			}
-			// What was read and is written again reads the same.
-			again, err := stream(string(encodeEvent(e))).Next()
-			if bytes.ContainsAny([]byte(e.Type), "\r\n") || e.Time.Year() < 0 || e.Time.Year() > 9999 {
-				continue
-			}
-			require.NoError(t, err)
-			require.True(t, e.Time.Equal(again.Time))
-			e.Time, again.Time = time.Time{}, time.Time{}
-			require.Equal(t, e, again)
-		}
-	})
 }

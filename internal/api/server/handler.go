@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 // Limits of the API. Times are for the peer's part of the work: how long the
@@ -23,10 +24,6 @@ const (
 	writeTimeout = 10 * time.Second // for the peer to take an answer, or one event
 	heartbeat    = 15 * time.Second // between comments on a silent event stream
 )
-
-// configHeader is the fingerprint of the daemon's configuration, in answers to
-// GET /healthz.
-const configHeader = "Shadowd-Config"
 
 // An Engine runs the shadows. *[shadow.Manager] is one.
 type Engine interface {
@@ -116,21 +113,22 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem)
 		return
 	}
-	grant, err := h.engine.Shadow(r.Context(), req)
+	grant, err := h.engine.Shadow(r.Context(), requestOf(req))
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
 	w.Header().Set("Location", "/v1/shadows/"+grant.ID)
-	writeJSON(w, http.StatusCreated, grant)
+	writeJSON(w, http.StatusCreated, grantOf(grant))
 }
 
 func (h *Handler) list(w http.ResponseWriter, _ *http.Request) {
-	list := h.engine.List()
-	if list == nil {
-		list = []shadow.Status{}
+	found := h.engine.List()
+	list := make([]api.Status, 0, len(found))
+	for _, s := range found {
+		list = append(list, statusOf(s))
 	}
-	writeJSON(w, http.StatusOK, shadowList{list})
+	writeJSON(w, http.StatusOK, api.ShadowList{Shadows: list})
 }
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
@@ -139,7 +137,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, unknownShadow(r.PathValue("id")))
 		return
 	}
-	writeJSON(w, http.StatusOK, status)
+	writeJSON(w, http.StatusOK, statusOf(status))
 }
 
 func (h *Handler) stop(w http.ResponseWriter, r *http.Request) {
@@ -154,7 +152,7 @@ func (h *Handler) stop(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func unknownShadow(id string) *Problem {
+func unknownShadow(id string) *api.Problem {
 	return statusProblem(http.StatusNotFound, "there is no shadow %q, or it has ended", id)
 }
 
@@ -164,41 +162,20 @@ func (h *Handler) sessions(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	list := make([]Session, 0, len(found))
+	list := make([]api.Session, 0, len(found))
 	for _, s := range found {
-		one := Session{Session: *s, Shadowable: true}
-		if r := s.Refusal(); r != nil {
-			one.Shadowable, one.Reason, one.Detail = false, r.Reason, r.Detail
-		}
-		list = append(list, one)
+		list = append(list, sessionOf(s))
 	}
-	writeJSON(w, http.StatusOK, sessionList{list})
+	writeJSON(w, http.StatusOK, api.SessionList{Sessions: list})
 }
 
 func (h *Handler) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if h.config != "" {
-		w.Header().Set(configHeader, h.config)
+		w.Header().Set(api.ConfigHeader, h.config)
 	}
 	_, _ = io.WriteString(w, "ok\n")
 }
-
-// A Session is one line of the list of sessions.
-type Session struct {
-	shadow.Session
-	Shadowable bool          `json:"shadowable"`
-	Reason     shadow.Reason `json:"reason,omitempty"` // why it isn't shadowable
-	Detail     string        `json:"detail,omitempty"` // more than the reason's sentence says
-}
-
-type (
-	shadowList struct {
-		Shadows []shadow.Status `json:"shadows"`
-	}
-	sessionList struct {
-		Sessions []Session `json:"sessions"`
-	}
-)
 
 // writeJSON answers with v. An error means that the peer has gone, which is
 // nobody's concern here.

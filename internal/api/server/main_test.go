@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 // peerVariable names a socket: a test binary that has it asks there and prints
@@ -22,7 +23,7 @@ const peerVariable = "SHADOW_CONTROL_TEST_PEER"
 
 func TestMain(m *testing.M) {
 	if socket := os.Getenv(peerVariable); socket != "" {
-		_, err := Client{Socket: socket}.List(context.Background())
+		_, err := api.Client{Socket: socket}.List(context.Background())
 		fmt.Println(err)
 		os.Exit(0)
 	}
@@ -140,17 +141,17 @@ func (f *fakeEngine) subscribers() int {
 
 // serve runs the API for e on a socket of its own and returns a client and how
 // to end it. It has ended, in any case, when the test ends.
-func serve(t *testing.T, e Engine, o Options) (Client, context.CancelFunc) {
+func serve(t *testing.T, e Engine, o Options) (api.Client, context.CancelFunc) {
 	t.Helper()
 	return serveHandler(t, NewHandler(e, o))
 }
 
-func serveHandler(t *testing.T, h *Handler) (Client, context.CancelFunc) {
+func serveHandler(t *testing.T, h *Handler) (api.Client, context.CancelFunc) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control.sock")
 	ln, err := Listen(socket, "")
 	require.NoError(t, err)
-	return Client{Socket: socket}, serveOn(t, ln, h)
+	return api.Client{Socket: socket}, serveOn(t, ln, h)
 }
 
 func serveOn(t *testing.T, ln net.Listener, h *Handler) context.CancelFunc {

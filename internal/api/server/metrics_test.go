@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"strings"
@@ -9,10 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 // figures are the lines of /metrics that are ours.
-func figures(t *testing.T, c Client) map[string]string {
+func figures(t *testing.T, c api.Client) map[string]string {
 	t.Helper()
 	resp, body := do(t, c, "GET", "/metrics", "", "")
 	require.Equal(t, 200, resp.StatusCode)

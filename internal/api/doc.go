@@ -1,5 +1,5 @@
-// Package control is the control API of shadowd: HTTP/1.1 and JSON on a unix
-// socket, and its client.
+// Package api is what travels over the control API of shadowd, HTTP/1.1 and JSON on a
+// unix socket, and its client. Package server answers it.
 //
 //	POST   /v1/shadows       {"session","admin","client"?}; waits for the user; 201 and the grant
 //	GET    /v1/shadows       {"shadows": […]}
@@ -13,26 +13,14 @@
 // Errors are problem documents (RFC 9457); a refusal carries its reason, in the
 // vocabulary of the shadow package, as "reason".
 //
-// Who may ask is decided by the credentials that the kernel reports for the
-// other end of the connection: root, the daemon's own user, and the members of
-// one group.
+// A client:
 //
-// A server, with a *shadow.Manager as its engine:
-//
-//	ln, err := control.Listen("/run/shadowd/control.sock", "shadow-admins")
-//	if err != nil {
-//		return err
-//	}
-//	return control.Serve(ctx, ln, control.NewHandler(manager, control.Options{}))
-//
-// And its client:
-//
-//	grant, err := control.Client{}.Shadow(ctx, shadow.Request{Session: "2", Admin: `CORP\alice`})
-//	var problem *control.Problem
+//	grant, err := api.Client{}.Shadow(ctx, api.Request{Session: "2", Admin: `CORP\alice`})
+//	var problem *api.Problem
 //	switch {
 //	case errors.As(err, &problem) && problem.Reason != "":
 //		fmt.Println("refused:", problem.Reason)
 //	case err == nil:
 //		fmt.Println(grant.URL)
 //	}
-package control
+package api

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -14,16 +14,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/account"
 )
 
-// DefaultSocket is where shadowd listens unless it is told otherwise.
-const DefaultSocket = "/run/shadowd/control.sock"
-
-const (
-	maxConns    = 128 // connections at once; more wait in the kernel's queue
-	maxSockPath = 107 // bytes that sockaddr_un has for a path
-)
+const maxConns = 128 // connections at once; more wait in the kernel's queue
 
 // A Listener is the control socket. Its connections know who is at their other
 // end. Closing it removes the socket's file.
@@ -46,8 +41,8 @@ type Listener struct {
 // nobody answers on any more is replaced; one that is answered on, and a file
 // that isn't a socket, are errors.
 func Listen(path, group string) (*Listener, error) {
-	if !filepath.IsAbs(path) || len(path) > maxSockPath {
-		return nil, fmt.Errorf("control: socket %q: the path must be absolute and have at most %d bytes", path, maxSockPath)
+	if !filepath.IsAbs(path) || len(path) > api.MaxSocketPath {
+		return nil, fmt.Errorf("control: socket %q: the path must be absolute and have at most %d bytes", path, api.MaxSocketPath)
 	}
 	l := &Listener{path: path, slots: make(chan struct{}, maxConns), closed: make(chan struct{})}
 	if group != "" {

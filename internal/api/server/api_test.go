@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"bytes"
@@ -16,12 +16,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 // do sends a request as it is and returns the answer and its body.
-func do(t *testing.T, c Client, method, path, contentType, body string) (*http.Response, string) {
+func do(t *testing.T, c api.Client, method, path, contentType, body string) (*http.Response, string) {
 	t.Helper()
-	transport := &http.Transport{DialContext: c.dial, DisableKeepAlives: true}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+	}
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://shadowd"+path, strings.NewReader(body))
 	require.NoError(t, err)
 	if contentType != "" {
@@ -36,10 +40,10 @@ func do(t *testing.T, c Client, method, path, contentType, body string) (*http.R
 }
 
 // requireProblem asserts that an answer is a problem document, and returns it.
-func requireProblem(t *testing.T, resp *http.Response, body string) Problem {
+func requireProblem(t *testing.T, resp *http.Response, body string) api.Problem {
 	t.Helper()
 	require.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"), body)
-	var p Problem
+	var p api.Problem
 	dec := json.NewDecoder(strings.NewReader(body))
 	dec.DisallowUnknownFields()
 	require.NoError(t, dec.Decode(&p))
@@ -63,12 +67,12 @@ func TestShadow(t *testing.T) {
 		return grant(), nil
 	}}
 	client, _ := serve(t, e, Options{})
-	want := shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}
+	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}
 
 	got, err := client.Shadow(t.Context(), want)
 	require.NoError(t, err)
-	assert.Equal(t, grant(), got)
-	assert.Equal(t, want, receive(t, asked))
+	assert.Equal(t, grantOf(grant()), *got)
+	assert.Equal(t, requestOf(want), receive(t, asked))
 
 	resp, body := do(t, client, "POST", "/v1/shadows", "application/json; charset=utf-8", `{"session":"42","admin":"é"}`)
 	assert.Equal(t, http.StatusCreated, resp.StatusCode)
@@ -99,13 +103,13 @@ func TestRefusals(t *testing.T) {
 		resp, body := do(t, client, "POST", "/v1/shadows", "application/json", `{"session":"42","admin":"a"}`)
 		assert.Equal(t, want, resp.StatusCode, reason)
 		p := requireProblem(t, resp, body)
-		assert.Equal(t, Problem{
+		assert.Equal(t, api.Problem{
 			Type: "tag:vda.internal,2026:shadow/refused/" + string(reason), Title: reason.Sentence(), Status: want,
 			Detail: "more of it", Reason: reason,
 		}, p)
 
-		_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
-		var problem *Problem
+		_, err := client.Shadow(t.Context(), api.Request{Session: "42", Admin: "a"})
+		var problem *api.Problem
 		require.ErrorAs(t, err, &problem)
 		assert.Equal(t, p, *problem)
 		assert.Equal(t, "refused ("+string(reason)+"): "+reason.Sentence()+": more of it", err.Error())
@@ -118,7 +122,7 @@ func TestEngineError(t *testing.T) {
 		err:    errors.New("no bus"),
 	}
 	client, _ := serve(t, e, Options{})
-	_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
+	_, err := client.Shadow(t.Context(), api.Request{Session: "42", Admin: "a"})
 	require.EqualError(t, err, "odd")
 	_, err = client.Sessions(t.Context())
 	require.EqualError(t, err, "no bus")
@@ -203,8 +207,8 @@ func TestConfig(t *testing.T) {
 	config, err := client.Config(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "0123456789abcdef", config)
-	_, err = Client{Socket: client.Socket + ".none"}.Config(t.Context())
-	require.ErrorIs(t, err, ErrUnreachable)
+	_, err = api.Client{Socket: client.Socket + ".none"}.Config(t.Context())
+	require.ErrorIs(t, err, api.ErrUnreachable)
 }
 
 func TestListGetStop(t *testing.T) {
@@ -223,15 +227,15 @@ func TestListGetStop(t *testing.T) {
 	e.mu.Unlock()
 	list, err = client.List(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []shadow.Status{one}, list)
+	assert.Equal(t, []api.Status{statusOf(one)}, list)
 	got, err := client.Get(t.Context(), "ab/12")
 	require.NoError(t, err)
-	assert.Equal(t, one, *got)
+	assert.Equal(t, statusOf(one), *got)
 
 	require.NoError(t, client.Stop(t.Context(), "ab/12"))
 	assert.Equal(t, map[string]shadow.Reason{"ab/12": shadow.StoppedByAdmin}, e.stopped)
 
-	var problem *Problem
+	var problem *api.Problem
 	require.ErrorAs(t, client.Stop(t.Context(), "cd34"), &problem)
 	assert.Equal(t, 404, problem.Status)
 	_, err = client.Get(t.Context(), "cd34")
@@ -248,7 +252,7 @@ func TestSessions(t *testing.T) {
 
 	list, err := client.Sessions(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []Session{{Session: ok, Shadowable: true}, {Session: locked, Reason: shadow.Locked}}, list)
+	assert.Equal(t, []api.Session{sessionOf(&ok), sessionOf(&locked)}, list)
 
 	_, body := do(t, client, "GET", "/v1/sessions", "", "")
 	assert.JSONEq(t, `{"sessions":[
@@ -269,7 +273,7 @@ func TestClientLeaves(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	result := make(chan error, 1)
 	go func() {
-		_, err := client.Shadow(ctx, shadow.Request{Session: "42", Admin: "a"})
+		_, err := client.Shadow(ctx, api.Request{Session: "42", Admin: "a"})
 		result <- err
 	}()
 	receive(t, asked)
@@ -290,7 +294,7 @@ func TestServeEnds(t *testing.T) {
 	client, stop := serve(t, e, Options{})
 	result := make(chan error, 1)
 	go func() {
-		_, err := client.Shadow(context.Background(), shadow.Request{Session: "42", Admin: "a"})
+		_, err := client.Shadow(context.Background(), api.Request{Session: "42", Admin: "a"})
 		result <- err
 	}()
 	events, err := client.Events(t.Context())
@@ -299,13 +303,13 @@ func TestServeEnds(t *testing.T) {
 	receive(t, asked)
 
 	stop()
-	var problem *Problem
+	var problem *api.Problem
 	require.ErrorAs(t, receive(t, result), &problem)
 	assert.Equal(t, shadow.Shutdown, problem.Reason)
 	_, err = events.Next()
-	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorIs(t, err, api.ErrUnreachable)
 	_, err = client.List(t.Context())
-	require.ErrorIs(t, err, ErrUnreachable)
+	require.ErrorIs(t, err, api.ErrUnreachable)
 	assert.NoFileExists(t, client.Socket)
 }
 
@@ -323,7 +327,7 @@ func TestBodyTimeout(t *testing.T) {
 		}
 	}
 	client, _ := serveHandler(t, h)
-	_, err := client.Shadow(t.Context(), shadow.Request{Session: "42", Admin: "a"})
+	_, err := client.Shadow(t.Context(), api.Request{Session: "42", Admin: "a"})
 	require.NoError(t, err)
 
 	conn, err := net.Dial("unix", client.Socket)

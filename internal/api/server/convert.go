@@ -1,0 +1,39 @@
+package server
+
+import (
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
+)
+
+// requestOf is what r asks of the engine.
+func requestOf(r api.Request) shadow.Request {
+	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client}
+}
+
+// grantOf is g on the wire.
+func grantOf(g *shadow.Grant) api.Grant {
+	return api.Grant{
+		ID: g.ID, Session: g.Session, Admin: g.Admin, URL: g.URL, Scheme: g.Scheme,
+		Host: g.Host, Port: g.Port, Token: g.Token, Expires: g.Expires,
+	}
+}
+
+// statusOf is s on the wire.
+func statusOf(s shadow.Status) api.Status {
+	return api.Status{
+		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client,
+		State: s.State, Port: s.Port, Viewer: s.Viewer, Since: s.Since,
+	}
+}
+
+// sessionOf is s on the wire, with why it can't be shadowed.
+func sessionOf(s *shadow.Session) api.Session {
+	one := api.Session{
+		ID: s.ID, User: s.User, UID: s.UID, Display: s.Display, Xauthority: s.Xauthority, Locale: s.Locale, Bus: s.Bus,
+		Type: s.Type, Class: s.Class, State: s.State, Locked: s.Locked, Shadowable: true,
+	}
+	if r := s.Refusal(); r != nil {
+		one.Shadowable, one.Reason, one.Detail = false, r.Reason, r.Detail
+	}
+	return one
+}

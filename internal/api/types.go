@@ -1,0 +1,79 @@
+package api
+
+import (
+	"time"
+
+	"vda.internal/shadow"
+)
+
+// DefaultSocket is where shadowd listens unless its configuration says otherwise.
+const DefaultSocket = "/run/shadowd/control.sock"
+
+// MaxSocketPath is how many bytes a unix socket's path may have (unix(7)).
+const MaxSocketPath = 107
+
+// ConfigHeader is the header of answers to GET /healthz that has the fingerprint of the
+// loaded configuration. It differs from the file's when a restart is needed.
+const ConfigHeader = "Shadowd-Config"
+
+// A Request is the body of POST /v1/shadows.
+type Request struct {
+	Session string `json:"session"`
+	Admin   string `json:"admin"`
+	Client  string `json:"client,omitempty"` // the address that the administrator comes from
+}
+
+// A Grant is the answer to a Request that the user granted.
+type Grant struct {
+	ID      string    `json:"id"`
+	Session string    `json:"session"`
+	Admin   string    `json:"admin"`
+	URL     string    `json:"url"` // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Scheme  string    `json:"scheme"`
+	Host    string    `json:"host"`
+	Port    int       `json:"port"`
+	Token   string    `json:"token"`
+	Expires time.Time `json:"expires"` // by when the viewer must have connected
+}
+
+// A Status is a shadow that has not ended.
+type Status struct {
+	ID      string       `json:"id"`
+	Session string       `json:"session"`
+	User    string       `json:"user"`
+	Admin   string       `json:"admin"`
+	Client  string       `json:"client,omitempty"`
+	State   shadow.State `json:"state"`
+	Port    int          `json:"port,omitempty"`
+	Viewer  string       `json:"viewer,omitempty"` // the viewer's address while viewing
+	Since   time.Time    `json:"since"`            // when it entered State
+}
+
+// A Session is a session of the host.
+type Session struct {
+	ID         string `json:"id"`
+	User       string `json:"user"`
+	UID        uint32 `json:"uid"`
+	Display    string `json:"display"`
+	Xauthority string `json:"xauthority,omitempty"`
+	Locale     string `json:"locale,omitempty"`
+	Bus        string `json:"bus,omitempty"`
+	Type       string `json:"type"`
+	Class      string `json:"class,omitempty"`
+	State      string `json:"state,omitempty"`
+	Locked     bool   `json:"locked"`
+
+	Shadowable bool          `json:"shadowable"`
+	Reason     shadow.Reason `json:"reason,omitempty"` // why it isn't shadowable
+	Detail     string        `json:"detail,omitempty"` // more than the reason's sentence says
+}
+
+// ShadowList is the answer to GET /v1/shadows.
+type ShadowList struct {
+	Shadows []Status `json:"shadows"`
+}
+
+// SessionList is the answer to GET /v1/sessions.
+type SessionList struct {
+	Sessions []Session `json:"sessions"`
+}
