@@ -1,40 +1,163 @@
 package encode_test
 
 import (
+	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
 )
 
-func TestUpdate(t *testing.T) {
-	var e encode.Encoder
-	e.SetEncodings([]rfb.Encoding{rfb.EncodingCopyRect, rfb.EncodingDesktopSize})
-	img := encode.Image{Pix: []byte{1, 2, 3, 0, 4, 5, 6, 0}, Stride: 8, Width: 2, Height: 1}
-	b := e.BeginUpdate(nil)
-	b, lossy := e.AppendRect(b, 3, 4, img, false)
-	require.False(t, lossy)
-	b, ok := e.AppendCopyRect(b, rfb.Rect{X: 1, Y: 2, Width: 3, Height: 4}, 5, 6)
-	require.True(t, ok)
-	b, ok = e.AppendDesktopSize(b, 640, 480, nil)
-	require.True(t, ok)
-	b = e.EndUpdate(b)
+// A rig is an encoder, the screen it encodes, and a decoder.
+type rig struct {
+	t       testing.TB
+	rng     *rand.Rand
+	encoder encode.Encoder
+	screen  encode.Image
+	decoder *decoder
+}
 
-	m, n, err := rfb.ParseServerMessage(b)
-	require.NoError(t, err)
-	require.Equal(t, &rfb.FramebufferUpdate{Rectangles: 3}, m)
-	b = b[n:]
-	for _, want := range []rfb.Rectangle{
-		{Rect: rfb.Rect{X: 3, Y: 4, Width: 2, Height: 1}, Body: &rfb.Raw{Pixels: img.Pix}},
-		{Rect: rfb.Rect{X: 1, Y: 2, Width: 3, Height: 4}, Encoding: rfb.EncodingCopyRect, Body: &rfb.CopyRect{X: 5, Y: 6}},
-		{Rect: rfb.Rect{Width: 640, Height: 480}, Encoding: rfb.EncodingDesktopSize, Body: &rfb.NoBody{}},
-	} {
-		r, n, err := rfb.ParseRectangle(b, encode.Format())
-		require.NoError(t, err)
-		require.Equal(t, want, r)
-		b = b[n:]
+func newRig(t testing.TB, seed uint64, f rfb.PixelFormat, width, height int, encodings ...rfb.Encoding) *rig {
+	r := &rig{t: t, rng: rand.New(rand.NewPCG(seed, 1)), screen: newImage(width, height), decoder: newDecoder(f, width, height)}
+	require.NoError(t, r.encoder.SetPixelFormat(f))
+	r.encoder.SetEncodings(encodings)
+	return r
+}
+
+// update sends a part of the screen.
+func (r *rig) update(x, y, width, height int, lossless bool) (lossy bool) {
+	b := r.encoder.BeginUpdate(nil)
+	b, lossy = r.encoder.AppendRect(b, x, y, r.screen.Sub(x, y, width, height), lossless)
+	b = r.encoder.EndUpdate(b)
+	require.NoError(r.t, r.decoder.decode(b))
+	return lossy
+}
+
+// same compares what the viewer has with the screen: the same pixels where they
+// didn't come as JPEG, and there pixels that are off by so many levels at most
+// on average.
+func (r *rig) same(off float64) {
+	r.t.Helper()
+	d, used := r.decoder, r.decoder.used()
+	sum, n := 0.0, 0
+	for y := range r.screen.Height {
+		for x := range r.screen.Width {
+			p := r.screen.Pix[y*r.screen.Stride+4*x:]
+			got, want := d.pixels[y*d.width+x]&used, d.quantized(p[2], p[1], p[0])
+			if d.lossy[y*d.width+x] {
+				g := d.parts(got)
+				for i, v := range d.parts(want) {
+					sum += math.Abs(v - g[i])
+					n++
+				}
+			} else if got != want {
+				require.Failf(r.t, "another pixel", "at %d,%d: %#x, want %#x", x, y, got, want)
+			}
+		}
 	}
-	require.Empty(t, b)
+	if n > 0 {
+		assert.Less(r.t, sum/float64(n), off, "levels of 255")
+	}
+}
+
+// parts are red, green and blue of a pixel, of 255.
+func (d *decoder) parts(v uint32) [3]float64 {
+	part := func(most uint16, shift uint8) float64 { return float64(v>>shift&uint32(most)) * 255 / float64(most) }
+	f := d.format
+	return [3]float64{part(f.RedMax, f.RedShift), part(f.GreenMax, f.GreenShift), part(f.BlueMax, f.BlueShift)}
+}
+
+var encodings = []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingHextile, rfb.EncodingZRLE, rfb.EncodingTight}
+
+// Whatever the format, the encoding and the screen, a viewer sees the same.
+func TestLossless(t *testing.T) {
+	for name, f := range formats {
+		for _, enc := range encodings {
+			t.Run(fmt.Sprintf("%s %v", name, enc), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, 1, f, 150, 140, enc)
+				for _, p := range painters {
+					p.paint(r.screen, r.rng)
+					assert.False(t, r.update(0, 0, 150, 140, false))
+					r.same(0)
+					p.paint(r.screen.Sub(3, 5, 130, 70), r.rng)
+					r.update(3, 5, 130, 70, true)
+					p.paint(r.screen.Sub(149, 0, 1, 140), r.rng)
+					r.update(149, 0, 1, 140, true)
+					p.paint(r.screen.Sub(0, 139, 5, 1), r.rng)
+					r.update(0, 139, 5, 1, true)
+					r.same(0)
+				}
+			})
+		}
+	}
+}
+
+// Each way of writing pixels that the encodings have is used.
+func TestKinds(t *testing.T) {
+	r := newRig(t, 1, encode.Format(), 300, 200, rfb.EncodingTight, rfb.EncodingQuality0+6)
+	kinds := map[string]int{}
+	for _, enc := range encodings {
+		for _, lossless := range []bool{false, true} {
+			r.encoder.SetEncodings([]rfb.Encoding{enc, rfb.EncodingQuality0 + 6})
+			for _, p := range painters {
+				p.paint(r.screen, r.rng)
+				r.update(0, 0, 300, 200, lossless)
+			}
+		}
+	}
+	for k, n := range r.decoder.kinds {
+		kinds[k] += n
+	}
+	t.Log(kinds)
+	for _, k := range []string{
+		"hextile raw", "hextile solid", "hextile subrects, coloured true", "hextile subrects, coloured false",
+		"tight fill", "tight mono", "tight palette", "tight copy", "tight jpeg",
+		"zrle raw", "zrle solid", "zrle packed", "zrle runs, palette true", "zrle runs, palette false",
+	} {
+		assert.NotZero(t, kinds[k], k)
+	}
+}
+
+func TestJPEG(t *testing.T) {
+	for name, f := range formats {
+		for quality := range rfb.Encoding(10) {
+			if name != "noVNC" && quality != 6 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s %d", name, quality), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, 1, f, 333, 150, rfb.EncodingTight, rfb.EncodingQuality0+quality)
+				for _, p := range painters {
+					p.paint(r.screen, r.rng)
+					lossy := r.update(0, 0, 333, 150, false)
+					if p.name == "flat" || p.name == "mono text" || p.name == "stripes" || f.BitsPerPixel == 8 {
+						assert.False(t, lossy)
+					} else if p.name == "photo" {
+						assert.True(t, lossy)
+					}
+					assert.Equal(t, lossy, r.decoder.rects[rfb.EncodingTight] > 0 && r.decoder.anyLossy())
+					if p.name != "noise" { // of which half of the resolution of colours makes something else
+						r.same(22)
+					}
+					assert.False(t, r.update(0, 0, 333, 150, true))
+					r.same(0)
+				}
+			})
+		}
+	}
+}
+
+func (d *decoder) anyLossy() bool {
+	for _, l := range d.lossy {
+		if l {
+			return true
+		}
+	}
+	return false
 }

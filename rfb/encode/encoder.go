@@ -13,6 +13,9 @@ type Encoder struct {
 	asked    map[rfb.Encoding]bool
 	encoding rfb.Encoding // of pixels
 	hints    hints
+	tight    tightEncoder
+	zrle     zrleEncoder
+	hextile  hextileEncoder
 
 	start int  // of the update's header in the caller's buffer
 	rects int  // in this update
@@ -68,7 +71,7 @@ func (e *Encoder) SetEncodings(list []rfb.Encoding) {
 // served reports whether pixels can be sent in enc.
 func served(enc rfb.Encoding) bool {
 	switch enc {
-	case rfb.EncodingRaw:
+	case rfb.EncodingRaw, rfb.EncodingHextile, rfb.EncodingZRLE, rfb.EncodingTight:
 		return true
 	}
 	return false
@@ -78,8 +81,7 @@ func served(enc rfb.Encoding) bool {
 func known(enc rfb.Encoding) bool {
 	switch enc {
 	case rfb.EncodingCopyRect, rfb.EncodingDesktopSize, rfb.EncodingExtendedDesktopSize, rfb.EncodingLastRect,
-		rfb.EncodingCursor, rfb.EncodingXCursor, rfb.EncodingCursorWithAlpha, rfb.EncodingPointerPos,
-		rfb.EncodingTightNoZlib:
+		rfb.EncodingCursor, rfb.EncodingCursorWithAlpha, rfb.EncodingPointerPos:
 		return true
 	}
 	return served(enc)
@@ -91,6 +93,12 @@ func (e *Encoder) Understands(enc rfb.Encoding) bool { return e.asked[enc] }
 
 // Encoding is what pixels are sent in.
 func (e *Encoder) Encoding() rfb.Encoding { return e.encoding }
+
+// jpegQuality is JPEG's quality for the viewer's: what TigerVNC and libvncserver
+// make of it.
+func (h *hints) jpegQuality() int {
+	return [...]int{15, 29, 41, 42, 62, 77, 79, 86, 92, 100}[h.quality]
+}
 
 // ready gives the zero Encoder its format.
 func (e *Encoder) ready() {

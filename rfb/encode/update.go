@@ -82,6 +82,12 @@ func (e *Encoder) AppendRect(dst []byte, x, y int, img Image, lossless bool) (ou
 		return dst, false
 	}
 	switch e.encoding {
+	case rfb.EncodingTight:
+		return e.appendTight(dst, x, y, img, lossless)
+	case rfb.EncodingZRLE:
+		return e.appendZRLE(dst, x, y, &img), false
+	case rfb.EncodingHextile:
+		return e.appendHextile(dst, x, y, &img), false
 	default:
 		dst = e.rect(dst, x, y, img.Width, img.Height, rfb.EncodingRaw)
 		return e.layout.append(dst, &img), false
