@@ -2,56 +2,34 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
-	"time"
 
-	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/doctor/packetpath"
 )
 
-// toolTime bounds each of the host's firewall tools.
-const toolTime = 5 * time.Second
-
 // firewall sees whether a firewall of this host drops viewers' connections or
-// sends them elsewhere, by following their first packets and the answers through
-// the kernel's rules, whoever made them.
-// Nothing is changed.
+// sends them elsewhere.
 func (d *Doctor) firewall(ctx context.Context) {
-	_, noTables := os.Stat(d.file("/sys/module/nf_tables")) // before a tool loads it
-	ruleset, ranNFT, err := d.nftables(ctx)
+	own, err := d.host.own()
 	if err != nil {
+		own = nil // what depends on them is said to
+	}
+	four, six := d.families()
+	answer, err := packetpath.Follow(ctx, packetpath.Question{
+		First: d.cfg.Ports.First, Last: d.cfg.Ports.Last, IPv4: four, IPv6: six,
+		Own: d.listening(own), Via: d.host.via(), Path: d.host.path, Root: d.host.root,
+	})
+	switch {
+	case errors.Is(err, packetpath.ErrNoTool):
+		d.unseen("firewall", "the kernel's rules can't be seen: "+err.Error(), "install nftables; it is only asked to list the rules")
+	case err != nil:
 		d.unseenWalls(err)
-		return
+	default:
+		d.judgeWalls(answer.Walls, answer.Blind)
 	}
-	var walls []*wall
-	for _, six := range d.families() {
-		command := "iptables"
-		if six {
-			command = "ip6tables"
-		}
-		tables, native, ran, err := d.iptables(ctx, six)
-		if err != nil {
-			d.unseenWalls(err)
-			return
-		}
-		if !ran && !ranNFT {
-			d.unseen("firewall", "the kernel's rules can't be seen: there is neither nft nor iptables-save",
-				"install nftables; it is only asked to list the rules")
-			return
-		}
-		bases := ipBases(tables, command)
-		if ruleset != nil {
-			bases = append(bases, ruleset.bases(six, native)...)
-		}
-		own, err := d.host.own()
-		if err != nil {
-			own = nil // what depends on them is said to
-		}
-		walls = append(walls, survey(bases, packet{six: six, own: d.listening(own), via: d.host.via()}, d.cfg.Ports.First, d.cfg.Ports.Last))
-	}
-	d.judgeWalls(walls, !ranNFT && noTables == nil)
 }
 
 func (d *Doctor) unseenWalls(err error) {
@@ -62,22 +40,22 @@ func (d *Doctor) unseenWalls(err error) {
 	d.unseen("firewall", "the kernel's rules can't be seen: "+words(err), remedy)
 }
 
-// families are the kinds of IP by which viewers may come, which are those that
-// are listened on and that the host's name has; true is IPv6.
-func (d *Doctor) families() []bool {
+// families are the kinds of IP by which viewers may come: those that are listened on and
+// that the host's name has.
+func (d *Doctor) families() (four, six bool) {
 	listen, err := netip.ParseAddr(d.cfg.Ports.Listen)
 	switch {
 	case err == nil && listen.Unmap().Is4():
-		return []bool{false}
+		return true, false
 	case err == nil && listen != netip.IPv6Unspecified():
-		return []bool{true}
+		return false, true
 	}
-	four := slices.ContainsFunc(d.named, func(a netip.Addr) bool { return a.Unmap().Is4() })
-	six := slices.ContainsFunc(d.named, func(a netip.Addr) bool { return !a.Unmap().Is4() })
-	if four != six {
-		return []bool{six}
+	four = slices.ContainsFunc(d.named, func(a netip.Addr) bool { return a.Unmap().Is4() })
+	six = slices.ContainsFunc(d.named, func(a netip.Addr) bool { return !a.Unmap().Is4() })
+	if four == six {
+		return true, true
 	}
-	return []bool{false, true}
+	return four, six
 }
 
 // listening are those of this host's addresses to which viewers may connect.
@@ -90,34 +68,34 @@ func (d *Doctor) listening(own []netip.Addr) []netip.Addr {
 
 // judgeWalls says what the walls, one for each family, do. blind is set if there
 // may be more than what was seen.
-func (d *Doctor) judgeWalls(walls []*wall, blind bool) {
+func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 	fine := !blind
-	shut := slices.Clone(walls[0].dropped) // ports that nobody gets to
+	shut := slices.Clone(walls[0].Dropped) // ports that nobody gets to
 	for _, w := range walls[1:] {
-		shut = slices.DeleteFunc(shut, func(port int) bool { return !slices.Contains(w.dropped, port) })
+		shut = slices.DeleteFunc(shut, func(port int) bool { return !slices.Contains(w.Dropped, port) })
 	}
 	for i, w := range walls {
 		what := "connections"
 		if len(walls) > 1 {
 			what = []string{"IPv4", "IPv6"}[i] + " connections"
 		}
-		if len(w.dropped)+len(w.depends)+len(w.unclear) > 0 {
+		if len(w.Dropped)+len(w.Depends)+len(w.Unclear) > 0 {
 			fine = false
 		}
-		remedy := w.allow
-		if len(w.dropped) < w.last-w.first+1 {
+		remedy := w.Allow
+		if len(w.Dropped) < w.Last-w.First+1 {
 			remedy += ", or give ports.first and ports.last the range that is let in"
 		}
 		switch {
 		case len(shut) > 0:
-			d.broken("firewall", w.surely(what), remedy)
-		case len(w.dropped) > 0:
-			d.note("firewall", w.surely(what), w.allow)
-		case len(w.unclear) > 0:
-			d.unseen("firewall", fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.unclear), w.riddle),
-				"see for yourself; this lets them in whatever that rule does: "+w.allow)
-		case len(w.depends) > 0:
-			d.note("firewall", w.perhaps(what), "see that administrators are let in, or let all in: "+w.allow)
+			d.broken("firewall", surely(w, what), remedy)
+		case len(w.Dropped) > 0:
+			d.note("firewall", surely(w, what), w.Allow)
+		case len(w.Unclear) > 0:
+			d.unseen("firewall", fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
+				"see for yourself; this lets them in whatever that rule does: "+w.Allow)
+		case len(w.Depends) > 0:
+			d.note("firewall", perhaps(w, what), "see that administrators are let in, or let all in: "+w.Allow)
 		}
 	}
 	if blind {
@@ -130,24 +108,24 @@ func (d *Doctor) judgeWalls(walls []*wall, blind bool) {
 }
 
 // surely says what the wall does to the connections that it stops.
-func (w *wall) surely(what string) string {
-	does := map[effect]string{drops: "drops", diverts: "redirects", mutes: "drops the answers to"}[w.does]
-	if w.mixed {
+func surely(w *packetpath.Wall, what string) string {
+	does := map[packetpath.Effect]string{packetpath.Drops: "drops", packetpath.Diverts: "redirects", packetpath.Mutes: "drops the answers to"}[w.Does]
+	if w.Mixed {
 		does = "in one way or another stops"
 	}
-	return fmt.Sprintf("%s %s %s to %s (%s)", w.who, does, what, spans(w.dropped), w.why)
+	return fmt.Sprintf("%s %s %s to %s (%s)", w.Who, does, what, spans(w.Dropped), oneLine(w.Why))
 }
 
 // perhaps says what the wall does to those that it may stop.
-func (w *wall) perhaps(what string) string {
+func perhaps(w *packetpath.Wall, what string) string {
 	does := "lets %s to %s in or drops them"
-	switch w.does {
-	case diverts:
+	switch w.Does {
+	case packetpath.Diverts:
 		does = "lets %s to %s in or redirects them"
-	case mutes:
+	case packetpath.Mutes:
 		does = "lets the answers to %s to %s out or drops them"
 	}
-	return fmt.Sprintf("%s "+does+" depending on where they come from, on the way they take, or on how many they are (%s)", w.who, what, spans(w.depends), w.why)
+	return fmt.Sprintf("%s "+does+" depending on where they come from, on the way they take, or on how many they are (%s)", w.Who, what, spans(w.Depends), oneLine(w.Why))
 }
 
 func ports(first, last int) (list []int) {
@@ -173,14 +151,4 @@ func spans(ports []int) string {
 		i = j + 1
 	}
 	return first(list, 5)
-}
-
-// run runs one of the host's tools; ran is false if there is none.
-func (d *Doctor) run(ctx context.Context, name string, args ...string) (out string, ran bool, err error) {
-	path := program.Find(d.host.path, name)
-	if path == "" {
-		return "", false, nil
-	}
-	b, err := program.Output(ctx, program.Command{Path: path, Args: args, Timeout: toolTime, Max: 8 << 20})
-	return string(b), true, err
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -304,44 +303,5 @@ func TestRealFirewalls(t *testing.T) {
 			}
 			assert.Contains(t, c.Remedy, s.remedy)
 		})
-	}
-}
-
-// The rules that ufw and firewalld make, as they were printed by iptables-save
-// and nft on hosts that they guard: as installed, with 6001-6099 allowed, and
-// with 6001-6010 allowed for a network (and, by firewalld, 6001-6099 for one
-// of two interfaces).
-func TestFrontends(t *testing.T) {
-	p := packet{own: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, via: []string{"veth0", "veth1"}}
-	for _, c := range []struct {
-		file             string
-		dropped, depends string
-		allow            string
-	}{
-		{"ufw-default.txt", "6001-6099", "", "ufw allow 6001:6099/tcp"},
-		{"ufw-allowed.txt", "", "", ""},
-		{"ufw-network.txt", "6011-6099", "6001-6010", "ufw allow 6001:6099/tcp"},
-		{"firewalld-default.json", "6001-6099", "", "firewall-cmd --permanent --zone=public --add-port=6001-6099/tcp && firewall-cmd --reload"},
-		{"firewalld-allowed.json", "", "", ""},
-		{"firewalld-zones.json", "", "6001-6099", "firewall-cmd --permanent --zone=internal --add-port=6001-6099/tcp && firewall-cmd --reload"},
-	} {
-		out, err := os.ReadFile(filepath.Join("testdata", c.file))
-		require.NoError(t, err)
-		bases := ipBases(parseIPTables(string(out)), "iptables")
-		if strings.HasSuffix(c.file, ".json") {
-			ruleset, err := parseNFT(out, nil, false)
-			require.NoError(t, err)
-			bases = ruleset.bases(false, nil)
-		}
-		require.NotEmpty(t, bases)
-		w := survey(bases, p, 6001, 6099)
-		assert.Equal(t, c.dropped, spans(w.dropped), c.file)
-		assert.Equal(t, c.depends, spans(w.depends), c.file)
-		assert.Empty(t, w.unclear, "%s: %s", c.file, w.riddle)
-		assert.Equal(t, c.allow, w.allow, c.file)
-		if c.allow != "" {
-			who, _, _ := strings.Cut(c.file, "-")
-			assert.Equal(t, who, w.who)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package doctor
+package packetpath
 
 import "net/netip"
 
@@ -270,37 +270,37 @@ func (t *trial) outcome(c *chain, r rule) (o outcome, returns bool) {
 	return outcome{accept: true, drop: true, through: true, why: r.text, culprit: c.name, riddle: r.text}, false
 }
 
-// An effect is what a firewall does to connections that it doesn't let be.
-type effect int8
+// An Effect is what a firewall does to connections that it doesn't let be.
+type Effect int8
 
 const (
-	drops effect = iota
-	diverts
-	mutes // it drops the answers
+	Drops Effect = iota
+	Diverts
+	Mutes // it drops the answers
 )
 
-// A wall is what firewalls do with viewers' first packets and the answers.
-type wall struct {
-	first, last int // the ports that were tried
+// A Wall is what firewalls do with viewers' first packets and the answers.
+type Wall struct {
+	First, Last int // the ports that were tried
 
-	dropped []int  // ports to which they are surely dropped, or diverted
-	depends []int  // … or let in, depending on what isn't known here
-	unclear []int  // … or let in; some rule isn't understood
-	who     string // whose rule or policy drops or, if none does surely, may
-	does    effect // what it does …
-	mixed   bool   // … to some; to others of dropped it does something else
-	why     string // that rule or policy
-	allow   string // the command that lets viewers in
-	riddle  string // the rule that isn't understood
+	Dropped []int  // ports to which they are surely dropped, or diverted
+	Depends []int  // … or let in, depending on what isn't known here
+	Unclear []int  // … or let in; some rule isn't understood
+	Who     string // whose rule or policy drops or, if none does surely, may
+	Does    Effect // what it does …
+	Mixed   bool   // … to some; to others of dropped it does something else
+	Why     string // that rule or policy
+	Allow   string // the command that lets viewers in
+	Riddle  string // the rule that isn't understood
 }
 
 // survey sends a packet to each port through all base chains that see what
 // comes in, and the answer through those that see what goes out.
-func survey(bases []base, p packet, first, last int) *wall {
-	w := &wall{first: first, last: last}
+func survey(bases []base, p packet, first, last int) *Wall {
+	w := &Wall{First: first, Last: last}
 	for p.port = first; p.port <= last; p.port++ {
 		worst := no               // yes: dropped
-		sure := map[effect]bool{} // how
+		sure := map[Effect]bool{} // how
 		for _, b := range bases {
 			o := b.judge(p)
 			t := no
@@ -322,26 +322,26 @@ func survey(bases []base, p packet, first, last int) *wall {
 		}
 		switch worst {
 		case yes:
-			w.dropped = append(w.dropped, p.port)
-			w.mixed = w.mixed || !sure[w.does]
+			w.Dropped = append(w.Dropped, p.port)
+			w.Mixed = w.Mixed || !sure[w.Does]
 		case depends:
-			w.depends = append(w.depends, p.port)
+			w.Depends = append(w.Depends, p.port)
 		case unclear:
-			w.unclear = append(w.unclear, p.port)
+			w.Unclear = append(w.Unclear, p.port)
 		}
 	}
 	return w
 }
 
-// effect is what the chain does if that is the outcome of a packet.
-func (b base) effect(o outcome) effect {
+// Effect is what the chain does if that is the outcome of a packet.
+func (b base) effect(o outcome) Effect {
 	switch {
 	case b.out:
-		return mutes
+		return Mutes
 	case o.diverted:
-		return diverts
+		return Diverts
 	}
-	return drops
+	return Drops
 }
 
 // badness orders what may become of a packet for the worse.
@@ -350,13 +350,13 @@ func badness(dropped truth) int {
 }
 
 // note keeps the first reason, unless a surer one comes.
-func (w *wall) note(dropped truth, o outcome, b base) {
-	if dropped == unclear && w.riddle == "" {
-		w.riddle = o.riddle
+func (w *Wall) note(dropped truth, o outcome, b base) {
+	if dropped == unclear && w.Riddle == "" {
+		w.Riddle = o.riddle
 	}
-	sure := dropped == yes && len(w.dropped) == 0
-	if dropped == no || w.why != "" && !sure {
+	sure := dropped == yes && len(w.Dropped) == 0
+	if dropped == no || w.Why != "" && !sure {
 		return
 	}
-	w.who, w.why, w.allow, w.does = b.who, o.why, b.allow(o.culprit, w.first, w.last), b.effect(o)
+	w.Who, w.Why, w.Allow, w.Does = b.who, o.why, b.allow(o.culprit, w.First, w.Last), b.effect(o)
 }

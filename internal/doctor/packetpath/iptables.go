@@ -1,10 +1,13 @@
-package doctor
+package packetpath
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,7 +23,7 @@ type ipTable struct {
 // or IPv6. Some keep them in nf_tables and others in a place of their own; both
 // may be there. No table is named to them, since the kernel makes the one that
 // is asked for. native are the tables of nf_tables that they manage.
-func (d *Doctor) iptables(ctx context.Context, six bool) (tables []*ipTable, native map[string]bool, ran bool, err error) {
+func (q *Question) iptables(ctx context.Context, six bool) (tables []*ipTable, native map[string]bool, ran bool, err error) {
 	family, name := "ip", "iptables"
 	if six {
 		family, name = "ip6", "ip6tables"
@@ -32,15 +35,15 @@ func (d *Doctor) iptables(ctx context.Context, six bool) (tables []*ipTable, nat
 		}
 		if tool != name+"-nft-save" {
 			// The tool itself passes over what it may not read.
-			older, err := os.ReadFile(d.file("/proc/net/" + strings.Replace(name, "tables", "_tables", 1) + "_names"))
-			if err != nil && !isNotExist(err) {
+			older, err := os.ReadFile(filepath.Join(q.Root, "/proc/net/"+strings.Replace(name, "tables", "_tables", 1)+"_names"))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return nil, nil, true, err
 			}
 			if tool == name+"-legacy-save" && len(older) == 0 {
 				continue
 			}
 		}
-		out, there, err := d.run(ctx, tool)
+		out, there, err := q.run(ctx, tool)
 		if err != nil {
 			return nil, nil, true, err
 		}

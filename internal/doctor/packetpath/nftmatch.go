@@ -1,4 +1,4 @@
-package doctor
+package packetpath
 
 import (
 	"net/netip"

@@ -1,6 +1,7 @@
-package doctor
+package packetpath
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,8 +13,8 @@ import (
 )
 
 // fate is what a wall does with port 6050, of 6001-6099.
-func fate(w *wall) string {
-	for what, list := range map[string][]int{"drop": w.dropped, "depends": w.depends, "unclear": w.unclear} {
+func fate(w *Wall) string {
+	for what, list := range map[string][]int{"drop": w.Dropped, "depends": w.Depends, "unclear": w.Unclear} {
 		for _, port := range list {
 			if port == 6050 {
 				return what
@@ -104,7 +105,7 @@ func TestTranslations(t *testing.T) {
 func FuzzFirewalls(f *testing.F) {
 	f.Add("*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 6001:6099 -j DNAT --to-destination [2001:db8::10]:80-90\n*filter\n:OUTPUT DROP [0:0]\n-A OUTPUT -o lo -m tcp --tcp-flags ALL SYN,ACK -j ACCEPT\n")
 	f.Add(`{"nftables": [{"chain": {"family": "ip", "table": "n", "name": "pre", "type": "nat", "hook": "prerouting"}}, {"rule": {"family": "ip", "table": "n", "chain": "pre", "expr": [{"dnat": {"addr": {"map": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": {"set": [[{"range": [6001, 6009]}, "10.0.0.5"]]}}}, "port": {"range": [1, 2]}}}]}}]}`)
-	f.Add(nftDrop)
+	f.Add(`{"nftables": [{"table": {"family": "inet", "name": "filter"}}, {"chain": {"family": "inet", "table": "filter", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}, {"rule": {"family": "inet", "table": "filter", "chain": "input", "expr": [{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, {"accept": null}]}}]}`)
 	f.Add("*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n-A INPUT ! -p tcp -g a\n-A a -m comment --comment \"x\\\" y\" -j INPUT\n")
 	for _, file := range []string{"firewalld-zones.json", "ufw-network.txt"} {
 		seed, err := os.ReadFile(filepath.Join("testdata", file))
@@ -120,4 +121,57 @@ func FuzzFirewalls(f *testing.F) {
 			survey(bases, packet{six: six}, 6001, 6002)
 		}
 	})
+}
+
+// The rules that ufw and firewalld make, as they were printed by iptables-save
+// and nft on hosts that they guard: as installed, with 6001-6099 allowed, and
+// with 6001-6010 allowed for a network (and, by firewalld, 6001-6099 for one
+// of two interfaces).
+func TestFrontends(t *testing.T) {
+	p := packet{own: []netip.Addr{netip.MustParseAddr("192.0.2.10")}, via: []string{"veth0", "veth1"}}
+	for _, c := range []struct {
+		file             string
+		dropped, depends string
+		allow            string
+	}{
+		{"ufw-default.txt", "6001-6099", "", "ufw allow 6001:6099/tcp"},
+		{"ufw-allowed.txt", "", "", ""},
+		{"ufw-network.txt", "6011-6099", "6001-6010", "ufw allow 6001:6099/tcp"},
+		{"firewalld-default.json", "6001-6099", "", "firewall-cmd --permanent --zone=public --add-port=6001-6099/tcp && firewall-cmd --reload"},
+		{"firewalld-allowed.json", "", "", ""},
+		{"firewalld-zones.json", "", "6001-6099", "firewall-cmd --permanent --zone=internal --add-port=6001-6099/tcp && firewall-cmd --reload"},
+	} {
+		out, err := os.ReadFile(filepath.Join("testdata", c.file))
+		require.NoError(t, err)
+		bases := ipBases(parseIPTables(string(out)), "iptables")
+		if strings.HasSuffix(c.file, ".json") {
+			ruleset, err := parseNFT(out, nil, false)
+			require.NoError(t, err)
+			bases = ruleset.bases(false, nil)
+		}
+		require.NotEmpty(t, bases)
+		w := survey(bases, p, 6001, 6099)
+		assert.Equal(t, c.dropped, spans(w.Dropped), c.file)
+		assert.Equal(t, c.depends, spans(w.Depends), c.file)
+		assert.Empty(t, w.Unclear, "%s: %s", c.file, w.Riddle)
+		assert.Equal(t, c.allow, w.Allow, c.file)
+		if c.allow != "" {
+			who, _, _ := strings.Cut(c.file, "-")
+			assert.Equal(t, who, w.Who)
+		}
+	}
+}
+
+// spans writes ports as "6001-6040,6050".
+func spans(ports []int) string {
+	var list []string
+	for i := 0; i < len(ports); {
+		j := i
+		for j+1 < len(ports) && ports[j+1] == ports[j]+1 {
+			j++
+		}
+		list = append(list, fmt.Sprintf("%d-%d", ports[i], ports[j]))
+		i = j + 1
+	}
+	return strings.Join(list, ",")
 }

@@ -1,4 +1,4 @@
-package doctor
+package packetpath
 
 import (
 	"context"
@@ -15,17 +15,17 @@ import (
 // nftables is what nft tells of the kernel's rules: the base chains that see
 // incoming packets. ran is false where there is no nft. See nft(8) and
 // libnftables-json(5).
-func (d *Doctor) nftables(ctx context.Context) (ruleset *nftRuleset, ran bool, err error) {
-	out, ran, err := d.run(ctx, "nft", "-j", "list", "ruleset")
+func (q *Question) nftables(ctx context.Context) (ruleset *nftRuleset, ran bool, err error) {
+	out, ran, err := q.run(ctx, "nft", "-j", "list", "ruleset")
 	terse := errors.Is(err, program.ErrTooMuch) // there are sets with very many addresses
 	if terse {
-		out, ran, err = d.run(ctx, "nft", "-j", "-t", "list", "ruleset")
+		out, ran, err = q.run(ctx, "nft", "-j", "-t", "list", "ruleset")
 	}
 	if !ran || err != nil {
 		return nil, ran, err
 	}
 	// The same for people; without it rules are called by their numbers.
-	text, _, _ := d.run(ctx, "nft", "-t", "-a", "list", "ruleset")
+	text, _, _ := q.run(ctx, "nft", "-t", "-a", "list", "ruleset")
 	ruleset, err = parseNFT([]byte(out), nftTexts(text), terse)
 	if err != nil {
 		return nil, true, fmt.Errorf("nft -j list ruleset: %w", err)
@@ -314,7 +314,7 @@ func nftTexts(out string) map[string]string {
 		if m := nftTableLine.FindStringSubmatch(line); m != nil {
 			table = m[1]
 		} else if m := nftRuleLine.FindStringSubmatch(line); m != nil {
-			texts[table+" "+m[2]] = oneLine(m[1])
+			texts[table+" "+m[2]] = strings.Join(strings.Fields(m[1]), " ")
 		}
 	}
 	return texts
