@@ -78,7 +78,7 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	cmd := exec.Command(p.Command[0], p.Command[1:]...)
 	cmd.Env = append(process.Environ(r.Display, r.Xauthority), p.environ(r, left)...)
 	cmd.Stderr = &stderr
-	proc, err := process.Run(ctx, cmd, child.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}, nil)
+	proc, err := process.Run(ctx, cmd, child.User(r.User, r.UID, r.GID, r.Groups), nil)
 	if err != nil {
 		return Denied, err
 	}

@@ -17,7 +17,15 @@ import (
 
 // self is a request of a session that belongs to whoever runs the test.
 func self() Request {
-	return Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	return Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", User: account(os.Getuid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+}
+
+// account is the name of the user with that number, as far as it matters.
+func account(uid int) string {
+	if uid == 0 {
+		return "root" // who runs these tests so means it
+	}
+	return "user"
 }
 
 func sh(script string) []string { return []string{"/bin/sh", "-c", script} }

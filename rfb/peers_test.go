@@ -36,7 +36,7 @@ func starts(t *testing.T, cmd *exec.Cmd) *child.Process {
 	if cmd.Env == nil {
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	}
-	p, err := child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	p, err := child.Start(cmd, child.Own())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Stop(0, 5*time.Second) })
 	return p

@@ -88,7 +88,7 @@ func startXvnc(t testing.TB, geometry string) *xvnc {
 		"-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", x.socket)
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
-	p, err := child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	p, err := child.Start(cmd, child.Own())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Stop(0, 5*time.Second) })
 	number.Close()
@@ -133,7 +133,7 @@ func (x *xvnc) spawn(t testing.TB, name string, args ...string) {
 	require.NoError(t, err)
 	cmd := exec.Command(path, args...)
 	cmd.Env = []string{"DISPLAY=" + x.display, "PATH=" + os.Getenv("PATH")}
-	p, err := child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	p, err := child.Start(cmd, child.Own())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Stop(0, time.Second) })
 }

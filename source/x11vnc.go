@@ -168,7 +168,7 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	cmd := exec.Command(path, x11vncArgs(s)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, &log
 	cmd.WaitDelay = time.Second
-	proc, err := child.Start(cmd, child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups})
+	proc, err := child.Start(cmd, child.User(s.User, s.UID, s.GID, s.Groups))
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("source: x11vnc: %w", err)

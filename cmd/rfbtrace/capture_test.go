@@ -164,7 +164,7 @@ func startXvnc(t *testing.T) (addr, display string) {
 		"-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", socket)
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
-	p, err := child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	p, err := child.Start(cmd, child.Own())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Stop(0, 5*time.Second) })
 	number.Close()

@@ -24,7 +24,7 @@ func childCommand(command []string) ([]string, error) {
 	case !childReady.Load():
 		return nil, errors.New("consent: this program can't ask by itself: its main must call desktop.Child first thing")
 	}
-	return []string{"/proc/self/exe", ChildArg}, nil
+	return []string{child.Self, ChildArg}, nil
 }
 
 // askChild puts the question q for r through a child that speaks the protocol of the package
@@ -82,5 +82,5 @@ func ended(ctx context.Context) (consent.Decision, error) {
 
 // identity is whom the request's children run as.
 func identity(r consent.Request) child.Identity {
-	return child.Identity{UID: r.UID, GID: r.GID, Groups: r.Groups}
+	return child.User(r.User, r.UID, r.GID, r.Groups)
 }

@@ -2,7 +2,6 @@ package desktop
 
 import (
 	"context"
-	"os"
 	"slices"
 	"testing"
 	"time"
@@ -31,7 +30,7 @@ func BenchmarkAsk(b *testing.B) {
 		{"openbox-ja", true, "CORP\\山田太郎 عمر", "ja_JP.UTF-8"}, // fonts of several scripts
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			own := child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+			own := child.Own()
 			d := testhost.Require(b, testhost.Options{Width: 1920, Height: 1080, WindowManager: c.managed, Identity: &own})
 			p := newPixel(b, d)
 			r := request(d)

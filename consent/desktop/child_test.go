@@ -26,7 +26,7 @@ func eventually(t *testing.T, ok func() bool, what string) {
 
 // self is a request of a session that belongs to whoever runs the test.
 func self() consent.Request {
-	return consent.Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	return consent.Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", User: account(os.Getuid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
 
 func sh(script string) []string { return []string{"/bin/sh", "-c", script} }

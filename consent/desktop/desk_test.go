@@ -30,8 +30,16 @@ type desk struct {
 func request(d *testhost.Desktop) consent.Request {
 	return consent.Request{
 		Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "1", Display: d.Display, Xauthority: d.Xauthority,
-		UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
+		User: account(int(d.Identity.UID)), UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
 	}
+}
+
+// account is the name of the user with that number, as far as it matters.
+func account(uid int) string {
+	if uid == 0 {
+		return "root" // who runs these tests so means it
+	}
+	return "user"
 }
 
 // put puts a question to the user of a fresh desktop and returns when its window is

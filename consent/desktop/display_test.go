@@ -84,7 +84,7 @@ func TestServerOfAnotherUser(t *testing.T) {
 func TestServerOfRoot(t *testing.T) {
 	t.Parallel()
 	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
-	d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{}})
+	d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{Root: true}})
 	r := request(d)
 	r.UID, r.GID, r.Xauthority, r.Timeout = 65534, 65534, "", 2*time.Second
 	got, err := quick.Ask(t.Context(), r)

@@ -202,7 +202,8 @@ func TestNotifyAtALockedScreen(t *testing.T) {
 // The window isn't shown there, either, on a display that knows nothing of it.
 func TestLockedAsTheBusSays(t *testing.T) {
 	t.Parallel()
-	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240, Identity: &child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}})
+	own := child.Own()
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240, Identity: &own})
 	r := request(d)
 	r.Bus = lockedBus(t)
 	got, err := quick.Ask(t.Context(), r)
@@ -228,7 +229,7 @@ func TestMuteBus(t *testing.T) {
 	assert.ErrorContains(t, err, "doesn't let this user in: context deadline exceeded")
 	assert.Equal(t, consent.Denied, got)
 
-	own := child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	own := child.Own()
 	d := put(t, testhost.Options{Width: 640, Height: 480, Identity: &own}, nil, func(q *consent.Request) { q.Bus = r.Bus })
 	d.ready().key("Escape")
 	d.expect(consent.Denied)

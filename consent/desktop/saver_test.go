@@ -1,7 +1,6 @@
 package desktop
 
 import (
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,7 +46,7 @@ func TestTheSaverComesMeanwhile(t *testing.T) {
 			t.Parallel()
 			bus := testlogind.StartBus(t)
 			s := startSaver(t, bus)
-			own := child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+			own := child.Own()
 			d := put(t, testhost.Options{Width: 640, Height: 480, Identity: &own}, nil, func(r *consent.Request) { r.Bus = bus }).ready()
 			s.on.Store(true)
 			user(d)

@@ -141,7 +141,7 @@ func sessionRemedy(r shadow.Reason) string {
 // user would be asked.
 func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
 	name := "session " + oneLine(s.ID)
-	id := child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}
+	id := child.User(s.User, s.UID, s.GID, s.Groups)
 	if euid := uint32(d.host.uid); euid != 0 && euid != s.UID {
 		d.unseen(name, fmt.Sprintf("display %s of %s can't be looked at by uid %d", s.Display, s.User, euid), asRoot)
 		return

@@ -47,7 +47,7 @@ func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
 	switch {
 	case d.bad["question"] || c.Prompter == "allow":
 	case c.Prompter == "exec":
-		if err := canRun(ctx, c.Exec[0], child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups}); err != nil {
+		if err := canRun(ctx, c.Exec[0], child.User(s.User, s.UID, s.GID, s.Groups)); err != nil {
 			d.broken("question", fmt.Sprintf("consent.exec is %s, which %s, as whom it runs, can't execute: %v", c.Exec[0], s.User, err), programRemedy)
 			return
 		}
@@ -61,7 +61,7 @@ func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
 
 // notifications sees whether a session's desktop can ask in a notification.
 func (d *Doctor) notifications(ctx context.Context, s *shadow.Session) {
-	service, err := xprobe.Notifications(ctx, s.Bus, child.Identity{UID: s.UID, GID: s.GID, Groups: s.Groups})
+	service, err := xprobe.Notifications(ctx, s.Bus, child.User(s.User, s.UID, s.GID, s.Groups))
 	e, isError := errors.AsType[*xprobe.Error](err)
 	switch {
 	case err == nil:

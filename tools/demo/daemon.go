@@ -70,7 +70,7 @@ func (s *daemon) start(ctx context.Context, path string, d *testhost.Desktop, pa
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.WaitDelay = time.Second
-	s.process, err = child.Start(cmd, child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())})
+	s.process, err = child.Start(cmd, child.Own())
 	if err != nil {
 		return fmt.Errorf("starting shadowd: %w", err)
 	}

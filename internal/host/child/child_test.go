@@ -2,6 +2,7 @@ package child_test
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,22 +18,39 @@ import (
 	"vda.internal/shadow/internal/host/child"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if act, ok := acts[os.Args[len(os.Args)-1]]; ok {
+		act()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// acts are what children of these tests do that are this program.
+var acts = map[string]func(){"act-state": actState, "act-wait": actWait, "act-trace": actTrace}
+
+// self is this program, doing one of the acts.
+func self(act string) *exec.Cmd {
+	return &exec.Cmd{Path: child.Self, Args: []string{"test", act}}
+}
+
+// nobody is the user of children that root starts here.
+var nobody = child.Identity{UID: 65534, GID: 65534}
 
 // other is an identity that this process may take: nobody as root, else its own.
 func other() child.Identity {
 	if os.Getuid() == 0 {
-		return child.Identity{UID: 65534, GID: 65534}
+		return nobody
 	}
-	return child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	return child.Own()
 }
 
 func wait(t *testing.T, p *child.Process) {
 	t.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
-		p.Stop(0, 0)
+	case <-time.After(time.Minute):
+		_ = p.Stop(0, 0)
 		require.FailNow(t, "the child did not end")
 	}
 }
@@ -76,12 +94,12 @@ func TestStopEscalatesToKillAndReaps(t *testing.T) {
 	w.Close()
 	_, err = r.Read(make([]byte, 16)) // the trap is set
 	require.NoError(t, err)
-	p.Stop(0, 100*time.Millisecond)
+	require.NoError(t, p.Stop(0, 100*time.Millisecond))
 	var exit *exec.ExitError
 	require.ErrorAs(t, p.Err(), &exit)
 	assert.Equal(t, syscall.SIGKILL, exit.Sys().(syscall.WaitStatus).Signal())
 	assert.ErrorIs(t, syscall.Kill(p.PID(), 0), syscall.ESRCH, "still there")
-	p.Stop(time.Hour, time.Hour) // again: nothing
+	require.NoError(t, p.Stop(time.Hour, time.Hour)) // again: nothing
 }
 
 // What the child started goes with it.
@@ -95,12 +113,19 @@ func TestNothingOfTheGroupIsLeft(t *testing.T) {
 	require.NoError(t, err)
 	w.Close()
 	wait(t, p)
-	require.NoError(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, r.SetReadDeadline(time.Now().Add(time.Minute)))
 	_, err = r.Read(make([]byte, 1))
 	assert.ErrorContains(t, err, "EOF")
 }
 
 func TestStartFails(t *testing.T) {
 	_, err := child.Start(exec.Command("/nonexistent/program"), other())
-	require.Error(t, err)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	assert.EqualError(t, err, "child: exec /nonexistent/program: no such file or directory")
+	_, err = child.Start(exec.Command("no-such-program"), other())
+	require.ErrorIs(t, err, exec.ErrNotFound)
+	_, err = child.Start(&exec.Cmd{Path: "bin/true"}, other())
+	require.ErrorContains(t, err, "absolute path")
+	_, err = child.Start(exec.Command("/bin/true"), child.Identity{GID: 5})
+	require.ErrorContains(t, err, "uid 0 is refused")
 }

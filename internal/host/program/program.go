@@ -76,18 +76,14 @@ func Output(ctx context.Context, c Command) ([]byte, error) {
 	cmd.Env = []string{"PATH=" + SearchPath}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = time.Second // for output that something it left behind holds open
-	self, err := Self()
-	if err != nil {
-		return nil, err
-	}
-	p, err := child.Start(cmd, self)
+	p, err := child.Start(cmd, child.Own())
 	if err != nil {
 		return nil, fmt.Errorf("program: %w", err)
 	}
 	select {
 	case <-p.Done():
 	case <-ctx.Done():
-		p.Stop(0, time.Second)
+		_ = p.Stop(0, time.Second) // what holds it is no answer, either
 		cause := context.Cause(ctx)
 		if cause == tooLate {
 			return nil, tooLate
@@ -113,19 +109,6 @@ func Find(path, name string) string {
 		}
 	}
 	return ""
-}
-
-// Self is who this process runs as.
-func Self() (child.Identity, error) {
-	id := child.Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
-	groups, err := os.Getgroups()
-	if err != nil {
-		return id, fmt.Errorf("program: own groups: %w", err)
-	}
-	for _, g := range groups {
-		id.Groups = append(id.Groups, uint32(g))
-	}
-	return id, nil
 }
 
 // ExitCode is the exit code that an error of [Output] is about, or -1.

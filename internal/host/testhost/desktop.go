@@ -85,7 +85,7 @@ func defaultIdentity() child.Identity {
 	if os.Getuid() == 0 {
 		return child.Identity{UID: 65534, GID: 65534}
 	}
-	return child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	return child.Own()
 }
 
 // makeHome makes the private folder and, for servers that are not root's, the

@@ -255,7 +255,8 @@ func TestSetUp(t *testing.T) {
 
 // own is whom these tests run as, and the X servers that they trust.
 func own() *child.Identity {
-	return &child.Identity{UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	id := child.Own()
+	return &id
 }
 
 func TestDial(t *testing.T) {
