@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 // Codes of what a server sends (X11 protocol, appendix B).
@@ -20,7 +23,7 @@ const (
 
 const (
 	packetSize = 32      // of everything but long replies and GenericEvents
-	maxReply   = 4 << 20 // bytes of a reply; ours are a few thousand
+	maxReply   = 4 << 20 // bytes of a reply; an image's are 1 MB at most
 )
 
 // A filter is the net.Conn that xgb gets: it walks the server's packets and
@@ -34,12 +37,17 @@ type filter struct {
 
 	setupSent bool // xgb's own set-up request was swallowed
 
+	generic atomic.Pointer[func(extension byte, event uint16)] // of Conn.OnGenericEvent
+
+	mu      sync.Mutex
+	passing map[*byte]int // descriptors to go with requests, which are told by their first byte's place
+
 	gone chan struct{} // closed when the server is lost
 	lost sync.Once
 }
 
 func newFilter(conn net.Conn, setup []byte) *filter {
-	return &filter{Conn: conn, r: bufio.NewReader(conn), pending: setup, gone: make(chan struct{})}
+	return &filter{Conn: conn, r: bufio.NewReader(conn), pending: setup, gone: make(chan struct{}), passing: make(map[*byte]int)}
 }
 
 // Read gives xgb the set-up and then whole packets. When the server is lost it
@@ -71,11 +79,29 @@ func (f *filter) Write(p []byte) (int, error) {
 		f.setupSent = true
 		return len(p), nil
 	}
-	n, err := f.Conn.Write(p)
+	var err error
+	if fd, ok := f.passed(p); ok {
+		_, _, err = f.Conn.(*net.UnixConn).WriteMsgUnix(p, unix.UnixRights(fd), nil)
+	} else {
+		_, err = f.Conn.Write(p)
+	}
 	if err != nil {
 		f.lose()
+		return 0, err
 	}
-	return n, err
+	return len(p), nil
+}
+
+// passed takes the descriptor that goes with the request p.
+func (f *filter) passed(p []byte) (fd int, ok bool) {
+	if len(p) == 0 {
+		return 0, false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fd, ok = f.passing[&p[0]]
+	delete(f.passing, &p[0])
+	return fd, ok
 }
 
 func (f *filter) lose() { f.lost.Do(func() { close(f.gone) }) }
@@ -98,6 +124,9 @@ func (f *filter) next() error {
 		n, err := f.bodySize()
 		if err != nil {
 			return err
+		}
+		if told := f.generic.Load(); told != nil {
+			(*told)(f.head[1], binary.LittleEndian.Uint16(f.head[8:]))
 		}
 		_, err = f.r.Discard(n)
 		return err

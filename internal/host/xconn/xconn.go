@@ -37,7 +37,27 @@ type Conn struct {
 // then wait for ever.
 func (c *Conn) Gone() <-chan struct{} { return c.f.gone }
 
-// Dial connects to a display of this host, ":1" or "unix:1.0". The file
+// OnGenericEvent has told called for each GenericEvent, with the major opcode of its
+// extension and its kind. The rest of the event is dropped. It is called where replies are
+// read, so it mustn't wait for one.
+func (c *Conn) OnGenericEvent(told func(extension byte, event uint16)) {
+	c.f.generic.Store(&told)
+}
+
+// SendDescriptor sends a request that has no reply, with a file descriptor beside it,
+// which stays the caller's, and returns the server's error. xgb knows the requests of
+// MIT-SHM 1.2 but has no way to pass descriptors.
+func (c *Conn) SendDescriptor(request []byte, fd int) error {
+	c.f.mu.Lock()
+	c.f.passing[&request[0]] = fd
+	c.f.mu.Unlock()
+	cookie := c.NewCookie(true, false)
+	c.NewRequest(request, cookie)
+	return cookie.Check()
+}
+
+// Dial connects to a display of this host, ":1" or "unix:1.0"; the screen, which is 0
+// unless it is named, is the connection's DefaultScreen. The file
 // xauthority holds its cookie; without a file, or a cookie in it, the server is
 // asked all the same. A server that belongs to anybody but root and the user of this
 // process is refused. The whole must be done within timeout.
@@ -55,6 +75,7 @@ func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 		conn.Close()
 		return nil, fmt.Errorf("xconn: %w", err)
 	}
+	_, x.DefaultScreen, _ = parseDisplay(display) // connect has seen that it is good
 	return &Conn{Conn: x, f: f}, nil
 }
 
@@ -71,7 +92,7 @@ func Probe(display, xauthority string, timeout time.Duration) (setup []byte, err
 
 // connect connects and does the set-up. It returns the server's part of it.
 func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byte, error) {
-	number, err := displayNumber(display)
+	number, _, err := parseDisplay(display)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,19 +135,23 @@ func try(number int, cookie []byte, deadline time.Time) (net.Conn, []byte, error
 	return conn, setup, nil
 }
 
-// displayNumber is the number in a display's name. Displays of other hosts are
+// parseDisplay takes a display's name apart. Displays of other hosts are
 // refused: a session's display is always on its own.
-func displayNumber(display string) (int, error) {
-	host, number, ok := strings.Cut(display, ":")
-	number, screen, hasScreen := strings.Cut(number, ".")
-	n, err := strconv.ParseUint(number, 10, 16)
-	if !ok || err != nil || hasScreen && screen == "" {
-		return 0, fmt.Errorf("xconn: %.40q is not the name of a display such as :1", display)
+func parseDisplay(display string) (number, screen int, err error) {
+	host, rest, ok := strings.Cut(display, ":")
+	digits, screenDigits, hasScreen := strings.Cut(rest, ".")
+	n, err := strconv.ParseUint(digits, 10, 16)
+	var m uint64
+	if hasScreen && err == nil {
+		m, err = strconv.ParseUint(screenDigits, 10, 8)
+	}
+	if !ok || err != nil {
+		return 0, 0, fmt.Errorf("xconn: %.40q is not the name of a display such as :1", display)
 	}
 	if host != "" && host != "unix" {
-		return 0, fmt.Errorf("xconn: %.40q is not a display of this host", display)
+		return 0, 0, fmt.Errorf("xconn: %.40q is not a display of this host", display)
 	}
-	return int(n), nil
+	return int(n), int(m), nil
 }
 
 // cookieID is the one kind of authorisation that is known here.

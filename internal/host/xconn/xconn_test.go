@@ -25,12 +25,12 @@ import (
 
 func TestDisplayNumber(t *testing.T) {
 	for name, want := range map[string]int{":0": 0, ":1": 1, ":17.0": 17, "unix:3": 3, "unix:3.1": 3} {
-		n, err := displayNumber(name)
+		n, _, err := parseDisplay(name)
 		require.NoError(t, err, name)
 		assert.Equal(t, want, n, name)
 	}
 	for _, name := range []string{"", "1", ":", ":x", ":-1", ":1.", "host:1", "tcp/host:1", "/tmp/x:0", ":70000"} {
-		_, err := displayNumber(name)
+		_, _, err := parseDisplay(name)
 		assert.Error(t, err, name)
 	}
 }
