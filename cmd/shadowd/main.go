@@ -11,10 +11,13 @@ import (
 	"github.com/rs/zerolog"
 
 	"vda.internal/shadow/consent/desktop"
+	"vda.internal/shadow/source/capture"
 )
 
 func main() {
-	desktop.Child() // this program shows the question too, as a child of itself
+	// This program shows the question and reads the picture too, as a child of itself.
+	desktop.Child()
+	capture.Child()
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	// Not undone before the end: a second signal must not cut the tidying up short.
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -1,0 +1,246 @@
+package capture
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/encode"
+	"vda.internal/shadow/source/internal/screen"
+)
+
+// Arg is the first argument by which [Child] knows that this process is to show a
+// display.
+const Arg = "capture"
+
+// The exit statuses of [Child].
+const (
+	ExitDone   = 0 // the viewer has left
+	ExitFailed = 1
+	ExitUsage  = 2
+	ExitGone   = 3 // the display has gone
+	ExitUnfit  = 4 // the display is there and can't be shown
+)
+
+// options are the command line's.
+type options struct {
+	display    string
+	xauthority string
+	monitor    string
+	maxFPS     int
+	pointer    bool
+	check      bool
+}
+
+// Child does what this process is for, and exits, if its first argument is [Arg];
+// in any other process it returns at once.
+func Child() {
+	if len(os.Args) < 2 || os.Args[1] != Arg {
+		return
+	}
+	os.Exit(run(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the command. It returns the exit status.
+func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
+	o, flags := parse(args)
+	say := func(what any) { fmt.Fprintf(stderr, "shadowd %s: %s\n", Arg, oneLine(fmt.Sprint(what))) }
+	switch {
+	case errors.Is(flags, pflag.ErrHelp):
+		fmt.Fprint(stdout, usage())
+		return ExitDone
+	case flags != nil:
+		say(flags)
+		return ExitUsage
+	}
+	err := o.serve(stdin, stdout, func(warning string) { say(warning) })
+	var unfit *screen.UnfitError
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.Is(err, errGone):
+		say(err)
+		return ExitGone
+	case errors.As(err, &unfit):
+		say(unfit.Reason)
+		return ExitUnfit
+	}
+	say(strings.TrimPrefix(err.Error(), "xconn: "))
+	return ExitFailed
+}
+
+// flagSet is the command line, with o's fields behind it.
+func flagSet(o *options) *pflag.FlagSet {
+	f := pflag.NewFlagSet(Arg, pflag.ContinueOnError)
+	f.SortFlags = false
+	f.SetOutput(io.Discard)
+	f.StringVar(&o.display, "display", "", "the `display` to show: :1, or :1.0 for one screen of several")
+	f.StringVar(&o.xauthority, "xauthority", "", "`file` with the display's cookie")
+	f.StringVar(&o.monitor, "monitor", "", "show only this `monitor`: its number, from 1, or its name (default: all)")
+	f.IntVar(&o.maxFPS, "max-fps", 30, "look at the screen so many times a second at most, from 1 to 60")
+	f.BoolVar(&o.pointer, "pointer", true, "show the user's pointer")
+	f.BoolVar(&o.check, "check", false, "say in JSON what there is to be shown, and exit")
+	return f
+}
+
+func usage() string {
+	var o options
+	return "Usage: shadowd " + Arg + ` --display :N [flags]
+
+Shows an X display to the RFB viewer on standard input, which must be a socket.
+Exit status: 0 the viewer has left, 1 something failed, 2 wrong usage,
+3 the display has gone, 4 the display can't be shown.
+
+Flags:
+` + flagSet(&o).FlagUsages()
+}
+
+func parse(args []string) (o options, err error) {
+	f := flagSet(&o)
+	switch err := f.Parse(args); {
+	case err != nil:
+		return o, err
+	case f.NArg() > 0:
+		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	case o.display == "":
+		return o, errors.New("--display is missing: which display is to be shown?")
+	case o.maxFPS < 1 || o.maxFPS > 60:
+		return o, fmt.Errorf("--max-fps is %d; 1 to 60 are allowed", o.maxFPS)
+	}
+	return o, nil
+}
+
+// serve opens the display and shows it to the viewer on stdin, or says what there is.
+func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) error {
+	limitRuntime()
+	var conn net.Conn
+	if !o.check {
+		var err error
+		if conn, err = net.FileConn(stdin); err != nil {
+			return fmt.Errorf("standard input must be a viewer's socket: %w", err)
+		}
+		defer conn.Close()
+	}
+	s, err := screen.Open(screen.Options{Display: o.display, Xauthority: o.xauthority})
+	if err != nil {
+		return err
+	}
+	shown, err := choose(s, o.monitor)
+	if err != nil {
+		return err
+	}
+	if o.check {
+		return describe(s, stdout)
+	}
+	for _, what := range s.Lacks() {
+		warn(what)
+	}
+	// When the X server goes, whoever waits for its answer waits for ever.
+	ended := make(chan error, 1)
+	go func() { ended <- o.show(s, shown, conn, warn) }()
+	select {
+	case err = <-ended:
+	case <-s.Gone():
+		err = errGone
+	}
+	if errors.Is(err, errLeft) {
+		err = nil
+	}
+	return err
+}
+
+// limitRuntime keeps the Go runtime small: most of the work is one goroutine's.
+func limitRuntime() {
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	debug.SetGCPercent(50)
+}
+
+// show greets the viewer and serves it.
+func (o *options) show(s *screen.Screen, shown choice, conn net.Conn, warn func(string)) error {
+	view, err := shown.view(s, warn)
+	if err != nil {
+		return err
+	}
+	greeter := rfb.Server{Init: rfb.ServerInit{
+		Width: uint16(view.Dx()), Height: uint16(view.Dy()), Format: encode.Format(), Name: desktopName(o.display, shown.name),
+	}}
+	if _, err := greeter.Accept(context.Background(), conn); err != nil {
+		var lost *rfb.ConnError
+		if errors.As(err, &lost) && errors.Is(err, io.EOF) {
+			return errLeft
+		}
+		return fmt.Errorf("the viewer: %w", err)
+	}
+	v := newViewer(conn)
+	go v.read()
+	interval := time.Second / time.Duration(o.maxFPS)
+	gap := min(minGap, interval)
+	if !s.Shared() {
+		interval, gap = max(interval, slowGap), slowGap
+	}
+	srv := &server{
+		screen: s, viewer: v, choice: shown, view: view, frame: newFrame(view.Size()), scroll: newScroller(),
+		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap}, warn: warn,
+		touched: true, anew: true, sharpAt: never,
+	}
+	return srv.serve()
+}
+
+// desktopName is what viewers call the desktop.
+func desktopName(display, monitor string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	name := host + display
+	if monitor != "" {
+		name = monitor + " of " + name
+	}
+	return strings.ToValidUTF8(name, "?")
+}
+
+// A description is what --check prints.
+type description struct {
+	Width    int                `json:"width"`
+	Height   int                `json:"height"`
+	Lacks    []string           `json:"lacks,omitempty"`
+	Monitors []monitorDescribed `json:"monitors,omitempty"`
+}
+
+type monitorDescribed struct {
+	Name    string `json:"name"`
+	X       int    `json:"x"`
+	Y       int    `json:"y"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Primary bool   `json:"primary,omitempty"`
+}
+
+// describe prints what there is to be shown.
+func describe(s *screen.Screen, stdout io.Writer) error {
+	all, err := s.Monitors()
+	if err != nil {
+		return err
+	}
+	d := description{Width: s.Size().X, Height: s.Size().Y, Lacks: s.Lacks()}
+	for _, m := range all {
+		d.Monitors = append(d.Monitors, monitorDescribed{
+			Name: m.Name, X: m.Rect.Min.X, Y: m.Rect.Min.Y, Width: m.Rect.Dx(), Height: m.Rect.Dy(), Primary: m.Primary,
+		})
+	}
+	return json.NewEncoder(stdout).Encode(d)
+}
+
+// oneLine is s without line breaks.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

@@ -1,0 +1,23 @@
+// Package capture shows an X display to one viewer: it is an RFB server (RFC
+// 6143) that reads the screen and is told nothing. No code in it, or linked by it,
+// could inject input: a viewer's keys, pointer and clipboard are read over.
+//
+// It runs as a process of its own, as the session's user, on one end of a socket
+// pair:
+//
+//	shadowd capture --display :1 --xauthority /home/alice/.Xauthority
+//
+// A program that starts itself for this, as source.X11 does by default, calls
+// [Child] first thing in main.
+//
+// What has changed is learned from DAMAGE, fetched through shared memory, and
+// compared with what the viewer has in tiles of 64 pixels; what has moved up or
+// down is sent as CopyRect. Nothing is looked at, and nothing sent, that the viewer
+// hasn't asked for. Parts that were sent as JPEG are sent again without loss when
+// they have been still for a second. The user's pointer is painted into the
+// picture, or sent beside it to viewers that know PointerPos.
+//
+// Memory: four bytes for each pixel of the part that is shown, 16 MiB shared with
+// the X server at most, and an update; 35 MB or so for 1920x1080, 1.1 GB for
+// 16384x16384.
+package capture

@@ -1,0 +1,144 @@
+package capture
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"net"
+	"sync"
+
+	"vda.internal/shadow/rfb"
+)
+
+const (
+	// maxMessage bounds a viewer's message but for its clipboard, whose text is
+	// skipped: SetEncodings with 16,000 encodings.
+	maxMessage   = 64 << 10
+	maxClipboard = 1 << 20
+)
+
+// asks are what a viewer has asked for and not been given yet. Any number of
+// requests are one.
+type asks struct {
+	format    *rfb.PixelFormat // nil: as before
+	encodings []rfb.Encoding   // nil: as before
+	requested bool
+	area      image.Rectangle // that an update may be about
+	anew      image.Rectangle // that is to be sent whether it has changed or not
+}
+
+// A viewer is the other end of the connection. Its goroutine reads; nothing that
+// it reads does more than change what is asked for.
+type viewer struct {
+	conn  net.Conn
+	asked chan struct{} // sent to when there is something to take
+	gone  chan struct{} // closed when the viewer has gone, err being set
+	err   error         // nil: it closed the connection
+
+	mu   sync.Mutex
+	asks asks
+}
+
+func newViewer(conn net.Conn) *viewer {
+	return &viewer{conn: conn, asked: make(chan struct{}, 1), gone: make(chan struct{})}
+}
+
+// take is what was asked since the last time. A request stays until it is
+// answered.
+func (v *viewer) take() asks {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	a := v.asks
+	v.asks = asks{}
+	return a
+}
+
+// read reads messages until there is no more to read.
+func (v *viewer) read() {
+	defer close(v.gone)
+	r := bufio.NewReaderSize(v.conn, maxMessage)
+	for {
+		if err := v.next(r); err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				v.err = err
+			}
+			return
+		}
+	}
+}
+
+// next reads a message. Of those that are meant to reach the desktop it takes no
+// notice.
+func (v *viewer) next(r *bufio.Reader) error {
+	for want := 1; ; {
+		b, err := r.Peek(want)
+		if err != nil {
+			if len(b) > 0 && errors.Is(err, io.EOF) {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		b, _ = r.Peek(r.Buffered())
+		if rfb.ClientMessageType(b[0]) == rfb.ClientCutText {
+			return skipClipboard(r)
+		}
+		m, n, err := rfb.ParseClientMessage(b)
+		switch {
+		case err == nil:
+			v.note(m) // before the bytes go
+			_, err = r.Discard(n)
+			return err
+		case !errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("the viewer's message can't be read: %w", err)
+		}
+		if want = len(b) + 1; want > maxMessage {
+			return fmt.Errorf("the viewer's message is longer than %d bytes", maxMessage)
+		}
+	}
+}
+
+// skipClipboard skips a ClientCutText.
+func skipClipboard(r *bufio.Reader) error {
+	var head [8]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := int32(binary.BigEndian.Uint32(head[4:]))
+	if n < 0 {
+		n = -n // Extended Clipboard
+	}
+	if n < 0 || n > maxClipboard {
+		return fmt.Errorf("the viewer's clipboard has more than %d bytes", maxClipboard)
+	}
+	_, err := r.Discard(int(n))
+	return err
+}
+
+// note adds a message to what is asked for.
+func (v *viewer) note(m rfb.Message) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch m := m.(type) {
+	case *rfb.SetPixelFormat:
+		f := m.Format
+		v.asks.format = &f
+	case *rfb.SetEncodings:
+		v.asks.encodings = append([]rfb.Encoding{}, m.Encodings...)
+	case *rfb.FramebufferUpdateRequest:
+		r := image.Rect(int(m.Rect.X), int(m.Rect.Y), int(m.Rect.X)+int(m.Rect.Width), int(m.Rect.Y)+int(m.Rect.Height))
+		v.asks.requested = true
+		v.asks.area = v.asks.area.Union(r)
+		if !m.Incremental {
+			v.asks.anew = v.asks.anew.Union(r)
+		}
+	default:
+		return
+	}
+	select {
+	case v.asked <- struct{}{}:
+	default: // there is something already
+	}
+}
