@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -10,47 +11,82 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"unicode"
+	"unicode/utf8"
 )
 
-// maxFile bounds what is read of a file of targets.
-const maxFile = 64 << 20
+// Bounds of a file of targets.
+const (
+	maxFile = 64 << 20 // bytes; a larger one is passed over
+	maxLine = 16 << 10 // bytes; a longer one is malformed
+)
 
 // files is a file of lines "token: host:port", or a directory of such files.
 type files string
 
-// Lookup implements Source. A malformed line is an error only if no other
-// line has the token.
+// Lookup implements Source. What is wrong with one file, or one line, is an
+// error only if the token isn't found elsewhere.
 func (f files) Lookup(ctx context.Context, token string) (Target, error) {
 	names, err := f.names()
 	if err != nil {
 		return Target{}, err
 	}
 	target, found := "", false
-	var malformed error
+	var malformed, unread error
 	for _, name := range names {
-		b, err := readFile(name, maxFile)
-		if err != nil {
-			return Target{}, err
-		}
-		t, ok, err := find(b, token)
+		t, ok, bad, err := findIn(ctx, name, token)
 		if ok {
 			target, found = t, true // a later line wins
 		}
-		if err != nil {
-			malformed = errors.Join(malformed, fmt.Errorf("token: %s: %w", name, err))
+		if bad != nil {
+			malformed = errors.Join(malformed, fmt.Errorf("token: %s: %w", name, bad))
 		}
+		unread = errors.Join(unread, err)
 		if ctx.Err() != nil {
 			return Target{}, context.Cause(ctx)
 		}
 	}
-	if found {
+	switch {
+	case found:
 		return ParseTarget(target)
-	}
-	if malformed != nil {
+	case unread != nil:
+		return Target{}, unread
+	case malformed != nil:
 		return Target{}, fmt.Errorf("%w (%w)", ErrUnknown, malformed)
 	}
 	return Target{}, ErrUnknown
+}
+
+// findIn is find in a file. It holds one line of the file at a time.
+func findIn(ctx context.Context, name, token string) (target string, ok bool, malformed, err error) {
+	f, size, err := openFile(name)
+	if err != nil {
+		return "", false, nil, err
+	}
+	defer f.Close()
+	if size > maxFile {
+		return "", false, nil, fmt.Errorf("token: %s is larger than %d MiB and is left out", name, maxFile>>20)
+	}
+	r := bufio.NewReaderSize(untilDone{ctx, io.LimitReader(f, maxFile)}, maxLine)
+	target, ok, malformed, err = find(r, token)
+	if err != nil {
+		err = fmt.Errorf("token: %w", err)
+	}
+	return target, ok, malformed, err
+}
+
+// untilDone is a reader that fails once ctx has ended.
+type untilDone struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
 }
 
 // names are the files to read: f itself, or the regular files in it.
@@ -78,41 +114,52 @@ func (f files) names() ([]string, error) {
 
 // find searches lines of "token: target", where a colon and one blank are the
 // separator, so that tokens may have colons in them. Blank lines and those
-// that begin with # don't count. err is about lines that are neither.
-func find(b []byte, token string) (target string, ok bool, err error) {
-	for number := 1; len(b) > 0; number++ {
-		var rest []byte
-		rest, b, _ = bytes.Cut(b, []byte("\n"))
-		line := strings.TrimSpace(string(rest))
-		if line == "" || line[0] == '#' {
-			continue
+// that begin with # are skipped. malformed is about lines that are neither.
+func find(r *bufio.Reader, token string) (target string, ok bool, malformed, err error) {
+	for number := 1; ; number++ {
+		line, err := r.ReadSlice('\n')
+		long := err == bufio.ErrBufferFull
+		for err == bufio.ErrBufferFull {
+			_, err = r.ReadSlice('\n')
 		}
-		name, value, valid := splitLine(line)
-		switch {
-		case !valid && err == nil:
-			err = fmt.Errorf("syntax error in line %d: it isn't \"token: host:port\"", number)
-		case valid && name == token:
-			target, ok = value, true
+		if err != nil && err != io.EOF {
+			return target, ok, malformed, err
+		}
+		if !long {
+			line = bytes.TrimSpace(line)
+		}
+		if len(line) > 0 && line[0] != '#' {
+			name, value, valid := splitLine(line)
+			switch {
+			case (long || !valid) && malformed == nil:
+				malformed = fmt.Errorf("syntax error in line %d: it isn't \"token: host:port\"", number)
+			case !long && valid && string(name) == token:
+				target, ok = string(value), true
+			}
+		}
+		if err == io.EOF {
+			return target, ok, malformed, nil
 		}
 	}
-	return target, ok, err
 }
 
 // splitLine splits at the one ":" with a blank behind it.
-func splitLine(line string) (name, value string, ok bool) {
+func splitLine(line []byte) (name, value []byte, ok bool) {
 	at := -1
-	for i, r := range line {
+	for i := 0; i < len(line); {
+		r, size := utf8.DecodeRune(line[i:])
 		if i > 0 && line[i-1] == ':' && unicode.IsSpace(r) {
 			if at >= 0 {
-				return "", "", false
+				return nil, nil, false
 			}
 			at = i
 		}
+		i += size
 	}
 	if at < 0 {
-		return "", "", false
+		return nil, nil, false
 	}
-	return line[:at-1], strings.TrimSpace(line[at:]), true
+	return line[:at-1], bytes.TrimSpace(line[at:]), true
 }
 
 // names is a directory in which a file's name is the token, its content the target.
@@ -161,18 +208,30 @@ func (s sockets) Lookup(_ context.Context, token string) (Target, error) {
 	return Target{Unix: name}, nil
 }
 
+// openFile opens a regular file. Opening doesn't wait for the other end of a pipe.
+func openFile(name string) (f *os.File, size int64, err error) {
+	f, err = os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, fmt.Errorf("token: %w", err)
+	}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		err = fmt.Errorf("token: %w", err)
+	case !info.Mode().IsRegular():
+		err = fmt.Errorf("token: %s isn't a regular file", name)
+	default:
+		return f, info.Size(), nil
+	}
+	f.Close()
+	return nil, 0, err
+}
+
 // readFile reads a regular file of at most limit bytes.
 func readFile(name string, limit int64) ([]byte, error) {
-	info, err := os.Stat(name)
+	f, _, err := openFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("token: %s isn't a regular file", name)
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))

@@ -2,6 +2,7 @@ package token
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -9,7 +10,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -95,6 +98,41 @@ func TestTokenFile(t *testing.T) {
 	assert.Error(t, err)
 	_, err = New("my.module.Class", "x")
 	assert.ErrorIs(t, err, ErrUnknownPlugin)
+}
+
+// One file that can't be read, or is out of all proportion, costs the others
+// nothing.
+func TestTokenFolderWithABadFile(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "z-good"), "a: h:1\n")
+	s := source(t, "TokenFile", dir)
+	for name, make := range map[string]func(path string){
+		"huge":      func(path string) { write(t, path, ""); require.NoError(t, os.Truncate(path, 1<<40)) },
+		"long line": func(path string) { write(t, path, strings.Repeat("x", 20<<20)+"\nb: h:2\n") },
+		"fifo":      func(path string) { require.NoError(t, syscall.Mkfifo(path, 0o600)) },
+		"loop":      func(path string) { require.NoError(t, os.Symlink("bad", path)) },
+	} {
+		path := filepath.Join(dir, "bad")
+		make(path)
+		assert.Equal(t, "tcp h:1", lookup(t, s, "a"), name)
+		switch _, err := s.Lookup(t.Context(), "nobody"); name {
+		case "huge":
+			assert.NotErrorIs(t, err, ErrUnknown, "it could be in there")
+			assert.ErrorContains(t, err, "larger than 64 MiB")
+		case "long line":
+			assert.ErrorIs(t, err, ErrUnknown)
+			assert.ErrorContains(t, err, "syntax error in line 1")
+			assert.Equal(t, "tcp h:2", lookup(t, s, "b"), "what follows is read")
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			lookup(t, s, "a")
+			runtime.ReadMemStats(&after)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "a lookup holds a line, not a file")
+		default:
+			assert.Equal(t, ErrUnknown, err)
+		}
+		require.NoError(t, os.Remove(path))
+	}
 }
 
 func TestTokenFileName(t *testing.T) {
@@ -186,14 +224,19 @@ func FuzzTokenLines(f *testing.F) {
 	f.Add([]byte("a: h:1\n# c\n b:c: h:3\nbad"), "a")
 	f.Add([]byte("a:\u00a0h:1"), "a")
 	f.Fuzz(func(t *testing.T, b []byte, token string) {
-		target, ok, _ := find(b, token)
+		search := func(b []byte) (string, bool) {
+			target, ok, _, err := find(bufio.NewReaderSize(bytes.NewReader(b), maxLine), token)
+			require.NoError(t, err)
+			return target, ok
+		}
+		target, ok := search(b)
 		if ok {
 			assert.Contains(t, string(b), strings.TrimSpace(token))
 			assert.Contains(t, string(b), target)
 		}
 		// The line that is appended last is the one that counts.
-		if token != "" && token == strings.TrimSpace(token) && token[0] != '#' && !strings.ContainsAny(token, "\n") && !strings.Contains(token, ":") {
-			target, ok, _ = find(append(append([]byte{}, b...), "\n"+token+": h:9\n"...), token)
+		if token != "" && token == strings.TrimSpace(token) && token[0] != '#' && !strings.ContainsAny(token, "\n") && !strings.Contains(token, ":") && len(token) < maxLine/2 {
+			target, ok = search(append(append([]byte{}, b...), "\n"+token+": h:9\n"...))
 			assert.True(t, ok)
 			assert.Equal(t, "h:9", target)
 		}
