@@ -21,18 +21,33 @@ import (
 func (f *found) check(certs []*x509.Certificate, key crypto.Signer, host string, now time.Time) ([]*x509.Certificate, []Finding) {
 	ch := arrange(certs, key, now)
 	if ch == nil {
-		findings := []Finding{{
-			Code:     Mismatch,
-			Sentence: fmt.Sprintf("the key in %s doesn't belong to the certificate in %s", f.key, f.cert),
-			Remedy:   "put the key there that the certificate was requested with",
-		}}
-		return nil, append(findings, f.checkLeaf(certs[0], host, now)...)
+		mismatch := f.mismatch(certs)
+		if mismatch.Code == WeakKey { // all that checkLeaf could add is said
+			return nil, []Finding{mismatch}
+		}
+		return nil, append([]Finding{mismatch}, f.checkLeaf(certs[0], host, now)...)
 	}
 	findings := f.checkLeaf(ch.certs[0], host, now)
 	for _, c := range ch.certs[1:] {
 		findings = append(findings, f.checkIssuer(c, now)...)
 	}
 	return ch.certs, append(findings, f.checkChain(ch)...)
+}
+
+// mismatch says why no certificate belongs to the key.
+func (f *found) mismatch(certs []*x509.Certificate) Finding {
+	if slices.ContainsFunc(certs, isPSSOnly) {
+		return Finding{
+			Code:     WeakKey,
+			Sentence: fmt.Sprintf("the certificate in %s is for a key of the type RSA-PSS, which this program's TLS can't use", f.cert),
+			Remedy:   "have a certificate issued for an ordinary RSA key (openssl genpkey -algorithm RSA) or for ECDSA with P-256; it may be signed with RSA-PSS",
+		}
+	}
+	return Finding{
+		Code:     Mismatch,
+		Sentence: fmt.Sprintf("the key in %s doesn't belong to the certificate in %s", f.key, f.cert),
+		Remedy:   "put the key there that the certificate was requested with",
+	}
 }
 
 // checkLeaf judges the host's own certificate.

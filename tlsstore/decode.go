@@ -116,6 +116,9 @@ func (f *found) add(c *contents, file *file, block *pem.Block, wantKey bool) err
 func (f *found) addKey(c *contents, file *file, block *pem.Block) error {
 	var err error
 	switch {
+	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") && f.named:
+		c.key, err = f.decryptOld(file, block)
+		return err
 	case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
 		return refuse(BadFormat, nil, "the private key in "+file.path+" is encrypted in PEM's own old and weak way",
 			"convert it with: "+f.convert(file, keyPrefix, "openssl pkcs8 -topk8 -v2 aes256 -in %s -out %s"))
@@ -186,10 +189,42 @@ func withoutLineEnd(der []byte) []byte {
 	return der
 }
 
+// oidPSS is id-RSASSA-PSS (RFC 8017 appendix A.2.3).
+var oidPSS = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
+
+// parsePSS reads a key of PKCS #8 that is marked as one for RSA-PSS alone
+// (RFC 8017 appendix A.1 has no other encoding for it), which crypto/x509
+// doesn't know.
+func parsePSS(der []byte) (crypto.Signer, bool) {
+	var info struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}
+	if _, err := asn1.Unmarshal(der, &info); err != nil || !info.Algorithm.Algorithm.Equal(oidPSS) {
+		return nil, false
+	}
+	key, err := x509.ParsePKCS1PrivateKey(info.Key)
+	return key, err == nil
+}
+
+// isPSSOnly reports whether c's key is marked so.
+func isPSSOnly(c *x509.Certificate) bool {
+	var info struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	_, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &info)
+	return err == nil && info.Algorithm.Algorithm.Equal(oidPSS)
+}
+
 // parseKey reads a private key in any of the three unencrypted encodings.
 func parseKey(der []byte) (crypto.Signer, error) {
 	key, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
+		if k, ok := parsePSS(der); ok {
+			return k, nil
+		}
 		if k, err1 := x509.ParsePKCS1PrivateKey(der); err1 == nil {
 			return k, nil
 		}

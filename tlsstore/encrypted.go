@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -22,23 +23,43 @@ func (f *found) decrypt(file *file, der []byte, in string) (crypto.Signer, error
 		return nil, refuse(BadFormat, err, fmt.Sprintf("the private key in %s can't be decrypted here: %v", file.path, err),
 			"encrypt it anew with: "+f.convert(file, keyPrefix, "openssl pkey -aes256 "+in+" %s -out %s"))
 	}
-	path, passphrase, err := f.passphrase()
+	from, passphrase, err := f.passphrase()
 	switch {
 	case err != nil:
 		return nil, err
-	case path == "":
+	case from == "":
 		return nil, f.needsPassphrase(file, "the private key",
 			"decrypt it with: "+f.convert(file, keyPrefix, "openssl pkey "+in+" %s -out %s"))
 	}
 	key, err := pkcs8.ParsePKCS8PrivateKey(der, passphrase)
 	if err != nil {
-		return nil, badPassphrase(file, "the private key", path, err)
+		return nil, badPassphrase(file, "the private key", from, err)
 	}
 	signer, err := asSigner(key)
 	if err != nil {
 		return nil, badKey(file, err)
 	}
 	return signer, nil
+}
+
+// decryptOld opens a key that is encrypted in PEM's own way (RFC 1421, with the
+// ciphers of OpenSSL before 1.0), which has no check of the passphrase.
+func (f *found) decryptOld(file *file, block *pem.Block) (crypto.Signer, error) {
+	from, passphrase, _ := f.passphrase()
+	if from == "" {
+		return nil, f.needsPassphrase(file, "the private key",
+			"decrypt it with: "+f.convert(file, keyPrefix, "openssl pkey -in %s -out %s"))
+	}
+	//lint:ignore SA1019 Keys are stored so, and what protects them there isn't decided here.
+	der, err := x509.DecryptPEMBlock(block, passphrase)
+	if err != nil {
+		return nil, badPassphrase(file, "the private key", from, err)
+	}
+	key, err := parseKey(der)
+	if err != nil {
+		return nil, badPassphrase(file, "the private key", from, err)
+	}
+	return key, nil
 }
 
 // decodePKCS12 opens a PFX (RFC 7292). Many are made without a passphrase,
@@ -50,16 +71,16 @@ func (f *found) decodePKCS12(c *contents, file *file, der []byte) error {
 	}
 	key, leaf, issuers, err := pkcs12.DecodeChain(der, "")
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) || errors.Is(err, pkcs12.ErrDecryption) {
-		path, passphrase, perr := f.passphrase()
+		from, passphrase, perr := f.passphrase()
 		switch {
 		case perr != nil:
 			return perr
-		case path == "":
+		case from == "":
 			return f.needsPassphrase(file, "the PKCS #12", "take it apart with: "+f.takeApart(file))
 		}
 		key, leaf, issuers, err = pkcs12.DecodeChain(der, string(passphrase))
 		if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-			return badPassphrase(file, "the PKCS #12", path, err)
+			return badPassphrase(file, "the PKCS #12", from, err)
 		}
 	}
 	if err != nil {

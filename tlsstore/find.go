@@ -33,6 +33,9 @@ type found struct {
 	findings []Finding
 
 	credentials string // directory of the service's credentials; empty: none
+
+	named bool   // the files were named by the caller of KeyPair, not found in a Store
+	given []byte // the passphrase that came with them
 }
 
 // find looks for the certificate and the key in dir.
@@ -118,11 +121,10 @@ func (f *found) read() ([]*x509.Certificate, crypto.Signer, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(c.certs) == 0 {
-		return nil, nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no certificate%s", f.cert, c.others()),
-			"put the host's certificate there")
+	certs, err := f.certsOf(c)
+	if err != nil {
+		return nil, nil, err
 	}
-	certs := c.certs
 	if c.keys > 0 {
 		if err := me.checkSecret(file); err != nil {
 			return nil, nil, err
@@ -139,18 +141,42 @@ func (f *found) read() ([]*x509.Certificate, crypto.Signer, error) {
 			return nil, nil, err
 		}
 	}
+	k, err := f.keyOf(c)
+	return certs, k, err
+}
+
+// certsOf are the certificates in c, which is what f.cert holds.
+func (f *found) certsOf(c *contents) ([]*x509.Certificate, error) {
+	if len(c.certs) == 0 {
+		return nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no certificate%s", f.cert, c.others()), "put the host's certificate there")
+	}
+	return c.certs, nil
+}
+
+// keyOf is the key in c, which is what f.key holds.
+func (f *found) keyOf(c *contents) (crypto.Signer, error) {
 	switch {
 	case c.keys > 1:
-		return nil, nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds %d private keys", f.key, c.keys), "leave the one that belongs to the certificate")
+		return nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds %d private keys", f.key, c.keys), "leave the one that belongs to the certificate")
 	case c.keys == 1:
-		return certs, c.key, nil
+		return c.key, nil
+	case f.key == f.cert && f.named:
+		return nil, refuse(NoKey, nil, "there is no private key in "+f.cert, "append the certificate's private key, or name the file that it is in")
 	case f.key == f.cert:
-		return nil, nil, refuse(NoKey, nil, fmt.Sprintf("there is no %s* in %s, and no private key in %s", keyPrefix, f.dir, f.cert),
+		return nil, refuse(NoKey, nil, fmt.Sprintf("there is no %s* in %s, and no private key in %s", keyPrefix, f.dir, f.cert),
 			fmt.Sprintf("put the certificate's private key there as %s, with mode 600", f.pem(keyPrefix)))
 	}
-	return nil, nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no private key%s", f.key, c.others()),
+	return nil, refuse(BadFormat, nil, fmt.Sprintf("%s holds no private key%s", f.key, c.others()),
 		"put the certificate's private key there")
 }
 
 // pem is the path that a converted file should have.
-func (f *found) pem(prefix string) string { return filepath.Join(f.dir, prefix+"pem") }
+func (f *found) pem(prefix string) string {
+	switch {
+	case f.named && prefix == keyPrefix:
+		return f.key
+	case f.named:
+		return f.cert
+	}
+	return filepath.Join(f.dir, prefix+"pem")
+}

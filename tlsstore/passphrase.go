@@ -17,8 +17,14 @@ const passphraseName = "shadowingpassphrase"
 const credentialsVariable = "CREDENTIALS_DIRECTORY"
 
 // passphrase reads the passphrase: the credential if there is one, else the
-// file beside the key. Its path is empty if there is neither.
-func (f *found) passphrase() (path string, passphrase []byte, err error) {
+// file beside the key. what is what messages call it; empty if there is none.
+func (f *found) passphrase() (what string, passphrase []byte, err error) {
+	switch {
+	case f.named && f.given == nil:
+		return "", nil, nil
+	case f.named:
+		return "the passphrase that was given", f.given, nil
+	}
 	dirs := []string{f.credentials, f.dir}
 	for _, dir := range dirs {
 		if dir == "" {
@@ -36,7 +42,7 @@ func (f *found) passphrase() (path string, passphrase []byte, err error) {
 		if err := me.checkSecret(file); err != nil {
 			return "", nil, err
 		}
-		return path, oneLine(file.data), nil
+		return "the passphrase in " + path, oneLine(file.data), nil
 	}
 	return "", nil, nil
 }
@@ -49,13 +55,16 @@ func oneLine(data []byte) []byte {
 
 // needsPassphrase refuses a file that nothing is there to open with.
 func (f *found) needsPassphrase(file *file, what, remedy string) error {
-	path := quote(filepath.Join(f.dir, passphraseName))
-	return refuse(Encrypted, nil, what+" in "+file.path+" is encrypted",
-		"write its passphrase into "+path+", with chmod 600 "+path+", or "+remedy)
+	give := "give its passphrase"
+	if !f.named {
+		path := quote(filepath.Join(f.dir, passphraseName))
+		give = "write its passphrase into " + path + ", with chmod 600 " + path
+	}
+	return refuse(Encrypted, nil, what+" in "+file.path+" is encrypted", give+", or "+remedy)
 }
 
-// badPassphrase refuses a file that the passphrase of path doesn't open.
-func badPassphrase(file *file, what, path string, cause error) error {
-	return refuse(BadPassphrase, cause, "the passphrase in "+path+" doesn't open "+what+" in "+file.path,
+// badPassphrase refuses a file that the passphrase, named in words, doesn't open.
+func badPassphrase(file *file, what, passphrase string, cause error) error {
+	return refuse(BadPassphrase, cause, passphrase+" doesn't open "+what+" in "+file.path,
 		"write the right one there, in a single line")
 }

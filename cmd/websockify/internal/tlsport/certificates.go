@@ -4,27 +4,26 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"sync"
 
-	"github.com/youmark/pkcs8"
+	"vda.internal/shadow/tlsstore"
 )
 
 // Certificates is what a port needs for TLS. The files are read for every
 // connection; a missing CertFile means that there is no TLS at the moment.
 type Certificates struct {
-	CertFile     string   // PEM: the certificate, then its chain; and the key, unless KeyFile
-	KeyFile      string   // PEM; empty: CertFile
-	KeyPassword  string   // of an encrypted key
-	VerifyClient bool     // ask for a client's certificate, and refuse those without
-	CAFile       string   // PEM: who may vouch for clients; empty: the system's authorities
-	MinVersion   uint16   // 0: TLS 1.2
-	CipherSuites []uint16 // up to TLS 1.2; nil: crypto/tls's
+	CertFile        string   // the certificate and its chain; and the key, unless KeyFile; see tlsstore.KeyPair
+	KeyFile         string   // empty: CertFile
+	KeyPassword     string   // of an encrypted key; empty: KeyPasswordFile has it
+	KeyPasswordFile string   // whose first line is the password; empty: there is none
+	VerifyClient    bool     // ask for a client's certificate, and refuse those without
+	CAFile          string   // PEM: who may vouch for clients; empty: the system's authorities
+	MinVersion      uint16   // 0: TLS 1.2
+	CipherSuites    []uint16 // up to TLS 1.2; nil: crypto/tls's
 
 	mu     sync.Mutex
 	cached cache
@@ -32,8 +31,14 @@ type Certificates struct {
 
 // A cache keeps what was made of files that have not changed.
 type cache struct {
-	cert, key, ca []byte
-	config        *tls.Config
+	cert, key, ca, password []byte
+	config                  *tls.Config
+}
+
+// isOf reports whether both were made of the same content.
+func (c cache) isOf(now cache) bool {
+	return c.config != nil && bytes.Equal(c.cert, now.cert) && bytes.Equal(c.key, now.key) &&
+		bytes.Equal(c.ca, now.ca) && bytes.Equal(c.password, now.password)
 }
 
 // Present reports whether there is a CertFile.
@@ -66,11 +71,13 @@ func (c *Certificates) load() (*tls.Config, error) {
 	if now.cert, err = read(c.CertFile); err != nil {
 		return nil, err
 	}
-	now.key = now.cert
 	if c.KeyFile != "" {
 		if now.key, err = read(c.KeyFile); err != nil {
 			return nil, err
 		}
+	}
+	if now.password, err = c.password(); err != nil {
+		return nil, err
 	}
 	if c.VerifyClient && c.CAFile != "" {
 		if now.ca, err = read(c.CAFile); err != nil {
@@ -79,8 +86,8 @@ func (c *Certificates) load() (*tls.Config, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.cached; old.config != nil && bytes.Equal(old.cert, now.cert) && bytes.Equal(old.key, now.key) && bytes.Equal(old.ca, now.ca) {
-		return old.config, nil
+	if c.cached.isOf(now) {
+		return c.cached.config, nil
 	}
 	if now.config, err = c.parse(now); err != nil {
 		return nil, err
@@ -90,13 +97,9 @@ func (c *Certificates) load() (*tls.Config, error) {
 }
 
 func (c *Certificates) parse(now cache) (*tls.Config, error) {
-	key, err := decryptKey(now.key, c.KeyPassword)
+	pair, err := tlsstore.KeyPair(tlsstore.File{Path: c.CertFile, Data: now.cert}, tlsstore.File{Path: c.KeyFile, Data: now.key}, now.password)
 	if err != nil {
-		return nil, fmt.Errorf("tlsport: key: %w", err)
-	}
-	pair, err := tls.X509KeyPair(now.cert, key)
-	if err != nil {
-		return nil, fmt.Errorf("tlsport: %s: %w", c.CertFile, err)
+		return nil, fmt.Errorf("tlsport: %w%s", err, passwordHint(err))
 	}
 	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
@@ -111,12 +114,21 @@ func (c *Certificates) parse(now cache) (*tls.Config, error) {
 	}
 	config.ClientAuth = tls.RequireAndVerifyClientCert
 	if now.ca != nil {
-		config.ClientCAs = x509.NewCertPool()
-		if !config.ClientCAs.AppendCertsFromPEM(now.ca) {
-			return nil, fmt.Errorf("tlsport: %s has no certificate in PEM", c.CAFile)
+		if config.ClientCAs, err = Authorities(c.CAFile, now.ca); err != nil {
+			return nil, err
 		}
 	}
 	return config, nil
+}
+
+// Authorities are the certificates in a file's content, in PEM, with or without
+// the byte order mark that some editors put in front.
+func Authorities(name string, content []byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(bytes.TrimPrefix(content, []byte("\ufeff"))) {
+		return nil, fmt.Errorf("tlsport: %s has no certificate in PEM", name)
+	}
+	return pool, nil
 }
 
 func read(name string) ([]byte, error) {
@@ -127,34 +139,29 @@ func read(name string) ([]byte, error) {
 	return b, nil
 }
 
-// decryptKey returns b with its private key readable: PKCS #8's encryption and
-// the older one of PEM are taken off.
-func decryptKey(b []byte, password string) ([]byte, error) {
-	for rest := b; ; {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		switch {
-		case block == nil:
-			return b, nil
-		case !strings.HasSuffix(block.Type, "PRIVATE KEY"):
-			continue
-		case block.Type == "ENCRYPTED PRIVATE KEY":
-			key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, []byte(password))
-			if err != nil {
-				return nil, fmt.Errorf("can't be decrypted with --key-password: %w", err)
-			}
-			der, err := x509.MarshalPKCS8PrivateKey(key)
-			return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
-		//lint:ignore SA1019 Keys are stored so, and what protects them there isn't decided here.
-		case x509.IsEncryptedPEMBlock(block):
-			//lint:ignore SA1019 See above.
-			der, err := x509.DecryptPEMBlock(block, []byte(password))
-			if err != nil {
-				return nil, fmt.Errorf("can't be decrypted with --key-password: %w", err)
-			}
-			return pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: der}), nil
-		default:
-			return b, nil
+// password is the key's; nil if there is none.
+func (c *Certificates) password() ([]byte, error) {
+	switch {
+	case c.KeyPassword != "":
+		return []byte(c.KeyPassword), nil
+	case c.KeyPasswordFile == "":
+		return nil, nil
+	}
+	b, err := read(c.KeyPasswordFile)
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	return bytes.TrimSuffix(line, []byte("\r")), nil
+}
+
+// passwordHint says which options there are if a password is what is missing.
+func passwordHint(err error) string {
+	if e, ok := errors.AsType[*tlsstore.LoadError](err); ok {
+		switch e.Findings[0].Code {
+		case tlsstore.Encrypted, tlsstore.BadPassphrase:
+			return " (--key-password-file, or --key-password)"
 		}
 	}
+	return ""
 }

@@ -8,11 +8,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"io"
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/youmark/pkcs8"
 	"go.uber.org/goleak"
+	"software.sslmate.com/src/go-pkcs12"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -218,6 +221,105 @@ func TestEncryptedKeys(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "other"), other.keyPEM(t), 0o600))
 	assert.Error(t, (&Certificates{CertFile: cert, KeyFile: filepath.Join(dir, "other")}).Check(), "another certificate's key")
 	assert.Error(t, (&Certificates{CertFile: cert, KeyFile: filepath.Join(dir, "gone")}).Check())
+}
+
+// The password is the first line of a file, which is read again as the key is.
+func TestKeyPasswordFile(t *testing.T) {
+	dir := t.TempDir()
+	s := newSelfSigned(t, "one")
+	cert, key, password := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "password")
+	require.NoError(t, os.WriteFile(cert, s.cert, 0o600))
+	encrypt := func(with string) {
+		der, err := pkcs8.MarshalPrivateKey(s.key, []byte(with), nil)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}), 0o600))
+	}
+	encrypt("sec ret")
+	c := &Certificates{CertFile: cert, KeyFile: key}
+	assert.ErrorContains(t, c.Check(), "--key-password-file")
+	c.KeyPasswordFile = password
+	assert.ErrorContains(t, c.Check(), password)
+	for _, content := range []string{"sec ret", "sec ret\n", "sec ret\r\nand more\n"} {
+		require.NoError(t, os.WriteFile(password, []byte(content), 0o600))
+		assert.NoError(t, c.Check(), "%q", content)
+	}
+	require.NoError(t, os.WriteFile(password, []byte("other"), 0o600))
+	assert.ErrorContains(t, c.Check(), "doesn't open the private key", "nothing of before is used")
+	encrypt("other")
+	assert.NoError(t, c.Check())
+}
+
+// What tlsstore reads this port reads: a byte order mark, any order, a key
+// marked for RSA-PSS, PKCS #12.
+func TestFilesOfEveryKind(t *testing.T) {
+	dir := t.TempDir()
+	s := newSelfSigned(t, "one")
+	other := newSelfSigned(t, "two")
+	file := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, content, 0o600))
+		return path
+	}
+	bom := []byte("\ufeff")
+	cert := file("bom.pem", append(bom, s.cert...))
+	key := file("bom.key", append(bom, s.keyPEM(t)...))
+	leaf, err := x509.ParseCertificate(mustDecode(t, s.cert))
+	require.NoError(t, err)
+	p12, err := pkcs12.Modern.Encode(s.key, leaf, nil, "secret")
+	require.NoError(t, err)
+	for name, c := range map[string]*Certificates{
+		"byte order mark": {CertFile: cert, KeyFile: key},
+		"other first":     {CertFile: file("order.pem", append(append(bytes.Clone(other.cert), s.cert...), s.keyPEM(t)...))},
+		"PKCS #12":        {CertFile: file("one.p12", p12), KeyPassword: "secret"},
+	} {
+		assert.NoError(t, c.Check(), name)
+		assert.Equal(t, "one", commonName(t, listen(t, Options{Certificates: c}), &tls.Config{}), name)
+	}
+	ca := file("ca.pem", append(bom, s.cert...))
+	assert.NoError(t, (&Certificates{CertFile: cert, KeyFile: key, VerifyClient: true, CAFile: ca}).Check())
+	for _, name := range []string{"key", "both"} {
+		args := []string{"req", "-x509", "-newkey", "rsa:2048", "-keyout", filepath.Join(dir, "rsa.key"), "-nodes", "-subj", "/CN=pss", "-out", filepath.Join(dir, "rsa.pem")}
+		if name == "both" {
+			args[3] = "rsa-pss"
+		}
+		out, err := exec.Command("openssl", args...).CombinedOutput()
+		if err != nil {
+			t.Skipf("openssl is needed: %v %s", err, out)
+		}
+		c := &Certificates{CertFile: filepath.Join(dir, "rsa.pem"), KeyFile: filepath.Join(dir, "rsa.key")}
+		if name == "key" { // the same key, marked for RSA-PSS: the certificate is an ordinary one
+			markForPSS(t, c.KeyFile)
+			require.NoError(t, c.Check())
+			assert.Equal(t, "pss", commonName(t, listen(t, Options{Certificates: c}), &tls.Config{}))
+			continue
+		}
+		assert.ErrorContains(t, c.Check(), "RSA-PSS, which this program's TLS can't use")
+	}
+}
+
+func mustDecode(t *testing.T, b []byte) []byte {
+	t.Helper()
+	block, _ := pem.Decode(b)
+	require.NotNil(t, block)
+	return block.Bytes
+}
+
+// markForPSS writes a key of PKCS #8 again with the other algorithm.
+func markForPSS(t *testing.T, name string) {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	var info struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}
+	_, err = asn1.Unmarshal(mustDecode(t, b), &info)
+	require.NoError(t, err)
+	info.Algorithm = pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}}
+	der, err := asn1.Marshal(info)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
 }
 
 func TestSilentClientsAreClosed(t *testing.T) {

@@ -3,13 +3,13 @@ package websockify
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
 
+	"vda.internal/shadow/cmd/websockify/internal/tlsport"
 	"vda.internal/shadow/cmd/websockify/internal/token"
 )
 
@@ -88,9 +88,8 @@ func (t targetTLS) config(host string) (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ssl-target-cafile: %w", err)
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("ssl-target-cafile: %s has no certificate in PEM", t.caFile)
+	if config.RootCAs, err = tlsport.Authorities(t.caFile, b); err != nil {
+		return nil, fmt.Errorf("ssl-target-cafile: %w", err)
 	}
 	return config, nil
 }

@@ -30,6 +30,7 @@ type options struct {
 	daemon, runOnce              bool
 	timeout, idleTimeout         time.Duration
 	cert, key, keyPassword       string
+	keyPasswordFile              string
 	sslOnly, sslTarget           bool
 	verifyClient                 bool
 	caFile, sslVersion           string
@@ -139,6 +140,7 @@ func (o *options) checkDependencies() error {
 		{o.webAuth && o.authPlugin == "", "You must use --auth-plugin to use --web-auth"},
 		{o.webAuth && o.web == "", "You must use --web to use --web-auth"},
 		{o.legacySyslog && o.syslog == "", "You must use --syslog to use --legacy-syslog"},
+		{o.keyPassword != "" && o.keyPasswordFile != "", "You can't use both --key-password and --key-password-file"},
 		{o.sslTargetCAFile != "" && !o.sslTarget, "You must use --ssl-target to use --ssl-target-cafile"},
 		{o.sslTargetInsecure && !o.sslTarget, "You must use --ssl-target to use --ssl-target-insecure"},
 	} {
@@ -299,7 +301,7 @@ func parseAddress(s string) (address, error) {
 // makeAbsolute makes paths independent of the working directory, which a
 // daemon leaves.
 func (o *options) makeAbsolute() error {
-	paths := []*string{&o.record, &o.cert, &o.key, &o.caFile, &o.web, &o.logFile, &o.unixTarget, &o.unixListen, &o.sslTargetCAFile}
+	paths := []*string{&o.record, &o.cert, &o.key, &o.keyPasswordFile, &o.caFile, &o.web, &o.logFile, &o.unixTarget, &o.unixListen, &o.sslTargetCAFile}
 	for _, p := range paths {
 		if *p == "" {
 			continue

@@ -26,7 +26,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "idle-timeout", Arg: "IDLE_TIMEOUT", Help: "server exits after TIMEOUT seconds if there are no active connections", Set: seconds(&o.idleTimeout)},
 		{Long: "cert", Arg: "CERT", Help: "SSL certificate file (PEM, with the key unless --key; default self.pem). It is read again for every connection. Without it there is no TLS.", Set: text(&o.cert)},
 		{Long: "key", Arg: "KEY", Help: "SSL key file (if separate from cert)", Set: text(&o.key)},
-		{Long: "key-password", Arg: "KEY_PASSWORD", Help: "SSL key password (others on this machine can see it)", Set: text(&o.keyPassword)},
+		{Long: "key-password", Arg: "KEY_PASSWORD", Help: "SSL key password (others on this machine can see it: use --key-password-file)", Set: text(&o.keyPassword)},
 		{Long: "ssl-only", Help: "disallow non-encrypted client connections", Set: yes(&o.sslOnly)},
 		{Long: "ssl-target", Help: "connect to SSL target as SSL client, and verify its certificate", Set: yes(&o.sslTarget)},
 		{Long: "verify-client", Help: "require encrypted client to present a valid certificate", Set: yes(&o.verifyClient)},
@@ -55,6 +55,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "file-only", Since: since011, Help: "use this to disable directory listings in web server.", Set: yes(&o.fileOnly)},
 
 		{Long: "view-only", Since: sinceUs, Help: "speak RFB to both ends and let nothing through that could control the target", Set: yes(&o.viewOnly)},
+		{Long: "key-password-file", Arg: "FILE", Since: sinceUs, Help: "file whose first line is the SSL key password", Set: text(&o.keyPasswordFile)},
 		{Long: "origin", Arg: "LIST", Since: sinceUs, Help: "admit pages of this host and of the LIST (hosts, or scheme://host, with * and ?, separated by commas) only; \"same\" for this host alone", Set: text(&o.origin)},
 		{Long: "max-connections", Arg: "N", Since: sinceUs, Help: "serve at most N sessions at once", Set: optparse.Int(&o.maxConnections)},
 		{Long: "session-timeout", Arg: "SECONDS", Since: sinceUs, Help: "end each session after SECONDS", Set: seconds(&o.sessionTimeout)},

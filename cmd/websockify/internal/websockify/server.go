@@ -86,7 +86,7 @@ func newServer(o *options, program string, log *logs.Log, stdout io.Writer) (*se
 func (s *server) makeTLS() error {
 	o := s.o
 	s.certs = &tlsport.Certificates{
-		CertFile: o.cert, KeyFile: o.key, KeyPassword: o.keyPassword,
+		CertFile: o.cert, KeyFile: o.key, KeyPassword: o.keyPassword, KeyPasswordFile: o.keyPasswordFile,
 		VerifyClient: o.verifyClient, CAFile: o.caFile, MinVersion: tlsVersions[o.sslVersion],
 	}
 	if o.sslCiphers != "" {
