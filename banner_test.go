@@ -91,7 +91,7 @@ func TestBannerOfATakeOver(t *testing.T) {
 	view(t, g.URL)
 	assert.Equal(t, "bob", next(t, b.shown).Admin)
 	assert.Equal(t, "alice", next(t, b.gone))
-	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	require.NoError(t, h.Stop(context.Background(), g.ID, shadow.StoppedByAdmin))
 	assert.Equal(t, "stopped_by_admin", next(t, b.said))
 }
 
@@ -104,7 +104,7 @@ func TestBannersOneAfterTheOther(t *testing.T) {
 	next(t, b.shown)
 	g := h.granted(t, "s1", "bob")
 	assert.Equal(t, "superseded", next(t, b.said))
-	require.NoError(t, h.Stop(g.ID, shadow.ViewerAbsent))
+	require.NoError(t, h.Stop(context.Background(), g.ID, shadow.ViewerAbsent))
 	assert.Empty(t, b.gone)
 
 	v := view(t, h.granted(t, "s1", "carol").URL)
@@ -142,7 +142,7 @@ func TestBannerDoesNotWaitForTheViewer(t *testing.T) {
 		end  func(h *host, b *fakeBanner, id string)
 		says string
 	}{
-		"stopped":       {func(h *host, _ *fakeBanner, id string) { _ = h.Stop(id, shadow.StoppedByAdmin) }, "stopped_by_admin"},
+		"stopped":       {func(h *host, _ *fakeBanner, id string) { _ = h.Stop(context.Background(), id, shadow.StoppedByAdmin) }, "stopped_by_admin"},
 		"source failed": {func(h *host, _ *fakeBanner, _ string) { h.source.fail(errors.New("out of colours")) }, "source_failed"},
 		"banner failed": {func(_ *host, b *fakeBanner, _ string) { b.failed <- errors.New("out of ink") }, "prompt_failed"},
 	} {

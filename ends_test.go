@@ -94,8 +94,12 @@ func TestEnds(t *testing.T) {
 		{"session ends", func(h *host, _ *shadow.Grant, _ *viewer) { h.source.fail(shadow.ErrSessionEnded) }, 1001, shadow.SessionEnded},
 		{"source fails", func(h *host, _ *shadow.Grant, _ *viewer) { h.source.fail(errors.New("killed")) }, 1011, shadow.SourceFailed},
 		{"source just ends", func(h *host, _ *shadow.Grant, _ *viewer) { h.source.fail(nil) }, 1011, shadow.SourceFailed},
-		{"stopped", func(h *host, g *shadow.Grant, _ *viewer) { _ = h.Stop(g.ID, shadow.StoppedByAdmin) }, 1000, shadow.StoppedByAdmin},
-		{"stopped by the user", func(h *host, g *shadow.Grant, _ *viewer) { _ = h.Stop(g.ID, shadow.StoppedByUser) }, 4002, shadow.StoppedByUser},
+		{"stopped", func(h *host, g *shadow.Grant, _ *viewer) {
+			_ = h.Stop(context.Background(), g.ID, shadow.StoppedByAdmin)
+		}, 1000, shadow.StoppedByAdmin},
+		{"stopped by the user", func(h *host, g *shadow.Grant, _ *viewer) {
+			_ = h.Stop(context.Background(), g.ID, shadow.StoppedByUser)
+		}, 4002, shadow.StoppedByUser},
 		{"shutdown", func(h *host, _ *shadow.Grant, _ *viewer) { _ = h.Shutdown(context.Background()) }, 1001, shadow.Shutdown},
 		{"forbidden message", func(_ *host, _ *shadow.Grant, v *viewer) { v.send([]byte{10, 1, 0, 9, 0, 9}) }, 1008, shadow.ViewerViolation},
 		{"unknown message", func(_ *host, _ *shadow.Grant, v *viewer) { v.send([]byte{99}) }, 1002, shadow.ViewerViolation},

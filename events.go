@@ -2,31 +2,49 @@ package shadow
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
-
-	"github.com/rs/zerolog"
 )
 
 // backlog is how many events a subscriber may fall behind.
 const backlog = 256
 
-// A broadcaster writes each event to the audit and to every subscriber, in one
+// A broadcaster gives each event to the audit and to every subscriber, in one
 // order.
 type broadcaster struct {
-	audit zerolog.Logger
+	audit *auditor
 
 	mu     sync.Mutex
 	closed bool
 	subs   map[chan Event]struct{}
 }
 
-// send never blocks: a subscriber that has fallen behind is dropped.
-func (b *broadcaster) send(e Event) {
+// send never blocks: the audit is written by a goroutine of its own, and a
+// subscriber that has fallen behind is dropped.
+func (b *broadcaster) send(e Event) { b.publish(e, false) }
+
+// request is send for an event on whose line something depends. The error is
+// that it could not be written, or not in time.
+func (b *broadcaster) request(ctx context.Context, e Event) error {
+	written := b.publish(e, true)
+	t := time.NewTimer(auditTime)
+	defer t.Stop()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return fmt.Errorf("it has taken no line for %v", auditTime)
+	}
+}
+
+func (b *broadcaster) publish(e Event, request bool) (written <-chan error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e.Time = time.Now()
-	b.write(e)
+	written = b.audit.put(e, request)
 	for sub := range b.subs {
 		select {
 		case sub <- e:
@@ -35,26 +53,7 @@ func (b *broadcaster) send(e Event) {
 			close(sub)
 		}
 	}
-}
-
-// write is the audit line.
-func (b *broadcaster) write(e Event) {
-	line := b.audit.Info().Str("event", "shadow."+string(e.Type)).Str("id", e.ID).Str("session", e.Session).Str("admin", e.Admin)
-	for _, field := range []struct{ key, value string }{
-		{"user", e.User}, {"client", e.Client}, {"viewer", e.Viewer}, {"token", e.Token},
-		{"reason", string(e.Reason)}, {"detail", e.Detail},
-	} {
-		if field.value != "" {
-			line = line.Str(field.key, field.value)
-		}
-	}
-	if e.Port != 0 {
-		line = line.Int("port", e.Port)
-	}
-	if e.Type == EventEnded && e.Viewer != "" {
-		line = line.Float64("seconds", e.Duration).Int64("sent", e.Sent).Int64("received", e.Received).Int64("dropped", e.Dropped)
-	}
-	line.Msg("shadow " + string(e.Type))
+	return written
 }
 
 func (b *broadcaster) subscribe(ctx context.Context) <-chan Event {

@@ -108,7 +108,7 @@ func TestSettingsAreLeftAloneWhenNobodyWatches(t *testing.T) {
 	g := h.granted(t, "s1", "alice")
 	before := s.reads()
 	require.Eventually(t, func() bool { return s.reads() > before }, patience, 10*time.Millisecond)
-	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	require.NoError(t, h.Stop(context.Background(), g.ID, shadow.StoppedByAdmin))
 	require.Eventually(t, func() bool { return !h.Patrolling() }, patience, 10*time.Millisecond)
 	// And they are read again for the next one.
 	h.granted(t, "s1", "alice")

@@ -84,7 +84,10 @@ func (l *life) setState(s State, viewer string) {
 }
 
 // emit sends e, completed with what l knows.
-func (l *life) emit(e Event) {
+func (l *life) emit(e Event) { l.m.events.send(l.complete(e)) }
+
+// complete is e with what l knows.
+func (l *life) complete(e Event) Event {
 	e.ID, e.Session, e.Admin, e.Client = l.id, l.req.Session, l.req.Admin, l.req.Client
 	if l.session != nil {
 		e.User = l.session.User
@@ -92,7 +95,7 @@ func (l *life) emit(e Event) {
 	if l.port != nil {
 		e.Port = l.port.Port()
 	}
-	l.m.events.send(e)
+	return e
 }
 
 // ended is why l's context ended, or nil.
@@ -121,8 +124,11 @@ func (l *life) refusal() *Refusal {
 	return asRefusal(l.refuse(StoppedByAdmin, nil))
 }
 
-// ask takes l from its request to its grant.
+// ask takes l from its request to its grant. Nothing happens before the request is recorded.
 func (l *life) ask() (*Grant, error) {
+	if err := l.m.events.request(l.ctx, l.complete(Event{Type: EventRequested})); err != nil {
+		return nil, l.refuse(AuditFailed, err)
+	}
 	settings, err := l.settings()
 	if err != nil {
 		return nil, err

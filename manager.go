@@ -50,8 +50,16 @@ type Config struct {
 	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
 	TokenOptional  bool          // admit the first viewer on the port even if it brings no token
 
-	Logger zerolog.Logger // for what an operator wants to know; the zero value is silent
-	Audit  zerolog.Logger // one line per step of every shadow; the zero value is silent
+	// Logger is for what an operator wants to know; the zero value is silent. The
+	// audit doesn't depend on it, nor on its level.
+	Logger zerolog.Logger
+
+	// Audit is given every event of every shadow: in order, one at a time, and each
+	// again and again until Audit returns nil, so that none is lost. A request
+	// whose first event isn't taken within 5 s is refused (audit_failed) before
+	// anything else happens. Later events wait in memory, 4,096 of them. Nobody but
+	// the audit waits for it. [JSONLines] is one. Nil: nothing is recorded.
+	Audit func(Event) error
 }
 
 // Certificates gives the certificate that viewers see. *tlsstore.Store is one.
@@ -156,7 +164,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.showing, m.hide = context.WithCancelCause(context.Background())
-	m.events.audit = cfg.Audit
+	m.events.audit = newAuditor(cfg.Audit, cfg.Logger)
 	return m, nil
 }
 
@@ -173,7 +181,6 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 		return nil, &Refusal{Reason: Shutdown}
 	}
 	defer m.wg.Done()
-	l.emit(Event{Type: EventRequested})
 	unhook := context.AfterFunc(ctx, func() {
 		l.end(&ending{reason: StoppedByAdmin, detail: "the administrator gave up waiting"})
 	})
@@ -317,10 +324,15 @@ func (m *Manager) Get(id string) (Status, bool) {
 	return l.status(), true
 }
 
-// Stop ends a shadow in whatever state it is, for that reason
-// ([StoppedByAdmin], [StoppedByUser], …), and returns when everything that
-// belonged to it has ended. The error is ErrNotFound.
-func (m *Manager) Stop(id string, reason Reason) error {
+// Stop ends a shadow in whatever state it is, for that reason, one of [Reasons]:
+// [StoppedByAdmin], [StoppedByUser], … It returns when everything that belonged
+// to the shadow has ended, or ctx has: the shadow is told to end in any case.
+// The error is ErrNotFound, ctx's cause, or that the reason isn't one; then
+// nothing is ended.
+func (m *Manager) Stop(ctx context.Context, id string, reason Reason) error {
+	if _, known := sentences[reason]; !known {
+		return fmt.Errorf("shadow: %q is no reason to end a shadow for", reason)
+	}
 	m.mu.Lock()
 	l, ok := m.lives[id]
 	m.mu.Unlock()
@@ -328,8 +340,12 @@ func (m *Manager) Stop(id string, reason Reason) error {
 		return ErrNotFound
 	}
 	l.end(&ending{reason: reason})
-	<-l.done
-	return nil
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("shadow: stop: %w", context.Cause(ctx))
+	}
 }
 
 // Sessions lists the host's sessions; [Session.Refusal] says which can't be shadowed.
@@ -341,6 +357,14 @@ func (m *Manager) Sessions(ctx context.Context) ([]*Session, error) {
 // ends, when the Manager is shut down, or when the subscriber has fallen 256
 // events behind.
 func (m *Manager) Subscribe(ctx context.Context) <-chan Event { return m.events.subscribe(ctx) }
+
+// Audit tells how Config.Audit is doing.
+func (m *Manager) Audit() AuditState {
+	a := m.events.audit
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status()
+}
 
 // PortsInUse is how many ports are granted to viewers now.
 func (m *Manager) PortsInUse() int { return m.cfg.Ports.InUse() }
@@ -359,6 +383,9 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	go func() {
 		m.wg.Wait()
 		m.events.close()
+		late, cancel := context.WithTimeout(ctx, auditTime)
+		m.events.audit.close(late)
+		cancel()
 		words := time.AfterFunc(m.words, func() { m.hide(why) })
 		m.banners.Wait()
 		words.Stop()

@@ -208,6 +208,27 @@ func TestTwoSessionsAtOnce(t *testing.T) {
 	viewA, viewB := view(t, a.URL), view(t, b.URL)
 	viewA.update()
 	viewB.update()
-	require.NoError(t, h.Stop(a.ID, shadow.StoppedByAdmin))
+	require.NoError(t, h.Stop(context.Background(), a.ID, shadow.StoppedByAdmin))
 	viewB.update()
+}
+
+// A shadow is ended for a reason that everybody knows, and whoever ends it doesn't wait for ever.
+func TestStop(t *testing.T) {
+	asked, reply := make(chan struct{}), make(chan struct{})
+	h := start(t, shadow.Config{Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
+		close(asked)
+		<-reply // whatever its context says
+		return consent.Denied, nil
+	})})
+	defer close(reply)
+	go func() { _, _ = h.ask("s1", "alice") }()
+	<-asked
+	id := h.List()[0].ID
+	for _, reason := range []shadow.Reason{"", "boredom"} {
+		require.ErrorContains(t, h.Stop(context.Background(), id, reason), "no reason")
+	}
+	require.Len(t, h.List(), 1, "ended for no reason")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no patience"))
+	require.ErrorContains(t, h.Stop(ctx, id, shadow.StoppedByAdmin), "no patience")
 }

@@ -24,6 +24,7 @@ const (
 	DisplayUnreachable Reason = "display_unreachable" // the session's X server could not be reached
 	NoPort             Reason = "no_port"             // no port left in the range
 	TLSConfig          Reason = "tls_config"          // ShadowingUseSSL is 1 and the certificate can't be used
+	AuditFailed        Reason = "audit_failed"        // the request could not be recorded
 	SourceFailed       Reason = "source_failed"       // the RFB source is missing, or failed
 
 	Superseded      Reason = "superseded"       // another administrator was granted the session
@@ -40,7 +41,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		Disabled, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
-		DisplayUnreachable, NoPort, TLSConfig, SourceFailed,
+		DisplayUnreachable, NoPort, TLSConfig, AuditFailed, SourceFailed,
 		Superseded, SessionEnded, ViewerAbsent, ViewerLeft, ViewerViolation, StoppedByUser, StoppedByAdmin, Shutdown,
 	}
 }
@@ -60,6 +61,7 @@ var sentences = map[Reason]string{
 	DisplayUnreachable: "the session's display could not be reached",
 	NoPort:             "no port is left for another viewer",
 	TLSConfig:          "the certificate for wss can't be used",
+	AuditFailed:        "the request can't be recorded, so it isn't granted",
 	SourceFailed:       "the session's picture can't be had",
 	Superseded:         "another administrator was granted the session",
 	SessionEnded:       "the session ended",

@@ -227,11 +227,11 @@ func TestStopDuringThePrompt(t *testing.T) {
 		list := h.List()
 		if assert.Len(t, list, 1) {
 			assert.Equal(t, shadow.Prompting, list[0].State)
-			assert.NoError(t, h.Stop(list[0].ID, shadow.StoppedByAdmin))
+			assert.NoError(t, h.Stop(context.Background(), list[0].ID, shadow.StoppedByAdmin))
 		}
 	}()
 	h.refused(t, shadow.StoppedByAdmin)
-	assert.ErrorIs(t, h.Stop("nothing", shadow.StoppedByAdmin), shadow.ErrNotFound)
+	assert.ErrorIs(t, h.Stop(context.Background(), "nothing", shadow.StoppedByAdmin), shadow.ErrNotFound)
 }
 
 func TestSwitchedOffWhileTheUserIsAsked(t *testing.T) {

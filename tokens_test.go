@@ -2,6 +2,7 @@ package shadow_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -72,7 +73,7 @@ func TestTokenIsGoodOnce(t *testing.T) {
 	for !first { // the losers are turned away while the winner stays
 		first = <-admitted
 	}
-	require.NoError(t, h.Stop(g.ID, shadow.StoppedByAdmin))
+	require.NoError(t, h.Stop(context.Background(), g.ID, shadow.StoppedByAdmin))
 	for range n {
 		select {
 		case again := <-admitted:

@@ -46,7 +46,7 @@ func (f *fakeEngine) List() []shadow.Status                               { retu
 func (f *fakeEngine) Get(string) (shadow.Status, bool)                    { return shadow.Status{}, false }
 func (f *fakeEngine) Sessions(context.Context) ([]*shadow.Session, error) { return f.sessions, nil }
 
-func (f *fakeEngine) Stop(id string, _ shadow.Reason) error {
+func (f *fakeEngine) Stop(_ context.Context, id string, _ shadow.Reason) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if id != "ab12" {

@@ -16,7 +16,7 @@ import (
 )
 
 // engine is the Manager that the configuration describes.
-func engine(cfg *config.Config, path string, store *tlsstore.Store, logger, audit zerolog.Logger) (*shadow.Manager, error) {
+func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerolog.Logger, audit func(shadow.Event) error) (*shadow.Manager, error) {
 	source, err := cfg.NewSource()
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -159,6 +160,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	}
 	handler := server.NewHandler(manager, server.Options{
 		PortsInUse: manager.PortsInUse,
+		Audit:      manager.Audit,
 		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
 	})
@@ -224,26 +226,47 @@ func announceCertificate(ctx context.Context, logger zerolog.Logger, host string
 	}
 }
 
-// loggers are the log and the audit, which is the log unless a file is named.
-func loggers(cfg *config.Config, stderr io.Writer) (logger, audit zerolog.Logger, closeAudit func(), err error) {
+// loggers are the log and the audit. Without a file of its own the audit goes where the log
+// goes, whatever the log's level.
+func loggers(cfg *config.Config, stderr io.Writer) (logger zerolog.Logger, audit func(shadow.Event) error, closeAudit func(), err error) {
 	level, err := zerolog.ParseLevel(cfg.Log.Level)
 	if err != nil {
-		return logger, audit, nil, err
+		return logger, nil, nil, err
 	}
+	audit, closeAudit = shadow.JSONLines(stderr), func() {}
 	if cfg.Log.Format == "console" {
-		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.DateTime, NoColor: os.Getenv("NO_COLOR") != "" || !isTerminal(stderr)}
+		console := zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.DateTime, NoColor: os.Getenv("NO_COLOR") != "" || !isTerminal(stderr)}
+		stderr, audit = console, consoleAudit(console)
 	}
-	all := zerolog.New(stderr).With().Timestamp().Logger()
-	logger, audit, closeAudit = all.Level(level), all, func() {}
 	if cfg.Log.Audit != "" {
 		file, err := os.OpenFile(cfg.Log.Audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
-			return logger, audit, nil, fmt.Errorf("the audit file: %w", err)
+			return logger, nil, nil, fmt.Errorf("the audit file: %w", err)
 		}
-		audit = zerolog.New(file).With().Timestamp().Logger()
-		closeAudit = func() { _ = file.Close() }
+		audit, closeAudit = shadow.JSONLines(file), func() { _ = file.Close() }
 	}
-	return logger, audit, closeAudit, nil
+	return zerolog.New(stderr).With().Timestamp().Logger().Level(level), audit, closeAudit, nil
+}
+
+// consoleAudit is an audit for people: an event as a line of the log.
+func consoleAudit(w zerolog.ConsoleWriter) func(shadow.Event) error {
+	return func(e shadow.Event) error {
+		data, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		var line map[string]any
+		if err := json.Unmarshal(data, &line); err != nil {
+			return err
+		}
+		line["level"], line["message"] = "info", "shadow "+string(e.Type)
+		delete(line, "type")
+		if data, err = json.Marshal(line); err != nil {
+			return err
+		}
+		_, err = w.Write(data)
+		return err
+	}
 }
 
 // isTerminal reports whether w is a character device.

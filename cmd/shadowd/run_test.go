@@ -77,13 +77,30 @@ func TestAuditFile(t *testing.T) {
 	var log bytes.Buffer
 	logger, audit, closeAudit, err := loggers(cfg, &log)
 	require.NoError(t, err)
-	audit.Info().Msg("step")
+	step := shadow.Event{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Type: shadow.EventRequested, ID: "i", Session: "c2", Admin: "alice"}
+	require.NoError(t, audit(step))
 	logger.Info().Msg("quiet")
 	closeAudit()
 	data, err := os.ReadFile(cfg.Log.Audit)
 	require.NoError(t, err)
-	assert.Contains(t, string(data), "step")
+	assert.JSONEq(t, `{"time":"2026-01-02T03:04:05Z","type":"requested","id":"i","session":"c2","admin":"alice"}`, string(data))
 	assert.Empty(t, log.String())
+
+	// Without one it is part of the log, whatever a host program does to zerolog.
+	level := zerolog.GlobalLevel()
+	defer zerolog.SetGlobalLevel(level)
+	zerolog.SetGlobalLevel(zerolog.Disabled)
+	cfg.Log.Audit = ""
+	_, audit, _, err = loggers(cfg, &log)
+	require.NoError(t, err)
+	require.NoError(t, audit(step))
+	assert.Equal(t, string(data), log.String())
+	log.Reset()
+	cfg.Log.Format = "console"
+	_, audit, _, err = loggers(cfg, &log)
+	require.NoError(t, err)
+	require.NoError(t, audit(step))
+	assert.Regexp(t, `INF shadow requested .*admin=alice`, log.String())
 
 	cfg.Log.Audit = filepath.Join(t.TempDir(), "missing", "audit.log")
 	_, _, _, err = loggers(cfg, &log)

@@ -71,15 +71,20 @@ func (c Client) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Sessions, err
 }
 
-// Config is the fingerprint of the configuration with which the daemon was
-// started; empty if it doesn't tell.
-func (c Client) Config(ctx context.Context) (string, error) {
+// A Health is what the daemon tells of itself.
+type Health struct {
+	Config string // fingerprint of the configuration that it was started with; empty if it doesn't tell
+	Audit  string // why the audit can't be written; empty: nothing is wrong
+}
+
+// Health asks the daemon how it is.
+func (c Client) Health(ctx context.Context) (Health, error) {
 	resp, err := c.do(ctx, http.MethodGet, "/healthz", nil)
 	if err != nil {
-		return "", err
+		return Health{}, err
 	}
 	_ = resp.Body.Close()
-	return resp.Header.Get(ConfigHeader), nil
+	return Health{Config: resp.Header.Get(ConfigHeader), Audit: resp.Header.Get(AuditHeader)}, nil
 }
 
 // call sends body, if it isn't nil, and reads the answer into result, likewise.

@@ -16,6 +16,10 @@ const MaxSocketPath = 107
 // loaded configuration. It differs from the file's when a restart is needed.
 const ConfigHeader = "Shadowd-Config"
 
+// AuditHeader is the header of answers to GET /healthz that says why the audit can't be
+// written. It isn't there if nothing is wrong.
+const AuditHeader = "Shadowd-Audit"
+
 // A Request is the body of POST /v1/shadows.
 type Request struct {
 	Session string `json:"session"`

@@ -237,7 +237,11 @@ func (d *Doctor) daemon(ctx context.Context) {
 		}
 	}
 	found := fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list))
-	if runs, err := client.Config(ctx); err == nil && runs != "" && runs != d.cfg.Fingerprint() {
+	health, err := client.Health(ctx)
+	if err == nil && health.Audit != "" {
+		d.broken("audit", "shadowd can't write it, and refuses every request: "+health.Audit, "make room where log.audit is, or the log; shadowd tries again by itself")
+	}
+	if err == nil && health.Config != "" && health.Config != d.cfg.Fingerprint() {
 		d.unseen("daemon", fmt.Sprintf("%s; it was started with another configuration than %s is now, which is what is judged here", found, d.configPath()),
 			"restart it: systemctl restart shadowd")
 		return

@@ -18,6 +18,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api/server"
+	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/internal/testnotify"
@@ -363,6 +366,19 @@ func TestTheDaemonsConfiguration(t *testing.T) {
 	assert.Equal(t, OK, daemon().State, "what counts at once is no change")
 	p.tables["consent"] = "timeout = \"30s\"\n"
 	assert.True(t, daemon().Unseen)
+}
+
+// A daemon that can't write its audit refuses every request.
+func TestTheDaemonsAudit(t *testing.T) {
+	var d Doctor
+	d.cfg, d.bad, d.Socket = config.Default(), map[string]bool{}, filepath.Join(t.TempDir(), "control.sock")
+	serveDaemon(t, d.Socket, idle{}, server.Options{Audit: func() shadow.AuditState {
+		return shadow.AuditState{Err: syscall.ENOSPC}
+	}})
+	d.daemon(t.Context())
+	require.NotEmpty(t, d.list)
+	assert.Equal(t, Bad, d.list[0].State)
+	assert.Contains(t, d.list[0].Found, "no space left on device")
 }
 
 // What an ordinary user may not see is no fault of the host's.

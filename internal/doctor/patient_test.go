@@ -37,9 +37,9 @@ func (idle) Shadow(context.Context, shadow.Request) (*shadow.Grant, error) {
 func (i idle) List() []shadow.Status {
 	return []shadow.Status{{ID: "x", State: shadow.Viewing, Port: i.port}}
 }
-func (idle) Get(string) (shadow.Status, bool)                    { return shadow.Status{}, false }
-func (idle) Stop(string, shadow.Reason) error                    { return shadow.ErrNotFound }
-func (idle) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
+func (idle) Get(string) (shadow.Status, bool)                        { return shadow.Status{}, false }
+func (idle) Stop(_ context.Context, _ string, _ shadow.Reason) error { return shadow.ErrNotFound }
+func (idle) Sessions(context.Context) ([]*shadow.Session, error)     { return nil, nil }
 func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
 	events := make(chan shadow.Event)
 	context.AfterFunc(ctx, func() { close(events) })
@@ -49,12 +49,17 @@ func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
 // startDaemon serves the control API on a socket.
 func startDaemon(t *testing.T, socket string, e server.Engine, config ...string) {
 	t.Helper()
+	serveDaemon(t, socket, e, server.Options{Config: strings.Join(config, "")})
+}
+
+func serveDaemon(t *testing.T, socket string, e server.Engine, o server.Options) {
+	t.Helper()
 	ln, err := server.Listen(socket, "")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
 	go func() {
-		served <- server.Serve(ctx, ln, server.NewHandler(e, server.Options{Config: strings.Join(config, "")}))
+		served <- server.Serve(ctx, ln, server.NewHandler(e, o))
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -147,7 +147,7 @@ func TestAnswersThatRefuse(t *testing.T) {
 	}
 	assert.Empty(t, d.listening(), "a port was opened without a Yes")
 	assert.Empty(t, d.x11vncs(), "x11vnc was started without a Yes")
-	assert.NotContains(t, d.logged(), `"event":"shadow.granted"`)
+	assert.NotContains(t, d.logged(), `"type":"granted"`)
 }
 
 // The settings count from the next request on, without a restart.
@@ -349,7 +349,7 @@ func TestX11vncMissingIsSaidBeforeTheUserIsAsked(t *testing.T) {
 	windows, err := session.Windows(t.Context(), "consent")
 	require.NoError(t, err)
 	assert.Empty(t, windows)
-	assert.NotContains(t, d.logged(), "shadow.prompted")
+	assert.NotContains(t, d.logged(), `"type":"prompted"`)
 }
 
 // rawUpgrade makes a WebSocket handshake with those headers and returns the

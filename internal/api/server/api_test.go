@@ -204,11 +204,24 @@ func TestPathsAndMethods(t *testing.T) {
 // another one.
 func TestConfig(t *testing.T) {
 	client, _ := serve(t, &fakeEngine{}, Options{Config: "0123456789abcdef"})
-	config, err := client.Config(t.Context())
+	health, err := client.Health(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, "0123456789abcdef", config)
-	_, err = api.Client{Socket: client.Socket + ".none"}.Config(t.Context())
+	assert.Equal(t, api.Health{Config: "0123456789abcdef"}, health)
+	_, err = api.Client{Socket: client.Socket + ".none"}.Health(t.Context())
 	require.ErrorIs(t, err, api.ErrUnreachable)
+}
+
+// An audit that can't be written is told, and counted.
+func TestAudit(t *testing.T) {
+	state := shadow.AuditState{Waiting: 3, Failures: 2, Lost: 1, Err: errors.New("no space\nleft")}
+	client, _ := serve(t, &fakeEngine{}, Options{Audit: func() shadow.AuditState { return state }})
+	health, err := client.Health(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "no space?left", health.Audit)
+	all := figures(t, client)
+	assert.Equal(t, "3", all["shadowd_audit_waiting"])
+	assert.Equal(t, "2", all["shadowd_audit_failures_total"])
+	assert.Equal(t, "1", all["shadowd_audit_lost_total"])
 }
 
 func TestListGetStop(t *testing.T) {

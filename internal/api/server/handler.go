@@ -30,16 +30,17 @@ type Engine interface {
 	Shadow(ctx context.Context, r shadow.Request) (*shadow.Grant, error)
 	List() []shadow.Status
 	Get(id string) (shadow.Status, bool)
-	Stop(id string, reason shadow.Reason) error // shadow.ErrNotFound: no such shadow
+	Stop(ctx context.Context, id string, reason shadow.Reason) error // shadow.ErrNotFound: no such shadow
 	Sessions(ctx context.Context) ([]*shadow.Session, error)
 	Subscribe(ctx context.Context) <-chan shadow.Event // closed when ctx ends, or the subscriber has fallen too far behind
 }
 
 // Options are what [NewHandler] may be given besides the engine.
 type Options struct {
-	PortsInUse func() int  // for the metrics; nil leaves the figure out
-	Config     string      // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
-	ErrorLog   *log.Logger // for net/http's complaints about connections; nil discards them
+	PortsInUse func() int               // for the metrics; nil leaves the figure out
+	Audit      func() shadow.AuditState // for the metrics and GET /healthz; nil leaves it out
+	Config     string                   // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
+	ErrorLog   *log.Logger              // for net/http's complaints about connections; nil discards them
 }
 
 // A Handler answers the API's requests. It doesn't ask who is there: that is
@@ -50,6 +51,7 @@ type Handler struct {
 	metrics  *metrics
 	errorLog *log.Logger
 	config   string
+	audit    func() shadow.AuditState // may be nil
 
 	bodyTimeout, writeTimeout, heartbeat time.Duration // the constants, but in tests
 }
@@ -57,13 +59,13 @@ type Handler struct {
 // NewHandler returns the API of e, which must not be nil.
 func NewHandler(e Engine, o Options) *Handler {
 	h := &Handler{
-		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, config: o.Config,
+		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, config: o.Config, audit: o.Audit,
 		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
 	if h.errorLog == nil {
 		h.errorLog = log.New(io.Discard, "", 0)
 	}
-	h.metrics = newMetrics(e, o.PortsInUse)
+	h.metrics = newMetrics(e, o)
 	h.mux.Handle("/v1/shadows", methods{"GET": h.list, "POST": h.create})
 	h.mux.Handle("/v1/shadows/{id}", methods{"GET": h.get, "DELETE": h.stop})
 	h.mux.Handle("/v1/sessions", methods{"GET": h.sessions})
@@ -142,7 +144,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) stop(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	switch err := h.engine.Stop(id, shadow.StoppedByAdmin); {
+	switch err := h.engine.Stop(r.Context(), id, shadow.StoppedByAdmin); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, shadow.ErrNotFound):
@@ -174,7 +176,20 @@ func (h *Handler) healthz(w http.ResponseWriter, _ *http.Request) {
 	if h.config != "" {
 		w.Header().Set(api.ConfigHeader, h.config)
 	}
+	if h.audit != nil {
+		if err := h.audit().Err; err != nil {
+			w.Header().Set(api.AuditHeader, strings.Map(printable, err.Error()))
+		}
+	}
 	_, _ = io.WriteString(w, "ok\n")
+}
+
+// printable replaces what a header can't carry.
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return '?'
+	}
+	return r
 }
 
 // writeJSON answers with v. An error means that the peer has gone, which is

@@ -67,7 +67,7 @@ func (f *fakeEngine) Get(id string) (shadow.Status, bool) {
 	return shadow.Status{}, false
 }
 
-func (f *fakeEngine) Stop(id string, reason shadow.Reason) error {
+func (f *fakeEngine) Stop(_ context.Context, id string, reason shadow.Reason) error {
 	if _, ok := f.Get(id); !ok {
 		return shadow.ErrNotFound
 	}

@@ -23,7 +23,7 @@ type metrics struct {
 	sent     prometheus.Counter
 }
 
-func newMetrics(e Engine, portsInUse func() int) *metrics {
+func newMetrics(e Engine, o Options) *metrics {
 	m := &metrics{
 		engine: e,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -46,15 +46,36 @@ func newMetrics(e Engine, portsInUse func() int) *metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(m.requests, m.ended, m.rejected, m.sent, &activeCollector{e},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if portsInUse != nil {
+	if o.PortsInUse != nil {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shadowd_ports_in_use",
 			Help: "Viewers' ports that are taken.",
-		}, func() float64 { return float64(portsInUse()) }))
+		}, func() float64 { return float64(o.PortsInUse()) }))
+	}
+	if o.Audit != nil {
+		r.MustRegister(auditFigures(o.Audit)...)
 	}
 	m.requests.WithLabelValues("granted", "")
 	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	return m
+}
+
+// auditFigures tell how the audit is doing.
+func auditFigures(state func() shadow.AuditState) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shadowd_audit_failures_total",
+			Help: "Failed attempts to write a line of the audit.",
+		}, func() float64 { return float64(state().Failures) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shadowd_audit_lost_total",
+			Help: "Lines of the audit that are lost: too many waited.",
+		}, func() float64 { return float64(state().Lost) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "shadowd_audit_waiting",
+			Help: "Lines of the audit that wait to be written.",
+		}, func() float64 { return float64(state().Waiting) }),
+	}
 }
 
 // follow counts events until ctx ends. A closed stream is taken up again: what
