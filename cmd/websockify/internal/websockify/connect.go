@@ -17,7 +17,13 @@ import (
 // which then stops; here each address has its turn.
 func (s *server) connect(ctx context.Context, t token.Target) (net.Conn, error) {
 	start := time.Now()
-	conn, err := dialTarget(ctx, new(net.Dialer), t)
+	var conn net.Conn
+	var err error
+	if s.program != nil {
+		conn, err = s.reachProgram(ctx, t)
+	} else {
+		conn, err = dialTarget(ctx, new(net.Dialer), t)
+	}
 	if err == nil && s.target.on {
 		conn, err = s.target.handshake(ctx, conn, t.Host)
 	}

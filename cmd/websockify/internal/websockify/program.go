@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"strings"
 	"sync"
+	"syscall"
+	"time"
 
+	"vda.internal/shadow/cmd/websockify/internal/token"
 	"vda.internal/shadow/cmd/websockify/internal/wrap"
 )
 
@@ -23,14 +28,14 @@ func (s *server) makeProgram(self string) error {
 		Unix:    s.o.unixTarget != "",
 		Rebind:  wrap.FindRebind(self),
 		OnStart: func() { s.log.Info("Starting '" + strings.Join(s.o.wrap, " ") + "'") },
-		OnEnd: func(status int) {
+		OnEnd: func(status int, ran time.Duration) {
 			warned = false
 			text := fmt.Sprintf("Wrapped command exited (or daemon). Returned %d", status)
 			if status == 0 {
 				s.log.Debug(text)
 				return
 			}
-			if hint := s.program.FailureHint(); hint != "" {
+			if hint := s.program.FailureHint(status, ran); hint != "" {
 				text += ": " + hint
 			}
 			s.log.Warn(text)
@@ -43,7 +48,7 @@ func (s *server) makeProgram(self string) error {
 		},
 	}
 	p, err := wrap.Prepare(o)
-	if errors.Is(err, wrap.ErrNoRebind) {
+	if errors.Is(err, wrap.ErrNoRebind) || errors.Is(err, wrap.ErrNoPort) {
 		return fmt.Errorf("%w. Write {port} in the command where its port goes, or give a socket of the program's with --unix-target", err)
 	}
 	s.program = p
@@ -57,6 +62,24 @@ func (s *server) describeProgram() string {
 		return fmt.Sprintf("%s (unix socket %s)", command, s.o.unixTarget)
 	}
 	return fmt.Sprintf("%s (port %d)", command, s.program.Port())
+}
+
+// reachProgram dials the wrapped program until it listens, for as long as it
+// may still begin to: a desktop takes its time to start.
+func (s *server) reachProgram(ctx context.Context, t token.Target) (net.Conn, error) {
+	const first, most = 20 * time.Millisecond, 500 * time.Millisecond
+	for wait := first; ; wait = min(2*wait, most) {
+		conn, err := dialTarget(ctx, new(net.Dialer), t)
+		notYet := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
+		if !notYet || !s.program.Lives() || s.program.TookPort(s.own) {
+			return conn, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w; tried until %w", err, context.Cause(ctx))
+		}
+	}
 }
 
 // startProgram runs the wrapped program until the function that it returns is

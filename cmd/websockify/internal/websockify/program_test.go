@@ -59,6 +59,7 @@ func TestFailuresToStart(t *testing.T) {
 		{"--ssl-ciphers NOPE 6080 h:1", 1, "cipher"},
 		{"--ssl-target --ssl-target-cafile /nonexistent 6080 h:1", 1, "/nonexistent"},
 		{"127.0.0.1:0 -- no-such-program {port}", 1, "no-such-program"},
+		{"127.0.0.1:0 -- sh", 1, "Write {port} in the command"},
 		{"--unix-listen " + dir + " h:1", 1, "isn't a socket"},
 		{"--inetd h:1", 1, "standard input isn't a socket"},
 	} {

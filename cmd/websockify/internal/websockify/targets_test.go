@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -59,6 +60,49 @@ func TestWrapPlaceholder(t *testing.T) {
 	pid := childOf(t, p.cmd.Process.Pid)
 	assert.Zero(t, p.terminate())
 	assert.DirExists(t, "/proc/"+pid, "the program stays")
+}
+
+// A client that comes before the wrapped program listens waits for it, for as
+// long as that lives.
+func TestWrapWaitsForALateProgram(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server := writeServer(t)
+	socket := filepath.Join(dir, "late.sock")
+	unix := `import os, socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(5)
+while True:
+    c, _ = s.accept()
+    while (b := c.recv(4096)): c.sendall(b)
+`
+	unixServer := writeFile(t, filepath.Join(dir, "unix.py"), unix)
+	for name, args := range map[string][]string{
+		"port":       {"LISTEN", "--", "sh", "-c", "read x <GATE; exec python3 " + server + " {port} 127.0.0.1"},
+		"background": {"LISTEN", "--wrap-mode=ignore", "--", "sh", "-c", "(read x <GATE; exec python3 " + server + " {port} 127.0.0.1) &"},
+		"socket":     {"LISTEN", "--unix-target", socket, "--", "sh", "-c", "read x <GATE; exec python3 " + unixServer + " " + socket},
+	} {
+		gate := filepath.Join(dir, name)
+		require.NoError(t, syscall.Mkfifo(gate, 0o600))
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "GATE", gate)
+		}
+		p := theGo.start(t, args...)
+		c := dialRaw(t, p.addr).upgrade("/")
+		p.says("connecting to command")
+		require.NoError(t, os.WriteFile(gate, []byte("go\n"), 0o600)) // waits for the shell to read
+		c.send(frame(binFin, "hello"))
+		assert.Equal(t, "hello", c.stream(5), name)
+	}
+}
+
+// It doesn't wait for one that has failed, or listens elsewhere.
+func TestWrapDoesNotWaitForNothing(t *testing.T) {
+	p := theGo.start(t, "LISTEN", "--handshake-timeout=1h", "--wrap-mode=ignore", "--", "sh", "-c", "exit 3 # {port}")
+	p.says("Returned 3")
+	assert.Contains(t, dialRaw(t, p.addr).upgrade("/").rest(), "close 1011")
+	p = theGo.start(t, "LISTEN", "--handshake-timeout=200ms", "--", "sh", "-c", "sleep 1000 # {port}")
+	assert.Contains(t, dialRaw(t, p.addr).upgrade("/").rest(), "close 1011")
+	p.says("the wrapped program doesn't listen on 127.0.0.1:")
 }
 
 // childOf returns the one child of a process.

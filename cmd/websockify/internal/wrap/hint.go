@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Hint says why the program can't be reached, as far as the tables of the
@@ -16,14 +17,9 @@ func (p *Program) Hint(own map[uint64]bool) string {
 	if p.port == 0 {
 		return ""
 	}
-	theirs := false
-	for _, l := range listeners() {
-		switch {
-		case l.port == p.port:
-			return ""
-		case l.port == p.o.Port && !own[l.inode]:
-			theirs = true
-		}
+	moved, theirs := p.places(own)
+	if moved {
+		return ""
 	}
 	if theirs {
 		return fmt.Sprintf("the wrapped program listens on port %d itself instead of 127.0.0.1:%d: write {port} where its command has the port", p.o.Port, p.port)
@@ -34,10 +30,34 @@ func (p *Program) Hint(own map[uint64]bool) string {
 	return fmt.Sprintf("the wrapped program doesn't listen on 127.0.0.1:%d (yet)", p.port)
 }
 
-// FailureHint says why the program may have failed, as far as its port has to
-// do with it. It is empty if that was its own doing.
-func (p *Program) FailureHint() string {
-	if !p.rebound() {
+// TookPort reports whether the program listens on the port that it should have left.
+func (p *Program) TookPort(own map[uint64]bool) bool {
+	moved, theirs := p.places(own)
+	return theirs && !moved
+}
+
+// places finds out where the program listens: where it should, or on the port
+// that it should have left.
+func (p *Program) places(own map[uint64]bool) (moved, theirs bool) {
+	for _, l := range listeners() {
+		switch {
+		case p.port != 0 && l.port == p.port:
+			moved = true
+		case p.o.Port != 0 && l.port == p.o.Port && !own[l.inode]:
+			theirs = true
+		}
+	}
+	return moved, theirs
+}
+
+// tryPort is how soon a program fails that can't have its port.
+const tryPort = 10 * time.Second
+
+// FailureHint says why a program that ran for so long may have failed with
+// status, as far as its port has to do with it. It is empty if that was
+// something else: a signal, or the end of a program that had got its port.
+func (p *Program) FailureHint(status int, ran time.Duration) string {
+	if !p.rebound() || status == 0 || status > signalled || ran > tryPort {
 		return ""
 	}
 	return p.notMoved("if it had")

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -31,20 +32,24 @@ import (
 // placeholder stands for the new port in a command.
 const placeholder = "{port}"
 
-// ErrNoRebind: rebind.so would be needed and isn't installed.
-var ErrNoRebind = errors.New("wrap: rebind.so not found, which moves the wrapped program's port")
+// Why the program's port can't be moved by rebind.so, which would be needed.
+var (
+	ErrNoRebind = errors.New("wrap: rebind.so not found, which moves the wrapped program's port")
+	ErrNoPort   = errors.New("wrap: rebind.so moves the port that websockify listens on, and there is none, or any")
+)
 
 // Options say what to wrap.
 type Options struct {
 	Command []string // the program and its arguments
-	Port    int      // that websockify listens on, and the program would
+	Port    int      // that websockify listens on, and the program would; 0: none that is known in advance
 	Unix    bool     // the program listens on a unix socket
 	Rebind  string   // path of rebind.so; empty if there is none
 
 	// OnStart is called before each start, OnEnd after each end of the program
-	// with its exit status, OnPause when it is started too often. Nil ignores.
+	// with its exit status and how long it ran, OnPause when it is started too
+	// often. Nil ignores.
 	OnStart func()
-	OnEnd   func(status int)
+	OnEnd   func(status int, ran time.Duration)
 	OnPause func()
 }
 
@@ -54,6 +59,7 @@ type Program struct {
 	port int // where it will listen; 0: on a unix socket
 	args []string
 	env  []string
+	over atomic.Bool // it won't listen any more
 }
 
 // Prepare chooses a free port for the program and the way to get it there.
@@ -66,9 +72,12 @@ func Prepare(o Options) (*Program, error) {
 		return nil, fmt.Errorf("wrap: %w", err)
 	}
 	substituted := slices.ContainsFunc(p.args[1:], func(a string) bool { return strings.Contains(a, placeholder) })
-	if !substituted && o.Rebind == "" {
+	if !substituted && (o.Rebind == "" || o.Port == 0) {
 		if o.Unix {
 			return p, nil
+		}
+		if o.Rebind != "" {
+			return nil, ErrNoPort
 		}
 		return nil, ErrNoRebind
 	}
@@ -99,6 +108,10 @@ func (p *Program) Port() int { return p.port }
 
 // String is the command as it is run.
 func (p *Program) String() string { return strings.Join(p.args, " ") }
+
+// Lives reports whether the program may still begin to listen: it runs, is to
+// be run, or has put itself into the background.
+func (p *Program) Lives() bool { return !p.over.Load() }
 
 // rebound reports whether rebind.so is to move the port.
 func (p *Program) rebound() bool {
@@ -148,6 +161,7 @@ const respawnPause = 10 * time.Second
 // exit), waits for ctx (ignore) or runs it again (respawn). A program that
 // runs when ctx ends is left running, for it may be somebody's desktop.
 func (p *Program) Run(ctx context.Context, mode string) (status int, err error) {
+	defer p.over.Store(true)
 	var starts [3]time.Time
 	for {
 		starts = [3]time.Time{starts[1], starts[2], time.Now()}
@@ -159,10 +173,11 @@ func (p *Program) Run(ctx context.Context, mode string) (status int, err error) 
 			return 1, err
 		}
 		if p.o.OnEnd != nil {
-			p.o.OnEnd(status)
+			p.o.OnEnd(status, time.Since(starts[2]))
 		}
 		switch mode {
 		case ModeIgnore:
+			p.over.Store(status != 0)
 			<-ctx.Done()
 			return 0, nil
 		case ModeRespawn:
@@ -243,6 +258,10 @@ func (p *Program) Warning() string {
 	if err != nil {
 		return ""
 	}
+	const fix = "so that rebind.so can't move its port: write {port} where its command has"
+	if info, err := os.Stat(path); err == nil && info.Mode()&(os.ModeSetuid|os.ModeSetgid) != 0 {
+		return fmt.Sprintf("%s is setuid or setgid, %s %d", p.args[0], fix, p.o.Port) // ld.so(8), LD_PRELOAD
+	}
 	f, err := elf.Open(path)
 	if err != nil {
 		return "" // a script
@@ -253,5 +272,5 @@ func (p *Program) Warning() string {
 			return ""
 		}
 	}
-	return fmt.Sprintf("%s is statically linked, so that rebind.so can't move its port: write {port} where its command has %d", p.args[0], p.o.Port)
+	return fmt.Sprintf("%s is statically linked, %s %d", p.args[0], fix, p.o.Port)
 }

@@ -36,6 +36,11 @@ func TestPrepare(t *testing.T) {
 
 	_, err = Prepare(Options{Command: []string{"sh"}, Port: 6080})
 	assert.ErrorIs(t, err, ErrNoRebind)
+	_, err = Prepare(Options{Command: []string{"sh"}, Rebind: "/rebind.so"})
+	assert.ErrorIs(t, err, ErrNoPort, "there is no port to be moved from")
+	p, err = Prepare(Options{Command: []string{"sh"}, Rebind: "/rebind.so", Unix: true})
+	require.NoError(t, err)
+	assert.NotContains(t, strings.Join(p.env, "\n"), "REBIND_OLD_PORT")
 	p, err = Prepare(Options{Command: []string{"sh"}, Port: 6080, Unix: true})
 	require.NoError(t, err)
 	assert.Zero(t, p.Port())
@@ -57,7 +62,7 @@ func sh(t *testing.T, script string, o Options) *Program {
 
 func TestModes(t *testing.T) {
 	var ends []int
-	o := Options{OnEnd: func(status int) { ends = append(ends, status) }}
+	o := Options{OnEnd: func(status int, _ time.Duration) { ends = append(ends, status) }}
 	status, err := sh(t, "exit 7", o).Run(t.Context(), ModeExit)
 	require.NoError(t, err)
 	assert.Equal(t, 7, status)
@@ -74,7 +79,7 @@ func TestModes(t *testing.T) {
 	assert.Equal(t, 3, starts, "the third was too soon")
 
 	ctx, cancel = contextWithCancel(t)
-	o = Options{OnEnd: func(int) { cancel() }}
+	o = Options{OnEnd: func(int, time.Duration) { cancel() }}
 	status, err = sh(t, "exit 3", o).Run(ctx, ModeIgnore)
 	require.NoError(t, err)
 	assert.Zero(t, status)
@@ -126,7 +131,10 @@ func TestHintFindsWhoTookThePort(t *testing.T) {
 	}
 	require.NotZero(t, inode)
 	assert.Contains(t, p.Hint(map[uint64]bool{inode: true}), "rebind.so moves no static", "that was our own")
-	assert.Regexp(t, "^if it had tried to take port "+strconv.Itoa(taken)+" itself", p.FailureHint())
+	assert.Regexp(t, "^if it had tried to take port "+strconv.Itoa(taken)+" itself", p.FailureHint(1, time.Second))
+	assert.Empty(t, p.FailureHint(0, time.Second))
+	assert.Empty(t, p.FailureHint(128+15, time.Second), "somebody stopped it")
+	assert.Empty(t, p.FailureHint(1, time.Minute), "it had its port")
 
 	moved, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(p.Port()))
 	require.NoError(t, err)
@@ -150,10 +158,14 @@ func TestWarningAboutStaticPrograms(t *testing.T) {
 	require.NoError(t, os.WriteFile(static, b.Bytes(), 0o700))
 	script := filepath.Join(t.TempDir(), "script")
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"), 0o700))
-	for path, want := range map[string]bool{static: true, script: false, "/bin/sh": false} {
+	setuid := filepath.Join(t.TempDir(), "setuid")
+	require.NoError(t, os.WriteFile(setuid, []byte("#!/bin/sh\n"), 0o700))
+	require.NoError(t, os.Chmod(setuid, 0o700|os.ModeSetuid))
+	for path, want := range map[string]string{static: "statically linked", setuid: "setuid", script: "", "/bin/sh": ""} {
 		p, err := Prepare(Options{Command: []string{path}, Port: 6080, Rebind: "/rebind.so"})
 		require.NoError(t, err)
-		assert.Equal(t, want, strings.Contains(p.Warning(), "statically linked"), path)
+		assert.Equal(t, want == "", p.Warning() == "", path)
+		assert.Contains(t, p.Warning(), want, path)
 	}
 	p, err := Prepare(Options{Command: []string{static, "{port}"}, Port: 6080, Rebind: "/rebind.so"})
 	require.NoError(t, err)
