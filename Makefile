@@ -6,7 +6,7 @@
 DESKTOP := xvfb openbox xterm x11vnc xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
 TESTING := $(DESKTOP) chromium xsel libnss3-tools openssl dbus tigervnc-standalone-server gcc libc6-dev picom metacity icewm websockify redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock
 
-NOVNC := internal/viewer/novnc/core/rfb.js
+NOVNC := internal/viewer/dist/index.html
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,16 +14,17 @@ help: ## list the targets
 build: novnc ## build shadowd, shadowctl, websockify and rfbtrace into bin
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
-novnc: $(NOVNC) ## fetch noVNC from npm, to be embedded
+novnc: $(NOVNC) ## fetch noVNC from npm and bundle the page of a granted port, to be embedded
 
-$(NOVNC): internal/viewer/package-lock.json
+$(NOVNC): internal/viewer/package-lock.json $(wildcard internal/viewer/page/*)
 	cd internal/viewer && npm ci --ignore-scripts --no-audit --no-fund
 	rm -rf internal/viewer/novnc/*
 	cd internal/viewer/node_modules/@novnc/novnc && \
 		cp -R core vendor package.json AUTHORS LICENSE.txt $(CURDIR)/internal/viewer/novnc && \
 		mkdir $(CURDIR)/internal/viewer/novnc/docs && cp docs/LICENSE.* $(CURDIR)/internal/viewer/novnc/docs
+	find internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
+	cd internal/viewer && npm run --silent build
 	rm -rf internal/viewer/node_modules
-	touch $@
 
 deps: ## install what the tests need and this machine lacks
 	@.ci/deps $(TESTING)
@@ -75,6 +76,6 @@ fuzz: ## run each fuzz target for a minute (FUZZTIME=10s: shorter, FUZZ=./rfb: o
 
 clean: ## remove what was built
 	rm -rf bin demo.png
-	find internal/viewer/novnc -mindepth 1 ! -name .gitkeep -delete
+	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
 .PHONY: help build novnc deps demo test bench soak successor fuzz clean

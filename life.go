@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -438,8 +439,12 @@ func (l *life) grant(token string) *Grant {
 		Scheme: scheme, Host: net.JoinHostPort(l.host, strconv.Itoa(l.port.Port())),
 		Path: "/websockify", RawQuery: url.Values{"token": {token}}.Encode(),
 	}
+	page := ""
+	if l.m.cfg.Page != nil { // the fragment reaches no log and no Referer
+		page = (&url.URL{Scheme: "http" + strings.TrimPrefix(scheme, "ws"), Host: u.Host, Path: "/", Fragment: token}).String()
+	}
 	return &Grant{
-		ID: l.id, Session: l.req.Session, Admin: l.req.Admin, URL: u.String(),
+		ID: l.id, Session: l.req.Session, Admin: l.req.Admin, URL: u.String(), Page: page,
 		Scheme: scheme, Host: l.host, Port: l.port.Port(), Token: token,
 		Expires: time.Now().Add(l.m.cfg.ConnectTimeout),
 	}

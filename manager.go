@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -49,6 +50,10 @@ type Config struct {
 	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s
 	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
 	TokenOptional  bool          // admit the first viewer on the port even if it brings no token
+
+	// Page answers what isn't a WebSocket handshake on a granted port, before its viewer is
+	// there: a page that shows the view to whoever opens [Grant.Page]. Nil: there is none.
+	Page http.Handler
 
 	// Logger is for what an operator wants to know; the zero value is silent. The
 	// audit doesn't depend on it, nor on its level.

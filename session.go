@@ -99,6 +99,7 @@ type Grant struct {
 	Session string
 	Admin   string
 	URL     string // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Page    string // http[s]://HOST:PORT/#TOKEN, to be opened in a browser; empty: there is no Config.Page
 	Scheme  string
 	Host    string // this host's FQDN
 	Port    int

@@ -42,7 +42,7 @@ func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
 	proxy := l.proxy()
-	server, served := l.serve(proxy)
+	server, served := l.serve(l.door(proxy))
 	l.await(deadline)
 
 	// From here nothing new begins. What is going on ends with l.ctx.
@@ -62,6 +62,22 @@ func (l *life) run(deadline time.Time) {
 	l.m.forget(l)
 	l.farewell()
 	close(l.done)
+}
+
+// door is what answers on l's port: viewer takes the WebSocket handshakes, and the page, if
+// there is one, everything else.
+func (l *life) door(viewer http.Handler) http.Handler {
+	if l.m.cfg.Page == nil {
+		return viewer
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			w.Header().Set("Connection", "close") // what stays would hold a stranger's place
+			l.m.cfg.Page.ServeHTTP(w, r)
+			return
+		}
+		viewer.ServeHTTP(w, r)
+	})
 }
 
 // proxy is the WebSocket end for l's viewer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -12,6 +13,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/desktop"
 	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/viewer"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -35,9 +37,18 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 		ConnectTimeout: cfg.Viewer.ConnectTimeout,
 		OriginPatterns: cfg.Viewer.Origins,
 		TokenOptional:  cfg.Viewer.Token == "optional",
+		Page:           page(cfg),
 		Logger:         logger,
 		Audit:          audit,
 	})
+}
+
+// page is what a granted port shows to a browser, or nil.
+func page(cfg *config.Config) http.Handler {
+	if !cfg.Viewer.Page {
+		return nil
+	}
+	return viewer.Page(0)
 }
 
 // certificates is the store. What is to be warned of in a pair is told when the

@@ -32,7 +32,8 @@ type Grant struct {
 	ID      string    `json:"id"`
 	Session string    `json:"session"`
 	Admin   string    `json:"admin"`
-	URL     string    `json:"url"` // ws[s]://HOST:PORT/websockify?token=TOKEN
+	URL     string    `json:"url"`            // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Page    string    `json:"page,omitempty"` // http[s]://HOST:PORT/#TOKEN; empty: viewer.page is off
 	Scheme  string    `json:"scheme"`
 	Host    string    `json:"host"`
 	Port    int       `json:"port"`

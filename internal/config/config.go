@@ -65,6 +65,7 @@ type Viewer struct {
 	Token          string // "required" or "optional"
 	ConnectTimeout time.Duration
 	Origins        []string // patterns as of path.Match for host or host:port
+	Page           bool     // the granted port also serves a page that shows the view
 }
 
 // Consent is how the user is asked.
@@ -116,7 +117,7 @@ func Default() *Config {
 		EnableSessionShadowing: true,
 		Settings:               "file",
 		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
-		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second},
+		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Page: true},
 		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true},
 		Source:                 Source{Kind: "x11vnc"},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},

@@ -40,6 +40,7 @@ host = "vda1.corp.example"
 token = "optional"
 connect_timeout = "1m30s"
 origins = ["director.corp", "*.corp:8443"]
+page = false
 
 [consent]
 prompter = "exec"

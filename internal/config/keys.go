@@ -43,6 +43,7 @@ func (c *Config) keys() []key {
 		{"viewer.token", "required | optional (for a client that can't carry one: the first connection on the port wins)", choice{&c.Viewer.Token, []string{"required", "optional"}}},
 		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"viewer.origins", "web origins besides the request's own host: patterns such as \"director.corp\" or \"*.corp:8443\"", list{&c.Viewer.Origins, checkOrigins}},
+		{"viewer.page", "true: the granted port also serves a page that shows the session", boolean{&c.Viewer.Page}},
 
 		{"consent.prompter", "x11 (a window) | notify (a notification of the desktop) | exec | deny | allow (allow asks nobody: only for unattended kiosks, logged at every use)", choice{&c.Consent.Prompter, []string{"x11", "notify", "exec", "deny", "allow"}}},
 		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},

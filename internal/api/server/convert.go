@@ -13,7 +13,7 @@ func requestOf(r api.Request) shadow.Request {
 // grantOf is g on the wire.
 func grantOf(g *shadow.Grant) api.Grant {
 	return api.Grant{
-		ID: g.ID, Session: g.Session, Admin: g.Admin, URL: g.URL, Scheme: g.Scheme,
+		ID: g.ID, Session: g.Session, Admin: g.Admin, URL: g.URL, Page: g.Page, Scheme: g.Scheme,
 		Host: g.Host, Port: g.Port, Token: g.Token, Expires: g.Expires,
 	}
 }
