@@ -34,6 +34,7 @@ demo: build ## a desktop and an administrator in one page (ONCE=1: without a per
 	go build -trimpath -o bin/demo ./tools/demo
 	bin/demo $(if $(ADDR),-addr $(ADDR)) $(if $(ONCE),-once)
 
+test: export SHADOW_LIVE := 1
 test: deps novnc ## install what is needed, vet, staticcheck, all tests with -race, and successor
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go mod tidy -diff
@@ -60,6 +61,7 @@ SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
 # What uses them.
 SUCCEED := ./wsproxy/... ./consent/... ./internal/host/xconn
 
+successor: export SHADOW_LIVE := 1
 successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 		needed=$$(go list -deps -test -f '{{with .Module}}{{if .Main}}{{$$.Dir}}{{end}}{{end}}' $(SUCCEED) | sort -u); \

@@ -17,6 +17,7 @@ import (
 
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // These tests capture servers that no other test needs. They do nothing unless
@@ -25,9 +26,7 @@ import (
 // needs ends a capture whose programs aren't there.
 func needs(t *testing.T, program, packages string) string {
 	t.Helper()
-	path, err := exec.LookPath(program)
-	require.NoError(t, err, "do: apt-get install %s", packages)
-	return path
+	return testenv.Program(t, program, packages)
 }
 
 // starts starts a program as this test's user, which ends with the test.

@@ -18,6 +18,7 @@ import (
 
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // startX11vnc starts x11vnc on a desktop, with one end of a socket pair, and
@@ -25,8 +26,7 @@ import (
 // the desktop here is this package.
 func startX11vnc(t testing.TB, d *testhost.Desktop) (net.Conn, *child.Process) {
 	t.Helper()
-	path, err := exec.LookPath("x11vnc")
-	require.NoError(t, err, "do: apt-get install x11vnc")
+	path := testenv.Program(t, "x11vnc", "x11vnc")
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
@@ -73,8 +73,7 @@ type xvnc struct {
 
 func startXvnc(t testing.TB, geometry string) *xvnc {
 	t.Helper()
-	path, err := exec.LookPath("Xvnc")
-	require.NoError(t, err, "do: apt-get install tigervnc-standalone-server")
+	path := testenv.Program(t, "Xvnc", "tigervnc-standalone-server")
 	answer, number, err := os.Pipe()
 	require.NoError(t, err)
 	defer answer.Close()
@@ -129,8 +128,7 @@ func (x *xvnc) output(t testing.TB, name string, args ...string) (string, error)
 // spawn starts a program on the display that runs until the test ends.
 func (x *xvnc) spawn(t testing.TB, name string, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath(name)
-	require.NoError(t, err)
+	path := testenv.Program(t, name, "x11-apps")
 	cmd := exec.Command(path, args...)
 	cmd.Env = []string{"DISPLAY=" + x.display, "PATH=" + os.Getenv("PATH")}
 	p, err := child.Start(cmd, child.Own())

@@ -26,6 +26,7 @@ import (
 
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/viewer"
 )
 
@@ -140,8 +141,7 @@ func startX11vnc(t *testing.T) (addr, display string) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(t, os.Chmod(dir, 0o777))
 	socket := filepath.Join(dir, "rfb")
-	path, err := exec.LookPath("x11vnc")
-	require.NoError(t, err)
+	path := testenv.Program(t, "x11vnc", "x11vnc")
 	_, err = desk.SpawnCmd(exec.Command(path, "-unixsock", socket, "-rfbport", "0", "-rfbportv6", "0", "-norc", "-nopw", "-nonap",
 		"-wait", "5", "-defer", "5", "-speeds", "lan", "-noxrecord", "-forever", "-o", "/dev/null"))
 	require.NoError(t, err)
@@ -151,8 +151,7 @@ func startX11vnc(t *testing.T) (addr, display string) {
 }
 
 func startXvnc(t *testing.T) (addr, display string) {
-	path, err := exec.LookPath("Xvnc")
-	require.NoError(t, err)
+	path := testenv.Program(t, "Xvnc", "tigervnc-standalone-server")
 	dir, err := os.MkdirTemp("", "rfbtrace")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })

@@ -16,6 +16,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // BenchmarkAgainstWebsockify measures what an administrator waits for, with
@@ -29,8 +30,7 @@ import (
 //
 // Run it with -benchtime=10x. It needs Debian's websockify, too.
 func BenchmarkAgainstWebsockify(b *testing.B) {
-	_, err := exec.LookPath("websockify")
-	require.NoError(b, err, "Debian package websockify")
+	testenv.Program(b, "websockify", "websockify")
 	session := testhost.Require(b, testhost.Options{WindowManager: true})
 	d := startDaemon(b, options{}, session)
 	samples := map[string][]float64{}

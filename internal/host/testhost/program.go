@@ -33,7 +33,7 @@ func tool(name string) (string, error) {
 		return path, nil
 	}
 	if pkg := packages[name]; pkg != "" {
-		return "", fmt.Errorf("testhost: %s is not installed; do: apt-get install %s", name, pkg)
+		return "", fmt.Errorf("testhost: %s is not installed; do: apt-get install %s (%w)", name, pkg, err)
 	}
 	return "", fmt.Errorf("testhost: %s is not installed: %w", name, err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,13 +17,18 @@ type T interface {
 	Cleanup(func())
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
 }
 
-// Require is Start for a test: it fails the test if there can't be a desktop,
-// and closes it when the test ends.
+// Require is Start for a test: it closes the desktop when the test ends, and fails the test
+// if there can't be one. Where a program for it isn't installed it skips the test, unless
+// SHADOW_LIVE is 1.
 func Require(t T, o Options) *Desktop {
 	t.Helper()
 	d, err := Start(t.Context(), o)
+	if errors.Is(err, exec.ErrNotFound) && os.Getenv("SHADOW_LIVE") != "1" {
+		t.Skipf("%v", err)
+	}
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

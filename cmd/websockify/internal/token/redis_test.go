@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // startRedis runs a real server and returns its port, and a function that
@@ -21,8 +23,7 @@ func startRedis(t *testing.T, args ...string) (port string, do func(words ...str
 	_, port, err = net.SplitHostPort(ln.Addr().String())
 	require.NoError(t, err)
 	ln.Close()
-	path, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "redis-server is needed: apt-get install redis-server")
+	path := testenv.Program(t, "redis-server", "redis-server")
 	cmd := exec.Command(path, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", t.TempDir()}, args...)...)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

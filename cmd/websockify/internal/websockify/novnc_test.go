@@ -17,13 +17,14 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // startXvnc starts a VNC server with a white screen and returns when it listens.
 func startXvnc(t *testing.T, args ...string) {
 	t.Helper()
-	path, err := exec.LookPath("Xvnc")
-	require.NoError(t, err, "apt-get install tigervnc-standalone-server")
+	path := testenv.Program(t, "Xvnc", "tigervnc-standalone-server")
 	display, theirs, err := os.Pipe()
 	require.NoError(t, err)
 	t.Cleanup(func() { display.Close() }) // not before: it has more to write
