@@ -114,6 +114,7 @@ func (s *samples) columns() {
 // leaves them.
 type quantizer struct {
 	reciprocal [64]int64
+	half, step [64]uint64 // what is less than half a step away from nothing becomes nothing
 	// small says which rows of vertical frequencies become nothing: those where
 	// offset makes every pair fit into small's zeros.
 	offset, small [8]int64
@@ -141,8 +142,12 @@ func (q *quantizer) set(steps *[64]uint8, scale float64) {
 		for v := range 8 {
 			step := steps[8*u+v]
 			least = min(least, step)
-			unit := math.Ldexp(scale*norm[u]*norm[v]*float64(step), columnBits+rowBits-coefShift)
-			q.reciprocal[8*u+v] = int64(math.Ldexp(1/unit, quantShift))
+			unit := math.Ldexp(scale*norm[u]*norm[v]*float64(step), columnBits+rowBits)
+			// The margin is for what the shifts cut off: put relies on the rest
+			// becoming something.
+			const margin = 2 << coefShift
+			q.half[8*u+v], q.step[8*u+v] = uint64(unit/2)+margin, uint64(unit)+2*margin
+			q.reciprocal[8*u+v] = int64(math.Ldexp(1/unit, quantShift+coefShift))
 		}
 		// No sum of a row exceeds √8 of its greatest number. A step's half is
 		// rounded to nothing.
@@ -187,31 +192,34 @@ func (s *samples) rows(q *quantizer, out *coefs) {
 		a2, a5 := x2+x5, x2-x5
 		a3, a4 := x3+x4, x3-x4
 
-		var row [8]int64
 		b0, b3 := a0+a3, (a0-a3)<<rowBits
 		b1, b2 := a1+a2, a1-a2
-		row[0], row[4] = (b0+b1)<<rowBits, (b0-b1)<<rowBits
+		set = q.put(out, set, 8*u, (b0+b1)<<rowBits)
+		set = q.put(out, set, 8*u+4, (b0-b1)<<rowBits)
 		z := (b2 + a0 - a3) * row707
-		row[2], row[6] = b3+z, b3-z
+		set = q.put(out, set, 8*u+2, b3+z)
+		set = q.put(out, set, 8*u+6, b3-z)
 
 		b4, b5, b6 := a4+a5, a5+a6, a6+a7
 		z5 := (b4 - b6) * row382
 		z2, z4 := b4*row541+z5, b6*row1306+z5
 		z3, a7 := b5*row707, a7<<rowBits
 		z1, z6 := a7+z3, a7-z3
-		row[5], row[3] = z6+z2, z6-z2
-		row[1], row[7] = z1+z4, z1-z4
-
-		reciprocal := (*[8]int64)(q.reciprocal[8*u:])
-		places := (*[8]uint8)(zigzag[8*u:])
-		for v := range 8 {
-			n := (row[v]>>coefShift*reciprocal[v] + 1<<(quantShift-1)) >> quantShift
-			if n != 0 {
-				at := places[v] & 63
-				out.value[at] = int32(n)
-				set |= 1 << at
-			}
-		}
+		set = q.put(out, set, 8*u+5, z6+z2)
+		set = q.put(out, set, 8*u+3, z6-z2)
+		set = q.put(out, set, 8*u+1, z1+z4)
+		set = q.put(out, set, 8*u+7, z1-z4)
 	}
 	out.set = set
+}
+
+// put quantizes coefficient i, and adds it to the set unless it becomes nothing.
+func (q *quantizer) put(out *coefs, set uint64, i int, c int64) uint64 {
+	i &= 63
+	if uint64(c)+q.half[i] < q.step[i] {
+		return set
+	}
+	at := zigzag[i] & 63
+	out.value[at] = int32((c>>coefShift*q.reciprocal[i] + 1<<(quantShift-1)) >> quantShift)
+	return set | 1<<at
 }

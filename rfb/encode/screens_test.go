@@ -93,6 +93,27 @@ func paintLight(m encode.Image, rng *rand.Rand, noise float64) {
 	})
 }
 
+// paintVideo paints light without noise and discs passing over it.
+func paintVideo(m encode.Image, frame int) {
+	t := 2 * math.Pi * float64(frame) / 40
+	paint(m, rand.New(rand.NewPCG(1, 1)), func(x, y int) uint32 {
+		v := math.Sin(float64(y)/90-t) + math.Sin(float64(x)/140+t)
+		return rgb(110-45*v, 100+40*v, 120+50*v)
+	})
+	for n, c := range []uint32{0x3c50e6, 0x5ac83c, 0xf0f0f0} {
+		a := t + float64(n)*2.1
+		cx, cy, r := m.Width/2+int(math.Cos(a)*400), m.Height/2+int(math.Sin(2*a)*220), 70
+		for y := max(cy-r, 0); y < min(cy+r, m.Height); y++ {
+			for x := max(cx-r, 0); x < min(cx+r, m.Width); x++ {
+				if (x-cx)*(x-cx)+(y-cy)*(y-cy) < r*r {
+					p := m.Pix[y*m.Stride+4*x:]
+					p[0], p[1], p[2] = byte(c), byte(c>>8), byte(c>>16)
+				}
+			}
+		}
+	}
+}
+
 // The formats that viewers ask for: those of well-known ones, and all corners.
 var formats = map[string]rfb.PixelFormat{
 	"native":           encode.Format(),

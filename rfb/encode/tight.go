@@ -90,16 +90,18 @@ func (e *Encoder) appendTight(dst []byte, x, y int, img Image, lossless bool) (o
 func (t *tightEncoder) classify(b *block, part *Image) {
 	c := &t.census
 	jpegs := t.jpegs && part.Width*part.Height >= minJPEGArea
-	c.take(part, func(c *census) bool { return jpegs && c.photo() })
+	if !c.few(part) {
+		c.take(part, func(c *census) bool { return jpegs && c.photo() })
+	}
 	switch {
-	case jpegs && c.photo():
-		b.kind = jpegBlock
-	case c.more:
-		b.kind = fullBlock
 	case c.n == 1:
 		b.kind, b.color = fillBlock, c.colors[0]
 	case c.n == 2:
 		b.kind = monoBlock
+	case jpegs && c.photo():
+		b.kind = jpegBlock
+	case c.more:
+		b.kind = fullBlock
 	default:
 		b.kind = indexBlock
 	}
