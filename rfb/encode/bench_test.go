@@ -105,7 +105,9 @@ func BenchmarkFrame(b *testing.B) {
 func BenchmarkScreen(b *testing.B) {
 	m := newImage(1920, 1080)
 	rng := rand.New(rand.NewPCG(5, 6))
-	paint(m, rng, func(x, y int) uint32 { return rgb(40+70*float64(x)/1920, 90+50*float64(x*y)/1920/1080, 150+60*float64(y)/1080) })
+	paint(m, rng, func(x, y int) uint32 {
+		return rgb(40+70*float64(x)/1920, 90+50*float64(x*y)/1920/1080, 150+60*float64(y)/1080)
+	})
 	paintText(m.Sub(100, 100, 720, 585), rng, 8)
 	paintText(m.Sub(900, 300, 720, 585), rng, 1)
 	bench(b, formats["noVNC"], asNoVNC, false, m)

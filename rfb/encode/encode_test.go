@@ -67,7 +67,9 @@ func (r *rig) same(off float64) {
 
 // parts are red, green and blue of a pixel, of 255.
 func (d *decoder) parts(v uint32) [3]float64 {
-	part := func(most uint16, shift uint8) float64 { return float64(v>>shift&uint32(most)) * 255 / float64(most) }
+	part := func(most uint16, shift uint8) float64 {
+		return float64(v>>shift&uint32(most)) * 255 / float64(max(most, 1))
+	}
 	f := d.format
 	return [3]float64{part(f.RedMax, f.RedShift), part(f.GreenMax, f.GreenShift), part(f.BlueMax, f.BlueShift)}
 }

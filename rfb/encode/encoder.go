@@ -17,9 +17,10 @@ type Encoder struct {
 	zrle     zrleEncoder
 	hextile  hextileEncoder
 
-	start int  // of the update's header in the caller's buffer
-	rects int  // in this update
-	open  bool // the update says that LastRect ends it
+	start int        // of the update's header in the caller's buffer
+	rects int        // in this update
+	open  bool       // the update says that LastRect ends it
+	lossy []rfb.Rect // of this update
 }
 
 // hints are what a viewer asks for by number.

@@ -143,9 +143,9 @@ func (q *quantizer) set(steps *[64]uint8, scale float64) {
 			step := steps[8*u+v]
 			least = min(least, step)
 			unit := math.Ldexp(scale*norm[u]*norm[v]*float64(step), columnBits+rowBits)
-			// The margin is for what the shifts cut off: put relies on the rest
-			// becoming something.
-			const margin = 2 << coefShift
+			// The margin is for what shifts and the reciprocal cut off: put relies
+			// on the rest becoming something.
+			margin := uint64(2<<coefShift + unit/(1<<20))
 			q.half[8*u+v], q.step[8*u+v] = uint64(unit/2)+margin, uint64(unit)+2*margin
 			q.reciprocal[8*u+v] = int64(math.Ldexp(1/unit, quantShift+coefShift))
 		}

@@ -19,7 +19,6 @@ type tightEncoder struct {
 	run     block   // of the current row of tiles, still growing
 	palette palette // of run
 	held    []block // may grow downwards
-	lossy   bool
 }
 
 // A block is tiles of one kind, its place counted from the corner of the image.
@@ -58,7 +57,8 @@ const (
 // appendTight appends img at x, y.
 func (e *Encoder) appendTight(dst []byte, x, y int, img Image, lossless bool) (out []byte, lossy bool) {
 	t := &e.tight
-	t.img, t.x, t.y, t.lossy = img, x, y, false
+	t.img, t.x, t.y = img, x, y
+	jpegs := len(e.lossy)
 	t.jpegs = !lossless && e.hints.quality >= 0 && e.layout.bytes > 1
 	if t.jpegs {
 		t.jpeg.setQuality(e.hints.jpegQuality())
@@ -83,7 +83,7 @@ func (e *Encoder) appendTight(dst []byte, x, y int, img Image, lossless bool) (o
 		dst = e.appendBlock(dst, &t.held[i])
 	}
 	t.held, t.img = t.held[:0], Image{}
-	return dst, t.lossy
+	return dst, len(e.lossy) > jpegs
 }
 
 // classify finds out how to send the pixels of b.
@@ -203,7 +203,9 @@ func (e *Encoder) appendBlock(dst []byte, b *block) []byte {
 		dst = append(dst, tightFill)
 		return l.appendTight(dst, b.color)
 	case jpegBlock:
-		t.lossy = true
+		e.lossy = append(e.lossy, rfb.Rect{
+			X: uint16(t.x + b.x), Y: uint16(t.y + b.y), Width: uint16(b.width), Height: uint16(b.height),
+		})
 		dst = append(dst, tightJPEG, 0, 0, 0)
 		return compactLength(t.jpeg.append(dst, &part), len(dst))
 	case monoBlock:

@@ -23,7 +23,7 @@ func (e *Encoder) BeginUpdate(dst []byte) []byte {
 		dst = appendColorMap(dst)
 		e.mapDue = false
 	}
-	e.open = false
+	e.open, e.lossy = false, e.lossy[:0]
 	return e.head(dst, 0)
 }
 
@@ -76,6 +76,10 @@ func (e *Encoder) rect(dst []byte, x, y, width, height int, encoding rfb.Encodin
 // rectangle or several, none if img is empty. It reports whether the viewer now
 // has something other than these pixels in its format: only JPEG makes it so,
 // only viewers with Tight and a quality are sent JPEG, and lossless forbids it.
+// [Encoder.Lossy] tells which parts.
+//
+// Whole screens and single tiles are welcome alike: the encoder finds what is
+// text and what is a photograph by itself, in tiles of 64 x 64 pixels.
 func (e *Encoder) AppendRect(dst []byte, x, y int, img Image, lossless bool) (out []byte, lossy bool) {
 	e.ready()
 	if img.Width <= 0 || img.Height <= 0 {
@@ -93,6 +97,11 @@ func (e *Encoder) AppendRect(dst []byte, x, y int, img Image, lossless bool) (ou
 		return e.layout.append(dst, &img), false
 	}
 }
+
+// Lossy are the parts of the framebuffer that went out as JPEG since the update
+// began, and so are to be sent again, without loss, once they are still. The
+// slice is good until the next update begins.
+func (e *Encoder) Lossy() []rfb.Rect { return e.lossy }
 
 // AppendCopyRect appends that r shows what was at x, y before this rectangle. It
 // reports false, and appends nothing, unless the viewer understands CopyRect.
