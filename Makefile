@@ -34,12 +34,17 @@ demo: build ## a desktop and an administrator in one page (ONCE=1: without a per
 	go build -trimpath -o bin/demo ./tools/demo
 	bin/demo $(if $(ADDR),-addr $(ADDR)) $(if $(ONCE),-once)
 
-test: export SHADOW_LIVE := 1
-test: deps novnc ## install what is needed, vet, staticcheck, all tests with -race, and successor
+# Programs that build and check, in a module file of their own: importers don't inherit them.
+TOOL := go tool -modfile=tools/tools.mod
+
+lint: ## gofmt, go mod tidy, go vet, staticcheck
 	test -z "$$(gofmt -l . | tee /dev/stderr)"
 	go mod tidy -diff
 	go vet ./...
-	go tool staticcheck ./...
+	$(TOOL) staticcheck ./...
+
+test: export SHADOW_LIVE := 1
+test: deps novnc lint ## install what is needed, lint, all tests with -race, and successor
 	go test -race ./...
 	$(MAKE) --no-print-directory successor
 
@@ -80,4 +85,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo test bench soak successor fuzz clean
+.PHONY: help build novnc deps demo lint test bench soak successor fuzz clean
