@@ -102,7 +102,6 @@ func (d *Doctor) view(ctx context.Context, grant *shadow.Grant) error {
 		return err
 	}
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Conn.Close() })()
 	server, err := rfb.Connect(ctx, conn)
 	if err != nil {
 		return err
