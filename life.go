@@ -266,9 +266,12 @@ func (l *life) answer() (consent.Decision, error) {
 	l.m.wg.Add(1) // Shutdown waits even for a prompter that ignores its context
 	go func() {
 		defer l.m.wg.Done()
-		decision, err := l.m.cfg.Prompter.Ask(ctx, q)
-		l.doneAsking() // before the answer counts: whoever hears it may ask again at once
-		answers <- answer{decision, err}
+		a := answer{err: errors.New("the prompter ended its goroutine")}
+		defer func() {
+			l.doneAsking() // before the answer counts: whoever hears it may ask again at once
+			answers <- a
+		}()
+		a.decision, a.err = l.m.cfg.Prompter.Ask(ctx, q)
 	}()
 	var a answer
 	select {

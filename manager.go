@@ -16,7 +16,6 @@ import (
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/portpool"
-	"vda.internal/shadow/tlsstore"
 )
 
 // Config is what a [Manager] needs from its host. New copies it.
@@ -135,34 +134,13 @@ type seat struct {
 	watching *life // granted or viewing; nil: nobody
 }
 
-// New returns a Manager that serves requests until Shutdown.
+// New returns a Manager that serves requests until Shutdown. What makes no sense in
+// cfg, as far as that can be seen, is an error; see [Validator].
 func New(cfg Config) (*Manager, error) {
-	switch {
-	case cfg.Sessions == nil:
-		return nil, errors.New("shadow: Config.Sessions is nil: no session could be found")
-	case cfg.Prompter == nil:
-		return nil, errors.New("shadow: Config.Prompter is nil: nobody could be asked")
-	case cfg.Source == nil:
-		return nil, errors.New("shadow: Config.Source is nil: there would be no picture")
-	case cfg.PromptTimeout < 0 || cfg.ConnectTimeout < 0:
-		return nil, errors.New("shadow: a timeout in Config is negative")
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
-	if cfg.Ports == nil {
-		cfg.Ports = &portpool.Pool{}
-	}
-	if cfg.Certificates == nil {
-		cfg.Certificates = &tlsstore.Store{}
-	}
-	if cfg.Settings == nil {
-		cfg.Settings = func(context.Context) (Settings, error) { return Settings{EnableSessionShadowing: true}, nil }
-	}
-	if cfg.PromptTimeout == 0 {
-		cfg.PromptTimeout = 20 * time.Second
-	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = 30 * time.Second
-	}
-	cfg.OriginPatterns = slices.Clone(cfg.OriginPatterns)
+	cfg.complete()
 	m := &Manager{
 		cfg: cfg, interval: settingsInterval, words: lastWords,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},

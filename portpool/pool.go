@@ -152,6 +152,13 @@ func (p *Pool) forget(l *Listener) {
 	}
 }
 
+// Validate says what is wrong with the fields, or returns nil. Whether Host is an
+// address of this host is only seen by Listen.
+func (p *Pool) Validate() error {
+	_, err := p.scope()
+	return err
+}
+
 // A scope is what a Pool's fields mean.
 type scope struct {
 	network     string // "tcp" (IPv4 and IPv6, or what the literal host says) or "tcp4"

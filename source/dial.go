@@ -41,11 +41,24 @@ func ParseDial(s string) (*Dial, error) {
 	return nil, fmt.Errorf("source: dial address %q is neither tcp:HOST:PORT nor unix:/PATH", s)
 }
 
+// Validate says what is wrong with d, or returns nil.
+func (d *Dial) Validate() error {
+	switch {
+	case d.Network == "" || d.Address == "":
+		return errors.New("source: the dial source has no address")
+	case d.Network != "tcp" && d.Network != "unix":
+		return fmt.Errorf("source: the dial source's network is %q, and neither tcp nor unix", d.Network)
+	case d.Timeout < 0:
+		return errors.New("source: the dial source's timeout is negative")
+	}
+	return nil
+}
+
 // Check reports whether d has an address, and whether there is but one session
 // that its server can be showing. Whether a server answers is seen by Open.
 func (d *Dial) Check(ctx context.Context) error {
-	if d.Network == "" || d.Address == "" {
-		return errors.New("source: the dial source has no address")
+	if err := d.Validate(); err != nil {
+		return err
 	}
 	if d.Sessions == nil {
 		return nil

@@ -8,6 +8,25 @@ import (
 	"strings"
 )
 
+// CheckOriginPattern says what is wrong with one of [Handler.OriginPatterns], or
+// returns nil.
+func CheckOriginPattern(pattern string) error {
+	scheme, host, ok := strings.Cut(pattern, "://")
+	if !ok {
+		scheme, host = "", pattern
+	}
+	switch {
+	case host == "", ok && scheme == "":
+		return fmt.Errorf("wsproxy: origin pattern %q names no host", pattern)
+	case strings.ContainsAny(host, "/#@ "):
+		return fmt.Errorf("wsproxy: origin pattern %q has more than a scheme, a host and a port", pattern)
+	}
+	if _, err := path.Match(strings.ToLower(pattern), ""); err != nil {
+		return fmt.Errorf("wsproxy: origin pattern %q has a bracket or a backslash that is left open", pattern)
+	}
+	return nil
+}
+
 // checkOrigin admits a request without an Origin header (no browser sends
 // one), one from a page of the request's own host and port, and one that a
 // pattern admits. A malformed pattern admits nobody; its error says so.
