@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
@@ -67,7 +68,7 @@ func (e *ending) Error() string { return "shadow: " + string(e.reason) }
 
 // status describes l; the caller holds m.mu.
 func (l *life) status() Status {
-	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, State: l.state, Viewer: l.viewer, Since: l.since}
+	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, Purpose: l.req.Purpose, State: l.state, Viewer: l.viewer, Since: l.since}
 	if l.session != nil {
 		s.User = l.session.User
 	}
@@ -89,7 +90,7 @@ func (l *life) emit(e Event) { l.m.events.send(l.complete(e)) }
 
 // complete is e with what l knows.
 func (l *life) complete(e Event) Event {
-	e.ID, e.Session, e.Admin, e.Client = l.id, l.req.Session, l.req.Admin, l.req.Client
+	e.ID, e.Session, e.Admin, e.Client, e.Purpose = l.id, l.req.Session, l.req.Admin, l.req.Client, l.req.Purpose
 	if l.session != nil {
 		e.User = l.session.User
 	}
@@ -133,6 +134,9 @@ func (l *life) ask() (*Grant, error) {
 	settings, err := l.settings()
 	if err != nil {
 		return nil, err
+	}
+	if err := l.m.cfg.Purpose.Check(l.req.Purpose); err != nil {
+		return nil, l.refuse(PurposeMissing, err)
 	}
 	session, err := l.find()
 	if err != nil {
@@ -303,8 +307,12 @@ func (l *life) replaces() string {
 
 // question is what a prompter or a banner needs to know of l.
 func (l *life) question() consent.Request {
+	purpose := l.req.Purpose
+	if l.m.cfg.Purpose.Mode == policy.Hidden {
+		purpose = ""
+	}
 	return consent.Request{
-		Admin: l.req.Admin, Host: l.host,
+		Admin: l.req.Admin, Purpose: purpose, Host: l.host,
 		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
 		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
 		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale), Bus: l.session.Bus,

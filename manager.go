@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/portpool"
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	// asked or watches; nil means the documented defaults (shadowing on, SSL
 	// off). An error refuses the request; five in a row end what is going on.
 	Settings func(context.Context) (Settings, error)
+
+	// Purpose says whether an administrator must give a reason, and which: purpose_missing. It is
+	// looked at before anybody is asked. The zero value makes it optional.
+	Purpose policy.Purpose
 
 	// Language is the locale, as in Session, in which every user is asked; empty: the
 	// session's own.
@@ -156,6 +161,7 @@ func New(cfg Config) (*Manager, error) {
 // user has answered or Config.PromptTimeout has passed; if ctx ends first the
 // question is taken back. The error is a *[Refusal].
 func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
+	req.Purpose = consent.CleanPurpose(req.Purpose)
 	l := &life{m: m, id: newID(), req: req, state: Requested, since: time.Now(), done: make(chan struct{})}
 	l.ctx, l.end = context.WithCancelCause(m.base)
 	if !m.begin(l) {

@@ -12,6 +12,7 @@ type Reason string
 // [SourceFailed], [SessionEnded], [StoppedByAdmin] and [Shutdown] do both.
 const (
 	Disabled           Reason = "disabled"            // EnableSessionShadowing is 0, or the settings can't be read
+	PurposeMissing     Reason = "purpose_missing"     // the administrator gave no reason, or none that fits
 	Denied             Reason = "denied"              // the user said No
 	TimedOut           Reason = "timeout"             // the user said nothing in time
 	Closed             Reason = "closed"              // the user closed the question
@@ -40,7 +41,7 @@ const (
 // Reasons lists every reason, in the order of the constants.
 func Reasons() []Reason {
 	return []Reason{
-		Disabled, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
+		Disabled, PurposeMissing, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
 		DisplayUnreachable, NoPort, TLSConfig, AuditFailed, SourceFailed,
 		Superseded, SessionEnded, ViewerAbsent, ViewerLeft, ViewerViolation, StoppedByUser, StoppedByAdmin, Shutdown,
 	}
@@ -49,6 +50,7 @@ func Reasons() []Reason {
 // sentences are the words for people, one a reason.
 var sentences = map[Reason]string{
 	Disabled:           "session shadowing is switched off on this host",
+	PurposeMissing:     "a reason for the viewing has to be given",
 	Denied:             "the user said No",
 	TimedOut:           "the user did not answer in time",
 	Closed:             "the user closed the question",
@@ -102,7 +104,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // packages are our packages' names where an error's text begins with one. They tell a
 // developer where it comes from, and an administrator nothing.
-var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|portpool|program|rfb|sessionbus|sessions|shadow|source|tlsstore|wsproxy|xconn|xsession): )+`)
+var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|policy|portpool|program|rfb|sessionbus|sessions|shadow|source|tlsstore|wsproxy|xconn|xsession): )+`)
 
 // detail is an error as the detail of a refusal or an end.
 func detail(err error) string { return packages.ReplaceAllString(err.Error(), "$1") }

@@ -91,6 +91,7 @@ type Request struct {
 	Session string // id of the session
 	Admin   string // the administrator's name, shown to the user
 	Client  string // where the administrator sits, for the audit; may be empty
+	Purpose string // why, in the administrator's own words; see Config.Purpose and [consent.CleanPurpose]
 }
 
 // A Grant is the answer to a request that the user said Yes to.
@@ -126,6 +127,7 @@ type Status struct {
 	User    string
 	Admin   string
 	Client  string
+	Purpose string // why, cleaned
 	State   State
 	Port    int
 	Viewer  string    // the viewer's address while viewing
@@ -141,6 +143,7 @@ type Event struct {
 	User    string    `json:"user,omitempty"`
 	Admin   string    `json:"admin"`
 	Client  string    `json:"client,omitempty"`
+	Purpose string    `json:"purpose,omitempty"` // why, cleaned
 	Port    int       `json:"port,omitempty"`
 	Viewer  string    `json:"viewer,omitempty"` // the viewer's address
 	Token   string    `json:"token,omitempty"`  // first digits of the token's SHA-256, never the token

@@ -8,6 +8,9 @@ import (
 // maxName is how many runes of a name from outside are shown.
 const maxName = 64
 
+// maxPurpose is how many runes of an administrator's reason are shown.
+const maxPurpose = 200
+
 // maxMarks is how many combining marks may follow one another: enough for
 // every written language, too few to paint over the neighbouring lines.
 const maxMarks = 2
@@ -52,6 +55,19 @@ func cleanTo(s string, most int) string {
 		return b.String()
 	}
 	return strings.TrimRight(string([]rune(b.String())[:most-1]), " ") + "…"
+}
+
+// CleanPurpose makes the reason that an administrator gives safe to show, in one line of at most
+// 200 runes: as names are cleaned, and with quotation marks as apostrophes, so that the words can't
+// seem to end before they do. It is what users are shown, what a pattern is held against, and what
+// is recorded.
+func CleanPurpose(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Quotation_Mark, r) {
+			return '\''
+		}
+		return r
+	}, cleanTo(s, maxPurpose))
 }
 
 // isBlank reports whether r shows nothing but room: what Unicode calls a space,

@@ -45,6 +45,7 @@ var (
 // A Request is the question: who wants to see which session.
 type Request struct {
 	Admin   string        // who asks; text from outside, shown cleaned and cut
+	Purpose string        // why, in the administrator's own words; shown as [CleanPurpose] leaves it. Empty: no reason is shown
 	Host    string        // the name of this host
 	Timeout time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
 

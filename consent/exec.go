@@ -28,10 +28,12 @@ import (
 //	CONSENT_ADMIN        who asks
 //	CONSENT_HOST         the name of this host
 //	CONSENT_REPLACES     who is watching now and would be ended; may be empty
+//	CONSENT_PURPOSE      why, in the administrator's own words; may be empty
 //	CONSENT_SESSION      the session's id
 //	CONSENT_TIMEOUT      whole seconds that the user has
 //
-// The names are cleaned: no controls, no line breaks, 64 characters at most. They
+// The names are cleaned: no controls, no line breaks, 64 characters at most, and 200 of the
+// purpose. They
 // are still somebody else's words, so give them to the program as an argument
 // and never to a shell as code; and switch markup off, where a dialog has it.
 //
@@ -113,6 +115,7 @@ func (p Exec) environ(r Request, left time.Duration) []string {
 		"CONSENT_ADMIN="+w.admin,
 		"CONSENT_HOST="+w.host,
 		"CONSENT_REPLACES="+w.replaces,
+		"CONSENT_PURPOSE="+w.purpose,
 		"CONSENT_SESSION="+clean(r.Session),
 		"CONSENT_TIMEOUT="+seconds(left),
 	)

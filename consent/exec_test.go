@@ -69,6 +69,7 @@ func TestExecEnvironment(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "env")
 	r := self()
 	r.Admin, r.Replaces, r.Xauthority, r.Timeout = "CORP\\alice\n$(reboot)", `CORP\bob`, "/run/cookie", 9500*time.Millisecond
+	r.Purpose = "“a”\n$(reboot)"
 	r.Locale = "de:de_AT.ISO-8859-1"
 	_, err := Exec{Command: sh("env -0 > " + out), Texts: Texts{Yes: "Unbedingt"}}.Ask(t.Context(), r)
 	require.NoError(t, err)
@@ -85,12 +86,13 @@ func TestExecEnvironment(t *testing.T) {
 	delete(env, "CONSENT_QUESTION")
 	assert.Equal(t, map[string]string{
 		"DISPLAY": ":99", "XAUTHORITY": "/run/cookie", "PATH": "/usr/bin:/bin", "LANG": "de_AT.UTF-8", "LANGUAGE": "de:de_AT",
-		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`,
+		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`, "CONSENT_PURPOSE": "'a' $(reboot)",
 		"CONSENT_SESSION": "42", "CONSENT_TIMEOUT": "10", "CONSENT_YES": "Unbedingt", "CONSENT_NO": "Nein",
 		"CONSENT_TITLE": `CORP\alice $(reboot) möchte Ihren Bildschirm sehen`,
 	}, env)
 	assert.Equal(t, `CORP\alice $(reboot) möchte Ihren Bildschirm sehen
 
+Angegebener Grund: „'a' $(reboot)“
 Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.
 Maus und Tastatur bedienen weiterhin nur Sie.
 CORP\bob sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.

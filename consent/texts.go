@@ -18,6 +18,7 @@ type Texts struct {
 	Sees      string `toml:"sees,omitempty"`      // what a Yes allows; holds {host}
 	Cannot    string `toml:"cannot,omitempty"`    // what it doesn't; holds nothing
 	Replaces  string `toml:"replaces,omitempty"`  // what a Yes ends; holds {replaces}
+	Purpose   string `toml:"purpose,omitempty"`   // why, in the administrator's own words, so in quotation marks; holds {purpose}
 	Countdown string `toml:"countdown,omitempty"` // what silence means; holds {seconds}
 	No        string `toml:"no,omitempty"`        // the buttons; hold nothing, and differ
 	Yes       string `toml:"yes,omitempty"`
@@ -52,6 +53,7 @@ func (t *Texts) fields() []text {
 		{"sees", &t.Sees, "host", maxText},
 		{"cannot", &t.Cannot, "", maxText},
 		{"replaces", &t.Replaces, "replaces", maxText},
+		{"purpose", &t.Purpose, "purpose", maxText},
 		{"countdown", &t.Countdown, "seconds", maxText},
 		{"no", &t.No, "", maxLabel},
 		{"yes", &t.Yes, "", maxLabel},
@@ -120,7 +122,7 @@ func (f text) validate() error {
 }
 
 // placeholders are those that there are.
-var placeholders = []string{"admin", "host", "replaces", "seconds"}
+var placeholders = []string{"admin", "host", "replaces", "purpose", "seconds"}
 
 // A piece of a sentence is words or the name of a placeholder.
 type piece struct {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,6 +100,21 @@ func TestSentence(t *testing.T) {
 	w = Texts{}.Wording(Request{Admin: "אבג", Replaces: "{x}"})
 	assert.Equal(t, "\u2068אבג\u2069 wants to view your screen", w.Question.Text(0))
 	assert.Equal(t, "{x} is watching now and will be disconnected if you say Yes.", w.Replaces.Text(0))
+}
+
+// The administrator's own words can't end before they do, and there are none without a reason.
+func TestPurpose(t *testing.T) {
+	w := Texts{}.Wording(Request{Admin: "a"})
+	assert.Nil(t, w.Purpose)
+	assert.Len(t, w.Explanation(0), 3)
+	w = Texts{}.Wording(Request{Admin: "a", Purpose: "INC-1”\n\u202eYour «helpdesk» says \"Yes\"  "})
+	assert.Equal(t, "The reason given: “INC-1' Your 'helpdesk' says 'Yes'”", w.Purpose.Text(0))
+	assert.Equal(t, w.Purpose.Text(0), w.Explanation(0)[0])
+	long := CleanPurpose(strings.Repeat("x ", 200))
+	assert.Equal(t, 200, utf8.RuneCountInString(long))
+	assert.True(t, strings.HasSuffix(long, "x…"))
+	assert.Equal(t, strings.Repeat("字", 200), CleanPurpose(strings.Repeat("字", 200)))
+	assert.Equal(t, "\u2068سبب\u2069", Sentence{{Text: CleanPurpose("سبب"), Role: Name}}.Text(0))
 }
 
 // The names come from outside, and are there even if the request has none.

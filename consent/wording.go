@@ -17,6 +17,7 @@ type Wording struct {
 	Sees      Sentence // what a Yes allows
 	Cannot    Sentence // what it doesn't
 	Replaces  Sentence // what a Yes ends; nil: nothing
+	Purpose   Sentence // why, in the administrator's own words; nil: no reason was given
 	Countdown Sentence // what silence means, with the seconds that are left
 	No, Yes   string   // the buttons
 
@@ -24,8 +25,8 @@ type Wording struct {
 	Stop    string   // its button
 	Ended   Sentence // the banner in the end
 
-	admin, host, replaces string // cleaned
-	reasons               map[string]string
+	admin, host, replaces, purpose string // cleaned
+	reasons                        map[string]string
 }
 
 // Wording returns the words for r. Texts that don't pass [Texts.Validate] are used as they are.
@@ -34,10 +35,14 @@ func (t Texts) Wording(r Request) Wording {
 	w := Wording{
 		Language: language, No: words.No, Yes: words.Yes, Stop: words.Stop, reasons: words.Reasons,
 		admin: or(clean(r.Admin), words.Somebody), host: or(clean(r.Host), words.Here), replaces: clean(r.Replaces),
+		purpose: CleanPurpose(r.Purpose),
 	}
 	w.Question, w.Sees, w.Cannot = w.sentence(words.Question), w.sentence(words.Sees), w.sentence(words.Cannot)
 	if w.replaces != "" {
 		w.Replaces = w.sentence(words.Replaces)
+	}
+	if w.purpose != "" {
+		w.Purpose = w.sentence(words.Purpose)
 	}
 	w.Countdown = w.sentence(words.Countdown)
 	w.Viewing, w.Ended = w.sentence(words.Viewing), w.sentence(words.Ended)
@@ -51,11 +56,13 @@ func (w Wording) Reason(why string) string { return or(w.reasons[why], cleanTo(w
 // Explanation is what follows the headline of a question as plain text, sentence by sentence.
 // left is how long the user has.
 func (w Wording) Explanation(left time.Duration) []string {
-	all := []string{w.Sees.Text(left), w.Cannot.Text(left)}
-	if len(w.Replaces) > 0 {
-		all = append(all, w.Replaces.Text(left))
+	var all []string
+	for _, s := range []Sentence{w.Purpose, w.Sees, w.Cannot, w.Replaces, w.Countdown} {
+		if len(s) > 0 {
+			all = append(all, s.Text(left))
+		}
 	}
-	return append(all, w.Countdown.Text(left))
+	return all
 }
 
 // sentence is a text with the names in their places.
@@ -68,7 +75,7 @@ func (w *Wording) sentence(text string) Sentence {
 		case p.text == "seconds":
 			all = append(all, Part{Role: Seconds})
 		default:
-			name := map[string]string{"admin": w.admin, "host": w.host, "replaces": w.replaces}[p.text]
+			name := map[string]string{"admin": w.admin, "host": w.host, "replaces": w.replaces, "purpose": w.purpose}[p.text]
 			all = append(all, Part{Text: name, Role: Name})
 		}
 	}

@@ -272,13 +272,13 @@ func TestTables(t *testing.T) {
 
 	// An hour from now: "since" is never negative.
 	e.list = []shadow.Status{
-		{ID: "ab12", Session: "42", User: "user1", Admin: `CORP\alice`, State: shadow.Viewing, Port: 6001, Viewer: "10.0.0.7:51234", Since: time.Now().Add(time.Hour)},
+		{ID: "ab12", Session: "42", User: "user1", Admin: `CORP\alice`, State: shadow.Viewing, Port: 6001, Viewer: "10.0.0.7:51234", Since: time.Now().Add(time.Hour), Purpose: "INC-1 flickers"},
 		{ID: "cd34", Session: "c2", User: "user2", Admin: "bob \x1b[2J\t", State: shadow.Prompting, Since: time.Now().Add(time.Hour)},
 	}
 	assert.Equal(t, strings.Join([]string{
-		`ID     SESSION   USER    ADMIN        STATE       SINCE   PORT   VIEWER`,
-		`ab12   42        user1   CORP\alice   viewing     0s      6001   10.0.0.7:51234`,
-		"cd34   c2        user2   bob \uFFFD[2J\uFFFD    prompting   0s      -      -",
+		`ID     SESSION   USER    ADMIN        STATE       SINCE   PORT   VIEWER           PURPOSE`,
+		`ab12   42        user1   CORP\alice   viewing     0s      6001   10.0.0.7:51234   INC-1 flickers`,
+		"cd34   c2        user2   bob \uFFFD[2J\uFFFD    prompting   0s      -      -                -",
 		``,
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "list").stdout)
 

@@ -44,6 +44,7 @@ URL is good for one connection, for half a minute. Ctrl-C takes the question bac
 	flags := cmd.Flags()
 	flags.StringVar(&r.Admin, "admin", "", "`name` of the administrator, shown to the user")
 	flags.StringVar(&r.Client, "client", "", "`address` the administrator comes from, for the audit")
+	flags.StringVar(&r.Purpose, "purpose", "", "why, in your own words, shown to the user: `text` such as \"INC-1234 screen flickers\"")
 	flags.BoolVar(&wait, "wait-viewer", false, "return only when the viewer has connected")
 	return cmd
 }

@@ -36,9 +36,9 @@ func (a *app) listCommand() *cobra.Command {
 			}
 			rows := make([][]string, len(list))
 			for i, s := range list {
-				rows[i] = []string{s.ID, s.Session, s.User, s.Admin, string(s.State), since(s.Since), port(s.Port), s.Viewer}
+				rows[i] = []string{s.ID, s.Session, s.User, s.Admin, string(s.State), since(s.Since), port(s.Port), s.Viewer, s.Purpose}
 			}
-			return table(a.stdout, []string{"ID", "SESSION", "USER", "ADMIN", "STATE", "SINCE", "PORT", "VIEWER"}, rows)
+			return table(a.stdout, []string{"ID", "SESSION", "USER", "ADMIN", "STATE", "SINCE", "PORT", "VIEWER", "PURPOSE"}, rows)
 		}),
 	}
 }
@@ -118,7 +118,7 @@ func eventLine(e shadow.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-9s  %s  session %s  admin %s", e.Time.Local().Format(time.DateTime), e.Type, e.ID, e.Session, e.Admin)
 	for _, part := range []struct{ name, value string }{
-		{"user", e.User}, {"client", e.Client}, {"port", port(e.Port)}, {"viewer", e.Viewer},
+		{"user", e.User}, {"client", e.Client}, {"purpose", quoted(e.Purpose)}, {"port", port(e.Port)}, {"viewer", e.Viewer},
 	} {
 		if part.value != "" {
 			fmt.Fprintf(&b, "  %s %s", part.name, part.value)
@@ -135,6 +135,14 @@ func eventLine(e shadow.Event) string {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
 	return clean(b.String())
+}
+
+// quoted is somebody's own words, if there are any.
+func quoted(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strconv.Quote(s)
 }
 
 // table prints rows under a header, aligned. An empty cell is a dash.

@@ -31,6 +31,7 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 		Ports:          cfg.NewPool(),
 		Certificates:   store,
 		Settings:       config.SettingsFrom(path),
+		Purpose:        cfg.NewPurpose(),
 		Language:       cfg.Consent.Language,
 		Host:           cfg.Viewer.Host,
 		PromptTimeout:  cfg.Consent.Timeout,

@@ -42,12 +42,12 @@
 //
 //	{"question":{"language":"en",
 //	"head":[{"text":"CORP\\alice","role":"name"},{"text":" wants to view your screen"}],
-//	"sees":[…],"cannot":[…],"replaces":[…],
+//	"sees":[…],"cannot":[…],"replaces":[…],"purpose":[…],
 //	"countdown":[{"text":"No answer in "},{"role":"seconds"},{"text":" s counts as No"}],
 //	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false}}
 //
 // See [consent.Wording] for the sentences; replaces is there only if a Yes ends somebody's
-// viewing. With notify the question is a notification, else a window.
+// viewing, purpose only if the administrator has given a reason. With notify the question is a notification, else a window.
 //
 // The child answers on standard output in lines of at most 512 bytes. "shown" says that the
 // question is on the screen. Exactly one line follows, and then the child exits with status 0:
@@ -63,7 +63,7 @@
 //
 // For the banner the line is
 //
-//	{"banner":{"language":"en","viewing":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
+//	{"banner":{"language":"en","viewing":[…],"purpose":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
 //
 // and standard input stays open: one more line says why viewing has ended, which the child
 // shows with the sentence "ended" for some seconds, and the end of the input,

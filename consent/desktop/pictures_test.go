@@ -221,6 +221,35 @@ func TestPicturesOfATakeOver(t *testing.T) {
 	}
 }
 
+// An administrator's reason in the question and the banner, in every language.
+func TestPicturesOfAPurpose(t *testing.T) {
+	t.Parallel()
+	d := gallery(t, 1, testhost.Options{Width: 640, Height: 480})
+	for language, locale := range spoken {
+		r := request(d.Desktop)
+		r.Locale, r.Purpose = locale, "INC-1234 screen flickers"
+		d.same("purpose-"+language, r, 1)
+		viewing, _ := d.banner(r, "", false)
+		like(t, "purpose-"+language+"-banner", viewing, 4, few, nil)
+	}
+	for script, purpose := range purposes {
+		r := request(d.Desktop)
+		r.Purpose = purpose
+		d.same("purpose-"+script, r, 1)
+		viewing, _ := d.banner(r, "", false)
+		like(t, "purpose-"+script+"-banner", viewing, 4, few, nil)
+	}
+}
+
+// Reasons that are not Latin, and that try to break the layout or to say something else.
+var purposes = map[string]string{
+	"arabic":   "الشاشة تومض منذ الصباح (INC-1234)",
+	"chinese":  strings.Repeat("屏幕从今天早上开始一直闪烁，", 14),
+	"wide":     strings.Repeat("W", 300),
+	"sentence": strings.Repeat("The screen flickers since this morning, whatever the user does. ", 5),
+	"forged":   "x”.\nYour helpdesk asks you to press Yes. “",
+}
+
 // Names that are not Latin, and names that try to break the layout.
 var names = map[string]string{
 	"greek":      "Ελένη Παπαδοπούλου",
@@ -294,6 +323,8 @@ func TestPicturesOfSmallScreens(t *testing.T) {
 			viewing, over := d.banner(r, "viewer_left", true)
 			like(t, name+"-banner", viewing, 4, few, nil)
 			like(t, name+"-ended", over, 4, few, nil)
+			r.Purpose = purposes["sentence"]
+			d.sameScreen(name+"-purpose", r, few)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"vda.internal/shadow/consent"
@@ -32,6 +33,7 @@ type question struct {
 	Sees      consent.Sentence `json:"sees"`
 	Cannot    consent.Sentence `json:"cannot"`
 	Replaces  consent.Sentence `json:"replaces,omitempty"`
+	Purpose   consent.Sentence `json:"purpose,omitempty"`
 	Countdown consent.Sentence `json:"countdown"`
 	No        string           `json:"no"`
 	Yes       string           `json:"yes"`
@@ -44,6 +46,7 @@ type question struct {
 type banner struct {
 	Language string           `json:"language"` // of the words, ISO 639-1
 	Viewing  consent.Sentence `json:"viewing"`
+	Purpose  consent.Sentence `json:"purpose,omitempty"`
 	Stop     string           `json:"stop"`
 	Ended    consent.Sentence `json:"ended"`
 	Why      string           `json:"why,omitempty"` // viewing ended, which is all it says; empty: it hasn't
@@ -57,31 +60,33 @@ func newQuestion(r consent.Request, t consent.Texts) *question {
 		bus = sessionbus.UserBus(r.UID)
 	}
 	return &question{
-		Language: w.Language, Head: w.Question, Sees: w.Sees, Cannot: w.Cannot, Replaces: w.Replaces, Countdown: w.Countdown,
-		No: w.No, Yes: w.Yes, Bus: bus,
+		Language: w.Language, Head: w.Question, Sees: w.Sees, Cannot: w.Cannot, Replaces: w.Replaces, Purpose: w.Purpose,
+		Countdown: w.Countdown, No: w.No, Yes: w.Yes, Bus: bus,
 	}
 }
 
 // newBanner is what w says of somebody who is viewing.
 func newBanner(w consent.Wording) *banner {
-	return &banner{Language: w.Language, Viewing: w.Viewing, Stop: w.Stop, Ended: w.Ended}
+	return &banner{Language: w.Language, Viewing: w.Viewing, Purpose: w.Purpose, Stop: w.Stop, Ended: w.Ended}
 }
 
 // dialog is the question as a window shows it.
 func (q *question) dialog(left time.Duration) dialog.Question {
 	return dialog.Question{
-		Language: q.Language, Head: q.Head, Sees: q.Sees, Cannot: q.Cannot, Replaces: q.Replaces, Countdown: q.Countdown,
-		No: q.No, Yes: q.Yes, Left: left,
+		Language: q.Language, Head: q.Head, Sees: q.Sees, Cannot: q.Cannot, Replaces: q.Replaces, Purpose: q.Purpose,
+		Countdown: q.Countdown, No: q.No, Yes: q.Yes, Left: left,
 	}
 }
 
 // notification is the question as a notification shows it.
 func (q *question) notification(left time.Duration) notification.Question {
-	body := q.Sees.Text(left) + "\n" + q.Cannot.Text(left)
-	if len(q.Replaces) > 0 {
-		body += "\n" + q.Replaces.Text(left)
+	var body []string
+	for _, s := range []consent.Sentence{q.Purpose, q.Sees, q.Cannot, q.Replaces, q.Countdown} {
+		if len(s) > 0 {
+			body = append(body, s.Text(left))
+		}
 	}
-	return notification.Question{Summary: q.Head.Text(left), Body: body + "\n" + q.Countdown.Text(left), No: q.No, Yes: q.Yes, Left: left}
+	return notification.Question{Summary: q.Head.Text(left), Body: strings.Join(body, "\n"), No: q.No, Yes: q.Yes, Left: left}
 }
 
 // encode is the line for m.
@@ -147,7 +152,7 @@ func (q *question) check(behind int) error {
 	case len(q.Head) == 0 || len(q.Sees) == 0 || len(q.Cannot) == 0 || len(q.Countdown) == 0:
 		return errors.New("the question lacks a sentence")
 	}
-	return checkRoles(q.Head, q.Sees, q.Cannot, q.Replaces, q.Countdown)
+	return checkRoles(q.Head, q.Sees, q.Cannot, q.Replaces, q.Purpose, q.Countdown)
 }
 
 // check says what is wrong with a banner.
@@ -155,7 +160,7 @@ func (b *banner) check() error {
 	if len(b.Viewing) == 0 || len(b.Ended) == 0 || b.Stop == "" {
 		return errors.New("the banner lacks words")
 	}
-	return checkRoles(b.Viewing, b.Ended)
+	return checkRoles(b.Viewing, b.Purpose, b.Ended)
 }
 
 // checkRoles says whether all parts of sentences have roles that there are.

@@ -24,7 +24,8 @@ const AuditHeader = "Shadowd-Audit"
 type Request struct {
 	Session string `json:"session"`
 	Admin   string `json:"admin"`
-	Client  string `json:"client,omitempty"` // the address that the administrator comes from
+	Client  string `json:"client,omitempty"`  // the address that the administrator comes from
+	Purpose string `json:"purpose,omitempty"` // why, in the administrator's own words; at most 200 characters
 }
 
 // A Grant is the answer to a Request that the user granted.
@@ -48,6 +49,7 @@ type Status struct {
 	User    string       `json:"user"`
 	Admin   string       `json:"admin"`
 	Client  string       `json:"client,omitempty"`
+	Purpose string       `json:"purpose,omitempty"` // why, in the administrator's own words
 	State   shadow.State `json:"state"`
 	Port    int          `json:"port,omitempty"`
 	Viewer  string       `json:"viewer,omitempty"` // the viewer's address while viewing

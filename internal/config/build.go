@@ -1,7 +1,10 @@
 package config
 
 import (
+	"regexp"
+
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"
@@ -30,6 +33,21 @@ func (c *Config) NewSource() (shadow.Source, error) {
 		return d, nil
 	}
 	return &source.X11vnc{Path: c.Source.X11VNC}, nil
+}
+
+// NewPurpose is what c demands of the reasons that administrators give.
+func (c *Config) NewPurpose() policy.Purpose {
+	p := policy.Purpose{Hint: c.Consent.PurposeHint}
+	switch c.Consent.Purpose {
+	case "required":
+		p.Mode = policy.Required
+	case "hidden":
+		p.Mode = policy.Hidden
+	}
+	if c.Consent.PurposePattern != "" {
+		p.Pattern = regexp.MustCompile(c.Consent.PurposePattern) // parse has checked it
+	}
+	return p
 }
 
 // NewPool is the range of ports that c describes.

@@ -75,7 +75,12 @@ type Consent struct {
 	Exec     []string // program and arguments, if Prompter is "exec"
 	Banner   bool     // the user sees who is viewing, and can stop it
 	Language string   // locale of the words; "": the session's
-	Texts    consent.Texts
+
+	Purpose        string // "required", "optional" or "hidden"
+	PurposePattern string // regular expression that a reason must match; "": any reason
+	PurposeHint    string // what an administrator is told whose reason doesn't; "": the pattern
+
+	Texts consent.Texts
 }
 
 // Source is where the picture comes from.
@@ -118,7 +123,7 @@ func Default() *Config {
 		Settings:               "file",
 		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
 		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Page: true},
-		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true},
+		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Purpose: "optional"},
 		Source:                 Source{Kind: "x11vnc"},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
 		Sessions:               Sessions{Resolver: "logind"},

@@ -48,6 +48,9 @@ timeout = "5s"
 exec = ["/usr/bin/ask", "a \"b\" \\ é"]
 banner = false
 language = "de_AT:de"
+purpose = "required"
+purpose_pattern = "^INC-[0-9]+"
+purpose_hint = "name the ticket"
 
 [consent.texts]
 question = "Darf {admin} zuschauen?"
@@ -104,6 +107,7 @@ func TestLoadEveryKey(t *testing.T) {
 		},
 		Consent: Consent{
 			Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Language: "de_AT:de",
+			Purpose: "required", PurposePattern: "^INC-[0-9]+", PurposeHint: "name the ticket",
 			Texts: consent.Texts{
 				Question: "Darf {admin} zuschauen?", Yes: "Ja, bitte",
 				Reasons: map[string]string{"viewer_left": "Tschüs", "session_ended": "Aus"},
@@ -193,6 +197,8 @@ func TestMessages(t *testing.T) {
 		{"origin type", "[viewer]\norigins = \"a\"", `2: viewer.origins: "a" isn't allowed; allowed is a list of strings: ["…", "…"]`},
 		{"origin element", "[viewer]\norigins = [1]", `2: viewer.origins: 1 isn't a string; put it in quotes`},
 		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "notify", "exec", "deny", "allow"`},
+		{"purpose", "[consent]\npurpose = \"maybe\"", `2: consent.purpose: "maybe" isn't allowed; allowed: "required", "optional", "hidden"`},
+		{"purpose pattern", "[consent]\npurpose_pattern = \"INC-(\"", `2: consent.purpose_pattern: "INC-(" isn't a regular expression`},
 		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
 		{"language", "[consent]\nlanguage = \"de DE\"", `2: consent.language: "de DE" isn't a locale; allowed are one such as "de_DE.UTF-8" or "de"`},
 		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},

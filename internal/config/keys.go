@@ -50,6 +50,9 @@ func (c *Config) keys() []key {
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
 		{"consent.banner", "true: while somebody is viewing the user sees who it is, and can stop it; false is logged at every view", boolean{&c.Consent.Banner}},
 		{"consent.language", "in which users are asked, such as \"de\"; \"\" is each session's own. There are words in en, de, fr, es, ja and zh; others are asked in English", text{&c.Consent.Language, checkLocale}},
+		{"consent.purpose", "the reason that administrators give, shown to the user: required | optional | hidden (recorded, and not shown)", choice{&c.Consent.Purpose, []string{"required", "optional", "hidden"}}},
+		{"consent.purpose_pattern", "regular expression that must match in a reason, such as \"^INC-[0-9]+\" for a ticket's number; \"\" is any", text{&c.Consent.PurposePattern, checkPattern}},
+		{"consent.purpose_hint", "what an administrator is told whose reason doesn't match, such as \"begin with the ticket's number: INC-1234\"; \"\" is the pattern", text{&c.Consent.PurposeHint, nil}},
 	}
 	keys = append(keys, textKeys(&c.Consent.Texts)...)
 	return append(keys, []key{
@@ -98,6 +101,13 @@ func checkIP(s string) error {
 }
 
 var hostPattern = regexp.MustCompile(`^(?i)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$`)
+
+func checkPattern(s string) error {
+	if _, err := regexp.Compile(s); err != nil {
+		return fmt.Errorf("%q isn't a regular expression: %v", s, err)
+	}
+	return nil
+}
 
 func checkHost(s string) error {
 	if s == "" {

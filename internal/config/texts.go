@@ -22,6 +22,7 @@ func textKeys(t *consent.Texts) []key {
 		word("sees", "what a Yes allows: must hold {host}", func(t *consent.Texts) *string { return &t.Sees }),
 		word("cannot", "what it doesn't allow", func(t *consent.Texts) *string { return &t.Cannot }),
 		word("replaces", "what it ends: must hold {replaces}", func(t *consent.Texts) *string { return &t.Replaces }),
+		word("purpose", "why, in the administrator's own words: must hold {purpose}", func(t *consent.Texts) *string { return &t.Purpose }),
 		word("countdown", "what silence means: must hold {seconds}", func(t *consent.Texts) *string { return &t.Countdown }),
 		word("no", "the buttons", func(t *consent.Texts) *string { return &t.No }),
 		word("yes", "", func(t *consent.Texts) *string { return &t.Yes }),

@@ -67,7 +67,7 @@ func TestShadow(t *testing.T) {
 		return grant(), nil
 	}}
 	client, _ := serve(t, e, Options{})
-	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}
+	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1234\nscreen flickers"}
 
 	got, err := client.Shadow(t.Context(), want)
 	require.NoError(t, err)
@@ -87,7 +87,8 @@ func TestShadow(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	status := map[shadow.Reason]int{
 		shadow.Disabled: 403, shadow.Denied: 403, shadow.TimedOut: 403, shadow.Closed: 403, shadow.Locked: 403,
-		shadow.PromptBusy: 409, shadow.NoSession: 409, shadow.NoUser: 409, shadow.Wayland: 409, shadow.SessionEnded: 409,
+		shadow.PurposeMissing: 422,
+		shadow.PromptBusy:     409, shadow.NoSession: 409, shadow.NoUser: 409, shadow.Wayland: 409, shadow.SessionEnded: 409,
 		shadow.Superseded: 409, shadow.StoppedByUser: 409, shadow.StoppedByAdmin: 409,
 	}
 	var reason shadow.Reason
@@ -155,6 +156,7 @@ func TestBadRequests(t *testing.T) {
 		{"object", `{"session":{"id":"42"},"admin":"a"}`, 400, `"session" isn't a string`},
 		{"client null", `{"session":"42","admin":"a","client":null}`, 400, `"client" isn't a string`},
 		{"long", `{"session":"42","admin":"` + long + `"}`, 400, `"admin" has 257 bytes; 256 are allowed`},
+		{"long purpose", `{"session":"42","admin":"a","purpose":"` + strings.Repeat("é", 201) + `"}`, 400, `"purpose" has 201 characters`},
 		{"long client", `{"session":"42","admin":"a","client":"` + long + `"}`, 400, `"client" has 257 bytes`},
 		{"control", `{"session":"42","admin":"a\u001bb"}`, 400, `"admin" has a control character at byte 1`},
 		{"C1 control", `{"session":"42","admin":"\u009b"}`, 400, `"admin" has a control character at byte 0`},
@@ -371,7 +373,7 @@ func TestSlowHeader(t *testing.T) {
 }
 
 func FuzzParseRequest(f *testing.F) {
-	f.Add([]byte(`{"session":"42","admin":"CORP\\alice","client":"10.0.0.7"}`))
+	f.Add([]byte(`{"session":"42","admin":"CORP\\alice","client":"10.0.0.7","purpose":"INC-1234\n"}`))
 	f.Add([]byte(`{"session":"42","admin":"a","admin":"b"}`))
 	f.Add([]byte(`{"session":"\ud800","admin":"\u0000"}`))
 	f.Add([]byte(`{"a":[{}],"session":{}}`))

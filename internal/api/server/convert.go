@@ -7,7 +7,7 @@ import (
 
 // requestOf is what r asks of the engine.
 func requestOf(r api.Request) shadow.Request {
-	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client}
+	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose}
 }
 
 // grantOf is g on the wire.
@@ -21,7 +21,7 @@ func grantOf(g *shadow.Grant) api.Grant {
 // statusOf is s on the wire.
 func statusOf(s shadow.Status) api.Status {
 	return api.Status{
-		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client,
+		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client, Purpose: s.Purpose,
 		State: s.State, Port: s.Port, Viewer: s.Viewer, Since: s.Since,
 	}
 }

@@ -38,6 +38,8 @@ func refusalStatus(r shadow.Reason) int {
 	switch r {
 	case shadow.Disabled, shadow.Denied, shadow.TimedOut, shadow.Closed, shadow.Locked:
 		return http.StatusForbidden
+	case shadow.PurposeMissing:
+		return http.StatusUnprocessableEntity
 	case shadow.PromptBusy, shadow.NoSession, shadow.NoUser, shadow.Wayland, shadow.SessionEnded,
 		shadow.Superseded, shadow.StoppedByUser, shadow.StoppedByAdmin:
 		return http.StatusConflict

@@ -17,6 +17,9 @@ import (
 // maxName is how many bytes a name in a request may have.
 const maxName = 256
 
+// maxPurpose is the longest reason in characters: what users are shown of one.
+const maxPurpose = 200
+
 // readRequest reads the body of POST /v1/shadows.
 func readRequest(w http.ResponseWriter, r *http.Request) (api.Request, *api.Problem) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
@@ -44,11 +47,11 @@ func parseRequest(body []byte) (api.Request, error) {
 	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return req, fmt.Errorf("the body isn't valid JSON: %v", err)
 	}
-	fields := map[string]*string{"session": &req.Session, "admin": &req.Admin, "client": &req.Client}
+	fields := map[string]*string{"session": &req.Session, "admin": &req.Admin, "client": &req.Client, "purpose": &req.Purpose}
 	seen := map[string]bool{}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS}`)
+		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS, "purpose": WHY}`)
 	}
 	for dec.More() {
 		t, err := dec.Token()
@@ -58,7 +61,7 @@ func parseRequest(body []byte) (api.Request, error) {
 		name, _ := t.(string)
 		dst, ok := fields[name]
 		if !ok {
-			return req, fmt.Errorf("%q is unknown: there are session, admin and client", cut(name))
+			return req, fmt.Errorf("%q is unknown: there are session, admin, client and purpose", cut(name))
 		}
 		if seen[name] {
 			return req, fmt.Errorf("%q is there twice", name)
@@ -70,7 +73,11 @@ func parseRequest(body []byte) (api.Request, error) {
 		if *dst, ok = t.(string); !ok {
 			return req, fmt.Errorf("%q isn't a string", name)
 		}
-		if err := checkName(*dst); err != nil {
+		check := checkName
+		if name == "purpose" {
+			check = checkPurpose
+		}
+		if err := check(*dst); err != nil {
 			return req, fmt.Errorf("%q %v", name, err)
 		}
 	}
@@ -94,6 +101,14 @@ func checkName(s string) error {
 }
 
 // cut keeps an error message short.
+// checkPurpose bounds what may come of a ticket's text. Line breaks are no harm: it is cleaned.
+func checkPurpose(s string) error {
+	if n := utf8.RuneCountInString(s); n > maxPurpose {
+		return fmt.Errorf("has %d characters; %d are allowed", n, maxPurpose)
+	}
+	return nil
+}
+
 func cut(s string) string {
 	const most = 40
 	if len(s) <= most {

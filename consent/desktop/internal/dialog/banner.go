@@ -33,6 +33,7 @@ const (
 type Notice struct {
 	Language string           // of the words, ISO 639-1
 	Viewing  consent.Sentence // who is viewing, also the window's title
+	Purpose  consent.Sentence // why, in the administrator's own words; nil: no reason was given
 	Stop     string           // the button
 	Ended    consent.Sentence // that it is over, also the title then
 }

@@ -23,18 +23,19 @@ var (
 
 // The banner's sizes in pixels at 96 dots an inch.
 const (
-	bannerPad   = 12 // at its left, and right if nothing stands there
-	bannerPadV  = 9  // above and below the text
-	bannerLine  = 20
-	bannerBelow = 3 // between what happened and why
-	bannerIcon  = 22
-	bannerGap   = 10  // between icon, text and button
-	bannerName  = 300 // at most, for a name
-	bannerText  = 520 // at most, for a line
-	bannerLeast = 120 // for a line, however narrow the screen is
-	stopHeight  = 26
-	stopPad     = 16 // on either side of the word
-	stopWidest  = 200
+	bannerPad     = 12 // at its left, and right if nothing stands there
+	bannerPadV    = 9  // above and below the text
+	bannerLine    = 20
+	bannerBelow   = 3 // between what happened and why
+	bannerIcon    = 22
+	bannerGap     = 10  // between icon, text and button
+	bannerName    = 300 // at most, for a name
+	bannerText    = 520 // at most, for a line
+	bannerLeast   = 120 // for a line, however narrow the screen is
+	bannerPurpose = 4   // lines at most
+	stopHeight    = 26
+	stopPad       = 16 // on either side of the word
+	stopWidest    = 200
 )
 
 // A bannerView is the banner's picture.
@@ -59,7 +60,8 @@ func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
 	body := lib.style(false, 13*scale)
 	width := v.lineRoom(room - button - v.px(bannerGap) - inset)
 	text := balanceLines(spans(n.Viewing, v.tone(body, width), 0), width, 3)
-	right := v.draw(text, nil, body, alarm, button+v.px(bannerGap)+inset)
+	why := balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)
+	right := v.draw(text, why, body, alarm, button+v.px(bannerGap)+inset)
 	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2
 	v.stop = image.Rect(right-inset-button, top, right-inset, top+v.px(stopHeight))
 	v.update(false, false)

@@ -4,6 +4,7 @@
 package dialog
 
 import (
+	"cmp"
 	"context"
 	"image"
 	"time"
@@ -23,10 +24,18 @@ type Question struct {
 	Sees      consent.Sentence // what a Yes allows
 	Cannot    consent.Sentence // what it doesn't
 	Replaces  consent.Sentence // what a Yes ends; nil: nothing
+	Purpose   consent.Sentence // why, in the administrator's own words; nil: no reason was given
 	Countdown consent.Sentence // what silence means, and when
 	No, Yes   string           // the buttons
 	Left      time.Duration    // until the question lapses, for the countdown. Ask doesn't end by it
+
+	mostPurpose int // lines of Purpose; 0 means maxPurpose
 }
+
+// maxPurpose is how many lines an administrator's reason takes at most: 200 of the widest letters.
+const maxPurpose = 10
+
+func (q *Question) purposeLines() int { return cmp.Or(q.mostPurpose, maxPurpose) }
 
 const (
 	tickTime  = 100 * time.Millisecond // between steps of the countdown
@@ -60,6 +69,10 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 		if scale-scaleStep < minScale || v.img.Rect.Dx() <= monitor.Dx() && v.img.Rect.Dy() <= monitor.Dy() {
 			break
 		}
+	}
+	for q.Purpose != nil && q.purposeLines() > 1 && v.img.Rect.Dy() > monitor.Dy() { // the buttons come first
+		q.mostPurpose = q.purposeLines() - 1
+		v = layout(q, lib, v.scale, !w.managed)
 	}
 	d := &prompt{window: w, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown, before: before}
 	v.update(d.state())
