@@ -28,8 +28,10 @@ type banner struct {
 // waited for; Shutdown does that.
 func (l *life) showBanner() {
 	if l.m.cfg.Banner == nil {
-		l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("admin", l.req.Admin).
-			Msg("the user is viewed without a banner, which is switched off")
+		l.m.journal.write(func() {
+			l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("admin", l.req.Admin).
+				Msg("the user is viewed without a banner, which is switched off")
+		})
 		return
 	}
 	l.banner = &banner{why: make(chan string, 1), over: make(chan struct{}), down: make(chan struct{})}

@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait of these tests.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // fakeSource is an RFB server in memory that counts what is open.
 type fakeSource struct {

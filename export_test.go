@@ -12,6 +12,13 @@ func (m *Manager) Patrolling() bool {
 // ReadSettingsEvery changes how often that is. Call it before the first request.
 func (m *Manager) ReadSettingsEvery(d time.Duration) { m.interval = d }
 
+// ReadSettingsWithin changes how long the settings may take. Call it before the first request.
+func (m *Manager) ReadSettingsWithin(d time.Duration) { m.reading = d }
+
 // GiveLastWords changes how long banners may speak at Shutdown. Call it before the first
 // request.
 func (m *Manager) GiveLastWords(d time.Duration) { m.words = d }
+
+// TidyFor changes how long an end waits for what ends properly. Call it before the first
+// request.
+func (m *Manager) TidyFor(d time.Duration) { m.tidy = d }

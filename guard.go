@@ -1,6 +1,10 @@
 package shadow
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 const (
 	// settingsInterval is how often the settings are read while anybody is
@@ -33,7 +37,7 @@ func (m *Manager) patrol() {
 		if m.endPatrol() {
 			return
 		}
-		settings, err := m.cfg.Settings(m.base)
+		settings, err := m.readSettings(m.base)
 		switch {
 		case err != nil:
 			if unreadable++; unreadable >= settingsPatience {
@@ -44,6 +48,35 @@ func (m *Manager) patrol() {
 			m.endAll(&ending{Disabled, "EnableSessionShadowing is 0"})
 		}
 		unreadable = 0
+	}
+}
+
+// settingsTime is how long the settings may take to be read.
+const settingsTime = 5 * time.Second
+
+// readSettings reads the settings. What takes too long can't be read.
+func (m *Manager) readSettings(ctx context.Context) (Settings, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.reading)
+	defer cancel()
+	type answer struct {
+		settings Settings
+		err      error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		settings, err := m.cfg.Settings(ctx)
+		answers <- answer{settings, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.settings, a.err
+	case <-ctx.Done():
+	}
+	select { // it may have been the one that noticed
+	case a := <-answers:
+		return a.settings, a.err
+	default:
+		return Settings{}, fmt.Errorf("they were not there within %v: %w", m.reading, context.Cause(ctx))
 	}
 }
 
@@ -89,8 +122,10 @@ func (l *life) watchSession(w SessionWaiter) {
 		}
 		if !told {
 			told = true
-			l.m.cfg.Logger.Warn().Err(err).Str("id", l.id).Str("session", l.session.ID).
-				Msg("the session's end can't be waited for; trying again")
+			l.m.journal.write(func() {
+				l.m.cfg.Logger.Warn().Err(err).Str("id", l.id).Str("session", l.session.ID).
+					Msg("the session's end can't be waited for; trying again")
+			})
 		}
 		select {
 		case <-time.After(sessionRetry):

@@ -47,10 +47,10 @@ type life struct {
 	port     *portpool.Listener
 	tls      *tls.Config // nil: ws
 	upstream *rfb.ServerConn
-	source   net.Conn // what upstream wraps, as the Source returned it
+	source   *sourceConn // what upstream wraps
 	token    [sha256.Size]byte
 
-	asked    chan struct{} // closed when the prompter has returned; nil before it is called
+	asked    chan struct{} // closed when the prompter has returned or has had its grace; nil before it is called
 	claimed  atomic.Bool   // the token was used
 	rejected atomic.Int32  // how many were turned away
 	watch    watch
@@ -82,7 +82,9 @@ func (l *life) status() Status {
 func (l *life) setState(s State, viewer string) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
-	l.state, l.since, l.viewer = s, time.Now(), viewer
+	if l.state != Ended {
+		l.state, l.since, l.viewer = s, time.Now(), viewer
+	}
 }
 
 // emit sends e, completed with what l knows.
@@ -91,12 +93,14 @@ func (l *life) emit(e Event) { l.m.events.send(l.complete(e)) }
 // complete is e with what l knows.
 func (l *life) complete(e Event) Event {
 	e.ID, e.Session, e.Admin, e.Client, e.Purpose = l.id, l.req.Session, l.req.Admin, l.req.Client, l.req.Purpose
+	l.m.mu.Lock()
 	if l.session != nil {
 		e.User = l.session.User
 	}
 	if l.port != nil {
 		e.Port = l.port.Port()
 	}
+	l.m.mu.Unlock()
 	return e
 }
 
@@ -126,6 +130,23 @@ func (l *life) refusal() *Refusal {
 	return asRefusal(l.refuse(StoppedByAdmin, nil))
 }
 
+// answered is ask for as long as l goes on. Whatever doesn't return by then is left
+// behind: it comes to nothing when it does.
+func (l *life) answered() (*Grant, error) {
+	var g *Grant
+	e := error(&Refusal{Reason: PromptFailed, Detail: "a part of the configuration ended its goroutine"})
+	answer := done(func() { g, e = l.ask() })
+	select {
+	case <-answer:
+	case <-l.ctx.Done():
+		if !within(answer, 5*l.m.tidy) { // the prompter and the source have theirs
+			l.abandon("the request", answer)
+			return nil, l.refusal()
+		}
+	}
+	return g, e
+}
+
 // ask takes l from its request to its grant. Nothing happens before the request is recorded.
 func (l *life) ask() (*Grant, error) {
 	if err := l.m.events.request(l.ctx, l.complete(Event{Type: EventRequested})); err != nil {
@@ -142,8 +163,8 @@ func (l *life) ask() (*Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !l.m.admit(l, session) {
-		return nil, &Refusal{Reason: PromptBusy}
+	if err := l.m.admit(l, session); err != nil {
+		return nil, err
 	}
 	l.guard()
 	if err := l.prepare(settings); err != nil {
@@ -158,7 +179,7 @@ func (l *life) ask() (*Grant, error) {
 // settings reads the two values; shadowing that is switched off, or can't be
 // seen to be on, is a refusal.
 func (l *life) settings() (Settings, error) {
-	s, err := l.m.cfg.Settings(l.ctx)
+	s, err := l.m.readSettings(l.ctx)
 	if err != nil {
 		return s, l.refuse(Disabled, fmt.Errorf("the settings can't be read: %w", err))
 	}
@@ -219,6 +240,9 @@ func (l *life) prepare(settings Settings) (err error) {
 
 // prompt puts the question. Only a Yes in time returns nil.
 func (l *life) prompt() error {
+	if l.ended() != nil {
+		return l.refusal()
+	}
 	l.setState(Prompting, "")
 	l.emit(Event{Type: EventPrompted})
 	decision, err := l.answer()
@@ -249,7 +273,8 @@ func (l *life) prompt() error {
 	return &Refusal{Reason: Denied}
 }
 
-// grace is how long a prompter may take to end once its time is up.
+// grace is how long a prompter whose time is up keeps its place: its question may
+// still be on the screen.
 const grace = 10 * time.Second
 
 // answer asks the prompter under the daemon's own timer: what a prompter says
@@ -267,29 +292,26 @@ func (l *life) answer() (consent.Decision, error) {
 	}
 	answers := make(chan answer, 1)
 	l.startAsking()
-	l.m.wg.Add(1) // Shutdown waits even for a prompter that ignores its context
-	go func() {
-		defer l.m.wg.Done()
+	ended := done(func() {
 		a := answer{err: errors.New("the prompter ended its goroutine")}
 		defer func() {
 			l.doneAsking() // before the answer counts: whoever hears it may ask again at once
 			answers <- a
 		}()
 		a.decision, a.err = l.m.cfg.Prompter.Ask(ctx, q)
-	}()
-	var a answer
+	})
 	select {
-	case a = <-answers:
+	case <-ended:
 	case <-ctx.Done():
-		select {
-		case a = <-answers:
-		case <-time.After(grace):
-			l.m.cfg.Logger.Error().Str("id", l.id).Msg("the prompter is still busy although its time is up; until it ends nobody else can be asked")
+		if !within(ended, l.m.tidy) {
+			l.abandon("the prompter", ended)
+			time.AfterFunc(grace, l.doneAsking)
 		}
 	}
 	if ctx.Err() != nil {
 		return consent.TimedOut, nil
 	}
+	a := <-answers
 	return a.decision, a.err
 }
 
@@ -326,11 +348,14 @@ func (l *life) startAsking() {
 	l.asked = make(chan struct{})
 }
 
-// doneAsking notes that the prompter has returned, and frees the place at the
-// prompt if l has ended without it.
+// doneAsking notes that the prompter has returned, or has had its grace, and
+// frees the place at the prompt if l has ended without it.
 func (l *life) doneAsking() {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
+	if !l.prompterBusy() {
+		return
+	}
 	close(l.asked)
 	if l.state == Ended {
 		l.m.vacate(l)
@@ -392,51 +417,44 @@ func (l *life) open() (*Grant, error) {
 // connect opens the source and greets it, so that a source that doesn't work
 // is a refusal rather than an empty window.
 func (l *life) connect() error {
+	if l.ended() != nil {
+		return l.refusal()
+	}
 	conn, err := l.m.cfg.Source.Open(l.ctx, l.session)
 	if err != nil {
 		return l.refuse(SourceFailed, err)
 	}
-	l.upstream, err = rfb.Connect(l.ctx, conn)
+	l.source = newSourceConn(conn)
+	l.upstream, err = rfb.Connect(l.ctx, l.source)
 	if err != nil {
-		conn.Close()
-		if why := sourceError(conn); why != nil {
+		l.source.Close()
+		if why := l.source.why(); why != nil {
 			err = why
 		}
+		l.leave("the source", l.source.closed)
 		if errors.Is(err, ErrSessionEnded) {
 			return l.refuse(SessionEnded, err)
 		}
 		return l.refuse(SourceFailed, err)
 	}
-	l.source = conn
 	return nil
 }
 
-// sourceError is why the source ended, if it knows and soon does.
-func sourceError(conn net.Conn) error {
-	e, ok := conn.(Ender)
-	if !ok {
-		return nil
-	}
-	t := time.NewTimer(2 * time.Second)
-	defer t.Stop()
-	select {
-	case <-e.Ended():
-		return e.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
 // listen takes a port; when none is left it inherits that of old.
-func (l *life) listen(old *life) (err error) {
+func (l *life) listen(old *life) error {
+	var port *portpool.Listener
+	var err error
 	if old == nil {
-		l.port, err = l.m.cfg.Ports.Listen(l.ctx)
+		port, err = l.m.cfg.Ports.Listen(l.ctx)
 	} else {
-		l.port, err = l.m.cfg.Ports.Replace(l.ctx, old.port)
+		port, err = l.m.cfg.Ports.Replace(l.ctx, old.port)
 	}
 	if err != nil {
 		return l.refuse(NoPort, err)
 	}
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.port = port
 	return nil
 }
 
@@ -481,10 +499,11 @@ func (l *life) claim(token string) error {
 
 // release ends what open has started.
 func (l *life) release() {
-	if l.upstream != nil {
-		l.upstream.Close()
-	}
 	if l.port != nil {
 		l.port.Close()
+	}
+	if l.source != nil {
+		l.source.Close()
+		l.leave("the source", l.source.closed)
 	}
 }

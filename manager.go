@@ -95,8 +95,13 @@ var ErrNotFound = errors.New("shadow: no such shadow")
 // A session has at most one shadow that is granted or viewing, and at most one
 // that is prompting. When the second is granted the first ends (superseded)
 // before the second's port accepts anybody; when it is refused the first is
-// left alone. Whatever a shadow started (port, source, goroutines) has ended
-// when its end is announced, but for the banner's last words to the user.
+// left alone.
+//
+// An end waits for nobody: the viewer is closed, the port and the place are
+// free, and whoever waits is answered, whatever a prompter, source, resolver,
+// banner or log does. Whatever a shadow started (port, source, goroutines) has
+// ended when its end is announced, but for the banner's last words to the user,
+// and for what hasn't ended a second after it was told to, which is logged.
 //
 // From prompting on two things end a shadow in whatever state it is: its
 // session's end (session_ended), if Config.Sessions is a [SessionWaiter], and
@@ -114,6 +119,9 @@ type Manager struct {
 	stop   context.CancelCauseFunc
 	events broadcaster
 
+	journal journal // of Config.Logger
+	left    leftovers
+
 	banners sync.WaitGroup  // what showBanner has started
 	showing context.Context // of the banners; outlives base, so that they can say why viewing has ended
 	hide    context.CancelCauseFunc
@@ -128,7 +136,9 @@ type Manager struct {
 	patrolling bool // patrol runs
 
 	interval time.Duration // settingsInterval, but in tests
+	reading  time.Duration // settingsTime, but in tests
 	words    time.Duration // lastWords, but in tests
+	tidy     time.Duration // tidyTime, but in tests
 }
 
 // A seat is a display's admission: who is being asked about, and who watches.
@@ -147,12 +157,15 @@ func New(cfg Config) (*Manager, error) {
 	}
 	cfg.complete()
 	m := &Manager{
-		cfg: cfg, interval: settingsInterval, words: lastWords,
+		cfg: cfg, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.showing, m.hide = context.WithCancelCause(context.Background())
-	m.events.audit = newAuditor(cfg.Audit, cfg.Logger)
+	m.events.audit = newAuditor(cfg.Audit, m.journal.logger(cfg.Logger))
+	m.journal.onLost = func(n int) {
+		cfg.Logger.Error().Int("lines", n).Msg("lines were left out of this log, which took none for too long")
+	}
 	return m, nil
 }
 
@@ -173,7 +186,7 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	unhook := context.AfterFunc(ctx, func() {
 		l.end(&ending{reason: StoppedByAdmin, detail: "the administrator gave up waiting"})
 	})
-	grant, err := l.ask()
+	grant, err := l.answered()
 	if unhook() && err == nil {
 		return grant, nil
 	}
@@ -184,7 +197,7 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	refusal := asRefusal(err)
 	m.forget(l)
 	l.end(&ending{reason: refusal.Reason})
-	l.guards.Wait()
+	l.leave("the wait for the session's end", done(l.guards.Wait))
 	l.emit(Event{Type: EventRefused, Reason: refusal.Reason, Detail: refusal.Detail})
 	close(l.done)
 	return nil, refusal
@@ -204,16 +217,19 @@ func (m *Manager) begin(l *life) bool {
 
 // admit takes the session's place at the prompt for l, or reports that
 // somebody else has it. It is the one place where admission is decided.
-func (m *Manager) admit(l *life, s *Session) bool {
+func (m *Manager) admit(l *life, s *Session) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if l.state == Ended { // it was given up
+		return l.refusal()
+	}
 	place := m.seats[s.Screen()]
 	if place == nil {
 		place = &seat{}
 		m.seats[s.Screen()] = place
 	}
 	if place.asking != nil {
-		return false
+		return &Refusal{Reason: PromptBusy}
 	}
 	place.asking = l
 	l.session = s
@@ -222,7 +238,7 @@ func (m *Manager) admit(l *life, s *Session) bool {
 		m.wg.Add(1)
 		go m.patrol()
 	}
-	return true
+	return nil
 }
 
 // watcher is who watches l's session now, or nil.
@@ -359,34 +375,50 @@ func (m *Manager) Audit() AuditState {
 func (m *Manager) PortsInUse() int { return m.cfg.Ports.InUse() }
 
 // Shutdown refuses new requests, takes back open questions, closes viewers
-// with 1001, and returns when everything has ended or ctx has. The error is
-// ctx's. Subscribers see the last events, then their channels close. Banners
-// tell their users that viewing has ended, which may take five seconds more.
+// with 1001, and returns when everything has ended or ctx has. Subscribers see
+// the last events, then their channels close. Banners tell their users that
+// viewing has ended, which may take five seconds more. What doesn't end is given
+// up after a few seconds, and named in the error, which else wraps ctx's cause.
 func (m *Manager) Shutdown(ctx context.Context) error {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
 	why := &ending{reason: Shutdown}
 	m.stop(why)
-	joined := make(chan struct{})
-	go func() {
-		m.wg.Wait()
-		m.events.close()
-		late, cancel := context.WithTimeout(ctx, auditTime)
-		m.events.audit.close(late)
-		cancel()
-		words := time.AfterFunc(m.words, func() { m.hide(why) })
-		m.banners.Wait()
-		words.Stop()
-		close(joined)
-	}()
+	var left []string
+	joined := done(func() { left = m.join(ctx, why) })
 	select {
 	case <-joined:
-		return nil
 	case <-ctx.Done():
 		m.hide(why)
 		return fmt.Errorf("shadow: shutdown: %w", context.Cause(ctx))
 	}
+	if left != nil {
+		return fmt.Errorf("shadow: shutdown: still not ended: %s", strings.Join(left, ", "))
+	}
+	return nil
+}
+
+// join waits until everything has ended or was given up, and says what was.
+func (m *Manager) join(ctx context.Context, why *ending) (left []string) {
+	m.wg.Wait()
+	m.events.close()
+	late, cancel := context.WithTimeout(ctx, auditTime)
+	defer cancel()
+	audited := done(func() { m.events.audit.close(late) })
+	shown := done(m.banners.Wait)
+	if !within(shown, m.words) {
+		m.hide(why)
+		if !within(shown, leftTime) {
+			left = append(left, "a banner")
+		}
+	}
+	left = append(left, m.left.wait(leftTime)...)
+	<-audited
+	if !m.journal.flush(leftTime) {
+		left = append(left, "the log's writer")
+	}
+	return left
 }
 
 // newID names a shadow: 40 random bits, easy to type.

@@ -14,7 +14,7 @@ func TestNobodyIsSeatedAfterHisEnd(t *testing.T) {
 	m := &Manager{base: t.Context(), lives: map[string]*life{}, seats: map[string]*seat{}, patrolling: true}
 	l := &life{m: m, id: "x", session: &Session{ID: "s1", Display: ":1"}}
 	l.ctx, l.end = context.WithCancelCause(t.Context())
-	require.True(t, m.admit(l, l.session))
+	require.NoError(t, m.admit(l, l.session))
 	l.end(&ending{reason: StoppedByAdmin})
 	err := m.seatWatcher(l)
 	r, ok := errors.AsType[*Refusal](err)

@@ -51,14 +51,10 @@ func (l *life) run(deadline time.Time) {
 		l.endBanner()
 	}
 	server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	if err := proxy.Shutdown(ctx); err != nil {
-		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the viewer's connection did not end in time")
-	}
-	<-served
-	l.guards.Wait()
+	l.closeViewer(proxy)
+	l.leave("the viewers' port", served)
 	l.release()
+	l.leave("the wait for the session's end", done(l.guards.Wait))
 	l.m.forget(l)
 	l.farewell()
 	close(l.done)
@@ -80,6 +76,15 @@ func (l *life) door(viewer http.Handler) http.Handler {
 	})
 }
 
+// closeViewer returns when the viewer's connection is closed, or won't be in time.
+func (l *life) closeViewer(proxy *wsproxy.Handler) {
+	ctx, cancel := context.WithTimeout(context.Background(), viewerTime)
+	defer cancel()
+	if proxy.Shutdown(ctx) != nil {
+		l.abandon("the viewer's connection", done(func() { _ = proxy.Shutdown(context.Background()) }))
+	}
+}
+
 // proxy is the WebSocket end for l's viewer.
 func (l *life) proxy() *wsproxy.Handler {
 	return &wsproxy.Handler{
@@ -96,7 +101,7 @@ func (l *life) proxy() *wsproxy.Handler {
 			l.watch.record = record
 			close(l.watch.left)
 		},
-		Logger: l.m.cfg.Logger,
+		Logger: l.m.journal.logger(l.m.cfg.Logger),
 	}
 }
 
@@ -119,7 +124,7 @@ func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan s
 		ReadHeaderTimeout: introduction,
 		IdleTimeout:       introduction,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(l.m.cfg.Logger.With().Str("id", l.id).Logger(), "", 0),
+		ErrorLog:          log.New(l.m.journal.lines(l.m.cfg.Logger.With().Str("id", l.id).Logger()), "", 0),
 	}
 	done := make(chan struct{})
 	// The outermost one is wsproxy's, or it would not know its connections again.
@@ -140,16 +145,12 @@ func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan s
 func (l *life) await(deadline time.Time) {
 	absent := time.NewTimer(time.Until(deadline))
 	defer absent.Stop()
-	var ended <-chan struct{}
-	if e, ok := l.source.(Ender); ok {
-		ended = e.Ended()
-	}
 	select {
 	case <-l.watch.arrived:
-		<-l.watch.left // Run watches l.ctx and the source
+		l.awaitLeft() // Run watches the source
 	case <-absent.C:
 		l.shut(&ending{reason: ViewerAbsent})
-	case <-ended:
+	case <-l.source.ended:
 		l.shut(nil)
 	case <-l.ctx.Done():
 		l.shut(nil)
@@ -160,11 +161,21 @@ func (l *life) await(deadline time.Time) {
 // reason; if one came first, it waits for that one to leave instead.
 func (l *life) shut(why *ending) {
 	if !l.claimed.CompareAndSwap(false, true) {
-		<-l.watch.left
+		l.awaitLeft()
 		return
 	}
 	if why != nil {
 		l.end(why)
+	}
+}
+
+// awaitLeft returns when the viewer has left, or hasn't in time although l has
+// ended.
+func (l *life) awaitLeft() {
+	select {
+	case <-l.watch.left:
+	case <-l.ctx.Done():
+		within(l.watch.left, viewerTime)
 	}
 }
 
@@ -177,7 +188,7 @@ func (l *life) authorize(r *http.Request) error {
 	l.showBanner()
 	close(l.watch.arrived)
 	if err := l.port.Hold(); err != nil {
-		l.m.cfg.Logger.Error().Err(err).Str("id", l.id).Msg("the port of a connected viewer still listens")
+		l.m.journal.error(l.m.cfg.Logger, l.id, "the port of a connected viewer still listens: "+err.Error())
 	}
 	return nil
 }
@@ -195,8 +206,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
 	defer l.watchSource(cancel)()
-	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
-	l.watch.err = inspect.Run(ctx, viewer, server)
+	l.watch.err = l.inspect(ctx, viewer, server)
 	if session.Err() != nil {
 		// The WebSocket end is over and has closed both connections: what the
 		// relay met then is a consequence, and no fault of the source.
@@ -212,6 +222,23 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
 }
 
+// inspect is the relay. A source that doesn't let go of it is left behind: the
+// viewer, which is open still, can be told why.
+func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
+	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
+	result := make(chan error, 1)
+	ended := done(func() { result <- inspect.Run(ctx, viewer, server) })
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		if !within(ended, l.m.tidy) {
+			l.abandon("the relay", ended)
+			return context.Cause(ctx)
+		}
+	}
+	return <-result
+}
+
 // errSourceEnded is why the relay's context ends when the source has: while the
 // viewer still greets, nobody reads from the source.
 var errSourceEnded = errors.New("shadow: the source ended")
@@ -219,15 +246,14 @@ var errSourceEnded = errors.New("shadow: the source ended")
 // watchSource cancels when the source has ended, if it says so. What it returns
 // ends the watch.
 func (l *life) watchSource(cancel context.CancelCauseFunc) (stop func()) {
-	e, ok := l.source.(Ender)
-	if !ok {
+	if l.source.ended == nil {
 		return func() {}
 	}
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
 		select {
-		case <-e.Ended():
+		case <-l.source.ended:
 			cancel(errSourceEnded)
 		case <-quit:
 		}
@@ -259,7 +285,7 @@ func (l *life) verdict() *ending {
 
 // sourceEnding tells a source that failed from one whose session ended.
 func (l *life) sourceEnding(err error) *ending {
-	if why := sourceError(l.source); why != nil {
+	if why := l.source.why(); why != nil {
 		err = why
 	}
 	switch {
@@ -324,7 +350,7 @@ func closeCode(reason Reason, err error) int {
 func (l *life) farewell() {
 	why := l.ended()
 	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load()}
-	if l.watch.came() {
+	if l.watch.came() && within(l.watch.left, 0) {
 		record := l.watch.record
 		e.Viewer, e.Duration = record.Remote, record.Duration.Seconds()
 		e.Sent, e.Received = record.Sent, record.Received

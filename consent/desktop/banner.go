@@ -25,9 +25,9 @@ const (
 //
 // The banner is a window in the middle of the screen's upper edge that stays on top of the
 // others and that the mouse can move. It belongs to a child process, as the question does. A
-// child that dies is started again, three times in a row at most. One that gives no sign of
-// life for ten seconds is an error: its Stop would not be heard. Closing the window is a Stop,
-// of which another window tells the user.
+// child that dies is started again, three times in a row at most. Ten seconds without a sign
+// of life from any of them are an error: a Stop would not be heard. Nothing that a child does
+// delays that error. Closing the window is a Stop, of which another window tells the user.
 func (p X11) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
 	return p.showWithin(ctx, bannerTime, r, ended, stopped)
 }
@@ -38,9 +38,10 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 	if err != nil {
 		return err
 	}
+	pulse := &pulse{patience: patience, last: time.Now()}
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := p.show(ctx, patience, argv, r, ended, stopped)
+		again, err := p.show(ctx, pulse, argv, r, ended, stopped)
 		if !again {
 			return err
 		}
@@ -54,7 +55,7 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 }
 
 // show runs one child. It reports whether another may do better.
-func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r consent.Request, ended <-chan string, stopped func()) (again bool, err error) {
+func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Request, ended <-chan string, stopped func()) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
@@ -67,12 +68,12 @@ func (p X11) show(ctx context.Context, patience time.Duration, argv []string, r 
 		return false, p.showEnd(ctx, argv, r, w, why, ended)
 	default:
 	}
-	c, err := startBanner(argv, r, newBanner(w))
+	c, err := pulse.start(ctx, argv, r, newBanner(w))
 	if err != nil {
 		return false, err
 	}
 	defer c.in.Close()
-	why, again, err := c.viewing(ctx, patience, ended)
+	why, again, err := c.viewing(ctx, pulse, ended)
 	if err != nil && !errors.Is(err, consent.ErrStopped) {
 		return again, err // the child is gone, and what comes of ended is the next one's
 	}
@@ -97,13 +98,68 @@ func (p X11) showEnd(ctx context.Context, argv []string, r consent.Request, w co
 	if b.Why = w.Reason(why); b.Why == "" {
 		return nil
 	}
-	c, err := startBanner(argv, r, b)
+	c, err := (&pulse{patience: noticeTime, last: time.Now()}).start(ctx, argv, r, b)
 	if err != nil {
 		return err
 	}
 	defer c.in.Close()
 	c.finish(ctx, ended)
 	return nil
+}
+
+// A pulse is the signs of life that the children give, one after the other.
+type pulse struct {
+	patience time.Duration // between two
+	last     time.Time
+}
+
+// left is how long the next sign may take.
+func (p *pulse) left() time.Duration { return time.Until(p.last.Add(p.patience)) }
+
+// beat notes a sign of life and returns how long the next one may take.
+func (p *pulse) beat() time.Duration {
+	p.last = time.Now()
+	return p.patience
+}
+
+// late is the error once there was no sign for too long.
+func (p *pulse) late(shown bool) error {
+	if !shown {
+		return fmt.Errorf("consent: the banner was not on the screen within %v", p.patience)
+	}
+	return fmt.Errorf("consent: the banner gave no sign of life for %v", p.patience)
+}
+
+// start is startBanner, which a stranger can delay, in the time that is left. A child that
+// comes later is ended.
+func (p *pulse) start(ctx context.Context, argv []string, r consent.Request, b *banner) (*bannerChild, error) {
+	type started struct {
+		c   *bannerChild
+		err error
+	}
+	result := make(chan started, 1)
+	go func() {
+		c, err := startBanner(argv, r, b)
+		result <- started{c, err}
+	}()
+	late := time.NewTimer(p.left())
+	defer late.Stop()
+	var err error
+	select {
+	case s := <-result:
+		return s.c, s.err
+	case <-late.C:
+		err = p.late(false)
+	case <-ctx.Done():
+		err = gone(ctx)
+	}
+	go func() {
+		if s := <-result; s.err == nil {
+			s.c.in.Close()
+			s.c.kill()
+		}
+	}()
+	return nil, err
 }
 
 // A bannerChild is the process that shows a banner.
@@ -117,16 +173,16 @@ type bannerChild struct {
 // viewing waits for the end of the viewing, and says why that was (empty: the user is not to
 // be told), or for the banner's, which is an error. Only after [consent.ErrStopped], and without an
 // error, may the child still be there.
-func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended <-chan string) (why string, again bool, err error) {
-	late := time.NewTimer(patience)
+func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, ended <-chan string) (why string, again bool, err error) {
+	late := time.NewTimer(pulse.left())
 	defer late.Stop()
 	for shown := c.out.isShown; ; {
 		select {
 		case <-shown:
 			shown = nil
-			late.Reset(patience)
+			late.Reset(pulse.beat())
 		case <-c.out.alive:
-			late.Reset(patience)
+			late.Reset(pulse.beat())
 		case <-c.out.stopped:
 			return "", false, consent.ErrStopped
 		case why = <-ended:
@@ -135,19 +191,34 @@ func (c *bannerChild) viewing(ctx context.Context, patience time.Duration, ended
 			again, err = c.out.outcome(c.proc, &c.stderr)
 			return "", again, err
 		case <-c.out.answered:
-			c.proc.Stop(process.LeaveTime, process.TermTime)
+			// It has nothing more to do, and the user may have closed it to stop the viewing.
+			if c.proc.Stop(process.TermTime/2, process.TermTime) != nil {
+				return "", false, errors.New("consent: the banner has ended, and its process doesn't go")
+			}
 			again, err = c.out.outcome(c.proc, &c.stderr)
 			return "", again, err
 		case <-late.C:
-			c.proc.Stop(0, process.TermTime)
-			if shown != nil {
-				return "", false, fmt.Errorf("consent: the banner was not on the screen within %v", patience)
-			}
-			return "", false, fmt.Errorf("consent: the banner gave no sign of life for %v", patience)
+			c.kill()
+			return "", false, pulse.late(shown == nil)
 		case <-ctx.Done():
-			c.proc.Stop(0, process.TermTime)
+			c.kill()
 			return "", false, gone(ctx)
 		}
+	}
+}
+
+// kill ends the child at once, and waits for a moment only.
+func (c *bannerChild) kill() {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_ = c.proc.Stop(0, 0)
+	}()
+	t := time.NewTimer(process.TermTime)
+	defer t.Stop()
+	select {
+	case <-gone:
+	case <-t.C:
 	}
 }
 
@@ -178,7 +249,7 @@ func (c *bannerChild) finish(ctx context.Context, ended <-chan string) {
 		case <-late.C:
 		case <-ctx.Done():
 		}
-		c.proc.Stop(0, process.TermTime)
+		_ = c.proc.Stop(0, process.TermTime)
 		return
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -373,6 +375,56 @@ func TestBannerLives(t *testing.T) {
 	} {
 		err = X11{Command: sh(script)}.showWithin(t.Context(), 300*time.Millisecond, self(), nil, nil)
 		assert.ErrorContains(t, err, says, script)
+	}
+}
+
+// Children that die one after the other have no more time together than one that lives.
+func TestBannerDiesTooOften(t *testing.T) {
+	t.Parallel()
+	err := X11{Command: sh("sleep 0.4")}.showWithin(t.Context(), 500*time.Millisecond, self(), nil, nil)
+	assert.ErrorContains(t, err, "was not on the screen within 500ms")
+}
+
+// A child whose end is held back by its user's debugger holds nobody up.
+func TestBannerIsHeld(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("it takes root to run two users' processes")
+	}
+	r := self()
+	r.User, r.UID, r.GID = "nobody", 65534, 65534
+	pid := filepath.Join(t.TempDir(), "pid")
+	require.NoError(t, os.WriteFile(pid, nil, 0o600))
+	require.NoError(t, os.Chown(pid, 65534, 65534))
+	for dir := filepath.Dir(pid); dir != os.TempDir(); dir = filepath.Dir(dir) {
+		require.NoError(t, os.Chmod(dir, 0o755))
+	}
+	for name, script := range map[string]string{
+		"it dies":                   "echo shown; sleep 600",
+		"it says that it is closed": "echo shown; sleep 2; echo closed; sleep 600",
+	} {
+		require.NoError(t, os.Truncate(pid, 0))
+		failed := make(chan error, 1)
+		go func() {
+			failed <- X11{Command: sh("echo $$ >" + pid + "; " + script)}.showWithin(t.Context(), 5*time.Second, r, nil, func() {})
+		}()
+		var n int
+		eventually(t, func() bool {
+			b, _ := os.ReadFile(pid)
+			_, err := fmt.Sscan(string(b), &n)
+			return err == nil
+		}, "no child")
+		_, err := testhost.Hold(t, n, child.Identity{UID: 65534, GID: 65534})
+		require.NoError(t, err)
+		if name == "it dies" {
+			require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
+		}
+		select {
+		case err := <-failed:
+			assert.Error(t, err, name)
+		case <-time.After(time.Minute):
+			require.Fail(t, "the view goes on", name)
+		}
 	}
 }
 

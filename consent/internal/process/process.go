@@ -63,9 +63,12 @@ func Run(ctx context.Context, cmd *exec.Cmd, id child.Identity, answered <-chan 
 	select {
 	case <-p.Done():
 	case <-answered:
-		p.Stop(LeaveTime, TermTime)
+		err = p.Stop(LeaveTime, TermTime)
 	case <-ctx.Done():
-		p.Stop(0, TermTime)
+		err = p.Stop(0, TermTime)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("consent: the prompt doesn't end: %w", err)
 	}
 	return p, nil
 }

@@ -1,12 +1,8 @@
 package child_test
 
 import (
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"runtime"
-	"strconv"
 	"testing"
 	"time"
 
@@ -15,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
 )
 
 func needRoot(t *testing.T) {
@@ -24,54 +21,14 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// actTrace traces the process that the environment names until its input ends.
-func actTrace() {
-	runtime.LockOSThread()
-	pid, _ := strconv.Atoi(os.Getenv("VICTIM"))
-	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, 0, 0, 0)
-	if errno != 0 {
-		fmt.Println(errno)
-		return
-	}
-	fmt.Println("tracing")
-	_, _ = io.Copy(io.Discard, os.Stdin)
-}
-
-// traces starts a process of nobody's that traces victim, and returns what it says and how
-// to end it.
-func traces(t *testing.T, victim int) (says string, end func()) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	require.NoError(t, err)
-	in, lifeline, err := os.Pipe()
-	require.NoError(t, err)
-	cmd := self("act-trace")
-	cmd.Env = []string{"VICTIM=" + strconv.Itoa(victim)}
-	cmd.Stdin, cmd.Stdout = in, w
-	tracer, err := child.Start(cmd, nobody)
-	require.NoError(t, err)
-	in.Close()
-	w.Close()
-	defer r.Close()
-	line := make([]byte, 64)
-	n, err := r.Read(line)
-	require.NoError(t, err)
-	end = func() {
-		lifeline.Close()
-		wait(t, tracer)
-	}
-	t.Cleanup(end)
-	return string(line[:n]), end
-}
-
 // A child that is traced by its user's other processes is dead when it was killed, and Done says
 // so, whoever holds its end back.
 func TestTracedChild(t *testing.T) {
 	needRoot(t)
 	p, err := child.Start(exec.Command("/bin/sleep", "600"), nobody)
 	require.NoError(t, err)
-	says, letGo := traces(t, p.PID())
-	require.Equal(t, "tracing\n", says)
+	letGo, err := testhost.Hold(t, p.PID(), nobody)
+	require.NoError(t, err)
 	before := child.Held()
 
 	stopped := make(chan error, 1)
@@ -101,8 +58,8 @@ func TestTracedChildThatEnds(t *testing.T) {
 	p, err := child.Start(cmd, nobody)
 	require.NoError(t, err)
 	in.Close()
-	says, letGo := traces(t, p.PID())
-	require.Equal(t, "tracing\n", says)
+	letGo, err := testhost.Hold(t, p.PID(), nobody)
+	require.NoError(t, err)
 	lifeline.Close()
 	wait(t, p)
 	assert.ErrorIs(t, p.Err(), child.ErrHeld)
@@ -120,8 +77,8 @@ func TestSelfCantBeTraced(t *testing.T) {
 	p, err := child.Start(cmd, nobody)
 	require.NoError(t, err)
 	in.Close()
-	says, _ := traces(t, p.PID())
-	assert.Equal(t, "operation not permitted\n", says)
+	_, err = testhost.Hold(t, p.PID(), nobody)
+	assert.ErrorContains(t, err, "operation not permitted")
 	lifeline.Close()
 	wait(t, p)
 	assert.NoError(t, p.Err())

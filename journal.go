@@ -1,0 +1,145 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+const (
+	// journalTime is how long a writer may take before nobody waits for it any
+	// more.
+	journalTime = 250 * time.Millisecond
+	// maxJournal bounds what waits for a writer that hangs.
+	maxJournal = 1 << 14
+)
+
+// A journal writes to logs on a goroutine of its own, which there is only while
+// something is to be written. A log whose writer hangs holds up whoever writes
+// to it for journalTime, once, and nobody after that until it goes on.
+type journal struct {
+	onLost func(lines int) // is told how many lines were left out, once the writer goes on; nil: nobody
+
+	mu      sync.Mutex
+	queue   []func()
+	busy    bool
+	since   time.Time // when the first of the queue was begun
+	lost    int
+	written chan struct{} // closed when the queue is empty; nil: it is
+}
+
+// write is add and wait.
+func (j *journal) write(f func()) { j.add(f)() }
+
+// add lets f run soon, in the order of the calls. wait returns when it has run,
+// or at once if the writer is slower than it should be.
+func (j *journal) add(f func()) (wait func()) {
+	wrote := make(chan struct{})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.queue) >= maxJournal {
+		j.lost++
+		return func() {}
+	}
+	late := j.busy && time.Since(j.since) > journalTime
+	j.queue = append(j.queue, func() {
+		defer close(wrote)
+		f()
+	})
+	if !j.busy {
+		j.busy, j.since, j.written = true, time.Now(), make(chan struct{})
+		go j.run()
+	}
+	return func() {
+		if !late {
+			within(wrote, journalTime)
+		}
+	}
+}
+
+// run empties the queue.
+func (j *journal) run() {
+	for {
+		j.mu.Lock()
+		if n := j.lost; n > 0 && j.onLost != nil {
+			j.lost = 0
+			j.queue = append(j.queue, func() { j.onLost(n) })
+		}
+		if len(j.queue) == 0 {
+			j.queue, j.busy = nil, false
+			close(j.written)
+			j.written = nil
+			j.mu.Unlock()
+			return
+		}
+		f := j.queue[0]
+		j.queue = j.queue[1:]
+		j.since = time.Now()
+		j.mu.Unlock()
+		f()
+	}
+}
+
+// flush reports whether everything is written within d.
+func (j *journal) flush(d time.Duration) bool {
+	j.mu.Lock()
+	written := j.written
+	j.mu.Unlock()
+	return written == nil || within(written, d)
+}
+
+// error logs a line about the shadow id.
+func (j *journal) error(logger zerolog.Logger, id, msg string) {
+	j.write(func() { logger.Error().Str("id", id).Msg(msg) })
+}
+
+// logger is a logger for parts that log by themselves, whose lines reach to
+// through the journal.
+func (j *journal) logger(to zerolog.Logger) zerolog.Logger {
+	return zerolog.New(journalWriter{j, to}).Level(to.GetLevel())
+}
+
+// A journalWriter takes finished lines.
+type journalWriter struct {
+	j  *journal
+	to zerolog.Logger
+}
+
+var _ zerolog.LevelWriter = journalWriter{}
+
+// Write takes a line without a level.
+func (w journalWriter) Write(line []byte) (int, error) { return w.WriteLevel(zerolog.NoLevel, line) }
+
+// WriteLevel takes a line of zerolog's.
+func (w journalWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
+	fields := map[string]any{}
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber() // so that numbers stay as they are
+	if err := dec.Decode(&fields); err != nil {
+		return 0, err
+	}
+	msg, _ := fields[zerolog.MessageFieldName].(string)
+	delete(fields, zerolog.MessageFieldName)
+	delete(fields, zerolog.LevelFieldName)
+	w.j.write(func() { w.to.WithLevel(level).Fields(fields).Msg(msg) })
+	return len(line), nil
+}
+
+// lines is a writer for the lines of package log, which become messages of
+// to's.
+func (j *journal) lines(to zerolog.Logger) io.Writer { return logLines{j, to} }
+
+type logLines struct {
+	j  *journal
+	to zerolog.Logger
+}
+
+func (l logLines) Write(p []byte) (int, error) {
+	msg := string(bytes.TrimSuffix(p, []byte("\n")))
+	l.j.write(func() { l.to.Log().Msg(msg) })
+	return len(p), nil
+}
