@@ -24,6 +24,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // patience bounds every single wait.
@@ -71,6 +72,9 @@ var portBase = 6700 + os.Getpid()%300*40
 
 func startDaemon(t testing.TB, o options, desktops ...*testhost.Desktop) *daemon {
 	t.Helper()
+	if suite.lack != "" {
+		testenv.Lack(t, "%s", suite.lack)
+	}
 	if o.ports == 0 {
 		o.ports = 6
 	}

@@ -85,6 +85,28 @@ func open(t *testing.T, url string) *tab {
 	return p
 }
 
+// openPage shows the page of a granted port in a new tab.
+func openPage(t *testing.T, address string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(suite.browser)
+	t.Cleanup(cancel)
+	ctx, cancelTimeout := context.WithTimeout(ctx, 5*time.Minute)
+	t.Cleanup(cancelTimeout)
+	p := &tab{t, ctx, cancel}
+	p.run(chromedp.Navigate(address))
+	return p
+}
+
+// says waits until the granted port's page is in that state and shows that title.
+func (p *tab) says(state, title string) {
+	p.t.Helper()
+	eventually(p.t, "the page is "+state+": "+title, func() bool {
+		said, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.body.dataset.state + ": " + document.getElementById("title").textContent`))
+		require.NoError(p.t, err)
+		return said == state+": "+title
+	})
+}
+
 // view is open, and waits until noVNC is connected.
 func view(t *testing.T, url string) *tab {
 	t.Helper()
@@ -124,7 +146,7 @@ func (p *tab) closed(code int, reason string) {
 // canvas is what noVNC shows.
 func (p *tab) canvas() *image.RGBA {
 	p.t.Helper()
-	url, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.querySelector("#screen canvas")?.toDataURL("image/png") ?? ""`))
+	url, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`document.querySelector("canvas")?.toDataURL("image/png") ?? ""`))
 	require.NoError(p.t, err)
 	_, data, ok := strings.Cut(url, "base64,")
 	if !ok {

@@ -15,11 +15,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // desktop starts a session with a window manager and something to see in it.
 func desktop(t testing.TB) *testhost.Desktop {
 	t.Helper()
+	if suite.lack != "" {
+		testenv.Lack(t, "%s", suite.lack)
+	}
 	d := testhost.Require(t, testhost.Options{WindowManager: true})
 	require.NoError(t, d.SetRoot(t.Context(), "#336699"))
 	return d
@@ -99,13 +103,13 @@ func (d *daemon) grantWithYes(session, admin string, desktop *testhost.Desktop) 
 	r := d.ask(session, admin)
 	yes(d.t, desktop)
 	g := r.granted()
-	return &grantedShadow{g.ID, g.URL, g.Port, g.Token}
+	return &grantedShadow{g.ID, g.URL, g.Page, g.Port, g.Token}
 }
 
 type grantedShadow struct {
-	ID, URL string
-	Port    int
-	Token   string
+	ID, URL, Page string
+	Port          int
+	Token         string
 }
 
 // shows waits until the tab's canvas equals the session's screen, to the pixel.
