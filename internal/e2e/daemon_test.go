@@ -128,13 +128,9 @@ func (d *daemon) read(lines *bufio.Scanner) {
 	for lines.Scan() {
 		d.mu.Lock()
 		d.log.Write(append(lines.Bytes(), '\n'))
-		var head struct{ Event string }
 		var e shadow.Event
-		if json.Unmarshal(lines.Bytes(), &head) == nil && json.Unmarshal(lines.Bytes(), &e) == nil {
-			if kind, ok := strings.CutPrefix(head.Event, "shadow."); ok {
-				e.Type = shadow.EventType(kind)
-				d.events = append(d.events, e)
-			}
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.Type != "" {
+			d.events = append(d.events, e)
 		}
 		d.mu.Unlock()
 	}
