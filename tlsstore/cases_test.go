@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"software.sslmate.com/src/go-pkcs12"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -34,6 +35,9 @@ const (
 // as an administrator could have put them there, and compares what is found in
 // each, and what Chromium says of it, with testdata/certs/findings.txt.
 func TestCases(t *testing.T) {
+	testenv.Program(t, "openssl", "openssl")
+	testenv.Program(t, "certutil", "libnss3-tools")
+	testenv.Program(t, "chromium", "chromium")
 	dir := newDir(t)
 	out, err := exec.CommandContext(t.Context(), script, dir.path, rootFiles.cert, rootFiles.key).CombinedOutput()
 	require.NoError(t, err, "%s (Debian package openssl): %s", script, out)

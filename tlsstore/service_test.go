@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -32,9 +33,7 @@ func loadAndPrint(dir string) {
 
 // A service that isn't root's is told what to do, and what it is told works.
 func TestRemediesForAService(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("these tests are run by root: files of different users can't be made otherwise")
-	}
+	testenv.Root(t)
 	const uid, gid, other = 990, 991, 12345
 	top, err := os.MkdirTemp("", "tlsstore") // where everybody may enter, unlike in t.TempDir's
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/doctor"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestDoctor(t *testing.T) {
@@ -87,9 +88,7 @@ func TestDoctorsPaper(t *testing.T) {
 
 // What only root can see is no fault of the host's, but nothing to rely on.
 func TestDoctorAsAnotherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("these tests are run by root: what others can't see can't be tried out otherwise")
-	}
+	testenv.Root(t)
 	const nobody = 65534
 	dir, err := os.MkdirTemp("", "doctor") // where everybody may enter, unlike in t.TempDir's
 	require.NoError(t, err)

@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestChildIsTheUsers(t *testing.T) {
@@ -61,7 +62,7 @@ func TestDisplayUnreachable(t *testing.T) {
 // The fake is the best there is: a real X server, without any access control.
 func TestServerOfAnotherUser(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	testenv.Root(t)
 	fake := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{UID: 5, GID: 60}})
 	r := request(fake)
 	r.UID, r.GID, r.Xauthority = 65534, 65534, "" // the victim
@@ -83,7 +84,7 @@ func TestServerOfAnotherUser(t *testing.T) {
 // Root's X server may show anybody's session.
 func TestServerOfRoot(t *testing.T) {
 	t.Parallel()
-	require.Zero(t, os.Getuid(), "only root can make two users: run this test as root")
+	testenv.Root(t)
 	d := testhost.Require(t, testhost.Options{Width: 640, Height: 480, Args: []string{"-ac"}, Identity: &child.Identity{Root: true}})
 	r := request(d)
 	r.UID, r.GID, r.Xauthority, r.Timeout = 65534, 65534, "", 2*time.Second

@@ -24,6 +24,8 @@ import (
 
 	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 const (
@@ -77,11 +79,11 @@ func StartBus(t testing.TB, lines ...string) string {
   </policy>
 </busconfig>
 `), 0o600))
-	cmd := exec.Command("dbus-daemon", "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
+	cmd := exec.Command(testenv.Program(t, "dbus-daemon", "dbus"), "--config-file="+config, "--nofork", "--nopidfile", "--print-address=1")
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	require.NoError(t, cmd.Start(), "dbus-daemon is needed: install the package dbus")
+	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()

@@ -81,7 +81,7 @@ func TestNoNewPrivileges(t *testing.T) {
 		id   child.Identity
 		want int
 	}{{own, before}, {nobody, 1}, {own, before}} {
-		if os.Getuid() != 0 && c.id.UID != own.UID {
+		if os.Getuid() != 0 && c.id.UID == nobody.UID {
 			continue
 		}
 		var out bytes.Buffer

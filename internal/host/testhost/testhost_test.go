@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,6 +49,7 @@ func TestDisplayWantsItsCookie(t *testing.T) {
 }
 
 func TestManyDesktopsAtOnce(t *testing.T) {
+	testenv.Program(t, "Xvfb", "xvfb")
 	ctx := t.Context()
 	var wg sync.WaitGroup
 	desktops := make([]*testhost.Desktop, 4)
@@ -178,6 +180,8 @@ func TestTypedTextReachesTheFocus(t *testing.T) {
 }
 
 func TestCloseLeavesNothing(t *testing.T) {
+	testenv.Program(t, "Xvfb", "xvfb")
+	testenv.Program(t, "xclock", "x11-apps")
 	d, err := testhost.Start(t.Context(), testhost.Options{WindowManager: true})
 	require.NoError(t, err)
 	p, err := d.Spawn("xclock")
@@ -216,6 +220,7 @@ func TestMissingToolNamesItsPackage(t *testing.T) {
 }
 
 func TestServerThatDoesNotStartSaysWhy(t *testing.T) {
+	testenv.Program(t, "Xvfb", "xvfb")
 	_, err := testhost.Start(t.Context(), testhost.Options{Args: []string{"-nonsense"}})
 	require.ErrorContains(t, err, "nrecognized option: -nonsense")
 }

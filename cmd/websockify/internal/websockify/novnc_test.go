@@ -52,6 +52,7 @@ func startBrowser(t *testing.T) (browser context.Context, stop func()) {
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox)
 	}
+	testenv.Program(t, "chromium", "chromium")
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	allocator, endAllocator := chromedp.NewExecAllocator(ctx, options...)
 	browser, endBrowser := chromedp.NewContext(allocator)
@@ -62,7 +63,7 @@ func startBrowser(t *testing.T) (browser context.Context, stop func()) {
 		cancel()
 	})
 	t.Cleanup(stop)
-	require.NoError(t, chromedp.Do(browser, chromedp.EmulateViewport(800, 600)), "apt-get install chromium")
+	require.NoError(t, chromedp.Do(browser, chromedp.EmulateViewport(800, 600)), "chromium")
 	return browser, stop
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"vda.internal/shadow/cmd/websockify/internal/auth"
 	"vda.internal/shadow/cmd/websockify/internal/token"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // driver runs the option parsing of the Python program on each line of its
@@ -66,6 +67,9 @@ type answer struct {
 // python asks the Python program about command lines.
 func python(t *testing.T, lines [][]string) []answer {
 	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", "import websockify").CombinedOutput(); err != nil {
+		testenv.Lack(t, "Python's websockify is needed (Debian package websockify): %v %s", err, out)
+	}
 	var in bytes.Buffer
 	for _, l := range lines {
 		b, err := json.Marshal(l)
@@ -74,11 +78,11 @@ func python(t *testing.T, lines [][]string) []answer {
 	}
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", driver)
 	cmd.Stdin = &in
-	cmd.Dir = "/"
+	cmd.Dir = t.TempDir()
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
-	require.NoError(t, err, "python3 with the websockify module (Debian: apt-get install websockify) is needed: %s", complaints.String())
+	require.NoError(t, err, complaints.String())
 	var answers []answer
 	for line := range bytes.Lines(out) {
 		var a answer

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
 )
 
@@ -65,6 +66,7 @@ func TestWrapPlaceholder(t *testing.T) {
 // A client that comes before the wrapped program listens waits for it, for as
 // long as that lives.
 func TestWrapWaitsForALateProgram(t *testing.T) {
+	testenv.Program(t, "python3", "python3")
 	t.Parallel()
 	dir := t.TempDir()
 	server := writeServer(t)
