@@ -18,8 +18,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/policy"
+	"vda.internal/shadow/internal/strangers"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
@@ -52,7 +55,9 @@ type life struct {
 
 	asked    chan struct{} // closed when the prompter has returned or has had its grace; nil before it is called
 	claimed  atomic.Bool   // the token was used
-	rejected atomic.Int32  // how many were turned away
+	rejected rejections
+	door     *strangers.Door // of the port. Set by serve
+	noise    zerolog.Logger  // for what strangers cause
 	watch    watch
 	banner   *banner        // tells the user of the viewer; nil: there is none. Set by authorize
 	guards   sync.WaitGroup // what guard has started; ends with ctx

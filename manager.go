@@ -16,6 +16,7 @@ import (
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/policy"
+	"vda.internal/shadow/internal/strangers"
 	"vda.internal/shadow/portpool"
 )
 
@@ -118,6 +119,7 @@ type Manager struct {
 	base   context.Context // ends with Shutdown
 	stop   context.CancelCauseFunc
 	events broadcaster
+	crowd  *strangers.Crowd // on all ports
 
 	journal journal // of Config.Logger
 	left    leftovers
@@ -157,7 +159,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	cfg.complete()
 	m := &Manager{
-		cfg: cfg, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
+		cfg: cfg, crowd: newCrowd(), interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
@@ -369,6 +371,19 @@ func (m *Manager) Audit() AuditState {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.status()
+}
+
+// A Crowd tells of connections to granted ports that have not shown a token.
+type Crowd struct {
+	Now     int    // that are there
+	Crowded uint64 // that had to go for others, in all
+	Late    uint64 // whose time was up, in all
+}
+
+// Crowd tells of the strangers on all granted ports.
+func (m *Manager) Crowd() Crowd {
+	t := m.crowd.Turned()
+	return Crowd{Now: m.crowd.Here(), Crowded: t.Crowded, Late: t.Late}
 }
 
 // PortsInUse is how many ports are granted to viewers now.

@@ -150,6 +150,8 @@ type Event struct {
 	Reason  Reason    `json:"reason,omitempty"` // of refused and ended
 	Detail  string    `json:"detail,omitempty"`
 
+	Rejected int64 `json:"rejected,omitempty"` // of ended: connections that were turned away from the port
+
 	// Of ended, if there was a viewer.
 	Duration float64 `json:"seconds,omitempty"`  // how long it was viewed
 	Sent     int64   `json:"sent,omitempty"`     // bytes sent to the viewer

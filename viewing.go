@@ -3,14 +3,11 @@ package shadow
 import (
 	"context"
 	"errors"
-	"log"
 	"net"
 	"net/http"
 	"os"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
@@ -41,8 +38,9 @@ func (w *watch) came() bool {
 func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
+	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&quiet{})
 	proxy := l.proxy()
-	server, served := l.serve(l.door(proxy))
+	server, served := l.serve(l.answers(proxy))
 	l.await(deadline)
 
 	// From here nothing new begins. What is going on ends with l.ctx.
@@ -58,22 +56,6 @@ func (l *life) run(deadline time.Time) {
 	l.m.forget(l)
 	l.farewell()
 	close(l.done)
-}
-
-// door is what answers on l's port: viewer takes the WebSocket handshakes, and the page, if
-// there is one, everything else.
-func (l *life) door(viewer http.Handler) http.Handler {
-	if l.m.cfg.Page == nil {
-		return viewer
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
-			w.Header().Set("Connection", "close") // what stays would hold a stranger's place
-			l.m.cfg.Page.ServeHTTP(w, r)
-			return
-		}
-		viewer.ServeHTTP(w, r)
-	})
 }
 
 // closeViewer returns when the viewer's connection is closed, or won't be in time.
@@ -93,7 +75,7 @@ func (l *life) proxy() *wsproxy.Handler {
 		Relay:          (*relay)(l),
 		OriginPatterns: l.m.cfg.OriginPatterns,
 		OnReject: func(r *http.Request, err error) {
-			if l.rejected.Add(1) <= maxRejected {
+			if l.tells(r.RemoteAddr) {
 				l.emit(Event{Type: EventRejected, Viewer: r.RemoteAddr, Detail: detail(err)})
 			}
 		},
@@ -101,43 +83,8 @@ func (l *life) proxy() *wsproxy.Handler {
 			l.watch.record = record
 			close(l.watch.left)
 		},
-		Logger: l.m.journal.logger(l.m.cfg.Logger),
+		Logger: l.noise,
 	}
-}
-
-const (
-	// maxStrangers bounds the connections on a granted port before its viewer
-	// has shown the token.
-	maxStrangers = 256
-	// maxRejected bounds the audit's lines about those who were turned away
-	// from one port.
-	maxRejected = 20
-	// introduction is how long a stranger has for the request, TLS included.
-	introduction = 3 * time.Second
-)
-
-// serve starts the HTTP server on l's port. served is closed when it has ended.
-func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan struct{}) {
-	server = &http.Server{
-		Handler:           handler,
-		TLSConfig:         l.tls,
-		ReadHeaderTimeout: introduction,
-		IdleTimeout:       introduction,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(l.m.journal.lines(l.m.cfg.Logger.With().Str("id", l.id).Logger()), "", 0),
-	}
-	done := make(chan struct{})
-	// The outermost one is wsproxy's, or it would not know its connections again.
-	ln := &wsproxy.Listener{Listener: netutil.LimitListener(l.port.HoldOnClose(), maxStrangers)}
-	go func() {
-		defer close(done)
-		if l.tls != nil {
-			_ = server.ServeTLS(ln, "", "") // ends with Close
-		} else {
-			_ = server.Serve(ln)
-		}
-	}()
-	return server, done
 }
 
 // await returns when the viewer has left or when there is no point in waiting
@@ -185,6 +132,7 @@ func (l *life) authorize(r *http.Request) error {
 	if err := l.claim(r.URL.Query().Get("token")); err != nil {
 		return err
 	}
+	known(r)
 	l.showBanner()
 	close(l.watch.arrived)
 	if err := l.port.Hold(); err != nil {
@@ -349,11 +297,17 @@ func closeCode(reason Reason, err error) int {
 // farewell announces the end.
 func (l *life) farewell() {
 	why := l.ended()
-	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load()}
+	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
 	if l.watch.came() && within(l.watch.left, 0) {
 		record := l.watch.record
 		e.Viewer, e.Duration = record.Remote, record.Duration.Seconds()
 		e.Sent, e.Received = record.Sent, record.Received
+	}
+	if t := l.door.Turned(); t.Crowded+t.Late > 0 {
+		l.m.journal.write(func() {
+			l.m.cfg.Logger.Warn().Str("id", l.id).Uint64("crowded", t.Crowded).Uint64("late", t.Late).
+				Msg("connections without a token were turned away from the port")
+		})
 	}
 	l.emit(e)
 }

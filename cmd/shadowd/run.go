@@ -161,6 +161,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	handler := server.NewHandler(manager, server.Options{
 		PortsInUse: manager.PortsInUse,
 		Audit:      manager.Audit,
+		Crowd:      manager.Crowd,
 		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
 	})

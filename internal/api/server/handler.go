@@ -39,6 +39,7 @@ type Engine interface {
 type Options struct {
 	PortsInUse func() int               // for the metrics; nil leaves the figure out
 	Audit      func() shadow.AuditState // for the metrics and GET /healthz; nil leaves it out
+	Crowd      func() shadow.Crowd      // for the metrics; nil leaves it out
 	Config     string                   // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
 	ErrorLog   *log.Logger              // for net/http's complaints about connections; nil discards them
 }

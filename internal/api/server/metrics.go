@@ -55,9 +55,31 @@ func newMetrics(e Engine, o Options) *metrics {
 	if o.Audit != nil {
 		r.MustRegister(auditFigures(o.Audit)...)
 	}
+	if o.Crowd != nil {
+		r.MustRegister(crowdFigures(o.Crowd)...)
+	}
 	m.requests.WithLabelValues("granted", "")
 	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{})
 	return m
+}
+
+// crowdFigures tell of connections to viewers' ports that have not shown a token.
+func crowdFigures(crowd func() shadow.Crowd) []prometheus.Collector {
+	turned := func(why string, count func(shadow.Crowd) uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "shadowd_strangers_turned_away_total",
+			Help:        "Connections to viewers' ports that were closed before they had shown a token: for others (crowded), or after their time (late).",
+			ConstLabels: prometheus.Labels{"why": why},
+		}, func() float64 { return float64(count(crowd())) })
+	}
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "shadowd_strangers",
+			Help: "Connections to viewers' ports that have not shown a token.",
+		}, func() float64 { return float64(crowd().Now) }),
+		turned("crowded", func(c shadow.Crowd) uint64 { return c.Crowded }),
+		turned("late", func(c shadow.Crowd) uint64 { return c.Late }),
+	}
 }
 
 // auditFigures tell how the audit is doing.

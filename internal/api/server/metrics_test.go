@@ -69,3 +69,11 @@ func TestMetricsWithoutPorts(t *testing.T) {
 	client, _ := serve(t, &fakeEngine{}, Options{})
 	assert.NotContains(t, figures(t, client), "shadowd_ports_in_use")
 }
+
+func TestMetricsOfStrangers(t *testing.T) {
+	client, _ := serve(t, &fakeEngine{}, Options{Crowd: func() shadow.Crowd { return shadow.Crowd{Now: 3, Crowded: 2, Late: 1} }})
+	all := figures(t, client)
+	assert.Equal(t, "3", all["shadowd_strangers"])
+	assert.Equal(t, "2", all[`shadowd_strangers_turned_away_total{why="crowded"}`])
+	assert.Equal(t, "1", all[`shadowd_strangers_turned_away_total{why="late"}`])
+}
