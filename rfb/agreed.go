@@ -18,6 +18,7 @@ type agreed struct {
 	features  atomic.Uint32 // a feature set
 
 	fences fences
+	turn   turn
 }
 
 // A feature is something that one of the peers has said it knows.
@@ -31,11 +32,14 @@ const (
 	hasResize
 	hasKeys
 	hasAudio
+	hasFences     // the server has sent a fence
+	askedColorMap // the viewer wants, or has wanted, the colours of a map
 )
 
 func newAgreed(width, height uint16) *agreed {
 	a := new(agreed)
 	a.fences.more = make(chan struct{}, 1)
+	a.turn.news = a.fences.more
 	a.resize(width, height)
 	a.allow(encodingBit(EncodingRaw)) // a server may always use it
 	return a
@@ -68,7 +72,7 @@ type fences struct {
 	mu      sync.Mutex
 	waiting []waitingFence
 	some    atomic.Bool   // waiting has some; written under mu
-	more    chan struct{} // has a value after one was added
+	more    chan struct{} // has a value after one was added, or the turn has news
 }
 
 // A waitingFence is one of them. The answer has the server's own payload.

@@ -20,6 +20,7 @@ const (
 	controlAsks               // Control keeps it
 	viewAsks                  // ViewOnly keeps it too
 	fencesAsk                 // kept with its twin: Fence and ContinuousUpdates, or neither
+	pointerAsks               // ViewOnly keeps it if PointerPos is there
 )
 
 const (
@@ -64,8 +65,8 @@ var encodings = []encodingInfo{
 	{EncodingDesktopSize, "DesktopSize", body[NoBody], viewAsks, noBody, rfc},
 	{EncodingLastRect, "LastRect", body[NoBody], viewAsks, noBody + "; ends the update", tight},
 	{EncodingPointerPos, "PointerPos", body[NoBody], viewAsks, noBody, tight},
-	{EncodingCursor, "Cursor", body[Cursor], viewAsks, "w·h·B + ⌈w/8⌉·h", rfc},
-	{EncodingXCursor, "XCursor", body[XCursor], viewAsks, "0 if empty, else 6 + 2·⌈w/8⌉·h", tiger},
+	{EncodingCursor, "Cursor", body[Cursor], pointerAsks, "w·h·B + ⌈w/8⌉·h", rfc},
+	{EncodingXCursor, "XCursor", body[XCursor], pointerAsks, "0 if empty, else 6 + 2·⌈w/8⌉·h", tiger},
 	{EncodingQEMUPointer, "QEMUPointer", body[NoBody], never, noBody, "QEMU"},
 	{EncodingQEMUKey, "QEMUKey", body[NoBody], controlAsks, noBody, "QEMU"},
 	{EncodingQEMUAudio, "QEMUAudio", body[NoBody], controlAsks, noBody, "QEMU"},

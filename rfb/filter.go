@@ -36,7 +36,11 @@ type clientFilter struct {
 	begun  time.Duration              // when its first byte came
 	before int                        // type of the message before it; -1: it is the first
 
-	messages, fulls, encodings, drops bucket
+	messages, fulls, encodings, formats, drops bucket
+
+	re    reformat
+	wants []byte // the viewer's list of encodings, as it is on the wire
+	exact bool   // what the server was told of them fits any format; see relist
 
 	full    Rect        // a full update that is owed; empty: none
 	next    []Encoding  // encodings that are owed
@@ -54,8 +58,10 @@ func newClientFilter(a *agreed, p Policy, ownName bool, onDrop func(ClientMessag
 		messages:  newBucket(messageRate),
 		fulls:     newBucket(fullRate),
 		encodings: newBucket(encodingsRate),
+		formats:   newBucket(formatsRate),
 		drops:     newBucket(dropRate),
 	}
+	f.exact, f.re.format = true, pinned
 	f.out, _ = SetPixelFormat{pinned}.AppendBinary(nil)
 	return f
 }
@@ -77,7 +83,7 @@ func (f *clientFilter) feed(at time.Time, p []byte) (int, error) {
 		var used int
 		var err error
 		if !f.inside() {
-			if !f.messages.take(now) {
+			if f.policy.client(ClientMessageType(p[n])) != dropped && !f.messages.take(now) {
 				break
 			}
 			used, err = f.quick(now, p[n:])
@@ -133,10 +139,13 @@ func (f *clientFilter) wake(held bool) time.Time {
 	if held {
 		earliest(f.zero.Add(f.messages.next()))
 	}
-	if !f.full.Empty() {
+	if t, ok := f.due(); ok {
+		earliest(f.zero.Add(t))
+	}
+	if !f.full.Empty() && !f.holds() {
 		earliest(f.zero.Add(f.fulls.next()))
 	}
-	if f.owed {
+	if f.owed && !f.holds() {
 		earliest(f.zero.Add(f.encodings.next()))
 	}
 	if t := f.agreed.fences.next(); !t.IsZero() {
@@ -207,7 +216,7 @@ func (f *clientFilter) decide(now time.Duration) error {
 	}
 	switch kind {
 	case ClientSetPixelFormat:
-		return f.setPixelFormat()
+		return f.setPixelFormat(now)
 	case ClientSetEncodings:
 		return f.setEncodings(now)
 	case ClientFramebufferUpdateRequest:
@@ -340,21 +349,6 @@ func (f *clientFilter) count(now time.Duration, kind ClientMessageType) error {
 	return nil
 }
 
-// setPixelFormat makes sure that the viewer wants the format that the server
-// was asked for at the start. Nothing is sent.
-func (f *clientFilter) setPixelFormat() error {
-	var m SetPixelFormat
-	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
-		return err
-	}
-	if m.Format != pinned { // what the viewer wants isn't told in full: it may be keys that it typed
-		return fmt.Errorf("%w: pixels of %d bits, depth %d, or laid out otherwise; only %v is served", ErrForbidden,
-			m.Format.BitsPerPixel, m.Format.Depth, pinned)
-	}
-	f.done()
-	return nil
-}
-
 // setEncodings waits for the whole list of a viewer's encodings.
 func (f *clientFilter) setEncodings(now time.Duration) error {
 	n := int(be16(f.head[2:]))
@@ -372,7 +366,8 @@ func (f *clientFilter) setEncodings(now time.Duration) error {
 // encode notes what a list of encodings is reduced to; pay sends it. One that
 // makes no difference isn't sent again.
 func (f *clientFilter) encode(now time.Duration, list []byte) {
-	f.next, f.nextSet = f.policy.encodings(f.next, list, f.ownName)
+	f.wants = append(f.wants[:0], list...)
+	f.next, f.nextSet = f.policy.encodings(f.next, list, f.ownName, f.exact)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
 }
@@ -384,11 +379,16 @@ func (f *clientFilter) request(now time.Duration, b []byte) error {
 	switch {
 	case r.Empty():
 		return f.count(now, ClientFramebufferUpdateRequest)
+	case b[1] != 0 && f.holds():
+		f.re.later = f.re.later.union(r)
 	case b[1] != 0:
+		f.agreed.turn.requested()
+		f.re.watched = f.re.watched.union(r)
 		f.out = append(f.out, byte(ClientFramebufferUpdateRequest), 1,
 			byte(r.X>>8), byte(r.X), byte(r.Y>>8), byte(r.Y), byte(r.Width>>8), byte(r.Width), byte(r.Height>>8), byte(r.Height))
 	default:
 		f.full = f.full.union(r)
+		f.re.watched = f.re.watched.union(r)
 		f.pay(now)
 	}
 	return nil
@@ -435,6 +435,7 @@ func (f *clientFilter) continuous(now time.Duration) error {
 	if m.Rect = m.Rect.clamp(f.agreed.framebuffer()); m.Enable && m.Rect.Empty() {
 		return f.drop(now, ClientEnableContinuousUpdates, 0)
 	}
+	f.re.flowing = f.re.flowing || m.Enable
 	f.out, _ = m.AppendBinary(f.out)
 	f.done()
 	return nil
@@ -490,26 +491,35 @@ func (f *clientFilter) late(now time.Duration) {
 // pay sends what is owed, if it is time.
 func (f *clientFilter) pay(now time.Duration) {
 	f.late(now)
+	if f.reformat(now); f.holds() {
+		return
+	}
 	if f.owed && f.encodings.take(now) {
-		f.agreed.allow(f.nextSet) // before the server can know
-		if !f.agreed.knows(askedFences) && slices.Contains(f.next, EncodingFence) {
-			f.agreed.learn(askedFences)
-		}
-		if f.policy == Control && slices.Contains(f.next, EncodingXVP) {
-			f.agreed.learn(askedXVP)
-		}
-		f.out = append(slices.Grow(f.out, 4+4*len(f.next)), byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
-		for _, e := range f.next {
-			f.out = binary.BigEndian.AppendUint32(f.out, uint32(e))
-		}
-		f.sent = append(f.sent[:0], f.next...)
-		f.owed = false
+		f.sendEncodings()
 	}
 	if !f.full.Empty() && f.fulls.take(now) {
 		// The framebuffer may have shrunk since.
 		m := FramebufferUpdateRequest{Rect: f.full.clamp(f.agreed.framebuffer())}
 		if f.full = (Rect{}); !m.Rect.Empty() {
-			f.out, _ = m.AppendBinary(f.out)
+			f.sendRequest(m)
 		}
 	}
+}
+
+// sendEncodings tells the server the encodings that are owed.
+func (f *clientFilter) sendEncodings() {
+	f.agreed.allow(f.nextSet) // before the server can know
+	if !f.agreed.knows(askedFences) && slices.Contains(f.next, EncodingFence) {
+		f.agreed.learn(askedFences)
+	}
+	if f.policy == Control && slices.Contains(f.next, EncodingXVP) {
+		f.agreed.learn(askedXVP)
+	}
+	f.out = append(slices.Grow(f.out, 4+4*len(f.next)), byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
+	for _, e := range f.next {
+		f.out = binary.BigEndian.AppendUint32(f.out, uint32(e))
+	}
+	f.sent = append(f.sent[:0], f.next...)
+	f.re.shaped = f.re.shaped || slices.Contains(f.sent, EncodingCursor)
+	f.owed = false
 }

@@ -24,11 +24,39 @@ func checkViewOnly(b []byte, width, height int) error {
 	return checkSaid(b[len(first):], width, height, nil)
 }
 
+// checkFormat is an independent reading of a SetPixelFormat after its type.
+func checkFormat(b []byte) error {
+	bits, depth, big, color := int(b[3]), int(b[4]), b[5], b[6]
+	used, total := uint64(0), 0
+	for i := range 3 {
+		most, shift := uint64(binary.BigEndian.Uint16(b[7+2*i:])), int(b[13+i])
+		for n := most; n > 0; n >>= 1 {
+			total += int(n & 1)
+		}
+		if color == 1 && (most == 0 || most&(most+1) != 0 || shift > 31 || used&(most<<shift) != 0) || color == 0 && (most != 0 || shift != 0) {
+			return fmt.Errorf("colours % x", b)
+		}
+		used |= most << shift
+	}
+	if b[0]|b[1]|b[2]|b[16]|b[17]|b[18] != 0 || !slices.Contains([]int{8, 16, 32}, bits) || depth > bits || depth < total ||
+		big > 1 || color > 1 || used>>bits != 0 || color == 0 && bits != 8 || bits == 8 && big == 1 {
+		return fmt.Errorf("pixel format % x", b)
+	}
+	return nil
+}
+
 // checkSaid is checkViewOnly after the pixel format. fences are the payloads
 // that the server waits for; each is answered once.
 func checkSaid(b []byte, width, height int, fences []string) error {
 	for knows := fences != nil; len(b) > 0; {
 		switch {
+		case b[0] == 0 && len(b) >= 20:
+			if err := checkFormat(b[1:20]); err != nil {
+				return err
+			}
+			b = b[20:]
+		case bytes.HasPrefix(b, unhexString("f8 000000 80000007 07 666f726d6174")) && len(b) >= 16 && knows: // our own
+			b = b[16:]
 		case b[0] == 150 && len(b) >= 10 && knows:
 			x, y := int(binary.BigEndian.Uint16(b[2:])), int(binary.BigEndian.Uint16(b[4:]))
 			w, h := int(binary.BigEndian.Uint16(b[6:])), int(binary.BigEndian.Uint16(b[8:]))

@@ -136,8 +136,17 @@ func TestFilterRefuses(t *testing.T) {
 		name, in string
 		want     error
 	}{
-		{"another pixel format", "00 000000 20 18 00 01 00ff 00ff 00ff 10 08 00 000000", ErrForbidden},
-		{"8 bits", "00 000000 08 08 00 01 0007 0007 0003 00 03 06 000000", ErrForbidden},
+		{"24 bits a pixel", "00 000000 18 18 00 01 00ff 00ff 00ff 10 08 00 000000", ErrMalformed},
+		{"no bits a pixel", "00 000000 00 18 00 01 00ff 00ff 00ff 10 08 00 000000", ErrMalformed},
+		{"64 bits a pixel", "00 000000 40 18 00 01 00ff 00ff 00ff 10 08 00 000000", ErrMalformed},
+		{"more depth than bits", "00 000000 10 18 00 01 001f 003f 001f 0b 05 00 000000", ErrMalformed},
+		{"a colour map of 16 bits", "00 000000 10 10 00 00 001f 003f 001f 0b 05 00 000000", ErrMalformed},
+		{"a maximum that is no mask", "00 000000 20 18 00 01 00fe 00ff 00ff 10 08 00 000000", ErrMalformed},
+		{"a colour without bits", "00 000000 20 18 00 01 00ff 0000 00ff 10 08 00 000000", ErrMalformed},
+		{"a colour beyond the pixel", "00 000000 20 18 00 01 00ff 00ff 00ff 19 08 00 000000", ErrMalformed},
+		{"a colour far beyond the pixel", "00 000000 20 18 00 01 00ff 00ff 00ff c8 08 00 000000", ErrMalformed},
+		{"colours that overlap", "00 000000 20 18 00 01 00ff 00ff 00ff 10 09 00 000000", ErrMalformed},
+		{"9 bits in 8", "00 000000 08 08 00 01 0007 0007 0007 00 03 06 000000", ErrMalformed},
 		{"SetEncodings, too many", "02 00 0081", ErrLimit},
 		{"SetEncodings, far too many", "02 00 ffff", ErrLimit},
 		{"FixColourMapEntries", "01", ErrMalformed},
@@ -207,7 +216,7 @@ func TestFilterTellsNothingThatWasTyped(t *testing.T) {
 		"after a key":    {join(wire(t, KeyEvent{true, 's'}), []byte{99}, secret), "ClientMessageType(99) has no known length; it comes after a KeyEvent"},
 		"after a text":   {join(wire(t, CutText{From: FromViewer, Text: secret}), []byte{99}, secret), "; it comes after a ClientCutText"},
 		"forbidden":      {join([]byte{byte(ClientTextChat)}, secret), "forbidden by the policy: TextChat"},
-		"a pixel format": {wire(t, bits), "pixels of 32 bits, depth 24, or laid out otherwise"},
+		"a pixel format": {wire(t, bits), "malformed RFB: a colour whose maximum isn't one less than a power of two"},
 	} {
 		for cut, parts := range cuts(len(tt.in)) {
 			err := filter(t, tt.in, parts, 100, 50).err
@@ -297,16 +306,16 @@ func TestViewEncodings(t *testing.T) {
 	for e := EncodingFineQuality0; len(many) < 127; e++ {
 		many = append(many, e)
 	}
-	got, set := ViewOnly.encodings(nil, listed(t, append(many, EncodingTight)), false)
+	got, set := ViewOnly.encodings(nil, listed(t, append(many, EncodingTight)), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingTight, got[maxEncodingsOut-1], "hints don't push out pixels")
 	assert.Equal(t, encodingBit(EncodingTight), set)
 
-	got, _ = ViewOnly.encodings(nil, listed(t, many), false)
+	got, _ = ViewOnly.encodings(nil, listed(t, many), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingRaw, got[maxEncodingsOut-1])
 
-	got, set = ViewOnly.encodings(nil, listed(t, []Encoding{EncodingZRLE, EncodingDesktopName}), true)
+	got, set = ViewOnly.encodings(nil, listed(t, []Encoding{EncodingZRLE, EncodingDesktopName}), true, true)
 	assert.Equal(t, []Encoding{EncodingZRLE}, got, "a name of our own isn't replaced by the server's")
 	assert.Zero(t, set&encodingBit(EncodingDesktopName))
 }

@@ -40,14 +40,14 @@ func TestFencesAndContinuousUpdatesAreBothOrNeither(t *testing.T) {
 		{[]Encoding{7, c}, []Encoding{7}},
 		{[]Encoding{f, c}, []Encoding{f, c, 0}},
 	} {
-		got, _ := ViewOnly.encodings(nil, listed(t, tt.in), false)
+		got, _ := ViewOnly.encodings(nil, listed(t, tt.in), false, true)
 		assert.Equal(t, tt.want, got)
 	}
 	many := []Encoding{f}
 	for e := EncodingFineQuality0; len(many) < 100; e++ {
 		many = append(many, e)
 	}
-	got, _ := ViewOnly.encodings(nil, listed(t, append(many, c, EncodingTight)), false)
+	got, _ := ViewOnly.encodings(nil, listed(t, append(many, c, EncodingTight)), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Subset(t, got, []Encoding{f, c, EncodingTight})
 }

@@ -89,7 +89,7 @@ var noVNCEncodings = []Encoding{
 }
 
 // viewed is what becomes of noVNCEncodings.
-var viewed = []Encoding{1, 7, 16, 5, 2, 6, 0, -26, -254, -223, -224, -261, -312, -313, -307, -239}
+var viewed = []Encoding{1, 7, 16, 5, 2, 6, 0, -26, -254, -223, -224, -261, -312, -313, -307}
 
 // noVNC is what stock noVNC sends at the start of a session.
 func noVNC(t testing.TB, width, height uint16) []byte {

@@ -53,13 +53,16 @@ const (
 
 // What a viewer may ask for in a time. All but the last delay, none loses.
 var (
-	messageRate   = rate{per: time.Second, n: 200} // messages of any kind; read more slowly beyond
+	messageRate   = rate{per: time.Second, n: 200} // messages that aren't dropped; read more slowly beyond
 	fullRate      = rate{per: time.Second, n: 2}   // non-incremental requests; coalesced beyond
 	encodingsRate = rate{per: time.Minute, n: 10}  // SetEncodings; the latest counts beyond
+	formatsRate   = rate{per: time.Minute, n: 30}  // SetPixelFormat; the latest counts beyond, and requests wait for it
 	// Messages dropped; refused beyond. A person who moves the mouse in a noVNC
-	// that isn't told to be view-only sends about 60 a second for as long as he
-	// likes, and has done nothing wrong.
-	dropRate = rate{per: time.Minute, n: 6000}
+	// that isn't told to be view-only sends as many a second as the screen or the
+	// mouse has, up to 1000, for as long as he likes, and has done nothing wrong.
+	// They don't count as messages of any kind: the requests behind them mustn't
+	// wait for them.
+	dropRate = rate{per: time.Minute, n: 60_000}
 )
 
 // checkSize returns an error that wraps ErrLimit unless a framebuffer may have

@@ -102,7 +102,7 @@ var clientMessages = [256]message{
 // serverMessages are the messages of a server.
 var serverMessages = [256]message{
 	ServerFramebufferUpdate:      {"FramebufferUpdate", of[FramebufferUpdate], 4, passes, passes, "4 and rectangles", rfc},
-	ServerSetColorMapEntries:     {"SetColorMapEntries", of[SetColorMapEntries], 6, dropped, dropped, "6 + 6·n", rfc},
+	ServerSetColorMapEntries:     {"SetColorMapEntries", of[SetColorMapEntries], 6, agreedTo, agreedTo, "6 + 6·n", rfc},
 	ServerBell:                   {"Bell", of[Bell], 1, passes, passes, "1", rfc},
 	ServerCutText:                {"ServerCutText", of[CutText], 8, dropped, passes, "8 + n; a negative n is the extended clipboard's", rfc},
 	ServerResizeFrameBuffer:      {"ResizeFrameBuffer", of[ResizeFrameBuffer], 6, forbidden, forbidden, "6", ultra},

@@ -19,8 +19,8 @@ type PixelFormat struct {
 	BlueShift    uint8
 }
 
-// pinned is the one format that a view-only session is carried in: noVNC's
-// own. With a single format the length of each rectangle is beyond dispute.
+// pinned is the format that a session begins with, whatever the server's own is:
+// that of noVNC since 1.3. A viewer may ask for any other.
 var pinned = PixelFormat{
 	BitsPerPixel: 32, Depth: 24, TrueColor: true,
 	RedMax: 255, GreenMax: 255, BlueMax: 255,

@@ -46,10 +46,14 @@ func (w *walker) rectangle(r Rect, enc Encoding) error {
 	}
 	w.rect, w.enc = r, enc
 	if !enc.picture() {
+		w.clear(true)
 		return w.pseudo()
 	}
 	if width, height := w.agreed.framebuffer(); !r.inside(width, height) {
 		return fmt.Errorf("%w: rectangle %v outside the framebuffer of %dx%d", ErrMalformed, r, width, height)
+	}
+	if !w.inspect {
+		w.pixelsAt(r)
 	}
 	return w.picture()
 }

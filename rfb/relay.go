@@ -251,20 +251,26 @@ func (s *session) flush() error {
 func (s *session) toViewer() error {
 	from := serverMemory{part: make([]byte, serverPart)}
 	defer from.free()
-	w := newWalker(s.agreed, pinned, s.filter.policy, s.server.read)
+	w, t := newWalker(s.agreed, pinned, s.filter.policy, s.server.read), &s.agreed.turn
 	for {
 		buf := from.next()
 		n, readErr := s.server.Read(buf)
 		from.last = n
+		t.heard.Add(1)
+		t.busy.Store(true)
 		p, err := w.walk(buf[:n])
 		if err != nil {
 			return err
 		}
-		if len(p) > 0 {
-			if err := s.show(p); err != nil {
-				return err
+		for _, p := range [][]byte{w.late, p} {
+			if len(p) > 0 {
+				if err := s.show(p); err != nil {
+					return err
+				}
 			}
 		}
+		w.late = w.late[:0]
+		t.busy.Store(!w.between())
 		if readErr != nil {
 			return connError(FromServer, readErr)
 		}

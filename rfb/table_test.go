@@ -46,7 +46,7 @@ func TestTables(t *testing.T) {
 		numbers[e.number], names[e.name] = true, true
 		assert.Equal(t, e.name, e.number.String())
 		assert.Equal(t, e.new != nil, encodingBit(e.number) != 0)
-		if e.asks == viewAsks {
+		if e.asks == viewAsks || e.asks == pointerAsks {
 			assert.NotNil(t, e.new, "%s is asked for and must be framed", e.name)
 		}
 	}
@@ -89,6 +89,8 @@ func tables() string {
 			view, control = "asked for", "asked for"
 		case controlAsks:
 			control = "asked for"
+		case pointerAsks:
+			view, control = "asked for with PointerPos", "asked for"
 		case fencesAsk:
 			view, control = "asked for with its twin", "asked for with its twin"
 		}

@@ -113,7 +113,7 @@ func resizes(r *Rectangle) bool {
 // viewOnly reports whether the server may send all of it under ViewOnly.
 func (c *captured) viewOnly() bool {
 	for _, e := range c.encodings {
-		if !ViewOnly.keeps(rules.of(e).asks) {
+		if !ViewOnly.keeps(rules.of(e).asks, true) {
 			return false
 		}
 	}

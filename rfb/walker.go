@@ -2,6 +2,7 @@ package rfb
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -24,19 +25,27 @@ type walker struct {
 	head  [12 + maxFence]byte // what was cut off by the end of a buffer
 	skip  uint64              // bytes to pass over before state reads
 	hide  bool                // the current message isn't for the viewer
-	text  bool                // the bytes to pass over are a text for people
+	doubt bool                // but may be after all: it is hidden until that is known
+	undo  bool                // it is
+	start int                 // where it begins in the buffer; negative: in an earlier one
+	held  []byte              // it, as far as it is read
+	kept  [rectangleHeadLen + 4]byte
+	late  []byte // of what was held, before what walk returns
+	text  bool   // the bytes to pass over are a text for people
 
-	rects  int  // rectangles left in the update, the current one included
-	rect   Rect // the current one
-	enc    Encoding
-	tile   tileAt
-	runs   runs       // of a TRLE tile
-	outer  format     // of pixels after a CursorWithAlpha, which has its own
-	length uint32     // of Tight data, as far as it is read
-	shift  uint8      // bits of length; in JPEG the marker of the segment
-	plain  bool       // Tight data isn't compressed, whatever its length
-	flags  FenceFlags // of the current fence
-	pixels uint64     // bytes of Tight data before compression
+	probes  []Rect // pixels that the relay has asked for, by the update's beginning
+	counted bool   // the update has pixels
+	rects   int    // rectangles left in the update, the current one included
+	rect    Rect   // the current one
+	enc     Encoding
+	tile    tileAt
+	runs    runs       // of a TRLE tile
+	outer   format     // of pixels after a CursorWithAlpha, which has its own
+	length  uint32     // of Tight data, as far as it is read
+	shift   uint8      // bits of length; in JPEG the marker of the segment
+	plain   bool       // Tight data isn't compressed, whatever its length
+	flags   FenceFlags // of the current fence
+	pixels  uint64     // bytes of Tight data before compression
 }
 
 // A state is what the next bytes are.
@@ -124,6 +133,8 @@ func (w *walker) verdict(kind ServerMessageType) verdict {
 		return v
 	}
 	switch {
+	case kind == ServerSetColorMapEntries && w.agreed.knows(askedColorMap):
+		return passes
 	case kind == ServerFence || kind == ServerEndOfContinuousUpdates:
 		if w.agreed.knows(askedFences) {
 			return passes
@@ -137,10 +148,12 @@ func (w *walker) verdict(kind ServerMessageType) verdict {
 
 // walk follows p, the next bytes of the stream, and returns those of them that
 // the viewer is to have: p itself, unless something had to be hidden, which
-// the rest of p is moved over. An error is a *ProtocolError and final; nothing
+// the rest of p is moved over. What w held back of an earlier p is in late, and
+// comes before them. An error is a *ProtocolError and final; nothing
 // of p may be passed on then.
 func (w *walker) walk(p []byte) ([]byte, error) {
 	i, kept, shown := 0, 0, 0 // p[shown:i] is to be kept after p[:kept]
+	w.start = -1
 	for i < len(p) {
 		if w.skip > 0 {
 			n := int(min(w.skip, uint64(len(p)-i)))
@@ -158,12 +171,17 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			if hidden {
 				shown = i
 			}
-			if w.hide = w.verdict(ServerMessageType(p[i])) == dropped; w.hide && !hidden {
+			kind := ServerMessageType(p[i])
+			w.hide = w.verdict(kind) == dropped
+			if w.doubt = !w.hide && w.doubts(kind); w.doubt {
+				w.hide, w.start, w.held = true, i, w.kept[:0]
+			}
+			if w.hide && !hidden {
 				kept += copy(p[kept:], p[shown:i])
 			}
 		case atRect:
-			if w.have == 0 {
-				if w.enc == EncodingTight {
+			if w.have == 0 && !w.doubt {
+				if w.enc == EncodingTight && w.counted && w.probes == nil {
 					i += w.fills(p[i:])
 				}
 				if len(p)-i >= rectangleHeadLen { // the same as read, sooner
@@ -200,8 +218,17 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			}
 			head, w.have = w.head[:w.need], 0
 		}
+		if w.doubt {
+			w.held = append(w.held, head...)
+		}
 		if err := w.read(head); err != nil {
 			return nil, &ProtocolError{FromServer, w.offset + int64(i), err}
+		}
+		if w.undo {
+			w.undo, w.hide = false, false
+			if shown = w.start; shown < 0 {
+				shown, w.late = i, append(w.late[:0], w.held...)
+			}
 		}
 	}
 	w.offset += int64(len(p))
@@ -222,6 +249,9 @@ func (w *walker) read(b []byte) error {
 		return w.message(ServerMessageType(b[0]))
 	case inUpdate:
 		w.rects = int(be16(b[1:])) + 1
+		if w.doubt && (w.rects != 1+1) {
+			w.clear(true)
+		}
 		w.nextRect()
 	case inColorMap:
 		w.finish(6 * uint64(be16(b[3:])))
@@ -272,6 +302,9 @@ func (w *walker) message(kind ServerMessageType) error {
 		return fmt.Errorf("%w: %v has no known length", ErrMalformed, kind)
 	case forbidden:
 		return fmt.Errorf("%w: %v", ErrForbidden, kind)
+	}
+	if kind == ServerFramebufferUpdate && !w.inspect {
+		w.begin()
 	}
 	rest := int(serverMessages[kind].head) - 1
 	if s := headStates[kind]; s != atMessage {
@@ -343,8 +376,13 @@ func (w *walker) fence(b []byte) error {
 		if n > maxFence {
 			return fmt.Errorf("%w: fence of %d bytes, at most %d", ErrLimit, n, maxFence)
 		}
-		if FenceFlags(be32(b[3:]))&FenceRequest == 0 && !w.inspect {
-			return fmt.Errorf("%w: answer to a fence that nobody sent", ErrMalformed)
+		switch {
+		case w.inspect:
+		case FenceFlags(be32(b[3:]))&FenceRequest != 0:
+			w.agreed.learn(hasFences)
+			w.clear(true)
+		case !w.doubt || n == 0:
+			return errNoFence
 		}
 		if w.flags = FenceFlags(be32(b[3:])); n > 0 {
 			w.expect(inFencePayload, n)
@@ -352,11 +390,70 @@ func (w *walker) fence(b []byte) error {
 		}
 		b = nil
 	}
+	if w.doubt {
+		return w.fenced(b)
+	}
 	if !w.inspect && !w.agreed.fences.add(w.flags, b, time.Now()) {
 		return fmt.Errorf("%w: %d fences at once", ErrLimit, maxFences)
 	}
 	w.finish(0)
 	return nil
+}
+
+var errNoFence = fmt.Errorf("%w: answer to a fence that nobody sent", ErrMalformed)
+
+// fenced takes the answer to a fence of the relay's own, from which on a format
+// holds. The viewer doesn't see it.
+func (w *walker) fenced(payload []byte) error {
+	f, ok := w.agreed.turn.fenced(payload)
+	if !ok {
+		return errNoFence
+	}
+	w.setFormat(f)
+	w.clear(false)
+	w.finish(0)
+	return nil
+}
+
+// doubts reports whether a message may be one that the viewer isn't to see,
+// because the relay has asked for it.
+func (w *walker) doubts(kind ServerMessageType) bool {
+	if w.inspect || kind != ServerFramebufferUpdate && kind != ServerFence {
+		return false
+	}
+	fence, pixels := w.agreed.turn.outstanding()
+	return fence && kind == ServerFence || pixels && kind == ServerFramebufferUpdate
+}
+
+// clear ends a doubt about the current message.
+func (w *walker) clear(show bool) {
+	w.undo = w.doubt && show
+	w.doubt = false
+}
+
+// begin begins an update. A new format may hold from here on.
+func (w *walker) begin() {
+	var f *PixelFormat
+	if f, w.probes = w.agreed.turn.begins(); f != nil {
+		w.setFormat(*f)
+	}
+	w.counted = false
+}
+
+// pixelsAt notes that an update has pixels at r.
+func (w *walker) pixelsAt(r Rect) {
+	if !w.counted {
+		w.counted = true
+		w.agreed.turn.came()
+	}
+	if w.doubt {
+		w.clear(w.enc != EncodingRaw || !slices.Contains(w.probes, r))
+	}
+	if n := len(w.probes); n > 0 {
+		if p := w.probes[n-1]; r.X <= p.X && p.X-r.X < r.Width && r.Y <= p.Y && p.Y-r.Y < r.Height {
+			w.agreed.turn.found(p)
+		}
+	}
 }
 
 // cutText passes over a clipboard. A negative length is that of the extended
