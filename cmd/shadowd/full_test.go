@@ -32,11 +32,11 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
 	cfg := config.Default()
 	cfg.Log.Audit = filepath.Join(dir, "audit.log")
-	_, audit, closeAudit, err := loggers(cfg, io.Discard)
+	out, err := openOutputs(cfg, io.Discard)
 	require.NoError(t, err)
-	defer closeAudit()
+	defer out.close()
 	m, err := shadow.New(shadow.Config{
-		Sessions: sessions.Static{}, Prompter: consent.Deny{}, Source: &source.X11vnc{}, Audit: audit,
+		Sessions: sessions.Static{}, Prompter: consent.Deny{}, Source: &source.X11vnc{}, Audit: out.audit,
 	})
 	require.NoError(t, err)
 	ask := func() shadow.Reason {

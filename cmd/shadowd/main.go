@@ -20,6 +20,6 @@ func main() {
 	capture.Child()
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000Z07:00"
 	// Not undone before the end: a second signal must not cut the tidying up short.
-	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }

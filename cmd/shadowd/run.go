@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +19,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/logs"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -51,11 +51,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errUsage):
-		fmt.Fprintf(stderr, "shadowd: %v\nTry 'shadowd --help'.\n", errors.Unwrap(err))
+		complain(stderr, "shadowd: %v\nTry 'shadowd --help'.\n", errors.Unwrap(err))
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "shadowd: %v\n", err)
+	complain(stderr, "shadowd: %v\n", err)
 	return exitFailed
+}
+
+// complain writes to stderr, which may be a pipe that nobody reads.
+func complain(stderr io.Writer, format string, args ...any) {
+	q := logs.NewQueue(stderr)
+	fmt.Fprintf(q, format, args...)
+	_ = q.Close(flushTime)
 }
 
 // usageError is an error with errUsage behind it.
@@ -74,7 +81,8 @@ from shadowctl or another agent over the control socket; the session's user is
 asked, and on Yes one viewer (noVNC) may connect and watch.
 
 It ends on SIGTERM or SIGINT: viewers are closed with 1001, and no child, port
-or socket is left.`,
+or socket is left. On SIGHUP it opens its audit file anew, for logrotate(8), and
+reads the log's level again; nothing ends.`,
 		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -137,20 +145,24 @@ func checked(o options, stdout io.Writer) error {
 	return err
 }
 
-// shutdownTime bounds the end: a source may take 5 s to go, a prompt less.
-const shutdownTime = 15 * time.Second
+// The bounds of the end, which together stay below the unit's TimeoutStopSec.
+const (
+	shutdownTime = 12 * time.Second // of the engine; a source may take 5 s to go, a prompt less
+	serveTime    = 6 * time.Second  // of the control API, after that
+)
 
 // serve runs the engine and its control API until ctx ends. The settings are
 // read from the file at path, whose fingerprint is what it was when cfg was
 // read.
 func serve(ctx context.Context, path string, cfg *config.Config, fingerprint string, stderr io.Writer) error {
-	logger, audit, closeAudit, err := loggers(cfg, stderr)
+	out, err := openOutputs(cfg, stderr)
 	if err != nil {
 		return err
 	}
-	defer closeAudit()
+	defer out.close()
+	logger := out.logger
 	store := certificates(cfg, logger)
-	manager, err := engine(cfg, path, store, logger, audit)
+	manager, err := engine(cfg, path, store, logger, out.audit)
 	if err != nil {
 		return err
 	}
@@ -171,6 +183,8 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(serving, ln, handler) }()
 	announce(ctx, logger, cfg, store, path)
+	stopTending := tend(serving, &reloader{path: path, fingerprint: fingerprint, out: out}, manager)
+	defer stopTending()
 
 	select {
 	case <-ctx.Done():
@@ -182,7 +196,12 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	defer cancel()
 	err = errors.Join(err, manager.Shutdown(deadline))
 	stopServing()
-	err = errors.Join(err, <-served)
+	select {
+	case e := <-served:
+		err = errors.Join(err, e)
+	case <-time.After(serveTime):
+		err = errors.Join(err, errors.New("the control API has not ended in time"))
+	}
 	logger.Info().Msg("ended")
 	return err
 }
@@ -225,59 +244,6 @@ func announceCertificate(ctx context.Context, logger zerolog.Logger, host string
 	if _, err := store.TLSConfig(host); err != nil {
 		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")
 	}
-}
-
-// loggers are the log and the audit. Without a file of its own the audit goes where the log
-// goes, whatever the log's level.
-func loggers(cfg *config.Config, stderr io.Writer) (logger zerolog.Logger, audit func(shadow.Event) error, closeAudit func(), err error) {
-	level, err := zerolog.ParseLevel(cfg.Log.Level)
-	if err != nil {
-		return logger, nil, nil, err
-	}
-	audit, closeAudit = shadow.JSONLines(stderr), func() {}
-	if cfg.Log.Format == "console" {
-		console := zerolog.ConsoleWriter{Out: stderr, TimeFormat: time.DateTime, NoColor: os.Getenv("NO_COLOR") != "" || !isTerminal(stderr)}
-		stderr, audit = console, consoleAudit(console)
-	}
-	if cfg.Log.Audit != "" {
-		file, err := os.OpenFile(cfg.Log.Audit, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-		if err != nil {
-			return logger, nil, nil, fmt.Errorf("the audit file: %w", err)
-		}
-		audit, closeAudit = shadow.JSONLines(file), func() { _ = file.Close() }
-	}
-	return zerolog.New(stderr).With().Timestamp().Logger().Level(level), audit, closeAudit, nil
-}
-
-// consoleAudit is an audit for people: an event as a line of the log.
-func consoleAudit(w zerolog.ConsoleWriter) func(shadow.Event) error {
-	return func(e shadow.Event) error {
-		data, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		var line map[string]any
-		if err := json.Unmarshal(data, &line); err != nil {
-			return err
-		}
-		line["level"], line["message"] = "info", "shadow "+string(e.Type)
-		delete(line, "type")
-		if data, err = json.Marshal(line); err != nil {
-			return err
-		}
-		_, err = w.Write(data)
-		return err
-	}
-}
-
-// isTerminal reports whether w is a character device.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // linked can be set by the linker: -X main.linked=v1.2.3.

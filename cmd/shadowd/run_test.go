@@ -75,12 +75,12 @@ func TestAuditFile(t *testing.T) {
 	cfg.Log.Audit = filepath.Join(t.TempDir(), "audit.log")
 	cfg.Log.Level = "error"
 	var log bytes.Buffer
-	logger, audit, closeAudit, err := loggers(cfg, &log)
+	out, err := openOutputs(cfg, &log)
 	require.NoError(t, err)
 	step := shadow.Event{Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Type: shadow.EventRequested, ID: "i", Session: "c2", Admin: "alice"}
-	require.NoError(t, audit(step))
-	logger.Info().Msg("quiet")
-	closeAudit()
+	require.NoError(t, out.audit(step))
+	out.logger.Info().Msg("quiet")
+	out.close()
 	data, err := os.ReadFile(cfg.Log.Audit)
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"time":"2026-01-02T03:04:05Z","type":"requested","id":"i","session":"c2","admin":"alice"}`, string(data))
@@ -91,19 +91,21 @@ func TestAuditFile(t *testing.T) {
 	defer zerolog.SetGlobalLevel(level)
 	zerolog.SetGlobalLevel(zerolog.Disabled)
 	cfg.Log.Audit = ""
-	_, audit, _, err = loggers(cfg, &log)
+	out, err = openOutputs(cfg, &log)
 	require.NoError(t, err)
-	require.NoError(t, audit(step))
+	require.NoError(t, out.audit(step))
+	out.close()
 	assert.Equal(t, string(data), log.String())
 	log.Reset()
 	cfg.Log.Format = "console"
-	_, audit, _, err = loggers(cfg, &log)
+	out, err = openOutputs(cfg, &log)
 	require.NoError(t, err)
-	require.NoError(t, audit(step))
+	require.NoError(t, out.audit(step))
+	out.close()
 	assert.Regexp(t, `INF shadow requested .*admin=alice`, log.String())
 
 	cfg.Log.Audit = filepath.Join(t.TempDir(), "missing", "audit.log")
-	_, _, _, err = loggers(cfg, &log)
+	_, err = openOutputs(cfg, &log)
 	assert.ErrorContains(t, err, "audit")
 }
 

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/api"
+)
+
+// asShadowd lets this test binary be shadowd.
+const asShadowd = "SHADOWD_TEST_MAIN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asShadowd) == "1" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// A program is a running shadowd.
+type program struct {
+	*exec.Cmd
+	api.Client
+	dir   string
+	audit string
+	ended chan struct{}
+}
+
+// startProgram starts one that grants without asking and has nothing to show.
+func startProgram(t *testing.T, stderr *os.File, env ...string) *program {
+	t.Helper()
+	dir := t.TempDir()
+	p := &program{dir: dir, audit: filepath.Join(dir, "audit.log"), ended: make(chan struct{})}
+	p.Socket = filepath.Join(dir, "control.sock")
+	config := filepath.Join(dir, "shadowing.toml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
+[log]
+audit = %q
+[control]
+socket = %q
+[viewer]
+host = "localhost"
+[consent]
+prompter = "allow"
+[source]
+kind = "dial"
+dial = "unix:/nonexistent/rfb"
+[sessions]
+resolver = "static"
+[[sessions.static]]
+id = "1"
+user = "nobody"
+display = ":64001"
+`, p.audit, p.Socket), 0o600))
+	self, err := os.Executable()
+	require.NoError(t, err)
+	p.Cmd = exec.Command(self, "--config", config)
+	p.Env = append(append(os.Environ(), asShadowd+"=1"), env...)
+	p.Stderr = stderr
+	require.NoError(t, p.Start())
+	go func() {
+		defer close(p.ended)
+		_ = p.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.ended
+	})
+	require.Eventually(t, func() bool {
+		_, err := p.List(t.Context())
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "it doesn't answer")
+	return p
+}
+
+// ask asks for the session and requires an answer.
+func (p *program) ask(t *testing.T) {
+	t.Helper()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+		answered <- err
+	}()
+	select {
+	case err := <-answered:
+		require.ErrorContains(t, err, "source_failed")
+	case <-time.After(time.Minute):
+		require.FailNow(t, "no answer")
+	}
+}
+
+// ends sends SIGTERM and requires that it ends.
+func (p *program) ends(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	select {
+	case <-p.ended:
+		assert.True(t, p.ProcessState.Exited(), "%v", p.ProcessState)
+	case <-time.After(time.Minute):
+		require.FailNow(t, "SIGTERM doesn't end it")
+	}
+}
+
+// A log that nobody reads holds up neither the API nor the end.
+func TestBlockedLog(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	_, err = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
+	require.NoError(t, err)
+	p := startProgram(t, w)
+	w.Close()
+	for range 100 { // each logs a line
+		p.ask(t)
+	}
+	p.ends(t)
+	audit, err := os.ReadFile(p.audit)
+	require.NoError(t, err)
+	assert.Equal(t, 100, strings.Count(string(audit), `"type":"refused"`))
+}
+
+// SIGHUP, with which logrotate ends its work, ends nothing else.
+func TestHangup(t *testing.T) {
+	p := startProgram(t, nil)
+	p.ask(t)
+	require.NoError(t, os.Rename(p.audit, p.audit+".1"))
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(p.audit)
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "the audit isn't begun anew")
+	p.ask(t)
+	for _, file := range []string{p.audit, p.audit + ".1"} {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.Equal(t, 1, strings.Count(string(data), `"type":"refused"`), file)
+	}
+	p.ends(t)
+}
+
+// systemd's watchdog is told that the engine isn't stuck.
+func TestTellsTheWatchdog(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	require.NoError(t, err)
+	defer ln.Close()
+	p := startProgram(t, nil, "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=300000")
+	require.NoError(t, ln.SetReadDeadline(time.Now().Add(time.Minute)))
+	buf := make([]byte, 256)
+	for told := 0; told < 3; {
+		n, err := ln.Read(buf)
+		require.NoError(t, err)
+		if strings.Contains(string(buf[:n]), "WATCHDOG=1") {
+			told++
+		}
+	}
+	p.ends(t)
+}
+
+// While the engine's lock isn't to be had, nothing is told.
+func TestWatchdogOfAStuckEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		stuck := make(chan struct{})
+		go watchdog(t.Context(), time.Second, func() {
+			if told == 5 {
+				<-stuck
+			}
+		}, func() { told++ })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Equal(t, 5, told)
+		close(stuck)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		assert.Greater(t, told, 5)
+	})
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/config"
+)
+
+// tend does what is to be done while shadowd serves, until ctx ends or stop is
+// called: it heeds SIGHUP, and tells systemd's watchdog that the engine lives.
+func tend(ctx context.Context, r *reloader, m *shadow.Manager) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	running.Go(func() {
+		defer signal.Stop(hup)
+		for {
+			select {
+			case <-hup:
+				r.reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	if interval, err := daemon.SdWatchdogEnabled(false); err == nil && interval > 0 {
+		// It isn't waited for: an engine that hangs is what it is there for.
+		go watchdog(ctx, interval/3, func() { m.List() }, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) })
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// watchdog tells systemd in every interval that alive, which goes through the
+// engine's lock, has returned. While it doesn't return, nothing is told.
+func watchdog(ctx context.Context, interval time.Duration, alive, tell func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		alive()
+		tell()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A reloader does what SIGHUP asks for.
+type reloader struct {
+	path        string // of the configuration; empty: the usual file, which may be missing
+	fingerprint string // of the file that is in use
+	out         *outputs
+}
+
+// reload opens the files anew that shadowd writes, and reads again what can be
+// read again: the log's level. The settings and the certificate are read at every
+// request anyway. It ends nothing.
+func (r *reloader) reload() {
+	log := r.out.logger
+	if err := r.out.reopen(); err != nil {
+		log.Error().Err(err).Msg("SIGHUP: the audit file can't be opened anew; the one from before stays in use")
+	}
+	cfg, err := config.Load(r.path)
+	if err != nil {
+		log.Error().Err(err).Msg("SIGHUP: the configuration can't be read; the one from before stays in use")
+		return
+	}
+	if err := r.out.setLevel(cfg.Log.Level); err != nil {
+		log.Error().Err(err).Msg("SIGHUP: the log's level stays as it was")
+	}
+	if cfg.Fingerprint() != r.fingerprint {
+		log.Warn().Msg("SIGHUP: the configuration has changed; what isn't read at every request counts after a restart")
+		return
+	}
+	log.Info().Msg("SIGHUP: the log files were opened anew")
+}

@@ -1,0 +1,107 @@
+package logs
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// A pipe that nobody reads holds nobody up; once it is read, it tells what is missing.
+func TestQueueInFrontOfAFullPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	defer r.Close()
+	defer w.Close()
+	_, err = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
+	require.NoError(t, err)
+	q := NewQueue(w)
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	const lines = 3 * maxQueued / 1024
+	for range lines {
+		n, err := q.Write(line)
+		require.NoError(t, err)
+		require.Equal(t, 1024, n)
+	}
+	assert.ErrorContains(t, q.Close(10*time.Millisecond), "lines were not written")
+
+	read := make(chan []byte)
+	go func() {
+		all, _ := io.ReadAll(r)
+		read <- all
+	}()
+	<-q.done
+	w.Close()
+	all := <-read
+	whole := bytes.Count(all, line)
+	assert.GreaterOrEqual(t, whole, maxQueued/1024)
+	assert.Less(t, whole, lines)
+	last := all[whole*1024:]
+	assert.Regexp(t, `^\{"level":"error","time":"[^"]+","lines":\d+,"message":"lines were left out`, string(last))
+}
+
+type slow struct {
+	bytes.Buffer
+	d time.Duration
+}
+
+func (s *slow) Write(p []byte) (int, error) {
+	time.Sleep(s.d)
+	return s.Buffer.Write(p)
+}
+
+func TestQueueKeepsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &slow{d: time.Second}
+		q := NewQueue(w)
+		begun := time.Now()
+		for _, s := range []string{"a", "b", "c"} {
+			p := []byte(s)
+			_, _ = q.Write(p)
+			p[0] = 'x' // it is the caller's again
+		}
+		assert.Zero(t, time.Since(begun))
+		require.NoError(t, q.Close(time.Minute))
+		assert.Equal(t, "abc", w.String())
+		_, err := q.Write([]byte("late"))
+		require.NoError(t, err)
+		assert.Equal(t, "abc", w.String())
+	})
+}
+
+// logrotate(8) renames the file and tells the daemon, which loses nothing.
+func TestFileIsBegunAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := OpenFile(path, 0o600)
+	require.NoError(t, err)
+	write := func(s string) {
+		_, err := f.Write([]byte(s))
+		require.NoError(t, err)
+	}
+	write("1\n")
+	require.NoError(t, os.Rename(path, path+".1"))
+	write("2\n")
+	require.NoError(t, f.Reopen())
+	write("3\n")
+	for name, want := range map[string]string{path + ".1": "1\n2\n", path: "3\n"} {
+		got, err := os.ReadFile(name)
+		require.NoError(t, err)
+		assert.Equal(t, want, string(got))
+	}
+	require.NoError(t, os.Rename(path, path+".2"))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.Error(t, f.Reopen())
+	write("4\n")
+	got, err := os.ReadFile(path + ".2")
+	require.NoError(t, err)
+	assert.Equal(t, "3\n4\n", string(got), "the one from before stays")
+	require.NoError(t, f.Close())
+}
