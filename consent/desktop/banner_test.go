@@ -21,6 +21,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testhold"
 )
 
 // A watched desktop has a banner.
@@ -414,7 +415,7 @@ func TestBannerIsHeld(t *testing.T) {
 			_, err := fmt.Sscan(string(b), &n)
 			return err == nil
 		}, "no child")
-		_, err := testhost.Hold(t, n, child.Identity{UID: 65534, GID: 65534})
+		_, err := testhold.Hold(t, n, child.Identity{UID: 65534, GID: 65534})
 		require.NoError(t, err)
 		if name == "it dies" {
 			require.NoError(t, syscall.Kill(n, syscall.SIGKILL))

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/host/child"
-	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testhold"
 )
 
 func needRoot(t *testing.T) {
@@ -27,7 +27,7 @@ func TestTracedChild(t *testing.T) {
 	needRoot(t)
 	p, err := child.Start(exec.Command("/bin/sleep", "600"), nobody)
 	require.NoError(t, err)
-	letGo, err := testhost.Hold(t, p.PID(), nobody)
+	letGo, err := testhold.Hold(t, p.PID(), nobody)
 	require.NoError(t, err)
 	before := child.Held()
 
@@ -58,7 +58,7 @@ func TestTracedChildThatEnds(t *testing.T) {
 	p, err := child.Start(cmd, nobody)
 	require.NoError(t, err)
 	in.Close()
-	letGo, err := testhost.Hold(t, p.PID(), nobody)
+	letGo, err := testhold.Hold(t, p.PID(), nobody)
 	require.NoError(t, err)
 	lifeline.Close()
 	wait(t, p)
@@ -77,7 +77,7 @@ func TestSelfCantBeTraced(t *testing.T) {
 	p, err := child.Start(cmd, nobody)
 	require.NoError(t, err)
 	in.Close()
-	_, err = testhost.Hold(t, p.PID(), nobody)
+	_, err = testhold.Hold(t, p.PID(), nobody)
 	assert.ErrorContains(t, err, "operation not permitted")
 	lifeline.Close()
 	wait(t, p)

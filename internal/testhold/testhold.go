@@ -1,4 +1,5 @@
-package testhost
+// Package testhold holds processes for tests as their own users can: by tracing them.
+package testhold
 
 import (
 	"bufio"
@@ -19,7 +20,7 @@ import (
 )
 
 // holdArg is the argument by which this program knows that it is to hold a process.
-const holdArg = "__testhost-hold"
+const holdArg = "__testhold"
 
 // A test binary that was started by Hold does what it is for before its tests run.
 func init() {
@@ -59,7 +60,7 @@ func Hold(t testing.TB, pid int, id child.Identity) (release func(), err error) 
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	if line = strings.TrimSpace(line); line != "" {
-		return release, fmt.Errorf("testhost: tracing process %d: %s", pid, line)
+		return release, fmt.Errorf("testhold: tracing process %d: %s", pid, line)
 	}
 	return release, nil
 }
