@@ -76,6 +76,17 @@ successor: deps ## test wsproxy and consent with their libraries' successors in 
 		go get $(SUCCESSORS); \
 		go vet $(SUCCEED); go test -race $(SUCCEED)
 
+nightly: ## what is too long for each change: soak, fuzzers, newest dependencies, known vulnerabilities
+	$(MAKE) --no-print-directory soak fuzz newest vulnerabilities
+
+newest: deps ## test with the newest version of each dependency
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; git archive HEAD | tar -x -C "$$dir"; \
+		cp -R internal/viewer/novnc internal/viewer/dist "$$dir/internal/viewer/"; cd "$$dir"; \
+		go get -u ./... && go mod tidy && go vet ./... && go test ./...
+
+vulnerabilities: ## ask Go's database, where it can be reached, about what the programs link
+	$(TOOL) govulncheck ./cmd/... || { status=$$?; [ $$status -eq 1 ] && echo "the database can't be reached from here" || exit $$status; }
+
 FUZZTIME ?= 1m
 
 fuzz: ## run each fuzz target for a minute (FUZZTIME=10s: shorter, FUZZ=./rfb: of one package); for a schedule
@@ -85,4 +96,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo lint test bench soak successor fuzz clean
+.PHONY: help build novnc deps demo lint test bench soak successor nightly newest vulnerabilities fuzz clean

@@ -171,6 +171,14 @@ func TestModule(t *testing.T) {
 	data, err := os.ReadFile("../../go.mod")
 	require.NoError(t, err)
 	assert.NotRegexp(t, `(?m)^replace |^tool `, string(data))
+
+	reasons, err := os.ReadFile("../../docs/dependencies.md")
+	require.NoError(t, err)
+	direct := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(string(data), -1)
+	require.NotEmpty(t, direct)
+	for _, m := range direct {
+		assert.Contains(t, string(reasons), m[1], "docs/dependencies.md doesn't say why it is there")
+	}
 }
 
 var update = flag.Bool("update", false, "write DESIGN's picture of the imports anew")
