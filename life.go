@@ -171,6 +171,9 @@ func (l *life) ask() (*Grant, error) {
 	if err := l.m.admit(l, session); err != nil {
 		return nil, err
 	}
+	if err := l.m.pauses.check(l); err != nil {
+		return nil, err
+	}
 	l.guard()
 	if err := l.prepare(settings); err != nil {
 		return nil, err
@@ -264,6 +267,7 @@ func (l *life) prompt() error {
 	}
 	switch decision {
 	case consent.Granted:
+		l.m.pauses.yes(l)
 		if _, err := l.settings(); err != nil { // may have been switched off meanwhile
 			return err
 		}

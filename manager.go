@@ -120,6 +120,7 @@ type Manager struct {
 	stop   context.CancelCauseFunc
 	events broadcaster
 	crowd  *strangers.Crowd // on all ports
+	pauses pauser
 
 	journal journal // of Config.Logger
 	left    leftovers
@@ -157,6 +158,7 @@ func New(cfg Config) (*Manager, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	policy := isPolicy(cfg.Prompter)
 	cfg.complete()
 	m := &Manager{
 		cfg: cfg, crowd: newCrowd(), interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
@@ -164,6 +166,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.showing, m.hide = context.WithCancelCause(context.Background())
+	m.pauses.off = policy
 	m.events.audit = newAuditor(cfg.Audit, m.journal.logger(cfg.Logger))
 	m.journal.onLost = func(n int) {
 		cfg.Logger.Error().Int("lines", n).Msg("lines were left out of this log, which took none for too long")
@@ -197,6 +200,9 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 		return nil, l.refusal()
 	}
 	refusal := asRefusal(err)
+	if l.asked != nil && (refusal.Reason == Denied || refusal.Reason == Closed) {
+		m.pauses.no(l)
+	}
 	m.forget(l)
 	l.end(&ending{reason: refusal.Reason})
 	l.leave("the wait for the session's end", done(l.guards.Wait))
@@ -231,7 +237,7 @@ func (m *Manager) admit(l *life, s *Session) error {
 		m.seats[s.Screen()] = place
 	}
 	if place.asking != nil {
-		return &Refusal{Reason: PromptBusy}
+		return &Refusal{Reason: PromptBusy, Detail: "another question is open"}
 	}
 	place.asking = l
 	l.session = s

@@ -146,6 +146,7 @@ func TestTakeOverNamesWhoIsThere(t *testing.T) {
 	assert.Empty(t, replaces(), "nobody had it")
 	h.refused(t, shadow.Denied)
 	assert.Empty(t, replaces(), "alice is not there yet")
+	h.Forgive()
 	view(t, g.URL)
 	h.until(t, shadow.EventConnected)
 	h.refused(t, shadow.Denied)

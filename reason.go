@@ -1,6 +1,9 @@
 package shadow
 
-import "regexp"
+import (
+	"regexp"
+	"time"
+)
 
 // A Reason says why a request was refused or why a shadow ended. It is one
 // vocabulary for the control API, the audit lines, the metrics, the WebSocket
@@ -20,7 +23,7 @@ const (
 	NoUser             Reason = "no_user"             // nobody is logged on (a greeter, for example)
 	NoSession          Reason = "no_session"          // no such session
 	Wayland            Reason = "wayland"             // the session isn't an X11 session
-	PromptBusy         Reason = "prompt_busy"         // the user is being asked already
+	PromptBusy         Reason = "prompt_busy"         // the user is being asked already, or has just said No to the same administrator
 	PromptFailed       Reason = "prompt_failed"       // the question, or the banner, could not be put
 	DisplayUnreachable Reason = "display_unreachable" // the session's X server could not be reached
 	NoPort             Reason = "no_port"             // no port left in the range
@@ -58,7 +61,7 @@ var sentences = map[Reason]string{
 	NoUser:             "nobody is logged on to the session",
 	NoSession:          "there is no such session",
 	Wayland:            "the session isn't an X11 session",
-	PromptBusy:         "the user is being asked already",
+	PromptBusy:         "the user can't be asked now",
 	PromptFailed:       "the user could not be asked",
 	DisplayUnreachable: "the session's display could not be reached",
 	NoPort:             "no port is left for another viewer",
@@ -88,6 +91,10 @@ type Refusal struct {
 	Reason Reason
 	Detail string // more than the reason's sentence says, for the administrator; may be empty
 	Err    error  // what caused it; may be nil
+
+	// RetryAfter is how long the same request is going to be refused for the
+	// same reason; 0 if that isn't known.
+	RetryAfter time.Duration
 }
 
 // Error implements error.

@@ -297,6 +297,9 @@ func closeCode(reason Reason, err error) int {
 // farewell announces the end.
 func (l *life) farewell() {
 	why := l.ended()
+	if why.reason == StoppedByUser {
+		l.m.pauses.no(l)
+	}
 	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
 	if l.watch.came() && within(l.watch.left, 0) {
 		record := l.watch.record

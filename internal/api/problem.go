@@ -14,6 +14,10 @@ type Problem struct {
 	Status int           `json:"status"` // HTTP status
 	Detail string        `json:"detail,omitempty"`
 	Reason shadow.Reason `json:"reason,omitempty"` // of a refusal
+
+	// RetryAfter is for how many seconds the same request is going to be refused for the same
+	// reason; 0 if that isn't known. The header Retry-After says it too.
+	RetryAfter int `json:"retry_after,omitempty"`
 }
 
 // Error is the problem in the daemon's words.

@@ -134,7 +134,7 @@ func TestAnswersThatRefuse(t *testing.T) {
 		{"letters", func() { focusYes(t, session); require.NoError(t, session.Type(t.Context(), "yYjJoOnN")) }, shadow.TimedOut},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := d.ask("s1", "alice")
+			r := d.ask("s1", "alice, "+c.name) // who was told No waits
 			question(t, session)
 			assert.Empty(t, d.listening(), "a port is open before the answer")
 			assert.Empty(t, d.x11vncs(), "x11vnc runs before the answer")
@@ -177,7 +177,8 @@ func TestTakeOver(t *testing.T) {
 	require.NoError(t, session.SetRoot(t.Context(), "#101040"))
 	viewA.shows(session)
 
-	r = d.ask("s1", "bob")
+	assert.Contains(t, d.ask("s1", "bob").refused(shadow.PromptBusy), "ask again in")
+	r = d.ask("s1", "dave")
 	question(t, session)
 	d.ask("s1", "carol").refused(shadow.PromptBusy)
 	yes(t, session)

@@ -395,3 +395,18 @@ func FuzzParseRequest(f *testing.F) {
 		require.Equal(t, r, back)
 	})
 }
+
+// For how long asking again is in vain is told twice: to people and to programs.
+func TestRetryAfter(t *testing.T) {
+	e := &fakeEngine{shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
+		return nil, &shadow.Refusal{Reason: shadow.PromptBusy, Detail: "ask again in 15 s", RetryAfter: 14100 * time.Millisecond}
+	}}
+	client, _ := serve(t, e, Options{})
+	resp, _ := do(t, client, "POST", "/v1/shadows", "application/json", `{"session":"1","admin":"alice"}`)
+	assert.Equal(t, "15", resp.Header.Get("Retry-After"))
+	_, err := client.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+	var p *api.Problem
+	require.ErrorAs(t, err, &p)
+	assert.Equal(t, 15, p.RetryAfter)
+	assert.ErrorContains(t, p, "ask again in 15 s")
+}

@@ -3,7 +3,9 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
@@ -27,6 +29,8 @@ func problemOf(err error) *api.Problem {
 			Status: refusalStatus(r.Reason),
 			Detail: r.Detail,
 			Reason: r.Reason,
+
+			RetryAfter: int(math.Ceil(r.RetryAfter.Seconds())),
 		}
 	}
 	return statusProblem(http.StatusInternalServerError, "%v", err)
@@ -49,5 +53,8 @@ func refusalStatus(r shadow.Reason) int {
 
 func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
+	}
 	writeJSON(w, p.Status, p)
 }
