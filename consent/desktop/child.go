@@ -188,6 +188,8 @@ func listen(ended string, lines *bufio.Reader) <-chan string {
 // outcomeWord is how a banner ended, as the protocol has it.
 func outcomeWord(o dialog.Outcome, err error) string {
 	switch {
+	case errors.Is(err, dialog.ErrUnpainted):
+		return wordUnseen
 	case err != nil:
 		return failed(err)
 	case o == dialog.Destroyed:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -46,12 +49,36 @@ func account(uid int) string {
 // there. before, if any, is done to the desktop first.
 func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(*consent.Request)) *desk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
+	t.Cleanup(d.keepFailure)
 	if before != nil {
 		before(d)
 	}
+	d.put(change...)
+	return d
+}
+
+// keepFailure keeps what a test that failed had on the screen.
+func (d *desk) keepFailure() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if !d.t.Failed() {
+		return
+	}
+	if img, err := d.Screenshot(ctx); err == nil {
+		name := filepath.Join(os.TempDir(), "consent-"+strings.ReplaceAll(d.t.Name(), "/", "-")+".png")
+		keep(d.t, name, img)
+		d.t.Log("the screen is in", name)
+	}
+	tree, _ := d.Run(ctx, "xwininfo", "-root", "-tree")
+	d.t.Logf("%s", tree)
+}
+
+// put puts a question to the user and returns when its window is there.
+func (d *desk) put(change ...func(*consent.Request)) {
+	d.t.Helper()
 	r := request(d.Desktop)
 	r.Timeout = 60 * time.Second // never the reason, unless it is said
 	for _, c := range change {
@@ -63,9 +90,8 @@ func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(
 		d.answer <- func() (consent.Decision, error) { return got, err }
 	}()
 	var err error
-	d.win, err = d.FindWindow(ctx, "consent")
-	require.NoError(t, err)
-	return d
+	d.win, err = d.FindWindow(d.ctx, "consent")
+	require.NoError(d.t, err)
 }
 
 // ready waits until the focus can be seen on No, with a blue ring, and Yes looks alive:
@@ -222,14 +248,15 @@ var managers = map[string][]string{
 }
 
 // manage starts a window manager.
-func (d *desk) manage(argv []string) {
+func (d *desk) manage(argv []string) *child.Process {
 	d.t.Helper()
-	_, err := d.Spawn(argv[0], argv[1:]...)
+	p, err := d.Spawn(argv[0], argv[1:]...)
 	require.NoError(d.t, err)
 	eventually(d.t, func() bool {
 		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
 		return err == nil && strings.Contains(string(out), "window id")
 	}, argv[0]+" does not start")
+	return p
 }
 
 // composite starts a compositor.

@@ -75,6 +75,7 @@
 // Stop; the child stays, and is told why viewing has ended as ever. At the end it says
 //
 //	over             it was told that viewing has ended
+//	unseen           the screen doesn't show the banner any more, which ends the view
 //
 // or closed, which is a Stop, too, or gone, display or failed.
 //

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/BurntSushi/xgb/composite"
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/BurntSushi/xgb/xtest"
@@ -68,6 +69,8 @@ func hostileClient(what string, args []string) error {
 		return c.flood(n[1])
 	case "stubborn manager", "locking manager":
 		return c.manageStubbornly(what == "locking manager")
+	case "blind compositor":
+		return c.compositeBlindly()
 	case "compositor":
 		return c.compositor()
 	case "send":
@@ -272,6 +275,32 @@ func (c client) flood(n int) error {
 		xproto.UnmapWindow(c.x.Conn, id)
 	}
 	return xproto.DestroyWindowChecked(c.x.Conn, id).Check()
+}
+
+// compositeBlindly is a compositor that paints nothing.
+func (c client) compositeBlindly() error {
+	x := c.x.Conn
+	if err := composite.Init(x); err != nil {
+		return err
+	}
+	composite.QueryVersion(x, 0, 4)
+	id, err := c.window(c.screen.Root, 1, 1, 0)
+	if err != nil {
+		return err
+	}
+	const name = "_NET_WM_CM_S0"
+	atom, err := xproto.InternAtom(x, false, uint16(len(name)), name).Reply()
+	if err != nil {
+		return err
+	}
+	if err := composite.RedirectSubwindowsChecked(x, c.screen.Root, composite.RedirectManual).Check(); err != nil {
+		return err
+	}
+	if err := xproto.SetSelectionOwnerChecked(x, id, atom.Atom, xproto.TimeCurrentTime).Check(); err != nil {
+		return err
+	}
+	<-c.x.Gone()
+	return nil
 }
 
 // compositor says so if one runs.

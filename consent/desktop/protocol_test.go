@@ -86,7 +86,7 @@ func TestBannerTranscript(t *testing.T) {
 	assert.ErrorIs(t, hear("shown\nclosed\n").err, consent.ErrStopped)
 	assert.ErrorIs(t, hear("gone\n").err, consent.ErrGone)
 	assert.False(t, hear("shown\nalive\n").final)
-	for _, s := range []string{"alive\n", "stopped\n", "shown\nstopped\nstopped\n", "shown\nyes\n", "shown\nno\n", "locked\n", "shown\ntimeout\n", "shown\nover\nalive\n"} {
+	for _, s := range []string{"alive\n", "stopped\n", "unseen\n", "shown\nstopped\nstopped\n", "shown\nyes\n", "shown\nno\n", "locked\n", "shown\ntimeout\n", "shown\nover\nalive\n"} {
 		assert.ErrorContains(t, hear(s).err, "broke the protocol", "%q", s)
 	}
 	for _, s := range []string{"shown\nalive\n", "over\n", "shown\nstopped\n", "shown\nstopped\nyes\n"} {

@@ -32,6 +32,7 @@ const (
 	wordAlive   = "alive"
 	wordStopped = "stopped"
 	wordOver    = "over"
+	wordUnseen  = "unseen"
 )
 
 // errNoAnswer is a child that ended before it had answered.
@@ -174,6 +175,9 @@ func (t *questionTranscript) decision() (consent.Decision, error) {
 	return t.d, nil
 }
 
+// errUnseen is a banner that is up and can't be seen.
+var errUnseen = errors.New("consent: the screen no longer shows the banner")
+
 // A bannerTranscript is that of a child that shows a banner.
 type bannerTranscript struct {
 	transcript
@@ -204,6 +208,9 @@ func (t *bannerTranscript) word(word string) (known, last bool) {
 	case word == wordClosed:
 		t.err = consent.ErrStopped
 		return true, true
+	case word == wordUnseen && t.shown:
+		t.err = errUnseen
+		return true, true
 	case word == wordOver:
 		return true, true
 	}
@@ -220,7 +227,7 @@ func (t *bannerTranscript) outcome(proc *child.Process, stderr *process.Tail) (a
 		return true, fmt.Errorf("consent: the banner ended by itself (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
 	case t.err == nil:
 		return true, errors.New("consent: the banner ended although viewing had not")
-	case errors.Is(t.err, consent.ErrStopped), errors.Is(t.err, consent.ErrGone), errors.Is(t.err, consent.ErrDisplay):
+	case errors.Is(t.err, consent.ErrStopped), errors.Is(t.err, consent.ErrGone), errors.Is(t.err, consent.ErrDisplay), errors.Is(t.err, errUnseen):
 		return false, t.err
 	}
 	return true, t.err

@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"context"
+	"errors"
 	"image"
 	"time"
 
@@ -26,6 +27,8 @@ const (
 	noticeTime   = 4 * time.Second  // that the banner stays to say that viewing has ended
 	steadyTime   = 10 * time.Second // after which a banner on top has won its place
 	maxRaiseTime = 30 * time.Second // between two attempts to get above a window that comes back
+	paintTime    = 3 * time.Second  // a new compositor may take to paint the banner
+	maxRenewals  = 4                // windows that are made for one, until the banner gives up
 )
 
 // A Notice is what the banner shows. The names in it are shown as they are: whoever has
@@ -49,7 +52,8 @@ type Reports struct {
 // ShowBanner tells the user who is viewing, with a button that stops it. When ended yields
 // the words that say why viewing has ended it shows them for a few seconds, and nothing else
 // if they are there from the beginning; when ended is closed, before or after that, it
-// returns at once. Apart from that it is as [Ask] is.
+// returns at once. It is [ErrUnpainted] when the screen no longer shows it. Apart from that it is
+// as [Ask] is.
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
 // it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
@@ -64,25 +68,27 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan strin
 		return Over, err
 	}
 	monitor, _ := w.monitor()
-	b := &banner{window: w, lib: lib, notice: n, room: monitor.Dx(), report: report, raiseAfter: raiseTime}
+	b := &banner{
+		window: w, lib: lib, notice: n, room: monitor.Dx(), report: report, raiseAfter: raiseTime,
+		holder: w.manager(), painter: w.compositor(),
+	}
 	for b.scale = w.scale(); ; b.scale -= scaleStep {
 		b.view = layoutBanner(n, lib, b.scale, b.room)
 		if b.scale-scaleStep < minScale || b.view.img.Rect.Dx() <= b.room {
 			break
 		}
 	}
-	title := n.Viewing
+	b.title = n.Viewing.Text(0)
 	select {
 	case why, ok := <-ended:
 		if !ok {
 			return Over, nil
 		}
 		b.conclude(why)
-		title = n.Ended
 	default:
 	}
 	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
-	if err := w.open(b.view.img, b.at, title.Text(0)); err != nil {
+	if err := w.open(b.view.img, b.at, b.title); err != nil {
 		return Over, err
 	}
 	return b.run(ctx, ended)
@@ -107,6 +113,7 @@ type banner struct {
 	scale  float64
 	room   int // pixels from left to right
 	report Reports
+	title  string // of the window
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
@@ -123,6 +130,11 @@ type banner struct {
 	lived      time.Time // when it gave a sign of life last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
+
+	holder   xproto.Window // the window manager's own window
+	painter  xproto.Window // the compositor's
+	unseen   time.Time     // since when a new one of them hasn't painted the banner; zero: it has
+	renewals int           // windows that were made since then
 }
 
 // run handles events until viewing or the user ends it.
@@ -145,7 +157,9 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 		case <-b.done:
 			return Over, nil
 		case <-tick.C:
-			b.look()
+			if err := b.look(); err != nil {
+				return Over, err
+			}
 			b.live()
 		case ev, ok := <-events:
 			if !ok || b.handle(ev) {
@@ -183,7 +197,9 @@ func (b *banner) handle(ev xgb.Event) bool {
 	case xproto.LeaveNotifyEvent:
 		b.hover = false
 	case xproto.VisibilityNotifyEvent:
-		b.covered = e.State != xproto.VisibilityUnobscured
+		if e.Window == b.id { // and not that of a window from before
+			b.covered = e.State != xproto.VisibilityUnobscured
+		}
 	case xproto.DestroyNotifyEvent:
 		return e.Window == b.id
 	case xproto.ClientMessageEvent:
@@ -248,27 +264,65 @@ func (b *banner) place(at image.Point) {
 // look keeps the banner where it can be seen: on the screen, which may have become
 // smaller, and on top. Against a window that wants to be on top as well, such as a
 // locked screen, it tries less and less often.
-func (b *banner) look() {
+func (b *banner) look() error {
 	if time.Since(b.looked) < lookTime {
-		return
+		return nil
 	}
 	b.looked = time.Now()
 	b.place(b.at)
 	if len(b.children(b.id)) > 0 {
 		xproto.DestroySubwindows(b.x.Conn, b.id) // they would hide it; see seen.go
 	}
-	if !b.covered && (!b.composited() || !b.anythingAbove()) {
-		if time.Since(b.raised) >= steadyTime {
-			b.raiseAfter = raiseTime
-		}
-		return
+	below := b.covered || b.composited() && b.anythingAbove()
+	switch {
+	case !below && time.Since(b.raised) >= steadyTime:
+		b.raiseAfter = raiseTime
+	case below && time.Since(b.raised) >= b.raiseAfter:
+		b.raised = time.Now()
+		b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
+		b.raise()
 	}
-	if time.Since(b.raised) < b.raiseAfter {
-		return
+	return b.watchPainter(below)
+}
+
+// watchPainter makes the window anew when another window manager or compositor takes over, which
+// may not paint one that was there before, and makes sure that the screen shows it. below says
+// that another window lies above it, which the screen shows then.
+func (b *banner) watchPainter(below bool) error {
+	holder, painter := b.manager(), b.compositor()
+	switch {
+	case holder != b.holder || painter != b.painter:
+		b.holder, b.painter, b.renewals = holder, painter, 0
+		return b.renew()
+	case b.unseen.IsZero() || b.over:
+		return nil
+	case b.painted(b.view.img, b.at):
+		b.unseen = time.Time{}
+		return nil
+	case below:
+		b.unseen = time.Now()
+		return nil
+	case time.Since(b.unseen) < paintTime:
+		return nil
+	case b.renewals >= maxRenewals:
+		return ErrUnpainted
 	}
-	b.raised = time.Now()
-	b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
-	b.raise()
+	return b.renew()
+}
+
+// ErrUnpainted is a banner that is there, and that nobody can see.
+var ErrUnpainted = errors.New("the screen doesn't show the banner, since its compositor or window manager has changed")
+
+// renew puts a new window into the old one's place.
+func (b *banner) renew() error {
+	old := b.id
+	b.renewals++
+	b.unseen, b.covered, b.down, b.dragging = time.Now(), false, false, false
+	if err := b.create(b.at, b.title); err != nil {
+		return err
+	}
+	xproto.DestroyWindow(b.x.Conn, old)
+	return nil
 }
 
 // live gives a sign of life if it is time for one. One who can't reach the X server gives
@@ -289,14 +343,15 @@ func (b *banner) conclude(why string) {
 	b.over, b.hover, b.down, b.dragging = true, false, false, false
 	b.done = time.After(noticeTime)
 	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
+	b.title = b.notice.Ended.Text(0)
 }
 
 // finish makes the banner say that viewing has ended, and why.
 func (b *banner) finish(why string) error {
 	old := b.size
 	b.conclude(why)
-	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.notice.Ended.Text(0)))
-	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.notice.Ended.Text(0))
+	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.title))
+	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.title)
 	if err := b.replace(b.view.img); err != nil {
 		return err
 	}

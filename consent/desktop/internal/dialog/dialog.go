@@ -63,18 +63,11 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 		return No, err
 	}
 	monitor, buttons := w.monitor()
-	var v *view
-	for scale := w.scale(); ; scale -= scaleStep {
-		v = layout(q, lib, scale, !w.managed)
-		if scale-scaleStep < minScale || v.img.Rect.Dx() <= monitor.Dx() && v.img.Rect.Dy() <= monitor.Dy() {
-			break
-		}
+	v := layoutIn(monitor, q, lib, w.scale(), !w.managed)
+	d := &prompt{
+		window: w, lib: lib, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown, before: before,
+		screens: w.monitors(), holder: w.manager(), opened: time.Now(),
 	}
-	for q.Purpose != nil && q.purposeLines() > 1 && v.img.Rect.Dy() > monitor.Dy() { // the buttons come first
-		q.mostPurpose = q.purposeLines() - 1
-		v = layout(q, lib, v.scale, !w.managed)
-	}
-	d := &prompt{window: w, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown, before: before}
 	v.update(d.state())
 	if err := d.readKeyboard(); err != nil {
 		return No, err
@@ -86,9 +79,24 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 	return d.run(ctx, locked)
 }
 
+// layoutIn draws the question so that it fits a monitor, if that can be done: at a scale or a
+// smaller one, and with fewer lines of the purpose.
+func layoutIn(monitor image.Rectangle, q Question, lib *library, scale float64, framed bool) *view {
+	v := layout(q, lib, scale, framed)
+	for ; scale-scaleStep >= minScale && (v.img.Rect.Dx() > monitor.Dx() || v.img.Rect.Dy() > monitor.Dy()); v = layout(q, lib, scale, framed) {
+		scale -= scaleStep
+	}
+	for q.Purpose != nil && q.purposeLines() > 1 && v.img.Rect.Dy() > monitor.Dy() { // the buttons come first
+		q.mostPurpose = q.purposeLines() - 1
+		v = layout(q, lib, scale, framed)
+	}
+	return v
+}
+
 // A prompt is the window in use.
 type prompt struct {
 	*window
+	lib      *library
 	view     *view
 	controls *controls
 	lapse    time.Time
@@ -115,12 +123,21 @@ type prompt struct {
 	raised     time.Time // last
 	sunk       time.Time // when it was raised and didn't come into view; zero: it has
 
-	at      image.Point // of its upper left corner, on the root window
-	movedAt time.Time   // when it came there, or zero
-	rested  bool        // there, and stayOnScreen has seen to it
-	away    bool        // it isn't on the screen
-	leaving bool        // the window manager is to let go of it
-	home    image.Point // where it was when it began to leave
+	at       image.Point       // of its upper left corner, on the root window
+	movedAt  time.Time         // when it came there, or zero
+	rested   bool              // there, and stayOnScreen has seen to it
+	screens  []image.Rectangle // the monitors that there are
+	unmapped bool              // it was taken off the screen
+	iconic   bool              // the window manager doesn't show it, be it mapped or not
+	cut      bool              // not all of it is on a monitor
+	absent   time.Time         // since when the window manager hasn't shown it; zero: it does
+	leaving  bool              // the window manager is to let go of it
+	home     image.Point       // where it was when it began to leave
+
+	opened   time.Time     // when the window was made
+	holder   xproto.Window // the window manager's own window
+	orphaned time.Time     // when the last window manager went; zero: there is one
+	keyless  time.Time     // since when it wants the keyboard; zero: it doesn't
 
 	before     []viewable // what was on the screen when the window came, and locked nothing
 	lockLooks  int        // times that it was looked whether the screen is locked
@@ -248,8 +265,11 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	case xproto.ExposeEvent:
 		d.firstExpose()
 	case xproto.PropertyNotifyEvent:
-		if e.Atom == d.atoms[shownMark] {
+		switch e.Atom {
+		case d.atoms[shownMark]:
 			d.unveiled(uint32(e.Time))
+		case d.atoms["WM_STATE"], d.atoms["_NET_WM_STATE"]:
+			d.readState()
 		}
 	case xproto.FocusInEvent:
 		d.focusIn(e.Mode)
@@ -258,6 +278,11 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 			d.focused = false
 		}
 	case xproto.ConfigureNotifyEvent:
+		if e.Window == d.screen.Root {
+			d.watchScreen()
+			d.stayOnScreen()
+			break
+		}
 		d.settle()
 	case xproto.ReparentNotifyEvent:
 		d.settle()
@@ -265,9 +290,9 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 			d.land()
 		}
 	case xproto.UnmapNotifyEvent:
-		d.setAway(true)
+		d.setAway(&d.unmapped, true)
 	case xproto.MapNotifyEvent:
-		d.setAway(false)
+		d.setAway(&d.unmapped, false)
 		if d.exposed && !d.managed {
 			d.takeKeyboard()
 		}

@@ -54,6 +54,7 @@ type controls struct {
 
 	drawn    bool
 	drawnAt  uint32 // when it was drawn first, or came back onto the screen
+	gone     bool   // it isn't on the screen
 	hidden   bool   // it has come back, and unveiled hasn't said when
 	clear    bool   // nothing covers the window
 	clearAt  uint32
@@ -85,9 +86,13 @@ func (c *controls) unveiled(at uint32) {
 	}
 }
 
-// hide says that the window was off the screen. From unveiled on guardTime must pass before
-// anything counts, as when the window came first.
-func (c *controls) hide() { c.hidden, c.down = true, noButton }
+// leave says that the window is not on the screen, or not all of it. Nothing counts until
+// it is there again.
+func (c *controls) leave() { c.gone, c.down = true, noButton }
+
+// comeBack says that the window is on the screen again. From unveiled on guardTime must pass
+// before anything counts, as when the window came first.
+func (c *controls) comeBack() { c.gone, c.hidden, c.down = false, true, noButton }
 
 // veil says that the user doesn't see the window as it is.
 func (c *controls) veil() {
@@ -104,7 +109,7 @@ func (c *controls) mayPress(at uint32, b button) bool {
 
 // early reports whether input of a time doesn't count yet.
 func (c *controls) early(at uint32) bool {
-	return !c.drawn || c.hidden || int32(at-c.drawnAt) < guardTime
+	return !c.drawn || c.gone || c.hidden || int32(at-c.drawnAt) < guardTime
 }
 
 // typing reports whether the user types, at something else than the question: for guardTime

@@ -331,7 +331,8 @@ func TestYesWaitsForTheWindowToBeSeen(t *testing.T) {
 func TestInputIsIgnoredAfterTheWindowCameBack(t *testing.T) {
 	c := ready()
 	c.mousePress(2000, 1, denyButton, 0)
-	c.hide()
+	c.leave()
+	c.comeBack()
 	_, done := c.mouseRelease(1, denyButton)
 	assert.False(t, done, "the press was before")
 	click := func(at uint32) bool {

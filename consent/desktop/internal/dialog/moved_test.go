@@ -70,3 +70,33 @@ func TestAWindowThatWasAway(t *testing.T) {
 	assert.True(t, d.controls.early(3000+guardTime-1))
 	assert.False(t, d.controls.early(3000+guardTime))
 }
+
+// A window manager may keep a window mapped that it doesn't show, and a screen that has become
+// smaller may show a part of it: nothing counts, and the half second begins when it is back.
+func TestAWindowThatCannotBeSeen(t *testing.T) {
+	for name, reason := range map[string]func(d *prompt) *bool{
+		"hidden": func(d *prompt) *bool { return &d.iconic }, "cut": func(d *prompt) *bool { return &d.cut },
+	} {
+		d := seen()
+		d.controls.focus = allowButton
+		d.setAway(reason(d), true)
+		_, answered := d.handle(xproto.KeyPressEvent{Detail: 36, Time: 2000})
+		assert.False(t, answered, name)
+		_, answered = d.handle(xproto.KeyPressEvent{Detail: 37, Time: 3000})
+		assert.False(t, answered, "%s: not even Esc", name)
+		d.unveiled(3500)
+		assert.True(t, d.controls.early(9000), "%s: it is still away", name)
+		assert.True(t, d.barred(), name)
+		d.setAway(reason(d), false)
+		assert.True(t, d.controls.early(9000), "%s: nobody has said when it came back", name)
+		d.unveiled(9500)
+		assert.True(t, d.controls.early(9500+guardTime-1), name)
+		_, answered = d.handle(xproto.KeyPressEvent{Detail: 37, Time: 9500 + guardTime})
+		assert.True(t, answered, name)
+	}
+	d := seen()
+	d.setAway(&d.iconic, true)
+	d.setAway(&d.cut, true)
+	d.setAway(&d.iconic, false)
+	assert.True(t, d.controls.early(9000), "it is away for two reasons")
+}

@@ -30,7 +30,7 @@ const (
 // barred reports whether a Yes doesn't count, by what is known so far.
 func (d *prompt) barred() bool {
 	lately := time.Since(d.overlaidAt) < guardTime*time.Millisecond // it may come back any moment
-	return d.away || d.covered || lately && !d.inside
+	return d.away() || d.covered || lately && !d.inside
 }
 
 // mayAllow looks again and reports whether a Yes counts.
@@ -43,6 +43,8 @@ func (d *prompt) mayAllow() bool {
 func (d *prompt) look() {
 	d.looked = time.Now()
 	d.settle()
+	d.readState()
+	d.watchScreen()
 	within := d.children(d.id)
 	if len(within) > 0 {
 		xproto.DestroySubwindows(d.x.Conn, d.id)
@@ -57,8 +59,11 @@ func (d *prompt) look() {
 func (d *prompt) lookAgain() {
 	if d.exposed && time.Since(d.looked) >= lookTime {
 		d.look()
+		d.watchManager()
 		d.stayOnScreen()
+		d.wantKeyboard()
 	}
+	d.appear()
 	d.comeBack()
 	d.stayAbove()
 }
@@ -72,11 +77,17 @@ func (d *prompt) setCovered(covered bool) {
 	d.covered = covered
 }
 
-// composited reports whether a compositor runs (EWMH, _NET_WM_CM_Sn).
-func (w *window) composited() bool {
+// compositor is the window of the compositor that runs (EWMH, _NET_WM_CM_Sn); 0 means none.
+func (w *window) compositor() xproto.Window {
 	r, err := xproto.GetSelectionOwner(w.x.Conn, w.atoms["_NET_WM_CM_S0"]).Reply()
-	return err == nil && r.Owner != 0
+	if err != nil {
+		return 0
+	}
+	return r.Owner
 }
+
+// composited reports whether a compositor runs.
+func (w *window) composited() bool { return w.compositor() != 0 }
 
 // children are the windows directly within another, the lowest first.
 func (w *window) children(of xproto.Window) []xproto.Window {

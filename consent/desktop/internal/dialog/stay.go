@@ -2,6 +2,7 @@ package dialog
 
 import (
 	"image"
+	"slices"
 	"time"
 
 	"github.com/BurntSushi/xgb/xproto"
@@ -55,21 +56,146 @@ func origin(rootX, rootY, x, y int16) image.Point {
 	return image.Pt(int(rootX)-int(x), int(rootY)-int(y))
 }
 
-// setAway takes whether the window was taken off the screen, as by minimizing it.
-func (d *prompt) setAway(away bool) {
-	if d.away && !away {
-		d.controls.hide()
+// away reports whether the window, or a part of it, isn't on the screen.
+func (d *prompt) away() bool { return d.unmapped || d.iconic || d.cut }
+
+// setAway takes whether the window is away for one of the reasons that there are.
+func (d *prompt) setAway(reason *bool, away bool) {
+	was := d.away()
+	*reason = away
+	switch now := d.away(); {
+	case now:
+		d.controls.leave()
+		d.inside = false // an EnterNotify says when it is again
+	case was:
+		d.controls.comeBack()
 		d.veil()
 	}
-	d.away = away
-	d.inside = d.inside && !away // an EnterNotify says when it is again
+	if d.unmapped || d.iconic {
+		if d.absent.IsZero() {
+			d.absent = time.Now()
+		}
+	} else if !d.absent.IsZero() {
+		d.absent = time.Time{}
+		d.keyless = time.Now()
+	}
 }
 
 // The values of WM_STATE (ICCCM 4.1.3.1).
 const (
 	withdrawnState = 0
-	normalState    = 1
+	iconicState    = 3
 )
+
+// readState learns whether the window manager shows the window. Some keep windows mapped that
+// they don't show, to draw pictures of them (EWMH, _NET_WM_STATE_HIDDEN).
+func (d *prompt) readState() {
+	d.setAway(&d.iconic, d.managed && (d.wmState() == iconicState || d.hasState("_NET_WM_STATE_HIDDEN")))
+}
+
+// hasState reports whether the window manager says that the window has a state (EWMH,
+// _NET_WM_STATE).
+func (w *window) hasState(name string) bool {
+	const most = 32
+	r, err := xproto.GetProperty(w.x.Conn, false, w.id, w.atoms["_NET_WM_STATE"], xproto.AtomAtom, 0, most).Reply()
+	if err != nil || r.Format != 32 {
+		return false
+	}
+	for b := r.Value; len(b) >= 4; b = b[4:] {
+		if xproto.Atom(get32(b)) == w.atoms[name] {
+			return true
+		}
+	}
+	return false
+}
+
+// watchScreen learns what monitors there are, and whether one of them shows all of the window.
+// After a change it fits the window into what is left at once.
+func (d *prompt) watchScreen() {
+	monitors := d.monitors()
+	if !slices.Equal(monitors, d.screens) {
+		d.screens = monitors
+		d.rested, d.movedAt = false, time.Time{}
+		d.refit()
+	}
+	d.setAway(&d.cut, d.isCut())
+}
+
+// isCut reports whether a part of the window lies outside of all monitors. Of a window that is
+// too large for each of them the buttons decide.
+func (d *prompt) isCut() bool {
+	own := image.Rectangle{Min: d.at, Max: d.at.Add(d.size)}
+	if !slices.ContainsFunc(d.screens, func(m image.Rectangle) bool { return own.Dx() <= m.Dx() && own.Dy() <= m.Dy() }) {
+		own = d.view.deny.Union(d.view.allow).Add(d.at)
+	}
+	return sticksOut(own, d.screens)
+}
+
+// refit draws the question smaller if it has become too large for its monitor.
+func (d *prompt) refit() {
+	m := nearest(d.screens, image.Rectangle{Min: d.at, Max: d.at.Add(d.size)})
+	if d.size.X <= m.Dx() && d.size.Y <= m.Dy() {
+		return
+	}
+	v := layoutIn(m, d.view.question, d.lib, d.view.scale, !d.managed)
+	v.update(d.state())
+	old := d.size
+	d.size = v.img.Rect.Size()
+	d.setSizeHints(d.at)
+	if d.replace(v.img) != nil {
+		d.size = old
+		return // the old one will do, and is cut
+	}
+	d.view = v
+}
+
+// showTime is how long a window manager has to show the question first.
+const showTime = time.Second
+
+// appear takes the question out of the hands of a window manager that doesn't show it, as one
+// that lets nothing above a full screen.
+func (d *prompt) appear() {
+	if !d.exposed && d.managed && !d.leaving && time.Since(d.opened) >= showTime && !d.mouseHeld() && d.mayRise() {
+		d.leave()
+	}
+}
+
+// watchManager notices that another window manager has taken over, or that there is none any
+// more. Neither gives the question the keyboard.
+func (d *prompt) watchManager() {
+	now := d.manager()
+	switch {
+	case now == d.holder && now != 0:
+		d.orphaned = time.Time{}
+		return
+	case now != 0:
+		d.holder, d.orphaned = now, time.Time{}
+		d.keyless = time.Now()
+		if d.managed {
+			d.activate()
+		}
+		return
+	case !d.managed || d.leaving:
+		return
+	case d.orphaned.IsZero():
+		d.orphaned = time.Now() // another may be about to come
+	case time.Since(d.orphaned) >= showTime:
+		d.orphaned = time.Time{}
+		d.leave()
+	}
+}
+
+// wantKeyboard takes the keyboard once the question is back on the screen without it, unless
+// the window manager gives it, or somebody has grabbed it.
+func (d *prompt) wantKeyboard() {
+	switch {
+	case d.keyless.IsZero() || d.away():
+	case d.focused || time.Since(d.keyless) >= menuTime:
+		d.keyless = time.Time{}
+	case time.Since(d.keyless) >= raiseTime && !d.mouseHeld() && !d.keyboardTaken():
+		d.takeKeyboard()
+	}
+}
 
 // stayAbove raises the window if another covers it, but not so often that two windows that
 // both want to be on top would fight. A lock stays on top.
@@ -136,25 +262,31 @@ func (d *prompt) land() {
 	c := d.x.Conn
 	// First of all, or a window manager that has mapped it again could have it back.
 	xproto.ChangeWindowAttributes(c, d.id, xproto.CwOverrideRedirect, []uint32{1})
-	xproto.ReparentWindow(c, d.id, d.screen.Root, int16(d.home.X), int16(d.home.Y))
+	// Compositors learn where the window is from its being moved, not from its new parent.
+	xproto.ReparentWindow(c, d.id, d.screen.Root, int16(d.home.X), int16(d.home.Y+1))
+	xproto.ConfigureWindow(c, d.id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(d.home.X), uint32(d.home.Y)})
 	xproto.MapWindow(c, d.id)
 	d.raise()
 }
 
 // comeBack puts the window on the screen again, but not so often that it would fight.
 func (d *prompt) comeBack() {
-	if !d.away && !d.leaving || !d.mayRise() {
+	if d.absent.IsZero() && !d.leaving || !d.mayRise() {
 		return
 	}
 	if d.leaving {
 		d.land() // the window manager has had its time, whatever it did
 		return
 	}
-	switch d.wmState() {
-	case withdrawnState:
+	if d.managed && time.Since(d.absent) >= menuTime {
+		d.leave()
+		return
+	}
+	if d.wmState() == withdrawnState {
 		d.setAtoms("_NET_WM_STATE", d.kind.state...) // a window manager that gave it up removed them (EWMH)
-	case normalState:
-		d.activate() // all windows are hidden, to show the desktop
+	} else {
+		d.unshade()
+		d.activate() // it is minimized, or all windows are, to show the desktop
 	}
 	xproto.MapWindow(d.x.Conn, d.id)
 	d.raise()
@@ -172,8 +304,21 @@ func (w *window) wmState() uint32 {
 // activate asks the window manager to show the window (EWMH, _NET_ACTIVE_WINDOW).
 func (w *window) activate() {
 	const application = 1 // asks, not the user
-	m := xproto.ClientMessageEvent{Format: 32, Window: w.id, Type: w.atoms["_NET_ACTIVE_WINDOW"],
-		Data: xproto.ClientMessageDataUnionData32New([]uint32{application, xproto.TimeCurrentTime, 0, 0, 0})}
+	w.ask("_NET_ACTIVE_WINDOW", application, xproto.TimeCurrentTime)
+}
+
+// unshade asks the window manager to roll the window down, if it has rolled it up.
+func (w *window) unshade() {
+	const remove, application = 0, 1
+	if w.hasState("_NET_WM_STATE_SHADED") {
+		w.ask("_NET_WM_STATE", remove, uint32(w.atoms["_NET_WM_STATE_SHADED"]), 0, application)
+	}
+}
+
+// ask sends the window manager a message about the window (EWMH, Root Window Messages).
+func (w *window) ask(what string, values ...uint32) {
+	m := xproto.ClientMessageEvent{Format: 32, Window: w.id, Type: w.atoms[what],
+		Data: xproto.ClientMessageDataUnionData32New(append(values, make([]uint32, 5-len(values))...))}
 	xproto.SendEvent(w.x.Conn, false, w.screen.Root,
 		xproto.EventMaskSubstructureNotify|xproto.EventMaskSubstructureRedirect, string(m.Bytes()))
 }

@@ -61,7 +61,7 @@ var atomNames = [...]string{
 	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_ACTIVE_WINDOW", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
 	"_NET_WM_STATE", "_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
-	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION",
+	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION", "_NET_WM_STATE_HIDDEN", "_NET_WM_STATE_SHADED",
 	"_NET_WM_DESKTOP", "_NET_FRAME_EXTENTS", "_MOTIF_WM_HINTS", shownMark,
 }
 
@@ -94,13 +94,15 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 		}
 		w.atoms[name] = r.Atom
 	}
-	w.managed = w.hasManager()
+	// Its size, and who manages windows: see changes.
+	xproto.ChangeWindowAttributes(x.Conn, w.screen.Root, xproto.CwEventMask, []uint32{xproto.EventMaskStructureNotify})
+	w.managed = w.manager() != 0
 	return w, nil
 }
 
-// hasManager reports whether a window manager runs that follows the EWMH: its
-// own window, named by the root window, must name itself.
-func (w *window) hasManager() bool {
+// manager is the own window of the window manager, if one runs that follows the EWMH: the root
+// window names it, and it must name itself. 0 means none.
+func (w *window) manager() xproto.Window {
 	check := func(of xproto.Window) xproto.Window {
 		r, err := xproto.GetProperty(w.x.Conn, false, of, w.atoms["_NET_SUPPORTING_WM_CHECK"], xproto.AtomWindow, 0, 1).Reply()
 		if err != nil || r.Format != 32 || len(r.Value) < 4 {
@@ -109,7 +111,10 @@ func (w *window) hasManager() bool {
 		return xproto.Window(get32(r.Value))
 	}
 	id := check(w.screen.Root)
-	return id != 0 && check(id) == id
+	if id == 0 || check(id) != id {
+		return 0
+	}
+	return id
 }
 
 // allDesktops is a _NET_WM_DESKTOP: the window is on every virtual desktop.
@@ -125,12 +130,17 @@ const eventMask = xproto.EventMaskExposure | xproto.EventMaskStructureNotify | x
 // window and puts it on the screen. Without a window manager it is one that
 // doesn't need any.
 func (w *window) open(img *image.RGBA, at image.Point, title string) error {
+	if err := w.draw(img); err != nil {
+		return err
+	}
+	return w.create(at, title)
+}
+
+// create makes the window for the picture that there is.
+func (w *window) create(at image.Point, title string) error {
 	c := w.x.Conn
 	id, err := xproto.NewWindowId(c)
 	if err != nil {
-		return err
-	}
-	if err := w.draw(img); err != nil {
 		return err
 	}
 	w.id = id
@@ -216,11 +226,15 @@ func (w *window) setProperties(title string, at image.Point) {
 	w.set32(w.atoms["_MOTIF_WM_HINTS"], w.atoms["_MOTIF_WM_HINTS"],
 		mwmFunctions|mwmDecorations, mwmMove|mwmClose, mwmBorder|mwmTitle|mwmMenu, 0, 0)
 
-	const (
-		inputHint                                         = 1                    // WM_HINTS
-		usPosition, pPosition, pSize, pMin, pMax, gravity = 1, 4, 8, 16, 32, 512 // WM_NORMAL_HINTS
-	)
+	const inputHint = 1
 	w.set32(xproto.AtomWmHints, xproto.AtomWmHints, inputHint|w.kind.urgent, w.kind.input, 0, 0, 0, 0, 0, 0, 0)
+	w.setSizeHints(at)
+}
+
+// setSizeHints tells the window manager where the window is to be, and that its size is
+// neither larger nor smaller than it is (ICCCM 4.1.2.3).
+func (w *window) setSizeHints(at image.Point) {
+	const usPosition, pPosition, pSize, pMin, pMax, gravity = 1, 4, 8, 16, 32, 512
 	x, y, width, height := uint32(at.X), uint32(at.Y), uint32(w.size.X), uint32(w.size.Y)
 	w.set32(xproto.AtomWmNormalHints, xproto.AtomWmSizeHints, usPosition|pPosition|pSize|pMin|pMax|gravity,
 		x, y, width, height, width, height, width, height, 0, 0, 0, 0, 0, 0, 0, 0, xproto.GravityStatic)

@@ -1,0 +1,280 @@
+package desktop
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/testhost"
+)
+
+// families are the window managers of desktops, one of each family: Xfce's, MATE's, GNOME's, and
+// one that tiles. The first and third draw everything themselves (composite).
+var families = map[string][]string{
+	"xfwm4":  bus("xfwm4", "--sm-client-disable", "--compositor=on", "--vblank=off"),
+	"marco":  bus("marco", "--sm-disable", "--no-composite"),
+	"mutter": bus("mutter", "--x11", "--sm-disable"),
+	"i3":     {"sh", "-c", `printf 'font pango:monospace 8\n' > "$HOME/i3"; exec i3 -c "$HOME/i3"`},
+}
+
+// bus is a command that needs a session bus and nothing of the user's.
+func bus(argv ...string) []string {
+	return append([]string{"sh", "-c", `XDG_RUNTIME_DIR=$HOME GSETTINGS_BACKEND=memory LIBGL_ALWAYS_SOFTWARE=1 NO_AT_BRIDGE=1 exec dbus-run-session -- "$@"`, "sh"}, argv...)
+}
+
+// family is a desktop of a family, with the question's monitor this large.
+func family(width, height int) testhost.Options {
+	return testhost.Options{Width: width, Height: height, Args: []string{"+extension", "GLX", "+extension", "RANDR", "+extension", "COMPOSITE"}}
+}
+
+// patient is a question that waits for a desktop on a slow machine.
+func patient(r *consent.Request) { r.Timeout = 3 * time.Minute }
+
+// eachFamily runs a test under those window managers, all of them if none is named.
+func eachFamily(t *testing.T, names []string, f func(t *testing.T, start func(d *desk))) {
+	if names == nil {
+		names = []string{"xfwm4", "marco", "mutter", "i3"}
+	}
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f(t, func(d *desk) { d.manage(families[name]) })
+		})
+	}
+}
+
+// The question can be answered under each of them, with keys and with the mouse.
+func TestFamilies(t *testing.T) {
+	t.Parallel()
+	eachFamily(t, nil, func(t *testing.T, start func(d *desk)) {
+		d := put(t, family(1024, 600), start, patient).ready()
+		d.key("Tab", "Return")
+		d.expect(consent.Granted)
+		d.put(patient)
+		d.ready()
+		d.clickCalmly()
+		d.expect(consent.Granted)
+	})
+}
+
+// What is hidden takes no answer, and comes back by itself.
+func TestHiddenTakesNoAnswer(t *testing.T) {
+	t.Parallel()
+	for how, hide := range map[string]func(d *desk){
+		"show desktop": func(d *desk) { d.run("wmctrl", "-k", "on") },
+		"minimized":    func(d *desk) { d.run("xdotool", "windowminimize", strconv.Itoa(int(d.win.ID))) },
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			names := []string{"xfwm4", "marco"}
+			if how == "show desktop" {
+				names = append(names, "mutter") // which minimizes no window that asks it not to
+			}
+			eachFamily(t, names, func(t *testing.T, start func(d *desk)) {
+				d := put(t, family(1024, 600), start, patient).ready()
+				for range 5 {
+					before := time.Now()
+					hide(d)
+					seen := d.isHidden()
+					d.key("Tab", "Return")
+					if seen && time.Since(before) < 500*time.Millisecond { // or it is back for long enough
+						time.Sleep(300 * time.Millisecond) // for an answer that is on its way
+						d.unanswered()
+						break
+					}
+					if d.answered() {
+						d.put(patient)
+					}
+					d.ready()
+				}
+				d.agree()
+			})
+		})
+	}
+}
+
+// isHidden reports whether the window manager doesn't show the question.
+func (d *desk) isHidden() bool {
+	out, err := d.Run(d.ctx, "sh", "-c", fmt.Sprintf("xprop -id %[1]d WM_STATE _NET_WM_STATE; xwininfo -id %[1]d", d.win.ID))
+	return err == nil && (strings.Contains(string(out), "window state: Iconic") || strings.Contains(string(out), "_NET_WM_STATE_HIDDEN") || !strings.Contains(string(out), "IsViewable"))
+}
+
+// hasKeyboard reports whether the question has it.
+func (d *desk) hasKeyboard() bool {
+	out, err := d.Run(d.ctx, "xdotool", "getwindowfocus", "-f")
+	return err == nil && strings.TrimSpace(string(out)) == strconv.Itoa(int(d.win.ID))
+}
+
+// A screen that becomes smaller takes the question along, and nothing counts before it is there.
+func TestScreenBecomesSmaller(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(d *desk){
+		"bare": func(*desk) {}, "xfwm4": func(d *desk) { d.manage(families["xfwm4"]) }, "mutter": func(d *desk) { d.manage(families["mutter"]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := put(t, family(1920, 1080), start, patient).ready()
+			d.run("xrandr", "--newmode", "small", "25.175", "640", "656", "752", "800", "480", "490", "492", "525")
+			d.run("xrandr", "--addmode", "screen", "small")
+			d.run("xrandr", "--output", "screen", "--mode", "small")
+			d.key("Tab", "Return")
+			eventually(t, func() bool {
+				windows, err := d.Windows(d.ctx, "consent")
+				if err != nil || len(windows) == 0 {
+					return len(d.answer) > 0
+				}
+				w := windows[0]
+				return w.X >= 0 && w.Y >= 0 && w.X+w.Width <= 640 && w.Y+w.Height <= 480
+			}, "it stays off the screen")
+			d.unanswered()
+			d.ready().click(d.allow)
+			d.expect(consent.Granted)
+		})
+	}
+}
+
+// A window manager that shows nothing but a full screen doesn't have the question to itself.
+func TestNeverShown(t *testing.T) {
+	t.Parallel()
+	for _, composited := range []bool{false, true} {
+		t.Run(strconv.FormatBool(composited), func(t *testing.T) {
+			t.Parallel()
+			d := put(t, family(640, 480), func(d *desk) {
+				d.manage(families["i3"])
+				if composited {
+					d.composite()
+				}
+				d.surround("xterm", "xterm")
+				d.run("wmctrl", "-x", "-r", "xterm.XTerm", "-b", "add,fullscreen")
+				eventually(d.t, func() bool {
+					windows, err := d.Windows(d.ctx, "xterm")
+					return err == nil && len(windows) > 0 && windows[0].Height > 470
+				}, "it doesn't fill the screen")
+			}, patient).ready()
+			d.key("Tab", "Return")
+			d.expect(consent.Granted)
+		})
+	}
+}
+
+// Another window manager may take the desktop over while the question is there.
+func TestWindowManagerIsReplaced(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"xfwm4", "marco", "mutter"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := put(t, family(1024, 600), func(d *desk) { d.manage(families["xfwm4"]) }, patient).ready()
+			d.replaceManager(name)
+			eventually(t, d.hasKeyboard, "it has no keyboard")
+			d.agree()
+		})
+	}
+	t.Run("by none", func(t *testing.T) {
+		t.Parallel()
+		var manager *child.Process
+		d := put(t, family(1024, 600), func(d *desk) { manager = d.manage(families["xfwm4"]) }, patient).ready()
+		manager.Stop(0, time.Second)
+		eventually(t, d.unmanaged, "it stays with nobody")
+		eventually(t, d.hasKeyboard, "it has no keyboard")
+		d.agree()
+	})
+}
+
+// answered reports whether there is an answer, and takes it.
+func (d *desk) answered() bool {
+	time.Sleep(300 * time.Millisecond) // it may be on its way
+	select {
+	case <-d.answer:
+		return true
+	default:
+		return false
+	}
+}
+
+// agree says Yes with keys, calmly and again until that is heard: the window manager may still
+// be busy with the keyboard.
+func (d *desk) agree() {
+	d.t.Helper()
+	for len(d.answer) == 0 {
+		require.NoError(d.t, d.ctx.Err(), "Yes was never heard")
+		if windows, err := d.Windows(d.ctx, "consent"); err == nil && len(windows) > 0 {
+			d.key("Tab", "Return")
+		}
+		time.Sleep(800 * time.Millisecond) // as somebody does who isn't typing
+	}
+	d.expect(consent.Granted)
+}
+
+// replaceManager has a window manager take over from xfwm4.
+func (d *desk) replaceManager(name string) {
+	d.t.Helper()
+	manager := func() string { return d.run("xprop", "-root", "_NET_SUPPORTING_WM_CHECK") }
+	before := manager()
+	argv := append(append([]string{}, families[name]...), "--replace")
+	_, err := d.Spawn(argv[0], argv[1:]...)
+	require.NoError(d.t, err)
+	eventually(d.t, func() bool { now := manager(); return strings.Contains(now, "window id") && now != before }, "it isn't replaced")
+}
+
+// night is what the banner has where it has neither text nor button.
+var night = color.RGBA{0x1d, 0x25, 0x2d, 0xff}
+
+// The banner is seen again, on the screen and not only as a window, after another compositor took
+// the screen over.
+func TestBannerAfterACompositorIsReplaced(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"xfwm4", "marco", "mutter"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := watch(t, family(1024, 600), func(d *desk) { d.manage(families["xfwm4"]) })
+			seen := func() bool {
+				img, err := w.Screenshot(w.ctx)
+				windows, findErr := w.Windows(w.ctx, "banner")
+				if err != nil || findErr != nil || len(windows) == 0 {
+					return false
+				}
+				w.win = windows[0]
+				return dark(img, image.Rect(0, 0, w.win.Width, w.win.Height).Add(image.Pt(w.win.X, w.win.Y)))
+			}
+			eventually(t, seen, "there is no banner")
+			w.replaceManager(name)
+			time.Sleep(2 * time.Second) // for what comes late
+			eventually(t, seen, "the banner isn't painted")
+			assert.Empty(t, w.result)
+			w.click(w.stop)
+			assert.ErrorIs(t, w.down(), consent.ErrStopped)
+		})
+	}
+}
+
+// A banner that nobody can see any more, although it is there, ends the view.
+func TestBannerThatIsNotPainted(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	w.run("xsetroot", "-solid", "#aa5500")
+	_, err := w.Spawn("/proc/self/exe", hostileArg, "blind compositor")
+	require.NoError(t, err)
+	assert.ErrorContains(t, w.down(), "the screen no longer shows the banner")
+}
+
+// dark reports whether most of a part of a screen is the banner's paper.
+func dark(img *image.RGBA, r image.Rectangle) bool {
+	n := 0
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			if img.RGBAAt(x, y) == night {
+				n++
+			}
+		}
+	}
+	return n > r.Dx()*r.Dy()/3
+}
