@@ -180,9 +180,9 @@ func (c carefulBanner) Show(ctx context.Context, r consent.Request, ended <-chan
 
 type carefulSource struct{ Source }
 
-func (c carefulSource) Check(ctx context.Context) (err error) {
+func (c carefulSource) Check(ctx context.Context, s *Session) (err error) {
 	defer caught("the source", &err)
-	return c.Source.Check(ctx)
+	return c.Source.Check(ctx, s)
 }
 
 func (c carefulSource) Open(ctx context.Context, s *Session) (conn net.Conn, err error) {

@@ -21,13 +21,13 @@ import (
 // A sourceFunc is a source whose Open it is.
 type sourceFunc func() (net.Conn, error)
 
-func (sourceFunc) Check(context.Context) error                               { return nil }
+func (sourceFunc) Check(context.Context, *shadow.Session) error              { return nil }
 func (f sourceFunc) Open(context.Context, *shadow.Session) (net.Conn, error) { return f() }
 
 // A checkFunc is a source whose Check it is.
 type checkFunc func() error
 
-func (f checkFunc) Check(context.Context) error                           { return f() }
+func (f checkFunc) Check(context.Context, *shadow.Session) error          { return f() }
 func (checkFunc) Open(context.Context, *shadow.Session) (net.Conn, error) { return nil, nil }
 
 type certificatesFunc func() (*tls.Config, error)

@@ -39,7 +39,7 @@ type fakeServer struct {
 	err      error
 }
 
-func (s *fakeSource) Check(context.Context) error { return s.check }
+func (s *fakeSource) Check(context.Context, *shadow.Session) error { return s.check }
 
 func (s *fakeSource) Open(context.Context, *shadow.Session) (net.Conn, error) {
 	near, far := net.Pipe()

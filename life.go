@@ -240,7 +240,11 @@ func (l *life) prepare(settings Settings) (err error) {
 			return l.refuse(TLSConfig, err)
 		}
 	}
-	if err := l.m.cfg.Source.Check(l.ctx); err != nil {
+	err = l.m.cfg.Source.Check(l.ctx, l.session)
+	if r, ok := errors.AsType[*Refusal](err); ok && l.ended() == nil {
+		return r
+	}
+	if err != nil {
 		return l.refuse(SourceFailed, err)
 	}
 	return nil
@@ -417,7 +421,11 @@ func (l *life) open() (*Grant, error) {
 		return nil, err
 	}
 	grant := l.grant(token)
-	l.emit(Event{Type: EventGranted, Token: hex.EncodeToString(l.token[:4])})
+	granted := Event{Type: EventGranted, Token: hex.EncodeToString(l.token[:4])}
+	if d, ok := l.source.Conn.(Detailer); ok {
+		granted.Detail = d.Detail()
+	}
+	l.emit(granted)
 	l.m.wg.Add(1)
 	go l.run(grant.Expires)
 	return grant, nil

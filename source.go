@@ -9,12 +9,13 @@ import (
 // A Source gives the picture of a session as an RFB server. It must be safe
 // for concurrent use.
 type Source interface {
-	// Check reports whether Open can work on this host at all. It is called
-	// before the user is asked, so that nobody is asked in vain.
-	Check(ctx context.Context) error
+	// Check reports whether Open can work for s. It is called
+	// before the user is asked, so that nobody is asked in vain. An error that is a
+	// [*Refusal] gives its own reason; any other refuses with [SourceFailed].
+	Check(ctx context.Context, s *Session) error
 	// Open starts or dials an RFB server for one viewer of s. Closing the
 	// connection ends the server and returns when it has ended. The connection
-	// may be an [Ender].
+	// may be an [Ender] and a [Detailer].
 	Open(ctx context.Context, s *Session) (net.Conn, error)
 }
 
@@ -25,6 +26,12 @@ type Ender interface {
 	// Err says why, once Ended is closed: [ErrSessionEnded] if the session
 	// did, any other error if the server failed, nil if it ended well.
 	Err() error
+}
+
+// A Detailer is a Source's connection with something to say that the audit should have:
+// with the event [EventGranted].
+type Detailer interface {
+	Detail() string // empty: nothing
 }
 
 // ErrSessionEnded is why a Source ends when its session does.

@@ -47,9 +47,9 @@ func (s stuckSource) Open(ctx context.Context, session *shadow.Session) (net.Con
 	return &stuckConn{conn.(*fakeServer), c}, err
 }
 
-func (s stuckSource) Check(ctx context.Context) error {
+func (s stuckSource) Check(ctx context.Context, session *shadow.Session) error {
 	s.c.at("source.Check")
-	return s.fakeSource.Check(ctx)
+	return s.fakeSource.Check(ctx, session)
 }
 
 type stuckConn struct {

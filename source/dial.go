@@ -56,7 +56,7 @@ func (d *Dial) Validate() error {
 
 // Check reports whether d has an address, and whether there is but one session
 // that its server can be showing. Whether a server answers is seen by Open.
-func (d *Dial) Check(ctx context.Context) error {
+func (d *Dial) Check(ctx context.Context, _ *shadow.Session) error {
 	if err := d.Validate(); err != nil {
 		return err
 	}
@@ -77,14 +77,14 @@ func (d *Dial) Check(ctx context.Context) error {
 		}
 	}
 	if len(screens) > 1 {
-		return fmt.Errorf("source: %s shows one of %d sessions, nobody knows which: with several sessions the source must be x11vnc", d.Address, len(screens))
+		return fmt.Errorf("source: %s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))
 	}
 	return nil
 }
 
 // Open connects.
-func (d *Dial) Open(ctx context.Context, _ *shadow.Session) (net.Conn, error) {
-	if err := d.Check(ctx); err != nil {
+func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
+	if err := d.Check(ctx, s); err != nil {
 		return nil, err
 	}
 	dialer := net.Dialer{Timeout: d.Timeout}

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -11,11 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/host/child"
 )
 
 // minX11vnc is the oldest x11vnc that is known to work (-noultraext, -safer and
@@ -37,7 +34,7 @@ type X11vnc struct {
 // Check looks for x11vnc and its version (0.9.13 or later), once: a good
 // answer is kept while the program is there, a bad one is looked into anew at the next request. The error
 // says how to install it on this distribution.
-func (x *X11vnc) Check(ctx context.Context) error {
+func (x *X11vnc) Check(ctx context.Context, _ *shadow.Session) error {
 	_, err := x.program(ctx)
 	return err
 }
@@ -143,7 +140,7 @@ func x11vncArgs(s *shadow.Session) []string {
 	}
 	return append(args, "-inetd", "-viewonly", "-norc", "-nopw", "-safer", "-nocmds", "-noultraext", "-nosel",
 		"-noxrecord", "-nolookup", "-nonap", "-ncache", "0", "-nowireframe", "-noscrollcopyrect",
-		"-nowirecopyrect", "-nodpms", "-timeout", "15",
+		"-nowirecopyrect", "-nodpms", "-timeout", "15", "-nocursorshape",
 		"-speeds", "lan", "-wait", "10", "-defer", "10")
 }
 
@@ -154,100 +151,5 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	ours, theirs, err := socketpair()
-	if err != nil {
-		return nil, err
-	}
-	defer theirs.Close()
-	conn, err := net.FileConn(ours)
-	ours.Close()
-	if err != nil {
-		return nil, fmt.Errorf("source: socket for x11vnc: %w", err)
-	}
-	var log tail
-	cmd := exec.Command(path, x11vncArgs(s)...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, &log
-	cmd.WaitDelay = time.Second
-	proc, err := child.Start(cmd, child.User(s.User, s.UID, s.GID, s.Groups))
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("source: x11vnc: %w", err)
-	}
-	return &x11vncConn{Conn: conn, proc: proc, log: &log}, nil
-}
-
-// socketpair makes a connected pair of stream sockets.
-func socketpair() (ours, theirs *os.File, err error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, os.NewSyscallError("source: socketpair", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "x11vnc"), os.NewFile(uintptr(fds[1]), "viewer"), nil
-}
-
-// x11vncConn is one x11vnc: the socket and the process at its other end.
-type x11vncConn struct {
-	net.Conn
-	proc *child.Process
-	log  *tail
-}
-
-// Close closes the socket, which ends x11vnc, and returns when it has been reaped.
-func (c *x11vncConn) Close() error {
-	err := c.Conn.Close()
-	c.proc.Stop(2*time.Second, 3*time.Second)
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
-}
-
-// PID is x11vnc's process id, for an operator's eyes.
-func (c *x11vncConn) PID() int { return c.proc.PID() }
-
-// Ended implements [shadow.Ender].
-func (c *x11vncConn) Ended() <-chan struct{} { return c.proc.Done() }
-
-// Err implements [shadow.Ender]: x11vnc exits with 3 when its X server has died, with
-// 0 when its client has gone.
-func (c *x11vncConn) Err() error {
-	switch code := c.proc.ExitCode(); code {
-	case 0:
-		return nil
-	case 3:
-		return shadow.ErrSessionEnded
-	default:
-		return fmt.Errorf("source: x11vnc ended with %w%s", c.proc.Err(), c.log.lastWords())
-	}
-}
-
-// tail keeps the end of what a program prints.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailSize = 4096
-
-// Write implements io.Writer; it never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p[max(0, len(p)-tailSize):]...)
-	if over := len(t.buf) - tailSize; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	return len(p), nil
-}
-
-// lastWords is the last line, as the end of an error's sentence.
-func (t *tail) lastWords() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.buf)), "\n")
-	last := strings.TrimSpace(lines[len(lines)-1])
-	if last == "" {
-		return ""
-	}
-	return fmt.Sprintf(": %.200q", last)
+	return start("x11vnc", exec.Command(path, x11vncArgs(s)...), s)
 }

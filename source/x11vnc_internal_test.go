@@ -62,21 +62,21 @@ func TestX11vncCheck(t *testing.T) {
 		"x11vnc: 0.9.12 lastmod: 2010-09-09": "0.9.13 or later is needed",
 		"hello":                              "names no version",
 	} {
-		err := (&X11vnc{Path: script(t, text)}).Check(t.Context())
+		err := (&X11vnc{Path: script(t, text)}).Check(t.Context(), nil)
 		assert.ErrorContains(t, err, want)
 	}
 	missing := &X11vnc{Path: filepath.Join(t.TempDir(), "x11vnc")}
-	err := missing.Check(t.Context())
+	err := missing.Check(t.Context(), nil)
 	require.ErrorContains(t, err, "not installed")
 	require.ErrorContains(t, err, "install it with")
 
 	// A bad answer is looked into again, a good one is kept.
 	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.9.16\n"), 0o700))
-	require.NoError(t, missing.Check(t.Context()))
+	require.NoError(t, missing.Check(t.Context(), nil))
 	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.1\n"), 0o700))
-	require.NoError(t, missing.Check(t.Context()), "the version is checked once")
+	require.NoError(t, missing.Check(t.Context(), nil), "the version is checked once")
 	require.NoError(t, os.Remove(missing.Path))
-	require.ErrorContains(t, missing.Check(t.Context()), "not installed", "nobody may be asked in vain")
+	require.ErrorContains(t, missing.Check(t.Context(), nil), "not installed", "nobody may be asked in vain")
 }
 
 func TestX11vncCheckDoesNotWaitForEver(t *testing.T) {
@@ -84,7 +84,7 @@ func TestX11vncCheckDoesNotWaitForEver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x11vnc")
 	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\nexec sleep 600\n"), 0o700))
 	cancel()
-	assert.Error(t, (&X11vnc{Path: path}).Check(ctx))
+	assert.Error(t, (&X11vnc{Path: path}).Check(ctx, nil))
 }
 
 func TestTailKeepsTheEnd(t *testing.T) {

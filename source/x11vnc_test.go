@@ -111,14 +111,14 @@ func TestDial(t *testing.T) {
 	ln.Close()
 	_, err = d.Open(t.Context(), nil)
 	require.ErrorContains(t, err, "no RFB server")
-	require.Error(t, new(source.Dial).Check(t.Context()))
+	require.Error(t, new(source.Dial).Check(t.Context(), nil))
 }
 
 // A server that runs already shows one session: with two, one user's Yes could
 // show the other's screen.
 func TestDialWithSeveralSessions(t *testing.T) {
 	d := &source.Dial{Network: "unix", Address: "/x", Sessions: sessions.Static{{ID: "1", Display: ":1", User: "root"}}}
-	require.NoError(t, d.Check(t.Context()))
+	require.NoError(t, d.Check(t.Context(), nil))
 	d.Sessions = sessions.Static{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
-	require.ErrorContains(t, d.Check(t.Context()), "2 sessions")
+	require.ErrorContains(t, d.Check(t.Context(), nil), "2 sessions")
 }

@@ -24,7 +24,7 @@ func TestDoctor(t *testing.T) {
 	t.Setenv("LANG", "de_DE.UTF-8")
 	// Nothing but the daemon is looked at here: package doctor tests the rest.
 	file := registryFile(t, "EnableSessionShadowing = 0\n[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid = \"1\"\ndisplay = \":59995\"\nuser = \"root\"\n"+
-		"[source]\nx11vnc = \"/nonexistent/x11vnc\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\nfirst = 60999\nlast = 60999\n")
+		"[source]\nkind = \"x11vnc\"\nx11vnc = \"/nonexistent/x11vnc\"\n[viewer]\nhost = \"localhost\"\n[ports]\nlisten = \"127.0.0.1\"\nfirst = 60999\nlast = 60999\n")
 	yesterday := time.Now().Add(-24 * time.Hour) // before the daemon was started
 	require.NoError(t, os.Chtimes(file, yesterday, yesterday))
 	socket := daemon(t, &fakeEngine{})

@@ -9,10 +9,13 @@ import (
 	"syscall"
 
 	"vda.internal/shadow/internal/host/xprobe"
+	"vda.internal/shadow/source/capture"
 )
 
 func main() {
-	xprobe.Child() // doctor looks at sessions as their users, in children of this program
+	// Doctor looks at sessions as their users, in children of this program.
+	xprobe.Child()
+	capture.Child()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -18,10 +18,12 @@ import (
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/xprobe"
+	"vda.internal/shadow/source/capture"
 )
 
 func TestMain(m *testing.M) {
 	xprobe.Child()
+	capture.Child()
 	goleak.VerifyTestMain(m)
 }
 

@@ -24,15 +24,21 @@ func (c *Config) NewResolver() shadow.Resolver {
 
 // NewSource is the source that c describes.
 func (c *Config) NewSource() (shadow.Source, error) {
-	if c.Source.Kind == "dial" {
+	own := source.X11{MaxFPS: c.Source.MaxFPS, NoPointer: !c.Source.Pointer}
+	switch c.Source.Kind {
+	case "dial":
 		d, err := source.ParseDial(c.Source.Dial)
 		if err != nil {
 			return nil, err
 		}
 		d.Sessions = c.NewResolver()
 		return d, nil
+	case "x11vnc":
+		return &source.X11vnc{Path: c.Source.X11VNC}, nil
+	case "auto":
+		return &source.Auto{X11: own, X11vnc: source.X11vnc{Path: c.Source.X11VNC}}, nil
 	}
-	return &source.X11vnc{Path: c.Source.X11VNC}, nil
+	return &own, nil
 }
 
 // NewPurpose is what c demands of the reasons that administrators give.

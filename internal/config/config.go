@@ -85,9 +85,11 @@ type Consent struct {
 
 // Source is where the picture comes from.
 type Source struct {
-	Kind   string // "x11vnc" or "dial"
-	X11VNC string // path of the program; "": found on PATH
-	Dial   string // "tcp:HOST:PORT" or "unix:/PATH", if Kind is "dial"
+	Kind    string // "x11", "x11vnc", "auto" or "dial"
+	MaxFPS  int    // looks at the screen a second at most, if Kind is "x11" or "auto"
+	Pointer bool   // the user's pointer is part of the picture, if Kind is "x11" or "auto"
+	X11VNC  string // path of the program; "": found on PATH
+	Dial    string // "tcp:HOST:PORT" or "unix:/PATH", if Kind is "dial"
 }
 
 // TLS is where the certificate is.
@@ -124,7 +126,7 @@ func Default() *Config {
 		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
 		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Page: true},
 		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Purpose: "optional"},
-		Source:                 Source{Kind: "x11vnc"},
+		Source:                 Source{Kind: "x11", MaxFPS: 30, Pointer: true},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
 		Sessions:               Sessions{Resolver: "logind"},
 		Control:                Control{Socket: api.DefaultSocket},

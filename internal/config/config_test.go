@@ -60,6 +60,8 @@ reasons = {viewer_left = "Tschüs", "session_ended" = "Aus"}
 [source]
 kind = "dial"
 x11vnc = "/opt/x11vnc"
+max_fps = 20
+pointer = false
 dial = "unix:/run/vnc.sock"
 
 [tls]
@@ -113,7 +115,7 @@ func TestLoadEveryKey(t *testing.T) {
 				Reasons: map[string]string{"viewer_left": "Tschüs", "session_ended": "Aus"},
 			},
 		},
-		Source: Source{Kind: "dial", X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
+		Source: Source{Kind: "dial", MaxFPS: 20, X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
 		TLS:    TLS{Dir: "/etc/ssl/shadow", Strict: true},
 		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []sessions.StaticSession{
 			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority", Locale: "fr_FR.UTF-8"},
@@ -213,7 +215,7 @@ func TestMessages(t *testing.T) {
 		{"reasons not a table", "[consent.texts]\nreasons = [\"gone\"]", `2: consent.texts.reasons: a list isn't allowed; allowed is a table of strings`},
 		{"locale", "[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid=\"1\"\nuser=\"a\"\ndisplay=\":1\"\nlocale=\"/etc\"", `7: sessions.static[0].locale: "/etc" isn't a locale`},
 		{"relative program", "[consent]\nexec = [\"ask\"]", `2: consent.exec: "ask" isn't an absolute path; the program is named by one`},
-		{"kind", "[source]\nkind = \"xvnc\"", `2: source.kind: "xvnc" isn't allowed; allowed: "x11vnc", "dial"`},
+		{"kind", "[source]\nkind = \"xvnc\"", `2: source.kind: "xvnc" isn't allowed; allowed: "x11", "x11vnc", "auto", "dial"`},
 		{"kind dial", "[source]\nkind = \"dial\"", `2: source.kind: "dial" needs source.dial, the address`},
 		{"dial", "[source]\ndial = \"127.0.0.1:5900\"", `2: source.dial: "127.0.0.1:5900" isn't allowed; allowed are "tcp:HOST:PORT" and "unix:/PATH"`},
 		{"dial port", "[source]\ndial = \"tcp:host:0\"", `2: source.dial: "tcp:host:0" isn't allowed`},

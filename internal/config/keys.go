@@ -56,8 +56,10 @@ func (c *Config) keys() []key {
 	}
 	keys = append(keys, textKeys(&c.Consent.Texts)...)
 	return append(keys, []key{
-		{"source.kind", "x11vnc | dial", choice{&c.Source.Kind, []string{"x11vnc", "dial"}}},
-		{"source.x11vnc", "path of the program; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},
+		{"source.kind", "x11 | x11vnc | auto (x11, and x11vnc for displays that x11 can't show) | dial", choice{&c.Source.Kind, []string{"x11", "x11vnc", "auto", "dial"}}},
+		{"source.max_fps", "looks at the screen a second at most", number{&c.Source.MaxFPS, 1, 60}},
+		{"source.pointer", "true: the user's pointer is part of the picture", boolean{&c.Source.Pointer}},
+		{"source.x11vnc", "path of x11vnc; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},
 		{"source.dial", "\"tcp:HOST:PORT\" or \"unix:/PATH\" for kind = \"dial\"", text{&c.Source.Dial, checkDial}},
 
 		{"tls.dir", "where shadowingcert.* and shadowingkey.* are", text{&c.TLS.Dir, checkPath}},

@@ -25,10 +25,12 @@ import (
 	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testnotify"
+	"vda.internal/shadow/source/capture"
 )
 
 func TestMain(m *testing.M) {
 	xprobe.Child()
+	capture.Child()
 	inNamespace()
 	goleak.VerifyTestMain(m)
 }
@@ -143,11 +145,11 @@ func TestBrokenHosts(t *testing.T) {
 		{"some ports dropped", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport "+strconv.Itoa(p.first)+" -j DROP\nCOMMIT"))
 		}, "firewall", "iptables drops connections to", "or give ports.first and ports.last the range that is let in"},
-		{"no x11vnc", func(p *patient) { p.tables["source"] = "x11vnc = \"/nonexistent/x11vnc\"\n" },
+		{"no x11vnc", func(p *patient) { p.tables["source"] = "kind = \"x11vnc\"\nx11vnc = \"/nonexistent/x11vnc\"\n" },
 			"picture", "x11vnc is not installed", ""},
 		{"an old x11vnc", func(p *patient) {
 			p.tool("x11vnc", "echo 'x11vnc: 0.9.12 lastmod: 2010-09-09'")
-			p.tables["source"] = fmt.Sprintf("x11vnc = %q\n", filepath.Join(p.host.path, "x11vnc"))
+			p.tables["source"] = fmt.Sprintf("kind = \"x11vnc\"\nx11vnc = %q\n", filepath.Join(p.host.path, "x11vnc"))
 		}, "picture", "is version 0.9.12, and 0.9.13 or later is needed", ""},
 		{"nothing to dial", func(p *patient) { p.tables["source"] = "kind = \"dial\"\ndial = \"unix:/nonexistent/vnc\"\n" },
 			"picture", "unix:/nonexistent/vnc", "start an RFB server"},

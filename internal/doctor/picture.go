@@ -23,11 +23,15 @@ func (d *Doctor) picture(ctx context.Context) {
 		d.broken("picture", words(err), "correct source.dial in the configuration")
 		return
 	}
-	if d.cfg.Source.Kind == "dial" {
+	switch d.cfg.Source.Kind {
+	case "dial":
 		d.dialPicture(ctx, from)
 		return
+	case "x11", "auto":
+		d.ok("picture", "shadowd reads it itself; whether a session's display can be shown is seen at each request")
+		return
 	}
-	if err := from.Check(ctx); err != nil {
+	if err := from.Check(ctx, nil); err != nil {
 		d.broken("picture", words(err), "see the command there; x11vnc 0.9.13 or later is needed, and source.x11vnc names one that isn't on PATH")
 		return
 	}

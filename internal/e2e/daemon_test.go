@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -60,7 +61,8 @@ type daemon struct {
 type options struct {
 	settings string // lines at the top
 	consent  string // lines of [consent]
-	banner   bool   // show it: x11vnc sends it as JPEG, so that a canvas is never the session's to the pixel
+	banner   bool   // show it
+	source   string // lines of [source]; empty: a picture without the pointer, which screenshots don't have either
 	viewer   string // lines of [viewer]
 	ports    int    // how many; 0 means 6
 	path     string // PATH; empty: the test's
@@ -112,6 +114,7 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	fmt.Fprintf(&b, "[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", d.first, d.last)
 	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
 	fmt.Fprintf(&b, "[consent]\nbanner = %v\n%s\n[tls]\ndir = %q\n", o.banner, o.consent, suite.certs)
+	fmt.Fprintf(&b, "[source]\n%s\n", cmp.Or(o.source, "pointer = false"))
 	fmt.Fprintf(&b, "[control]\nsocket = %q\n", d.client.Socket)
 	if o.logind == "" {
 		fmt.Fprintf(&b, "[sessions]\nresolver = \"static\"\n")
@@ -215,11 +218,13 @@ func (d *daemon) listening() (ports []int) {
 	return ports
 }
 
-// x11vncs are the process ids of the daemon's x11vnc children.
-func (d *daemon) x11vncs() (pids []int) {
+// sources are the process ids of the daemon's children that read a session's
+// picture: its own, or x11vnc.
+func (d *daemon) sources() (pids []int) {
 	for _, pid := range childrenOf(d.cmd.Process.Pid) {
 		comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-		if strings.TrimSpace(string(comm)) == "x11vnc" {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if strings.TrimSpace(string(comm)) == "x11vnc" || bytes.Contains(line, []byte("\x00capture\x00")) {
 			pids = append(pids, pid)
 		}
 	}

@@ -32,7 +32,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 	assert.Contains(t, string(title), `CORP\\alice`, "the title names the administrator")
 	assert.Contains(t, string(title), `"consent", "shadowd"`)
 	assert.Empty(t, d.listening(), "a port is open before Yes")
-	assert.Empty(t, d.x11vncs(), "x11vnc runs before Yes")
+	assert.Empty(t, d.sources(), "a source runs before Yes")
 	yes(t, session)
 	g := r.granted()
 	assert.Equal(t, fmt.Sprintf("ws://localhost:%d/websockify?token=%s", g.Port, g.Token), g.URL)
@@ -54,7 +54,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 	p.close()
 	e = d.event(shadow.EventEnded, g.ID)
 	assert.Equal(t, shadow.ViewerLeft, e.Reason)
-	assert.Empty(t, d.x11vncs(), "x11vnc outlived its viewer")
+	assert.Empty(t, d.sources(), "the source outlived its viewer")
 	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", g.Port))
 	require.NoError(t, err, "the port is not free")
 	ln.Close()
@@ -137,7 +137,7 @@ func TestAnswersThatRefuse(t *testing.T) {
 			r := d.ask("s1", "alice, "+c.name) // who was told No waits
 			question(t, session)
 			assert.Empty(t, d.listening(), "a port is open before the answer")
-			assert.Empty(t, d.x11vncs(), "x11vnc runs before the answer")
+			assert.Empty(t, d.sources(), "a source runs before the answer")
 			c.answer()
 			r.refused(c.want)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -146,7 +146,7 @@ func TestAnswersThatRefuse(t *testing.T) {
 		})
 	}
 	assert.Empty(t, d.listening(), "a port was opened without a Yes")
-	assert.Empty(t, d.x11vncs(), "x11vnc was started without a Yes")
+	assert.Empty(t, d.sources(), "a source was started without a Yes")
 	assert.NotContains(t, d.logged(), `"type":"granted"`)
 }
 
@@ -188,7 +188,7 @@ func TestTakeOver(t *testing.T) {
 	viewB := view(t, b.URL)
 	viewB.shows(session)
 	assert.Equal(t, shadow.Superseded, d.event(shadow.EventEnded, a.ID).Reason)
-	assert.Len(t, d.x11vncs(), 1)
+	assert.Len(t, d.sources(), 1)
 }
 
 func TestTokens(t *testing.T) {
@@ -222,33 +222,48 @@ func TestForeignPage(t *testing.T) {
 	assert.Empty(t, data, "bytes of the session for a foreign page")
 }
 
-func TestX11vncKilled(t *testing.T) {
+// kinds are the sources that are processes.
+var kinds = map[string]string{"x11": "pointer = false", "x11vnc": `kind = "x11vnc"`}
+
+func TestSourceKilled(t *testing.T) {
+	for kind, lines := range kinds {
+		t.Run(kind, func(t *testing.T) { sourceKilled(t, lines) })
+	}
+}
+
+func sourceKilled(t *testing.T, lines string) {
 	session := desktop(t)
-	d := startDaemon(t, options{}, session)
+	d := startDaemon(t, options{source: lines}, session)
 	g := d.grantWithYes("s1", "alice", session)
 	p := view(t, g.URL)
-	p.shows(session)
-	pids := d.x11vncs()
+	p.resembles(session) // with x11vnc the pointer is in it
+	pids := d.sources()
 	require.Len(t, pids, 1)
 	require.NoError(t, syscall.Kill(pids[0], syscall.SIGKILL))
 	p.closed(1011, "source_failed")
 	assert.Equal(t, shadow.SourceFailed, d.event(shadow.EventEnded, g.ID).Reason)
 }
 
-func TestX11vncRunsAsTheUserAndListensNowhere(t *testing.T) {
+func TestSourceRunsAsTheUserAndListensNowhere(t *testing.T) {
+	for kind, lines := range kinds {
+		t.Run(kind, func(t *testing.T) { sourceIsTheUsers(t, lines) })
+	}
+}
+
+func sourceIsTheUsers(t *testing.T, lines string) {
 	session := desktop(t)
-	d := startDaemon(t, options{}, session)
+	d := startDaemon(t, options{source: lines}, session)
 	d.grantWithYes("s1", "alice", session)
-	pids := d.x11vncs()
+	pids := d.sources()
 	require.Len(t, pids, 1)
-	info, err := os.Stat(fmt.Sprintf("/proc/%d", pids[0]))
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[0]))
 	require.NoError(t, err)
-	assert.Equal(t, session.Identity.UID, info.Sys().(*syscall.Stat_t).Uid)
+	assert.Contains(t, string(status), fmt.Sprintf("Uid:%s\n", strings.Repeat(fmt.Sprintf("\t%d", session.Identity.UID), 4)))
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pids[0]))
 	require.NoError(t, err)
 	for _, variable := range strings.Split(strings.Trim(string(environ), "\x00"), "\x00") {
 		name, _, _ := strings.Cut(variable, "=")
-		assert.Contains(t, []string{"", "X11VNC_EXTRA_HTTPS_PARAMS"}, name, "x11vnc's environment")
+		assert.Contains(t, []string{"", "X11VNC_EXTRA_HTTPS_PARAMS"}, name, "the source's environment")
 	}
 	tables, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pids[0]))
 	require.NoError(t, err)
@@ -256,7 +271,7 @@ func TestX11vncRunsAsTheUserAndListensNowhere(t *testing.T) {
 	for _, inode := range listenerInodes(t) {
 		for _, fd := range tables {
 			target, _ := os.Readlink(fd)
-			assert.NotEqual(t, "socket:["+inode+"]", target, "x11vnc listens")
+			assert.NotEqual(t, "socket:["+inode+"]", target, "the source listens")
 		}
 	}
 }
@@ -329,7 +344,7 @@ func TestStopAndShutdown(t *testing.T) {
 	p.shows(session)
 	require.NoError(t, d.client.Stop(t.Context(), g.ID))
 	p.closed(1000, "stopped_by_admin")
-	assert.Empty(t, d.x11vncs())
+	assert.Empty(t, d.sources())
 
 	g = d.grantWithYes("s1", "alice", session)
 	p = view(t, g.URL)
@@ -344,7 +359,7 @@ func TestStopAndShutdown(t *testing.T) {
 
 func TestX11vncMissingIsSaidBeforeTheUserIsAsked(t *testing.T) {
 	session := desktop(t)
-	d := startDaemon(t, options{path: t.TempDir()}, session)
+	d := startDaemon(t, options{source: `kind = "x11vnc"`, path: t.TempDir()}, session)
 	words := d.ask("s1", "alice").refused(shadow.SourceFailed)
 	assert.Contains(t, words, "install")
 	windows, err := session.Windows(t.Context(), "consent")

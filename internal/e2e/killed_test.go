@@ -16,7 +16,7 @@ func TestKilledDaemonLeavesNoChild(t *testing.T) {
 	d.ask("s2", "bob")
 	question(t, other)
 	children := childrenOf(d.cmd.Process.Pid)
-	require.Len(t, children, 2, "x11vnc and the question")
+	require.Len(t, children, 2, "the source and the question")
 	d.kill()
 	for _, pid := range children {
 		eventually(t, "the child is gone", func() bool {

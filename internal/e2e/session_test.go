@@ -116,7 +116,7 @@ type grantedShadow struct {
 func (p *tab) shows(d *testhost.Desktop) { p.t.Helper(); p.compare(d, 0, 0) }
 
 // resembles is shows for a screen with many colours in it, a window manager's
-// shaded title bars for example: x11vnc sends those as JPEG, so colours may be
+// shaded title bars for example: they may come as JPEG, so colours may be
 // off by a little, and at edges, a thousandth of the screen, by more.
 func (p *tab) resembles(d *testhost.Desktop) { p.t.Helper(); p.compare(d, 40, 1024*768/1000) }
 

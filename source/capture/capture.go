@@ -15,22 +15,25 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"vda.internal/shadow/internal/host/xconn"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
 	"vda.internal/shadow/source/internal/screen"
+	"vda.internal/shadow/source/internal/self"
 )
 
 // Arg is the first argument by which [Child] knows that this process is to show a
 // display.
-const Arg = "capture"
+const Arg = self.Arg
 
 // The exit statuses of [Child].
 const (
-	ExitDone   = 0 // the viewer has left
-	ExitFailed = 1
-	ExitUsage  = 2
-	ExitGone   = 3 // the display has gone
-	ExitUnfit  = 4 // the display is there and can't be shown
+	ExitDone     = 0 // the viewer has left
+	ExitFailed   = 1
+	ExitUsage    = 2
+	ExitGone     = 3 // the display has gone
+	ExitUnfit    = 4 // the display is there and can't be shown
+	ExitXwayland = 5 // the display is Xwayland's, which doesn't have the session's picture
 )
 
 // options are the command line's.
@@ -47,6 +50,7 @@ type options struct {
 // in any other process it returns at once.
 func Child() {
 	if len(os.Args) < 2 || os.Args[1] != Arg {
+		self.Captures.Store(true)
 		return
 	}
 	os.Exit(run(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
@@ -70,10 +74,13 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	case err == nil:
 		return ExitDone
 	case errors.Is(err, errGone):
-		say(err)
+		say(strings.TrimPrefix(err.Error(), "xconn: "))
 		return ExitGone
 	case errors.As(err, &unfit):
 		say(unfit.Reason)
+		if unfit.Xwayland {
+			return ExitXwayland
+		}
 		return ExitUnfit
 	}
 	say(strings.TrimPrefix(err.Error(), "xconn: "))
@@ -100,7 +107,8 @@ func usage() string {
 
 Shows an X display to the RFB viewer on standard input, which must be a socket.
 Exit status: 0 the viewer has left, 1 something failed, 2 wrong usage,
-3 the display has gone, 4 the display can't be shown.
+3 the display has gone (with --check: or refuses), 4 the display can't be shown,
+5 it is Xwayland's.
 
 Flags:
 ` + flagSet(&o).FlagUsages()
@@ -134,7 +142,7 @@ func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) err
 	}
 	s, err := screen.Open(screen.Options{Display: o.display, Xauthority: o.xauthority})
 	if err != nil {
-		return err
+		return o.unreachable(err)
 	}
 	shown, err := choose(s, o.monitor)
 	if err != nil {
@@ -159,6 +167,26 @@ func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) err
 	}
 	return err
 }
+
+// unreachable is why a display couldn't be opened. One that nobody answers on
+// has gone; whoever only looks isn't let in by one that has gone or that refuses.
+func (o *options) unreachable(err error) error {
+	var unfit *screen.UnfitError
+	var refused *xconn.RefusedError // a CookieError wraps one
+	var stranger *xconn.StrangerError
+	switch {
+	case errors.As(err, &unfit):
+		return err
+	case !o.check && (errors.As(err, &refused) || errors.As(err, &stranger)):
+		return err
+	}
+	return goneError{err}
+}
+
+// goneError is errGone in words of its own.
+type goneError struct{ error }
+
+func (goneError) Is(target error) bool { return target == errGone }
 
 // limitRuntime keeps the Go runtime small: most of the work is one goroutine's.
 func limitRuntime() {

@@ -24,12 +24,10 @@ type pointer struct {
 	at      image.Point // in the frame
 	here    bool        // on this screen
 
-	asked   time.Duration // when the server was asked where it is
-	moved   time.Duration // when it last was elsewhere
-	sent    bool          // the viewer has been told at all; with PointerPos
-	shape   bool          // the viewer is to be told of the picture
-	place   bool          // the viewer is to be told of the place
-	painted image.Rectangle
+	asked time.Duration // when the server was asked where it is
+	moved time.Duration // when it last was elsewhere
+	shape bool          // the viewer is to be told of the picture
+	place bool          // the viewer is to be told of the place
 }
 
 // rect is where the pointer's picture is in the frame.

@@ -37,14 +37,14 @@ func (s *Screen) readVisual(setup *xproto.SetupInfo, info xproto.ScreenInfo) err
 	visual := findVisual(info)
 	switch {
 	case visual == nil:
-		return &UnfitError{"the X server doesn't say how its root window's pixels look"}
+		return &UnfitError{Reason: "the X server doesn't say how its root window's pixels look"}
 	case l.pad < 8 || l.pad%8 != 0:
-		return &UnfitError{fmt.Sprintf("the X server has rows that are a multiple of %d bits", l.pad)}
+		return &UnfitError{Reason: fmt.Sprintf("the X server has rows that are a multiple of %d bits", l.pad)}
 	case visual.Class == xproto.VisualClassPseudoColor && l.depth == 8 && l.bits == 8:
 		s.colors = &colormap{id: info.DefaultColormap}
 		l.table = make([]uint32, 256)
 	case visual.Class != xproto.VisualClassTrueColor:
-		return &UnfitError{fmt.Sprintf("the screen has %s pixels of %d bits; only TrueColor, and PseudoColor of 8 bits, can be shown",
+		return &UnfitError{Reason: fmt.Sprintf("the screen has %s pixels of %d bits; only TrueColor, and PseudoColor of 8 bits, can be shown",
 			className(visual.Class), l.depth)}
 	default:
 		if err := l.trueColor([3]uint32{visual.RedMask, visual.GreenMask, visual.BlueMask}); err != nil {
@@ -85,17 +85,17 @@ func (l *layout) trueColor(masks [3]uint32) error {
 	for _, m := range masks {
 		width := bits.OnesCount32(m)
 		if width == 0 || width > 16 || m>>bits.TrailingZeros32(m)+1 != 1<<width || used&uint64(m) != 0 {
-			return &UnfitError{fmt.Sprintf("the screen's pixels have their colours at %#x, %#x and %#x, which makes no sense", masks[0], masks[1], masks[2])}
+			return &UnfitError{Reason: fmt.Sprintf("the screen's pixels have their colours at %#x, %#x and %#x, which makes no sense", masks[0], masks[1], masks[2])}
 		}
 		used |= uint64(m)
 	}
 	switch l.bits {
 	case 8, 16, 24, 32:
 	default:
-		return &UnfitError{fmt.Sprintf("the screen's pixels have %d bits; 8, 16, 24 and 32 can be shown", l.bits)}
+		return &UnfitError{Reason: fmt.Sprintf("the screen's pixels have %d bits; 8, 16, 24 and 32 can be shown", l.bits)}
 	}
 	if used>>l.bits != 0 {
-		return &UnfitError{fmt.Sprintf("the screen's pixels have %d bits, and colours beyond them", l.bits)}
+		return &UnfitError{Reason: fmt.Sprintf("the screen's pixels have %d bits, and colours beyond them", l.bits)}
 	}
 	l.masks = masks
 	for i, m := range masks {

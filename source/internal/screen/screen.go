@@ -53,7 +53,10 @@ type Screen struct {
 }
 
 // An UnfitError says why a screen that is there can't be shown.
-type UnfitError struct{ Reason string }
+type UnfitError struct {
+	Reason   string
+	Xwayland bool // it is Xwayland's
+}
 
 // Error implements error.
 func (e *UnfitError) Error() string { return "screen: " + e.Reason }
@@ -91,7 +94,7 @@ func (s *Screen) setUp() error {
 	setup := xproto.Setup(s.conn.Conn)
 	n := s.conn.DefaultScreen
 	if n >= len(setup.Roots) {
-		return &UnfitError{fmt.Sprintf("the X server has %d screens, and no screen .%d", len(setup.Roots), n)}
+		return &UnfitError{Reason: fmt.Sprintf("the X server has %d screens, and no screen .%d", len(setup.Roots), n)}
 	}
 	info := setup.Roots[n]
 	s.root, s.size = info.Root, image.Pt(int(info.WidthInPixels), int(info.HeightInPixels))
@@ -135,7 +138,7 @@ func (s *Screen) refuseXwayland() error {
 	return nil
 }
 
-var errXwayland = &UnfitError{"this is Xwayland, the X server inside a Wayland session, and it doesn't have the session's picture"}
+var errXwayland = &UnfitError{Xwayland: true, Reason: "this is Xwayland, the X server inside a Wayland session, and it doesn't have the session's picture"}
 
 // selectEvents asks to be told of what [Screen.Changed] tells of.
 func (s *Screen) selectEvents() {
