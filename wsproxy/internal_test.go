@@ -225,10 +225,14 @@ func TestProxyHeader(t *testing.T) {
 		{four, four, "PROXY TCP4 192.0.2.1 192.0.2.1 4711 4711\r\n", "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc0\x00\x02\x01\x12\x67\x12\x67"},
 		{six, six, "PROXY TCP6 2001:db8::1 2001:db8::1 80 80\r\n", "\x21\x21\x00\x24" + strings.Repeat(" \x01\r\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", 2) + "\x00\x50\x00\x50"},
 		{four, six, "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::1 4711 80\r\n", "\x21\x21\x00\x24\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x01 \x01\r\xb8\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x12\x67\x00\x50"},
-		{netip.AddrPort{}, four, "PROXY UNKNOWN\r\n", "\x21\x00\x00\x00"},
+		{netip.AddrPort{}, four, "PROXY UNKNOWN\r\n", "\x20\x00\x00\x00"},
 	} {
-		assert.Equal(t, tc.one, string(proxyHeader(1, tc.src, tc.dst)))
-		assert.Equal(t, proxySignature+tc.two, string(proxyHeader(2, tc.src, tc.dst)))
+		one, err := proxyHeader(1, tc.src, tc.dst)
+		require.NoError(t, err)
+		assert.Equal(t, tc.one, string(one))
+		two, err := proxyHeader(2, tc.src, tc.dst)
+		require.NoError(t, err)
+		assert.Equal(t, "\r\n\r\n\x00\r\nQUIT\n"+tc.two, string(two))
 	}
 }
 

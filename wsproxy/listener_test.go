@@ -293,7 +293,9 @@ func FuzzProxyHeader(f *testing.F) {
 			return
 		}
 		for version := 1; version <= 2; version++ {
-			src2, dst2, err := wsproxy.ReadProxyHeader(bytes.NewReader(wsproxy.ProxyHeader(version, a, b)))
+			header, err := wsproxy.ProxyHeader(version, a, b)
+			require.NoError(t, err)
+			src2, dst2, err := wsproxy.ReadProxyHeader(bytes.NewReader(header))
 			require.NoError(t, err)
 			assert.True(t, src2.(*net.TCPAddr).IP.Equal(a.Addr().AsSlice()), "%v %v", src2, a)
 			assert.True(t, dst2.(*net.TCPAddr).IP.Equal(b.Addr().AsSlice()))

@@ -1,44 +1,118 @@
 package wsproxy
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pires/go-proxyproto"
 )
 
-// proxySignature begins a PROXY protocol header of version 2.
-const proxySignature = "\r\n\r\n\x00\r\nQUIT\n"
+// Bounds of a PROXY protocol header that is read
+// (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
+const (
+	proxyTimeout = 5 * time.Second
+	minProxyLine = 15      // "PROXY UNKNOWN" with its CRLF, the shortest of version 1 (§2.1)
+	maxProxyLine = 107     // the longest
+	proxyPrefix  = 16      // of version 2, up to and with the length (§2.2)
+	maxProxyRest = 4 << 10 // of version 2, all that follows the length
+)
 
-// proxyHeader is the PROXY protocol header, of version 1 or 2, for a
-// connection from src to dst. Without two addresses it says that they are
-// unknown. (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, §2.)
-func proxyHeader(version int, src, dst netip.AddrPort) []byte {
-	known := src.IsValid() && dst.IsValid()
-	six := known && (src.Addr().Is6() || dst.Addr().Is6())
-	if version == 1 {
-		switch {
-		case !known:
-			return []byte("PROXY UNKNOWN\r\n")
-		case six:
-			return fmt.Appendf(nil, "PROXY TCP6 %s %s %d %d\r\n", sixOf(src), sixOf(dst), src.Port(), dst.Port())
-		}
-		return fmt.Appendf(nil, "PROXY TCP4 %s %s %d %d\r\n", src.Addr(), dst.Addr(), src.Port(), dst.Port())
-	}
-	b := append([]byte(proxySignature), 0x21) // version 2, command PROXY
-	switch {
-	case !known:
-		return append(b, 0, 0, 0)
-	case six:
-		b = append(b, 0x21, 0, 36)
-		s, d := src.Addr().As16(), dst.Addr().As16()
-		b = append(append(b, s[:]...), d[:]...)
-	default:
-		b = append(b, 0x11, 0, 12)
-		b = append(append(b, src.Addr().AsSlice()...), dst.Addr().AsSlice()...)
-	}
-	b = binary.BigEndian.AppendUint16(b, src.Port())
-	return binary.BigEndian.AppendUint16(b, dst.Port())
+// A proxied is what the proxy in front of a connection says of the client.
+// Nil is a connection without a proxy.
+type proxied struct {
+	once     sync.Once
+	src, dst net.Addr // nil: unknown
+	err      error
 }
 
-// sixOf is the address of a TCP6 line. One of IPv4 is written as mapped.
-func sixOf(ap netip.AddrPort) netip.Addr { return netip.AddrFrom16(ap.Addr().As16()) }
+// read reads the header, once.
+func (p *proxied) read(c net.Conn) error {
+	if p == nil {
+		return nil
+	}
+	p.once.Do(func() {
+		// Not by a deadline: those are the user's.
+		late := time.AfterFunc(proxyTimeout, func() { c.Close() })
+		if p.src, p.dst, p.err = readProxyHeader(c); p.err != nil {
+			p.err = fmt.Errorf("wsproxy: PROXY protocol header: %w", p.err)
+		}
+		if !late.Stop() && p.err == nil {
+			p.err = fmt.Errorf("wsproxy: PROXY protocol header: %w", os.ErrDeadlineExceeded)
+		}
+	})
+	return p.err
+}
+
+// readProxyHeader reads a header of either version. The addresses are nil if
+// the proxy speaks for itself or doesn't know.
+func readProxyHeader(r io.Reader) (src, dst net.Addr, err error) {
+	b, err := cutProxyHeader(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := proxyproto.Read(bufio.NewReaderSize(bytes.NewReader(b), len(b)))
+	if err != nil {
+		return nil, nil, err
+	}
+	if s, d, ok := h.TCPAddrs(); ok && h.Command.IsProxy() {
+		return s, d, nil
+	}
+	return nil, nil, nil
+}
+
+// cutProxyHeader reads a header's bytes and nothing beyond them: what follows
+// is read from the socket by others, without a buffer.
+func cutProxyHeader(r io.Reader) ([]byte, error) {
+	b := make([]byte, minProxyLine, maxProxyLine)
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
+	}
+	more := func(n int) error {
+		b = append(b, make([]byte, n)...)
+		_, err := io.ReadFull(r, b[len(b)-n:])
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(b, proxyproto.SIGV1):
+		for b[len(b)-1] != '\n' {
+			if len(b) == maxProxyLine {
+				return nil, proxyproto.ErrVersion1HeaderTooLong
+			}
+			if err := more(1); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	case bytes.HasPrefix(b, proxyproto.SIGV2):
+		if err := more(proxyPrefix - minProxyLine); err != nil {
+			return nil, err
+		}
+		rest := binary.BigEndian.Uint16(b[proxyPrefix-2:])
+		if rest > maxProxyRest {
+			return nil, fmt.Errorf("%d bytes", rest)
+		}
+		return b, more(int(rest))
+	}
+	return nil, errNoProxyHeader
+}
+
+// errNoProxyHeader: a proxy that should have said who comes didn't.
+var errNoProxyHeader = errors.New("there is none")
+
+// proxyHeader is the header, of version 1 or 2, for a connection from src to
+// dst. Without two addresses it says that they are unknown.
+func proxyHeader(version int, src, dst netip.AddrPort) ([]byte, error) {
+	if !src.IsValid() || !dst.IsValid() {
+		return proxyproto.HeaderProxyFromAddrs(byte(version), nil, nil).Format()
+	}
+	return proxyproto.HeaderProxyFromAddrs(byte(version), net.TCPAddrFromAddrPort(src), net.TCPAddrFromAddrPort(dst)).Format()
+}

@@ -137,7 +137,10 @@ func (s *session) introduce(target net.Conn) error {
 	}
 	src, _ := netip.ParseAddrPort(s.request.RemoteAddr)
 	src = netip.AddrPortFrom(src.Addr().Unmap().WithZone(""), src.Port())
-	header := proxyHeader(s.h.ProxyProtocol, src, addrPort(s.viewer.LocalAddr()))
+	header, err := proxyHeader(s.h.ProxyProtocol, src, addrPort(s.viewer.LocalAddr()))
+	if err != nil {
+		return fmt.Errorf("wsproxy: PROXY header: %w", err)
+	}
 	_ = target.SetWriteDeadline(time.Now().Add(closeTimeout)) // the next line fails if this does
 	if _, err := target.Write(header); err != nil {
 		return fmt.Errorf("wsproxy: PROXY header: %w", err)
