@@ -9,27 +9,78 @@ import (
 	"strings"
 )
 
-// withClient returns r with the viewer's address as its RemoteAddr, and the
-// address of the trusted proxy that r came through, if it did.
-func withClient(r *http.Request, trusted []netip.Prefix) (_ *http.Request, proxy string) {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !contains(trusted, peer.Addr()) {
-		return r, ""
-	}
-	client := forwardedFor(r.Header.Values("X-Forwarded-For"), trusted)
-	if !client.IsValid() {
-		return r, ""
-	}
-	proxy = r.RemoteAddr
-	r = r.WithContext(r.Context())
-	r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
-	return r, proxy
+// Proxies are the reverse proxies in front of a server whose word is taken for
+// who their client is. The zero Proxies are none.
+type Proxies struct {
+	Networks []netip.Prefix // the addresses that they connect from
+	Unix     bool           // whoever connects through a unix socket is one
 }
 
-// forwardedFor is the address nearest to this host that no trusted proxy has:
-// what stands before it could have been written by anybody. If all are
-// trusted, it is the farthest.
-func forwardedFor(headers []string, trusted []netip.Prefix) (client netip.Addr) {
+// Handler returns a handler for what reaches next through the proxies or
+// directly. Of a request that one of the proxies sent, next sees what the
+// client had asked the outermost of them:
+//
+//   - RemoteAddr is the last address in X-Forwarded-For that isn't a proxy's, with
+//     port 0,
+//   - Host is the first one of X-Forwarded-Host,
+//   - URL.Scheme is the first one of X-Forwarded-Proto, "http" or "https".
+//
+// Of any other request these headers are ignored. URL.Scheme is "https" then if
+// the connection is TLS, else empty.
+func (p Proxies) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(w, p.original(r)) })
+}
+
+// original is r as its client sent it.
+func (p Proxies) original(r *http.Request) *http.Request {
+	trusted := p.trust(r.RemoteAddr)
+	if !trusted && r.TLS == nil {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	u := *r.URL
+	r.URL = &u
+	if r.TLS != nil {
+		u.Scheme = "https"
+	}
+	if !trusted {
+		return r
+	}
+	if client := p.forwardedFor(r.Header.Values("X-Forwarded-For")); client.IsValid() {
+		r.RemoteAddr = netip.AddrPortFrom(client, 0).String()
+	}
+	if host := first(r.Header.Get("X-Forwarded-Host")); host != "" {
+		r.Host = host
+	}
+	switch scheme := strings.ToLower(first(r.Header.Get("X-Forwarded-Proto"))); scheme {
+	case "http", "https":
+		u.Scheme = scheme
+	case "ws", "wss": // what some write for an upgrade
+		u.Scheme = strings.Replace(scheme, "ws", "http", 1)
+	}
+	return r
+}
+
+// first is the first of values separated by commas: the outermost proxy's.
+func first(list string) string {
+	value, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(value)
+}
+
+// trust reports whether an address is one of the proxies'. A peer at a unix
+// socket has none.
+func (p Proxies) trust(remote string) bool {
+	ap, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return p.Unix
+	}
+	return contains(p.Networks, ap.Addr())
+}
+
+// forwardedFor is the address nearest to this host that no proxy has: what
+// stands before it could have been written by anybody. If all are proxies', it
+// is the farthest.
+func (p Proxies) forwardedFor(headers []string) (client netip.Addr) {
 	for _, header := range slices.Backward(headers) {
 		for _, entry := range slices.Backward(strings.Split(header, ",")) {
 			addr, ok := parseForwarded(strings.TrimSpace(entry))
@@ -37,7 +88,7 @@ func forwardedFor(headers []string, trusted []netip.Prefix) (client netip.Addr) 
 				return client
 			}
 			client = addr
-			if !contains(trusted, addr) {
+			if !contains(p.Networks, addr) {
 				return client
 			}
 		}

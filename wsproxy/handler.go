@@ -46,7 +46,9 @@ type Handler struct {
 	// those of the request's own host and port: each a host, with its port
 	// if the origin has one, or a scheme and host ("https://vdi.corp"), in
 	// the syntax of [path.Match], case ignored. "*" admits every page on the
-	// web. A request without an Origin header, which no browser sends, is admitted.
+	// web, "null" one in a sandbox or a file. A request without an Origin
+	// header, which no browser sends, is admitted. Behind a reverse proxy see
+	// [Proxies].
 	OriginPatterns []string
 
 	// PingInterval is the time between pings to the viewer, answered or not. 0
@@ -97,15 +99,9 @@ type Handler struct {
 	// (IPv6: from one /64 network), in the same way. 0 means no limit.
 	MaxSessionsPerAddress int
 
-	// TrustedProxies are the networks of reverse proxies whose
-	// X-Forwarded-For header is believed. The viewer's address is then the
-	// last one in it that isn't a trusted proxy's, and the RemoteAddr of the
-	// request that hooks see is that address with port 0. Nil believes nobody.
-	TrustedProxies []netip.Prefix
-
 	// ProxyProtocol is the version of the PROXY protocol, 1 or 2, whose
-	// header tells the target the viewer's address before anything else. 0
-	// sends none.
+	// header tells the target the viewer's address (the request's RemoteAddr)
+	// before anything else. 0 sends none.
 	ProxyProtocol int
 
 	// OnReject is called when an upgraded request was turned away because of
@@ -154,7 +150,6 @@ type Relay interface {
 type Record struct {
 	Request     *http.Request // that was upgraded, as the hooks saw it; its body is nobody's any more
 	Remote      string        // address of the viewer
-	Proxy       string        // address of the trusted proxy that it came through; empty if none
 	Target      string        // address of the target; empty if it wasn't reached
 	Subprotocol string        // that was chosen; empty if none
 	Start       time.Time     // when the request was upgraded
@@ -197,8 +192,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	present, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	s := &session{h: h, cancel: cancel, leave: leave}
-	s.request, s.proxy = withClient(r, h.TrustedProxies)
-	s.place = placeOf(s.request.RemoteAddr)
+	s.request = r
+	s.place = placeOf(r.RemoteAddr)
 	if err := h.add(s); err != nil {
 		http.Error(w, err.Reason, http.StatusServiceUnavailable)
 		return

@@ -2,12 +2,15 @@ package wsproxy
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +36,8 @@ func TestCheckOrigin(t *testing.T) {
 		{"http://vda1.corp:6001@evil.example", nil, false},
 		{"null", nil, false},
 		{"null", []string{"*"}, false},
+		{"null", []string{"x", "null"}, true},
+		{"https://null", []string{"null"}, true}, // a host of that name
 		{"file://", []string{"*"}, false},
 		{"://", []string{"*"}, false},
 		{"https://console.corp", []string{"console.corp"}, true},
@@ -52,6 +57,55 @@ func TestCheckOrigin(t *testing.T) {
 		}
 		err := checkOrigin(r, tc.patterns)
 		assert.Equal(t, tc.ok, err == nil, "origin %q with %q: %v", tc.origin, tc.patterns, err)
+	}
+}
+
+// A browser leaves out the port of the scheme in an origin, and proxies name it
+// in Host; the scheme that counts is the browser's.
+func TestOwnOriginBehindProxies(t *testing.T) {
+	const proxy, stranger, unix = "192.0.2.1:1", "198.51.100.1:1", "@"
+	for _, tc := range []struct {
+		peer, host string
+		headers    string // of the proxy
+		tls        bool
+		origin     string
+		ok         bool
+	}{
+		{proxy, "name:443", "", false, "https://name", true},
+		{proxy, "name:80", "", false, "http://name", true},
+		{proxy, "name:443", "", false, "https://name:443", true},
+		{proxy, "name", "", false, "https://name", true},
+		{proxy, "name", "", false, "https://name:443", true},
+		{proxy, "name:443", "", false, "http://name", false},
+		{proxy, "name:444", "", false, "https://name", false},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name", false, "https://name", true},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name:8443", false, "https://name:8443", true},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name, inner", false, "https://name", true},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name, evil", false, "https://evil", false},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name\nX-Forwarded-Proto: https", false, "https://name", true},
+		{proxy, "127.0.0.1:6080", "X-Forwarded-Host: name\nX-Forwarded-Proto: wss", false, "http://name", false},
+		{proxy, "name", "X-Forwarded-Proto: https", false, "http://name", false},
+		{proxy, "name", "X-Forwarded-Proto: http", true, "http://name", true},
+		{proxy, "name", "X-Forwarded-Proto: nonsense", false, "http://name", true},
+		{unix, "127.0.0.1:6080", "X-Forwarded-Host: name", false, "https://name", true},
+		{stranger, "127.0.0.1:6080", "X-Forwarded-Host: name", false, "https://name", false},
+		{stranger, "name", "X-Forwarded-Proto: https", false, "http://name", true},
+		{stranger, "name", "", true, "https://name", true},
+		{stranger, "name", "", true, "http://name", false},
+	} {
+		r := &http.Request{Method: "GET", URL: &url.URL{Path: "/"}, Host: tc.host, RemoteAddr: tc.peer, Header: http.Header{"Origin": {tc.origin}}}
+		for line := range strings.Lines(tc.headers) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			r.Header.Set(name, value)
+		}
+		if tc.tls {
+			r.TLS = new(tls.ConnectionState)
+		}
+		p := Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, Unix: true}
+		p.Handler(http.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) {
+			assert.Equal(t, tc.ok, checkOrigin(got, nil) == nil, "%+v", tc)
+		})).ServeHTTP(nil, r)
+		assert.Equal(t, tc.host, r.Host, "the request is the caller's")
 	}
 }
 

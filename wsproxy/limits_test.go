@@ -1,6 +1,7 @@
 package wsproxy_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -87,28 +88,30 @@ func TestViewerBehindAProxy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			seen := make(chan string, 2)
 			r := newRig(t, &wsproxy.Handler{
-				TrustedProxies: tc.trusted,
-				Relay:          echo{},
-				Authorize:      func(r *http.Request) error { seen <- r.RemoteAddr; return nil },
+				Relay:     echo{},
+				Authorize: func(r *http.Request) error { seen <- r.RemoteAddr; return nil },
 				Dial: func(ctx context.Context, r *http.Request) (net.Conn, error) {
 					seen <- r.RemoteAddr
 					return pipeDial(ctx, r)
 				},
-			})
+			}, behind(tc.trusted...))
 			c := r.dialRaw(tc.headers...)
 			c.closeWith(1000, "")
 			c.wantEcho(1000, "")
 			record := r.record()
-			peer, remote, proxy := c.LocalAddr().String(), tc.remote, c.LocalAddr().String()
-			if remote == "" {
-				remote, proxy = peer, ""
-			}
+			remote := cmp.Or(tc.remote, c.LocalAddr().String())
 			assert.Equal(t, remote, receive(t, seen))
 			assert.Equal(t, remote, receive(t, seen))
 			assert.Equal(t, remote, record.Remote)
 			assert.Equal(t, remote, record.Request.RemoteAddr)
-			assert.Equal(t, proxy, record.Proxy)
 		})
+	}
+}
+
+// behind puts a server behind proxies at these addresses.
+func behind(proxies ...netip.Prefix) func(*httptest.Server) {
+	return func(s *httptest.Server) {
+		s.Config.Handler = wsproxy.Proxies{Networks: proxies}.Handler(s.Config.Handler)
 	}
 }
 
@@ -116,8 +119,7 @@ func TestViewerBehindAProxy(t *testing.T) {
 func TestLimitCountsViewersNotProxies(t *testing.T) {
 	r := newRig(t, &wsproxy.Handler{
 		Dial: pipeDial, Relay: echo{}, MaxSessionsPerAddress: 1,
-		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
-	})
+	}, behind(netip.MustParsePrefix("127.0.0.1/32")))
 	for _, from := range []string{"192.0.2.1", "192.0.2.2", "2001:db8:1::1", "2001:db8:2::1"} {
 		c := r.dialRaw("X-Forwarded-For: " + from)
 		c.frame(fin|opBinary, []byte("in"))
@@ -133,7 +135,7 @@ func TestProxyHeaderToTheTarget(t *testing.T) {
 		2: "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x7f\x00\x00\x01\x00\x00",
 	} {
 		dial, targets := dialTo(t)
-		r := newRig(t, &wsproxy.Handler{Dial: dial, ProxyProtocol: version, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+		r := newRig(t, &wsproxy.Handler{Dial: dial, ProxyProtocol: version}, behind(netip.MustParsePrefix("127.0.0.0/8")))
 		c := r.dialRaw("X-Forwarded-For: 192.0.2.1")
 		port := c.RemoteAddr().(*net.TCPAddr).Port
 		if version == 1 {

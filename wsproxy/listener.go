@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 	"syscall"
 )
@@ -19,12 +18,12 @@ import (
 type Listener struct {
 	net.Listener
 
-	// ProxyProtocol are the networks of proxies that begin each connection
-	// with a PROXY protocol header, of version 1 or 2. The connection's
-	// RemoteAddr and LocalAddr are those in the header. A connection from
-	// there without a header, or whose header doesn't come within five
-	// seconds, fails at its first use. Nil means that nobody sends one.
-	ProxyProtocol []netip.Prefix
+	// ProxyProtocol are the proxies that begin each connection with a PROXY
+	// protocol header, of version 1 or 2. The connection's RemoteAddr and
+	// LocalAddr are those in the header. A connection of theirs without a
+	// header, or whose header doesn't come within five seconds, fails at its
+	// first use. The zero value means that nobody sends one.
+	ProxyProtocol Proxies
 }
 
 // Accept waits for a connection. What its proxy has to say is read when the
@@ -35,7 +34,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	a := &accepted{Conn: c}
-	if contains(l.ProxyProtocol, addrPort(c.RemoteAddr()).Addr()) {
+	if l.ProxyProtocol.trust(c.RemoteAddr().String()) {
 		a.proxied = new(proxied)
 	}
 	return a, nil

@@ -156,7 +156,7 @@ func TestProxyProtocolIn(t *testing.T) {
 				return nil
 			})}
 			r := newRig(t, h, func(s *httptest.Server) {
-				s.Listener = &wsproxy.Listener{Listener: s.Listener, ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+				s.Listener = &wsproxy.Listener{Listener: s.Listener, ProxyProtocol: wsproxy.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
 			})
 			nc, err := net.Dial("tcp", r.addr)
 			require.NoError(t, err)
@@ -187,7 +187,7 @@ func TestProxyProtocolIn(t *testing.T) {
 // Only the named proxies are believed.
 func TestProxyProtocolOfStrangers(t *testing.T) {
 	r := newRig(t, &wsproxy.Handler{Dial: pipeDial}, func(s *httptest.Server) {
-		s.Listener = &wsproxy.Listener{Listener: s.Listener, ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+		s.Listener = &wsproxy.Listener{Listener: s.Listener, ProxyProtocol: wsproxy.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}
 	})
 	assert.Equal(t, http.StatusBadRequest, r.send(proxyOne+handshake(r.addr)).resp.StatusCode)
 }
@@ -197,7 +197,7 @@ func TestProxyProtocolThatDoesNotCome(t *testing.T) {
 	t.Parallel()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	l := &wsproxy.Listener{Listener: inner, ProxyProtocol: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
+	l := &wsproxy.Listener{Listener: inner, ProxyProtocol: wsproxy.Proxies{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}
 	defer l.Close()
 	silent, err := net.Dial("tcp", inner.Addr().String())
 	require.NoError(t, err)

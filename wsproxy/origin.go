@@ -1,10 +1,12 @@
 package wsproxy
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -32,14 +34,14 @@ func CheckOriginPattern(pattern string) error {
 // pattern admits. A malformed pattern admits nobody; its error says so.
 func checkOrigin(r *http.Request, patterns []string) error {
 	origin := r.Header.Get("Origin")
-	if origin == "" {
+	if origin == "" || origin == opaque && slices.Contains(patterns, opaque) {
 		return nil
 	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" { // "null": a sandboxed page or a file
+	if err != nil || u.Host == "" {
 		return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %.80q not allowed", origin)}
 	}
-	if strings.EqualFold(u.Host, r.Host) {
+	if isOwn(u, r) {
 		return nil
 	}
 	for _, pattern := range patterns {
@@ -52,6 +54,36 @@ func checkOrigin(r *http.Request, patterns []string) error {
 		}
 	}
 	return &CloseError{StatusPolicyViolation, fmt.Sprintf("origin %.80q not allowed", origin)}
+}
+
+// opaque is the origin of a sandboxed page or a file (HTML, "ascii
+// serialisation of an origin").
+const opaque = "null"
+
+// isOwn reports whether an origin is the host and port that r was sent to. A
+// port that isn't named is the scheme's: Host may name one that a browser leaves
+// out of an origin, and the other way round. The request's scheme, if it isn't
+// known because a proxy may have ended TLS, is taken for the origin's.
+func isOwn(origin *url.URL, r *http.Request) bool {
+	scheme := cmp.Or(r.URL.Scheme, origin.Scheme)
+	if r.TLS != nil && r.URL.Scheme == "" {
+		scheme = "https"
+	}
+	own := &url.URL{Scheme: scheme, Host: r.Host}
+	return strings.EqualFold(origin.Hostname(), own.Hostname()) && portOf(origin) == portOf(own)
+}
+
+func portOf(u *url.URL) string {
+	port := u.Port()
+	switch {
+	case port != "":
+		return port
+	case u.Scheme == "https":
+		return "443"
+	case u.Scheme == "http":
+		return "80"
+	}
+	return ""
 }
 
 // matchOrigin compares host and port, and the scheme too if the pattern names

@@ -26,10 +26,9 @@ type session struct {
 	h       *Handler
 	cancel  context.CancelCauseFunc // of the session's context
 	leave   context.CancelCauseFunc // of the context in which the viewer is there
-	request *http.Request           // with the viewer's address
-	proxy   string                  // that it came through; empty if none
-	place   netip.Prefix            // what it counts against
-	refusal *CloseError             // of a limit; nil if there is room
+	request *http.Request
+	place   netip.Prefix // what it counts against
+	refusal *CloseError  // of a limit; nil if there is room
 	viewer  *conn
 	start   time.Time
 	target  string // address; empty until there is one
@@ -202,7 +201,6 @@ func (s *session) record() Record {
 	return Record{
 		Request:     s.request,
 		Remote:      s.request.RemoteAddr,
-		Proxy:       s.proxy,
 		Target:      s.target,
 		Subprotocol: s.viewer.ws.subprotocol(),
 		Start:       s.start,

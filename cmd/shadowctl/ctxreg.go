@@ -12,6 +12,7 @@ import (
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/internal/version"
 )
 
 // ctxregName is the command, and the name under which the whole program is it.
@@ -60,7 +61,7 @@ This program is ctxreg, too, if it is started under that name.`,
 func (a *app) ctxregProgram() *cobra.Command {
 	cmd := a.ctxregCommand()
 	cmd.Example = strings.ReplaceAll(cmd.Example, "shadowctl "+ctxregName, ctxregName)
-	cmd.Version = version()
+	cmd.Version = version.String()
 	cmd.SilenceUsage, cmd.SilenceErrors = true, true
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON")

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/version"
 )
 
 // The exit statuses of shadowctl.
@@ -136,7 +136,7 @@ a refusal.`,
   shadowctl list
   shadowctl stop g6ctj2wr
   shadowctl doctor`,
-		Version:           version(),
+		Version:           version.String(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -171,18 +171,4 @@ func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false) // URLs are to be copied
 	return e.Encode(v)
-}
-
-// linked can be set by the linker: -X main.linked=v1.2.3.
-var linked string
-
-// version is what was linked in, else what the build knows.
-func version() string {
-	if linked != "" {
-		return linked
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

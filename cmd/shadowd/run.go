@@ -9,7 +9,6 @@ import (
 	"log"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -20,6 +19,7 @@ import (
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/logs"
+	"vda.internal/shadow/internal/version"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -83,7 +83,7 @@ asked, and on Yes one viewer (noVNC) may connect and watch.
 It ends on SIGTERM or SIGINT: viewers are closed with 1001, and no child, port
 or socket is left. On SIGHUP it opens its audit file anew, for logrotate(8), and
 reads the log's level again; nothing ends.`,
-		Version:       version(),
+		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -227,7 +227,7 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, st
 	if cfg.Consent.Prompter == "allow" {
 		logger.Warn().Msg(`prompter = "allow": sessions are shown without asking their users`)
 	}
-	logger.Info().Str("version", version()).Str("socket", cfg.Control.Socket).
+	logger.Info().Str("version", version.String()).Str("socket", cfg.Control.Socket).
 		Int("first", cfg.Ports.First).Int("last", cfg.Ports.Last).Msg("ready")
 }
 
@@ -244,18 +244,4 @@ func announceCertificate(ctx context.Context, logger zerolog.Logger, host string
 	if _, err := store.TLSConfig(host); err != nil {
 		logger.Error().Err(err).Msg("ShadowingUseSSL is 1, and until this is mended every request is refused with tls_config")
 	}
-}
-
-// linked can be set by the linker: -X main.linked=v1.2.3.
-var linked string
-
-// version is what was linked in, else what the build knows.
-func version() string {
-	if linked != "" {
-		return linked
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

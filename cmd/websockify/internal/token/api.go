@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"vda.internal/shadow/internal/version"
 )
 
 // maxAnswer bounds an API's answer.
@@ -43,6 +45,7 @@ func (a *api) Lookup(ctx context.Context, token string) (Target, error) {
 	if err != nil {
 		return Target{}, fmt.Errorf("token: %w", err)
 	}
+	r.Header.Set("User-Agent", "websockify/"+version.String())
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return Target{}, fmt.Errorf("token: API: %w", withoutURL(err))

@@ -172,6 +172,7 @@ func TestUnixDomainSocketDirectory(t *testing.T) {
 func TestTokenAPI(t *testing.T) {
 	var asked string
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Regexp(t, "^websockify/.", r.Header.Get("User-Agent"))
 		asked = r.URL.EscapedPath() + "?" + r.URL.RawQuery
 		switch r.URL.Path {
 		case "/t/text", "/t/a/../b?c=d&e;f g%":

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"vda.internal/shadow/internal/version"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
 )
@@ -44,7 +45,9 @@ func newMetrics() *metrics {
 			Buckets: []float64{.001, .01, .1, 1, 10}}, []string{"result"}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: "view_only_dropped_total", Help: "Messages that --view-only didn't let through."}, []string{"message"}),
 	}
-	m.registry.MustRegister(m.active, m.sessions, m.seconds, m.bytes, m.refused, m.requests, m.dials, m.dropped,
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: "build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version.String()}})
+	build.Set(1)
+	m.registry.MustRegister(build, m.active, m.sessions, m.seconds, m.bytes, m.refused, m.requests, m.dials, m.dropped,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/cmd/websockify/internal/optparse"
+	"vda.internal/shadow/wsproxy"
 )
 
 // The rounds in which options came: an abbreviation that was unique once stays so.
@@ -47,11 +49,17 @@ type options struct {
 	hostToken                    bool
 	authPlugin, authSource       string
 	heartbeat                    time.Duration
+	heartbeatSet                 bool // somebody has asked for one, or for none
+	version                      bool
 	logFile, syslog              string
 	legacySyslog                 bool
 	viewOnly                     bool
 	origin                       string
 	maxConnections               int
+	maxPerAddress                int
+	trustedProxies               string
+	proxyProtocol                bool
+	targetProxyProtocol          string
 	sessionTimeout               time.Duration
 	sessionIdleTimeout           time.Duration
 	handshakeTimeout             time.Duration
@@ -59,13 +67,14 @@ type options struct {
 	metrics, logFormat           string
 	sslTargetCAFile              string
 	sslTargetInsecure            bool
-	metricsListen                address     // metrics, parsed
-	listen                       address     // where, unless unixListen, inetd or activated
-	target                       address     // unless unixTarget, tokenPlugin or wrap
-	wrap                         []string    // the command to wrap; nil: none
-	socketMode                   os.FileMode // unixListenMode, parsed
-	syslogNetwork, syslogAddress string      // syslog, parsed
-	activated                    bool        // sockets came from systemd
+	metricsListen                address         // metrics, parsed
+	proxies                      wsproxy.Proxies // trustedProxies, parsed
+	listen                       address         // where, unless unixListen, inetd or activated
+	target                       address         // unless unixTarget, tokenPlugin or wrap
+	wrap                         []string        // the command to wrap; nil: none
+	socketMode                   os.FileMode     // unixListenMode, parsed
+	syslogNetwork, syslogAddress string          // syslog, parsed
+	activated                    bool            // sockets came from systemd
 }
 
 // An address is host and port of a command line. An empty host is every
@@ -90,6 +99,9 @@ func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(f
 // errHelp: the help was asked for.
 var errHelp = optparse.ErrHelp
 
+// errVersion: the version was asked for.
+var errVersion = errors.New("--version")
+
 // parseOptions reads the command line, without the program's name. activated
 // says that systemd passed the sockets to listen on.
 func parseOptions(args []string, activated bool) (*options, error) {
@@ -102,10 +114,16 @@ func parseOptions(args []string, activated bool) (*options, error) {
 	if err != nil {
 		return nil, &usageError{err.Error()}
 	}
-	for _, check := range []func() error{o.checkDependencies, o.checkRanges, o.checkSyslog, o.checkMetrics, o.checkOrigin} {
+	if o.version {
+		return nil, errVersion
+	}
+	for _, check := range []func() error{o.checkDependencies, o.checkRanges, o.checkSyslog, o.checkMetrics, o.checkOrigin, o.checkProxies} {
 		if err := check(); err != nil {
 			return nil, err
 		}
+	}
+	if o.viewOnly && !o.heartbeatSet {
+		o.heartbeat = viewHeartbeat
 	}
 	if o.targetConfig != "" {
 		o.tokenPlugin, o.tokenSource = "TokenFile", o.targetConfig
@@ -115,6 +133,11 @@ func parseOptions(args []string, activated bool) (*options, error) {
 	}
 	return o, o.makeAbsolute()
 }
+
+// viewHeartbeat keeps a view of a still screen through front ends that cut
+// connections which carry nothing: HAProxy's usual limit is 50 s, nginx's and
+// Apache's 60 s.
+const viewHeartbeat = 30 * time.Second
 
 func defaultOptions() *options {
 	return &options{
@@ -141,6 +164,7 @@ func (o *options) checkDependencies() error {
 		{o.webAuth && o.web == "", "You must use --web to use --web-auth"},
 		{o.legacySyslog && o.syslog == "", "You must use --syslog to use --legacy-syslog"},
 		{o.keyPassword != "" && o.keyPasswordFile != "", "You can't use both --key-password and --key-password-file"},
+		{o.proxyProtocol && o.trustedProxies == "", "You must use --trusted-proxies to use --proxy-protocol"},
 		{o.sslTargetCAFile != "" && !o.sslTarget, "You must use --ssl-target to use --ssl-target-cafile"},
 		{o.sslTargetInsecure && !o.sslTarget, "You must use --ssl-target to use --ssl-target-insecure"},
 	} {
@@ -166,7 +190,7 @@ func (o *options) checkRanges() error {
 		name string
 		v    int64
 	}{
-		{"heartbeat", int64(o.heartbeat)}, {"max-connections", int64(o.maxConnections)}, {"drain", int64(o.drain)},
+		{"heartbeat", int64(o.heartbeat)}, {"max-connections", int64(o.maxConnections)}, {"max-connections-per-address", int64(o.maxPerAddress)}, {"drain", int64(o.drain)},
 		{"session-timeout", int64(o.sessionTimeout)}, {"session-idle-timeout", int64(o.sessionIdleTimeout)},
 	} {
 		if d.v < 0 {
@@ -214,7 +238,7 @@ func (o *options) origins() []string {
 	if o.origin == "same" {
 		return nil
 	}
-	return strings.FieldsFunc(o.origin, func(r rune) bool { return r == ',' || r == ' ' })
+	return fields(o.origin)
 }
 
 // checkOrigin finds patterns that would admit nobody.
@@ -225,6 +249,30 @@ func (o *options) checkOrigin() error {
 		}
 	}
 	return nil
+}
+
+// checkProxies reads --trusted-proxies: addresses, networks, and "unix".
+func (o *options) checkProxies() error {
+	for _, s := range fields(o.trustedProxies) {
+		if s == "unix" {
+			o.proxies.Unix = true
+			continue
+		}
+		network, err := netip.ParsePrefix(s)
+		if addr, addrErr := netip.ParseAddr(s); addrErr == nil {
+			network, err = addr.Unmap().WithZone("").Prefix(addr.Unmap().BitLen())
+		}
+		if err != nil {
+			return usagef("--trusted-proxies: %q isn't an address, a network (10.0.0.0/8) or unix", s)
+		}
+		o.proxies.Networks = append(o.proxies.Networks, network.Masked())
+	}
+	return nil
+}
+
+// fields are the items of a list that is separated by commas or blanks.
+func fields(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // takePositional reads the arguments that aren't options. wrap says that there

@@ -48,16 +48,21 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "host-token", Help: "use the host HTTP header as token instead of the token URL query parameter", Set: yes(&o.hostToken)},
 		{Long: "auth-plugin", Arg: "CLASS", Help: "how to determine if a connection is allowed: BasicHTTPAuth, ExpectOrigin, ClientCertCNAuth", Set: text(&o.authPlugin)},
 		{Long: "auth-source", Arg: "ARG", Help: "an argument to be passed to the auth plugin: user:password, origins or names", Set: text(&o.authSource)},
-		{Long: "heartbeat", Arg: "INTERVAL", Help: "send a ping to the client every INTERVAL seconds", Set: seconds(&o.heartbeat)},
+		{Long: "heartbeat", Arg: "INTERVAL", Help: "send a ping to the client every INTERVAL seconds (default 30 with --view-only, else 0: none)", Set: o.setHeartbeat},
 		{Long: "log-file", Arg: "FILE", Help: "File where logs will be saved", Set: text(&o.logFile)},
 		{Long: "syslog", Arg: "SERVER", Help: "Log to syslog server. SERVER can be local socket, such as /dev/log, or a UDP host:port pair.", Set: text(&o.syslog)},
 		{Long: "legacy-syslog", Help: "Use the old syslog protocol instead of RFC 5424. Use this if the messages produced by websockify seem abnormal.", Set: yes(&o.legacySyslog)},
 		{Long: "file-only", Since: since011, Help: "use this to disable directory listings in web server.", Set: yes(&o.fileOnly)},
 
+		{Long: "version", Since: sinceUs, Help: "show the version, and exit", Set: yes(&o.version)},
 		{Long: "view-only", Since: sinceUs, Help: "speak RFB to both ends and let nothing through that could control the target", Set: yes(&o.viewOnly)},
 		{Long: "key-password-file", Arg: "FILE", Since: sinceUs, Help: "file whose first line is the SSL key password", Set: text(&o.keyPasswordFile)},
-		{Long: "origin", Arg: "LIST", Since: sinceUs, Help: "admit pages of this host and of the LIST (hosts, or scheme://host, with * and ?, separated by commas) only; \"same\" for this host alone", Set: text(&o.origin)},
+		{Long: "origin", Arg: "LIST", Since: sinceUs, Help: "admit pages of this host and of the LIST (hosts, or scheme://host, with * and ?, separated by commas) only; \"same\" for this host alone; \"null\" in it for files and sandboxed pages", Set: text(&o.origin)},
+		{Long: "trusted-proxies", Arg: "LIST", Since: sinceUs, Help: "addresses and networks of reverse proxies, separated by commas (\"unix\" for clients of --unix-listen), whose X-Forwarded-For, -Host and -Proto are believed", Set: text(&o.trustedProxies)},
+		{Long: "proxy-protocol", Since: sinceUs, Help: "connections of the --trusted-proxies begin with a PROXY protocol header", Set: yes(&o.proxyProtocol)},
+		{Long: "target-proxy-protocol", Arg: "VERSION", Since: sinceUs, Help: "tell the target the client's address in a PROXY protocol header of version 1 or 2", Set: choice(&o.targetProxyProtocol, "1", "2")},
 		{Long: "max-connections", Arg: "N", Since: sinceUs, Help: "serve at most N sessions at once", Set: optparse.Int(&o.maxConnections)},
+		{Long: "max-connections-per-address", Arg: "N", Since: sinceUs, Help: "serve at most N sessions at once to one IPv4 address or IPv6 /64 network", Set: optparse.Int(&o.maxPerAddress)},
 		{Long: "session-timeout", Arg: "SECONDS", Since: sinceUs, Help: "end each session after SECONDS", Set: seconds(&o.sessionTimeout)},
 		{Long: "session-idle-timeout", Arg: "SECONDS", Since: sinceUs, Help: "end a session that has carried nothing for SECONDS", Set: seconds(&o.sessionIdleTimeout)},
 		{Long: "handshake-timeout", Arg: "SECONDS", Since: sinceUs, Help: "time for a client's request, and for reaching the target (default 30)", Set: seconds(&o.handshakeTimeout)},
@@ -67,6 +72,12 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "ssl-target-cafile", Arg: "FILE", Since: sinceUs, Help: "authorities that may vouch for the target, instead of the system's", Set: text(&o.sslTargetCAFile)},
 		{Long: "ssl-target-insecure", Since: sinceUs, Help: "don't verify the target's certificate", Set: yes(&o.sslTargetInsecure)},
 	}}
+}
+
+// setHeartbeat is the Set of --heartbeat.
+func (o *options) setHeartbeat(s string) error {
+	o.heartbeatSet = true
+	return optparse.Seconds(&o.heartbeat)(s)
 }
 
 // writeHelp writes what --help shows.

@@ -15,9 +15,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/version"
 )
 
 func TestHelp(t *testing.T) {
@@ -28,6 +31,29 @@ func TestHelp(t *testing.T) {
 		assert.Contains(t, stdout, "--"+o.Long)
 	}
 	assert.Contains(t, stdout, "Usage: \n    websockify [options] [source_addr:]source_port [target_addr:target_port]\n")
+}
+
+func TestVersionOption(t *testing.T) {
+	for _, args := range [][]string{{"--version"}, {"--vers", "6080"}, {"6080", "h:1", "--version"}} {
+		status, stdout, _ := run(t, theGo.command(t, args...))
+		assert.Zero(t, status)
+		assert.Equal(t, "websockify "+version.String()+"\n", stdout)
+	}
+}
+
+// A view of a still screen gets pings, unless somebody says otherwise.
+func TestHeartbeatOfViews(t *testing.T) {
+	for line, want := range map[string]time.Duration{
+		"6080 h:1": 0, "--view-only 6080 h:1": 30 * time.Second, "--view-only --heartbeat 0 6080 h:1": 0, "--heartbeat=7 6080 h:1 --view-only": 7 * time.Second,
+	} {
+		o, err := parseOptions(strings.Fields(line), false)
+		require.NoError(t, err)
+		h := (&server{o: o}).makeProxy()
+		if want == 0 {
+			want = -1
+		}
+		assert.Equal(t, want, h.PingInterval, line)
+	}
 }
 
 // What can't start says why, with the exit status of the Python program.
@@ -326,6 +352,7 @@ func TestMetrics(t *testing.T) {
 	c := openSession(t, p.addr, "/")
 	status(get("/"))(dialRaw(t, p.addr))
 	assert.Contains(t, read(), "\nwebsockify_sessions 1\n")
+	assert.Contains(t, read(), `websockify_build_info{version="`)
 	c.send(bye)
 	c.rest()
 	p.says("session ended")

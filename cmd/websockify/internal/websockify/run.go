@@ -11,6 +11,7 @@ import (
 
 	"vda.internal/shadow/cmd/websockify/internal/logs"
 	"vda.internal/shadow/cmd/websockify/internal/syslog"
+	"vda.internal/shadow/internal/version"
 )
 
 // The exit statuses. That of a wrapped program is passed on.
@@ -38,6 +39,9 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 	switch usage := (*usageError)(nil); {
 	case errors.Is(err, errHelp):
 		writeHelp(stdout, program)
+		return exitDone
+	case errors.Is(err, errVersion):
+		fmt.Fprintln(stdout, "websockify", version.String())
 		return exitDone
 	case errors.As(err, &usage):
 		writeUsage(stderr, program)

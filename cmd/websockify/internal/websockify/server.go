@@ -145,6 +145,11 @@ func (s *server) makeProxy() *wsproxy.Handler {
 		MaxSessions:      o.maxConnections,
 		OriginPatterns:   o.origins(),
 		MaxMessage:       -1, // they are passed on as they come
+
+		MaxSessionsPerAddress: o.maxPerAddress,
+	}
+	if o.targetProxyProtocol != "" {
+		h.ProxyProtocol = int(o.targetProxyProtocol[0] - '0')
 	}
 	if o.heartbeat > 0 {
 		h.PingInterval = o.heartbeat
@@ -189,7 +194,11 @@ func (s *server) serve(listeners []net.Listener, signals <-chan os.Signal, ready
 		if _, s.single = ln.(*oneConn); s.single {
 			srv.ConnState = s.connState
 		}
-		ln = tlsport.Listen(ln, tlsport.Options{Certificates: s.certs, TLSOnly: s.o.sslOnly, OnRefuse: s.refusedFirstByte})
+		prepared := &wsproxy.Listener{Listener: ln}
+		if s.o.proxyProtocol {
+			prepared.ProxyProtocol = s.o.proxies
+		}
+		ln = tlsport.Listen(prepared, tlsport.Options{Certificates: s.certs, TLSOnly: s.o.sslOnly, OnRefuse: s.refusedFirstByte})
 		running.Go(func() {
 			if err := srv.Serve(ln); err != http.ErrServerClosed {
 				s.end(ending{status: exitFailed, err: err})
@@ -269,7 +278,7 @@ func (s *server) shutdown(srv *http.Server, drain time.Duration, signals <-chan 
 
 func (s *server) httpServer() *http.Server {
 	return &http.Server{
-		Handler:           http.HandlerFunc(s.serveHTTP),
+		Handler:           s.o.proxies.Handler(http.HandlerFunc(s.serveHTTP)),
 		ReadHeaderTimeout: s.o.handshakeTimeout,
 		ReadTimeout:       s.o.handshakeTimeout,
 		IdleTimeout:       idleConnection,
