@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,4 +169,49 @@ func TestWaitingForTheEndFails(t *testing.T) {
 	sessions.ends["s1"] <- errors.New("no bus")
 	v.update()
 	assert.Len(t, h.List(), 1)
+}
+
+// Whoever is asked hears no more of it once shadowing is switched off.
+func TestSwitchedOffTakesTheQuestionBack(t *testing.T) {
+	s := &switchboard{}
+	s.set(true, nil)
+	takenBack := make(chan struct{})
+	h := start(t, shadow.Config{Settings: s.Settings, PromptTimeout: time.Hour,
+		Prompter: consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+			s.set(false, nil)
+			<-ctx.Done()
+			close(takenBack)
+			return consent.Granted, nil
+		}),
+	})
+	h.ReadSettingsEvery(tick)
+	h.refused(t, shadow.Disabled)
+	<-takenBack
+}
+
+// Five times in a row is one time too many, four are not.
+func TestHowOftenSettingsMayBeUnreadable(t *testing.T) {
+	for failures, ends := range map[int]bool{4: false, 5: true} {
+		var left, good atomic.Int32
+		h := start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) {
+			if left.Add(-1) >= 0 {
+				return shadow.Settings{}, errors.New("half a file")
+			}
+			good.Add(1)
+			return shadow.Settings{EnableSessionShadowing: true}, nil
+		}})
+		h.ReadSettingsEvery(tick)
+		v := view(t, h.granted(t, "s1", "alice").URL)
+		v.update()
+		left.Store(int32(failures))
+		if ends {
+			v.closed(1008, "disabled")
+			continue
+		}
+		require.Eventually(t, func() bool { return left.Load() <= 0 }, time.Minute, time.Millisecond)
+		before := good.Load()
+		require.Eventually(t, func() bool { return good.Load() > before+1 }, time.Minute, time.Millisecond)
+		v.update()
+		v.hangUp()
+	}
 }

@@ -17,7 +17,7 @@ import (
 
 // self is a request of a session that belongs to whoever runs the test.
 func self() Request {
-	return Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "42", Display: ":99", User: account(os.Getuid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
+	return Request{Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "4\u202e2\n", Display: ":99", User: account(os.Getuid()), UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }
 
 // account is the name of the user with that number, as far as it matters.
