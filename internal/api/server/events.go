@@ -15,6 +15,13 @@ import (
 // after it will be missed. A client that is too slow for the stream is cut off
 // rather than told half.
 func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
+	if p, ok := r.Context().Value(peerKey{}).(peer); ok && p.conn != nil {
+		if err := p.conn.l.book.toStream(p.conn); err != nil {
+			writeProblem(w, refusedProblem(err))
+			return
+		}
+		w.Header().Set("Connection", "close") // it is no call's any more
+	}
 	w.Header().Set("Content-Type", "text/event-stream")
 	if r.Method == http.MethodHead {
 		return

@@ -18,8 +18,6 @@ import (
 	"vda.internal/shadow/internal/host/account"
 )
 
-const maxConns = 128 // connections at once; more wait in the kernel's queue
-
 // A Listener is the control socket. Its connections know who is at their other
 // end. Closing it removes the socket's file.
 type Listener struct {
@@ -29,8 +27,9 @@ type Listener struct {
 	gid   uint32      // group whose members are admitted
 	group bool        // whether gid counts
 
-	slots  chan struct{}
-	closed chan struct{}
+	lock   *os.File // beside the socket, so that there is one daemon
+	book   book
+	spares spares
 	once   sync.Once
 	err    error // of Close
 }
@@ -44,7 +43,7 @@ func Listen(path, group string) (*Listener, error) {
 	if !filepath.IsAbs(path) || len(path) > api.MaxSocketPath {
 		return nil, fmt.Errorf("control: socket %q: the path must be absolute and have at most %d bytes", path, api.MaxSocketPath)
 	}
-	l := &Listener{path: path, slots: make(chan struct{}, maxConns), closed: make(chan struct{})}
+	l := &Listener{path: path}
 	if group != "" {
 		gid, err := account.GroupID(context.Background(), group)
 		if err != nil {
@@ -55,13 +54,44 @@ func Listen(path, group string) (*Listener, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("control: %w", err)
 	}
-	if err := removeStale(path); err != nil {
+	if err := l.takeLock(); err != nil {
 		return nil, err
 	}
-	if err := l.bind(); err != nil {
-		return nil, fmt.Errorf("control: socket %s: %w", path, err)
+	if err := l.open(); err != nil {
+		_ = l.lock.Close()
+		return nil, err
 	}
+	l.spares.fill()
 	return l, nil
+}
+
+// open makes the socket; the lock is l's.
+func (l *Listener) open() error {
+	if err := removeStale(l.path); err != nil {
+		return err
+	}
+	if err := l.bind(); err != nil {
+		return fmt.Errorf("control: socket %s: %w", l.path, err)
+	}
+	return nil
+}
+
+// takeLock locks the file beside the socket, which stays: of two daemons that find the
+// same stale socket at once, one would have its own removed by the other.
+func (l *Listener) takeLock() error {
+	f, err := os.OpenFile(l.path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("control: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return fmt.Errorf("control: another daemon has %s; stop it first", l.path)
+		}
+		return fmt.Errorf("control: lock %s.lock: %w", l.path, err)
+	}
+	l.lock = f
+	return nil
 }
 
 // removeStale makes way for a new socket.
@@ -143,39 +173,56 @@ func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 // somebody else's. Connections are left alone.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
-		close(l.closed)
 		l.err = l.ln.Close()
 		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
 			l.err = errors.Join(l.err, os.Remove(l.path))
 		}
+		l.spares.close()
+		_ = l.lock.Close()
 	})
 	return l.err
 }
 
-// Accept waits for the next connection, and for one to end if there are 128.
+// Accept waits for the next connection. Who has too many already is told so in
+// an answer, or not even that; nobody waits for another to end.
 func (l *Listener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+	for {
+		conn, err := l.ln.AcceptUnix()
+		if noDescriptor(err) && l.spares.give() {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		l.spares.fill()
+		c := &peerConn{UnixConn: conn, l: l}
+		c.uid, c.refused = l.look(conn)
+		c.root = c.uid == 0 || c.uid == uint32(os.Geteuid())
+		if l.book.enter(c) {
+			return c, nil
+		}
+		_ = conn.Close()
 	}
-	c, err := l.ln.AcceptUnix()
-	if err != nil {
-		<-l.slots
-		return nil, err
-	}
-	return &peerConn{UnixConn: c, refused: l.refuses(c), release: sync.OnceFunc(func() { <-l.slots })}, nil
 }
 
 // A peerConn is a connection whose other end has been looked at.
 type peerConn struct {
 	*net.UnixConn
+	l       *Listener
+	uid     uint32 // of the process that connected; nobody's if it isn't known
+	root    bool
 	refused error // why its other end may not use the API; nil: it may
-	release func()
+
+	// Guarded by l.book.mu.
+	excess bool // it is only told that there is no room
+	stream bool // it carries events
+	busy   bool // something is being answered
 }
 
 // Close closes the connection and makes room for another.
 func (c *peerConn) Close() error {
-	defer c.release()
-	return c.UnixConn.Close()
+	err := c.UnixConn.Close()
+	c.l.book.leave(c)
+	c.l.spares.fill()
+	return err
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -73,7 +72,7 @@ func TestListenRefuses(t *testing.T) {
 	t.Run("another daemon answers", func(t *testing.T) {
 		client, _ := serve(t, &fakeEngine{}, Options{})
 		_, err := Listen(client.Socket, "")
-		require.ErrorContains(t, err, "another daemon answers on "+client.Socket)
+		require.ErrorContains(t, err, "another daemon has "+client.Socket)
 		_, err = client.List(t.Context())
 		require.NoError(t, err, "it isn't disturbed")
 	})
@@ -118,51 +117,6 @@ func TestCloseLeavesAnothersSocket(t *testing.T) {
 	defer other.Close()
 	require.NoError(t, ours.Close())
 	assert.FileExists(t, path)
-}
-
-// More connections than fit wait for one to end.
-func TestConnectionsAreBounded(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	ln, err := Listen(path, "")
-	require.NoError(t, err)
-	defer ln.Close()
-	ln.slots = make(chan struct{}, 1)
-	for range 2 {
-		c, err := net.Dial("unix", path)
-		require.NoError(t, err)
-		defer c.Close()
-	}
-	first, err := ln.Accept()
-	require.NoError(t, err)
-	require.Len(t, ln.slots, 1)
-	second := make(chan error, 1)
-	go func() {
-		c, err := ln.Accept()
-		if err == nil {
-			_ = c.Close()
-		}
-		second <- err
-	}()
-	require.NoError(t, first.Close())
-	require.ErrorIs(t, first.Close(), net.ErrClosed, "closing twice makes room once")
-	require.NoError(t, receive(t, second))
-	require.Empty(t, ln.slots)
-}
-
-// Without room a connection isn't accepted; waiting for room ends with the
-// listener.
-func TestCloseWhileFull(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "control.sock")
-	ln, err := Listen(path, "")
-	require.NoError(t, err)
-	ln.slots = make(chan struct{}) // full
-	c, err := net.Dial("unix", path)
-	require.NoError(t, err)
-	defer c.Close()
-	closing := time.AfterFunc(100*time.Millisecond, func() { _ = ln.Close() })
-	defer closing.Stop()
-	_, err = ln.Accept()
-	require.ErrorIs(t, err, net.ErrClosed)
 }
 
 // Who connects is decided by who the process is, not by what the file allows.

@@ -21,10 +21,17 @@ import (
 // what it was told, so that a test can see what another user gets.
 const peerVariable = "SHADOW_CONTROL_TEST_PEER"
 
+// hogVariable is likewise for one that holds as many connections as it gets.
+const hogVariable = "SHADOW_CONTROL_TEST_HOG"
+
 func TestMain(m *testing.M) {
 	if socket := os.Getenv(peerVariable); socket != "" {
 		_, err := api.Client{Socket: socket}.List(context.Background())
 		fmt.Println(err)
+		os.Exit(0)
+	}
+	if socket := os.Getenv(hogVariable); socket != "" {
+		hold(socket)
 		os.Exit(0)
 	}
 	goleak.VerifyTestMain(m)

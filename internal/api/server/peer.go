@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// refuses says why the process at the other end of c may not use the API, or
+// look tells whose process is at the other end of c, and why it may not use the API, or
 // nil. The kernel tells who it was when it connected (SO_PEERCRED) and which
 // groups it was in (SO_PEERGROUPS, unix(7)); so no name service is asked, and
 // the rule is the one that the file's mode enforces.
-func (l *Listener) refuses(c *net.UnixConn) error {
+func (l *Listener) look(c *net.UnixConn) (uid uint32, refused error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return err
+		return nobody, err
 	}
 	var cred *unix.Ucred
 	var groups []uint32
@@ -31,16 +31,19 @@ func (l *Listener) refuses(c *net.UnixConn) error {
 	})
 	switch {
 	case controlErr != nil:
-		return controlErr
+		return nobody, controlErr
 	case err != nil:
-		return fmt.Errorf("who is asking can't be told: %w", err)
+		return nobody, fmt.Errorf("who is asking can't be told: %w", err)
 	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()):
-		return nil
+		return cred.Uid, nil
 	case l.group && (cred.Gid == l.gid || slices.Contains(groups, l.gid)):
-		return nil
+		return cred.Uid, nil
 	}
-	return fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+	return cred.Uid, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
 }
+
+// nobody is the uid that is no user's.
+const nobody = ^uint32(0)
 
 // peerGroups lists the supplementary groups of the process that connected.
 func peerGroups(fd int) ([]uint32, error) {

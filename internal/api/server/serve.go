@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 )
 
 const (
@@ -38,6 +39,7 @@ func Serve(ctx context.Context, ln net.Listener, h *Handler) error {
 		Handler:           requests,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
+		ConnState:         noteState,
 		ReadHeaderTimeout: headerTimeout, // there is no ReadTimeout: it would cut off who waits for the user
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -67,13 +69,23 @@ func Serve(ctx context.Context, ln net.Listener, h *Handler) error {
 // withPeer notes what the listener found out about the other end.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	if p, ok := c.(*peerConn); ok {
-		return context.WithValue(ctx, peerKey{}, peer{p.refused})
+		return context.WithValue(ctx, peerKey{}, peer{p, p.refused})
 	}
 	return ctx
 }
 
+// noteState notes whether a connection waits for a call's answer.
+func noteState(c net.Conn, state http.ConnState) {
+	if p, ok := c.(*peerConn); ok {
+		p.l.book.setBusy(p, state == http.StateActive)
+	}
+}
+
 // A peer is who is at the other end.
-type peer struct{ refused error }
+type peer struct {
+	conn    *peerConn
+	refused error
+}
 
 // authorized lets admitted peers through to next.
 type authorized struct{ next http.Handler }
@@ -85,10 +97,20 @@ func (a authorized) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.refused != nil {
 		w.Header().Set("Connection", "close")
-		writeProblem(w, statusProblem(http.StatusForbidden, "%v", p.refused))
+		writeProblem(w, refusedProblem(p.refused))
 		return
 	}
 	a.next.ServeHTTP(w, r)
+}
+
+// refusedProblem is 403 for who may not use the API, and 503 for who has no room.
+func refusedProblem(err error) *api.Problem {
+	if _, ok := errors.AsType[*errExcess](err); ok {
+		p := statusProblem(http.StatusServiceUnavailable, "%v", err)
+		p.RetryAfter = 1
+		return p
+	}
+	return statusProblem(http.StatusForbidden, "%v", err)
 }
 
 // counted knows when no request is being answered any more, also after
