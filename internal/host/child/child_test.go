@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // acts are what children of these tests do that are this program.
-var acts = map[string]func(){"act-state": actState, "act-wait": actWait}
+var acts = map[string]func(){"act-spray": actSpray, "act-state": actState, "act-wait": actWait}
 
 // self is this program, doing one of the acts.
 func self(act string) *exec.Cmd {
