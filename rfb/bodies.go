@@ -2,14 +2,14 @@ package rfb
 
 // A Raw is pixels, row by row (RFC 6143 §7.7.1).
 type Raw struct {
-	Pixels []byte
+	Pixels []byte // Width x Height pixels, row by row, as on the wire
 }
 
 func (m *Raw) layout(c *coder) { c.bytes(&m.Pixels, c.area()*c.bpp) }
 
 // A CopyRect is where the same pixels are already (RFC 6143 §7.7.2).
 type CopyRect struct {
-	X, Y uint16
+	X, Y uint16 // the corner that they are copied from
 }
 
 func (m *CopyRect) layout(c *coder) {
@@ -20,15 +20,15 @@ func (m *CopyRect) layout(c *coder) {
 // An RRE is one colour and rectangles of others on it (RFC 6143 §7.7.3), also
 // for CoRRE, whose numbers don't exceed 255.
 type RRE struct {
-	Background []byte // a pixel
-	Subrects   []Subrect
+	Background []byte    // a pixel
+	Subrects   []Subrect // painted in this order
 }
 
 // A Subrect is a rectangle of one colour, its place counted from the corner of
 // the rectangle it is in.
 type Subrect struct {
-	Pixel []byte
-	Rect  Rect
+	Pixel []byte // its colour, as on the wire
+	Rect  Rect   // relative to the rectangle it is in
 }
 
 func (m *RRE) layout(c *coder) {
@@ -57,7 +57,7 @@ func (m *RRE) layout(c *coder) {
 // A Hextile is tiles of 16 x 16 pixels, row by row, smaller at the right and
 // lower edge (RFC 6143 §7.7.4); also for ZlibHex and ZstdHex.
 type Hextile struct {
-	Tiles []Tile
+	Tiles []Tile // row by row
 }
 
 // A Tile is a part of a [Hextile]. The bits of Mask say which fields exist: 1
@@ -65,12 +65,12 @@ type Hextile struct {
 // their own; with ZlibHex and ZstdHex 32 and 64 Packed, which then is all there
 // is.
 type Tile struct {
-	Mask       uint8
-	Raw        []byte
-	Background []byte
-	Foreground []byte
-	Subrects   []TileSubrect
-	Packed     []byte
+	Mask       uint8         // which of the fields below exist
+	Raw        []byte        // pixels, row by row
+	Background []byte        // a pixel
+	Foreground []byte        // a pixel, of subrectangles without their own
+	Subrects   []TileSubrect // at most 255
+	Packed     []byte        // compressed tile
 }
 
 // A TileSubrect is a rectangle of one colour in a tile.
@@ -139,7 +139,7 @@ func (m *Tile) layout(c *coder, raw int) {
 // A Packed is compressed pixels: the body of Zlib, ZRLE, ZYWRLE, Zstd and its
 // kin, Ultra, Ultra2, and of UltraVNC's rectangles that hold many.
 type Packed struct {
-	Data []byte
+	Data []byte // compressed; the length stands before it on the wire
 }
 
 func (m *Packed) layout(c *coder) {
@@ -154,7 +154,7 @@ func (m *Packed) layout(c *coder) {
 // The rectangle that has it counts as X·65536 + Y of its update's, and its
 // length is Width·65536 + Height, at most 16 MiB.
 type ManyRects struct {
-	Data []byte
+	Data []byte // compressed rectangles
 }
 
 func (m *ManyRects) layout(c *coder) {
@@ -260,14 +260,14 @@ func (c *coder) tightLength(n, pixels int) int {
 // A TRLE is tiles of 16 x 16 pixels, each a palette, runs, or both (RFC 6143
 // §7.7.5).
 type TRLE struct {
-	Data []byte
+	Data []byte // tiles, as on the wire
 }
 
 func (m *TRLE) layout(c *coder) { c.walked(&m.Data) }
 
 // A JPEG is a bare JFIF stream, its tables perhaps left out.
 type JPEG struct {
-	Data []byte
+	Data []byte // from SOI to EOI
 }
 
 func (m *JPEG) layout(c *coder) { c.walked(&m.Data) }
@@ -275,7 +275,7 @@ func (m *JPEG) layout(c *coder) { c.walked(&m.Data) }
 // An H264 is frames of a video.
 type H264 struct {
 	Flags uint32 // 1: forget this rectangle's context, 2: forget all
-	Data  []byte
+	Data  []byte // NAL units
 }
 
 func (m *H264) layout(c *coder) {

@@ -69,9 +69,9 @@ func (m *CutText) layout(c *coder) {
 
 // A Clipboard is a message of the extended clipboard.
 type Clipboard struct {
-	Flags ClipboardFlags
-	Sizes []uint32 // with ClipboardCaps: the largest size of each format in Flags that is sent unasked
-	Data  []byte   // with other flags: what follows them; for ClipboardProvide a zlib stream
+	Flags ClipboardFlags // formats, and one action
+	Sizes []uint32       // with ClipboardCaps: the largest size of each format in Flags that is sent unasked
+	Data  []byte         // with other flags: what follows them; for ClipboardProvide a zlib stream
 }
 
 // ClipboardFlags say what a [Clipboard] does, and with which formats.

@@ -11,15 +11,15 @@ import (
 // An Event is something in a trace: the handshake, a message, or a rectangle.
 type Event struct {
 	At     time.Duration // when its last byte came
-	From   Direction
-	Offset int64 // of its first byte among those that the peer sent
-	Len    int   // bytes
+	From   Direction     // who sent it
+	Offset int64         // of its first byte among those that the peer sent
+	Len    int           // bytes
 
 	// One of these is set. Rectangles follow the FramebufferUpdate that they
 	// belong to.
 	Handshake *Handshake
-	Message   Message
-	Rectangle *Rectangle
+	Message   Message    // without the rectangles of an update
+	Rectangle *Rectangle // as it stands on the wire
 }
 
 // Events are the trace's handshake, as one event when it is over, and then each

@@ -5,7 +5,7 @@ import "fmt"
 // An EnableContinuousUpdates asks the server to send updates without being
 // asked for each, or no longer to: the community's message of this name.
 type EnableContinuousUpdates struct {
-	Enable bool
+	Enable bool // false: updates are sent for requests again
 	Rect   Rect // the part of the framebuffer that counts
 }
 
@@ -36,8 +36,8 @@ func (m *EndOfContinuousUpdates) layout(c *coder) { c.server(ServerEndOfContinuo
 // A Fence asks the other peer to answer at a place in the stream, or is that
 // answer: the community's ClientFence and ServerFence, which are the same.
 type Fence struct {
-	Flags   FenceFlags
-	Payload []byte // at most 64 bytes, which the answer repeats
+	Flags   FenceFlags // what is asked for, or was done
+	Payload []byte     // at most 64 bytes, which the answer repeats
 }
 
 // AppendBinary implements [Message].
@@ -97,7 +97,7 @@ func (f FenceFlags) String() string {
 // A SetDesktopSize asks for another framebuffer and other screens in it: the
 // community's message of this name.
 type SetDesktopSize struct {
-	Width, Height uint16
+	Width, Height uint16   // pixels of the framebuffer
 	Screens       []Screen // at most 255
 }
 
@@ -119,8 +119,8 @@ func (m *SetDesktopSize) layout(c *coder) {
 
 // A Screen is a part of the framebuffer that is on one monitor.
 type Screen struct {
-	ID    uint32
-	Rect  Rect
+	ID    uint32 // any number, kept by both peers
+	Rect  Rect   // its place in the framebuffer
 	Flags uint32 // none is defined
 }
 

@@ -96,9 +96,9 @@ func (m *GII) layout(c *coder) {
 // viewer has chosen.
 type GIIVersion struct {
 	From      Direction // FromViewer or FromServer; anything else is an error. Reading tells by the length
-	BigEndian bool
-	Max       uint16 // the highest; of a viewer the one that counts
-	Min       uint16 // the lowest; not sent by viewers
+	BigEndian bool      // byte order of the numbers that follow
+	Max       uint16    // the highest; of a viewer the one that counts
+	Min       uint16    // the lowest; not sent by viewers
 }
 
 // AppendBinary implements [Message].
@@ -125,13 +125,13 @@ func (m *GIIVersion) layout(c *coder) {
 
 // A GIICreate is a viewer's request for a device.
 type GIICreate struct {
-	BigEndian bool
-	Name      string // at most 31 bytes, none of them zero
-	Vendor    uint32
-	Product   uint32
-	Events    uint32 // which it can have: 1<<GIIEvent.Type for each
-	Registers uint32
-	Buttons   uint32
+	BigEndian bool          // byte order of the numbers that follow
+	Name      string        // at most 31 bytes, none of them zero
+	Vendor    uint32        // of the device, as the viewer says
+	Product   uint32        // of the device, as the viewer says
+	Events    uint32        // which it can have: 1<<GIIEvent.Type for each
+	Registers uint32        // how many the device has
+	Buttons   uint32        // how many the device has
 	Valuators []GIIValuator // at most 564
 }
 
@@ -139,13 +139,13 @@ type GIICreate struct {
 // The value in its unit is (Add + v) · Mul / Div · 2^Shift; if Mul is zero that
 // isn't known.
 type GIIValuator struct {
-	Index            uint32
+	Index            uint32 // its number on the device, from 0
 	LongName         string // at most 74 bytes, none of them zero
 	ShortName        string // at most 4 bytes, none of them zero
-	Min, Center, Max int32
+	Min, Center, Max int32  // the range of the value, and where it rests
 	Unit             uint32 // as the specification numbers them; 0 unknown, 1 s, 3 m, 6 rad, …
-	Add, Mul, Div    int32
-	Shift            int32
+	Add, Mul, Div    int32  // parameters of the formula above
+	Shift            int32  // parameter of the formula above
 }
 
 const giiValuatorLen = 116
@@ -204,7 +204,7 @@ func (c *coder) padded(v *string, n int) {
 
 // A GIICreated is the server's answer to a [GIICreate].
 type GIICreated struct {
-	BigEndian bool
+	BigEndian bool   // byte order of the numbers that follow
 	Device    uint32 // its number from now on; zero: there is none
 }
 
@@ -220,8 +220,8 @@ func (m *GIICreated) layout(c *coder) {
 
 // A GIIDestroy removes a viewer's device.
 type GIIDestroy struct {
-	BigEndian bool
-	Device    uint32
+	BigEndian bool   // byte order of the numbers that follow
+	Device    uint32 // its number
 }
 
 // AppendBinary implements [Message].
@@ -236,8 +236,8 @@ func (m *GIIDestroy) layout(c *coder) {
 
 // A GIIInject is what a viewer's devices have done.
 type GIIInject struct {
-	BigEndian bool
-	Events    []GIIEvent
+	BigEndian bool       // byte order of the numbers that follow
+	Events    []GIIEvent // in the order in which they happened
 }
 
 // A GIIEvent is one thing that a device has done.
@@ -248,8 +248,8 @@ type GIIEvent struct {
 	// number); 12 and 13 valuators change by, or to (the first one's number, how
 	// many, and a signed number for each).
 	Type   uint8
-	Device uint32
-	Values []uint32
+	Device uint32   // its number; 0: the core devices
+	Values []uint32 // as Type says
 }
 
 // AppendBinary implements [Message].

@@ -2,7 +2,7 @@ package rfb
 
 // A KeyEvent presses or releases a key (RFC 6143 §7.5.4).
 type KeyEvent struct {
-	Down   bool
+	Down   bool   // false: released
 	Keysym uint32 // as X11 numbers them
 }
 
@@ -22,14 +22,14 @@ func (m *KeyEvent) layout(c *coder) {
 // A PointerEvent moves the pointer and tells which buttons are down (RFC 6143
 // §7.5.5). KasmVNC's, of eleven bytes, is another message with this number.
 type PointerEvent struct {
-	Buttons uint8 // bit 0: the left one; 3 and 4: the wheel
-	X, Y    uint16
+	Buttons uint8  // bit 0: the left one; 3 and 4: the wheel
+	X, Y    uint16 // pixels of the framebuffer
 
 	// Extended adds a byte, More, with the buttons beyond; bit 7 of Buttons
 	// must be set then. Only a server that has confirmed
 	// [EncodingExtendedMouse] reads that byte.
 	Extended bool
-	More     uint8
+	More     uint8 // buttons 8 and up, from bit 0
 }
 
 // extendedButtons is the bit of Buttons that announces More.
@@ -61,7 +61,7 @@ func (m *PointerEvent) layout(c *coder) {
 // A QEMUKeyEvent is a KeyEvent with the key's position on the keyboard: the
 // community's "QEMU Extended Key Event Message".
 type QEMUKeyEvent struct {
-	Down    bool
+	Down    bool   // false: released
 	Keysym  uint32 // zero: unknown
 	Keycode uint32 // XT make code, 0xe0 as the top bit of a byte
 }

@@ -19,10 +19,10 @@ type Handshake struct {
 	Security SecurityType   // what the viewer chose
 
 	SubtypesOffered []VeNCryptType // with SecurityVeNCrypt
-	Subtype         VeNCryptType
+	Subtype         VeNCryptType   // the one that the viewer chose
 
 	Tunnels        []Capability // with SecurityTight
-	Authentication []Capability
+	Authentication []Capability // with SecurityTight
 	TightType      SecurityType // inside SecurityTight; SecurityNone if nothing was offered
 
 	Refused bool   // the server ended the handshake; without Done, a reason may follow
@@ -43,7 +43,7 @@ type Handshake struct {
 // A Capability is what TightVNC calls one: a number and who gave it which
 // meaning.
 type Capability struct {
-	Code      int32
+	Code      int32  // the number that it is about
 	Vendor    string // four bytes
 	Signature string // eight bytes
 }

@@ -91,7 +91,7 @@ type KasmServerClipboard struct {
 type KasmClip struct {
 	ID   uint32 // of a server's; not sent by viewers
 	MIME string // at most 255 bytes
-	Data []byte
+	Data []byte // in that format
 }
 
 // AppendBinary implements [Message].
@@ -161,7 +161,7 @@ func (m *KasmSubscribeUnixRelay) layout(c *coder) {
 
 // A KasmUnixRelaySubscribed is the answer to a [KasmSubscribeUnixRelay].
 type KasmUnixRelaySubscribed struct {
-	OK   bool
+	OK   bool   // the socket is connected
 	Text string // at most 255 bytes
 }
 
@@ -180,7 +180,7 @@ func (m *KasmUnixRelaySubscribed) layout(c *coder) {
 // A KasmUnixRelay is what goes through a unix socket, from either peer.
 type KasmUnixRelay struct {
 	Name string // at most 255 bytes
-	Data []byte
+	Data []byte // bytes of the stream
 }
 
 // AppendBinary implements [Message].
@@ -218,9 +218,9 @@ type KasmServerVideoEncoders struct {
 
 // A KasmVideoEncoder is a video encoder of the server's, and its settings.
 type KasmVideoEncoder struct {
-	Number  int32
-	Worst   int32 // quality
-	Best    int32
+	Number  int32   // of the encoder
+	Worst   int32   // quality
+	Best    int32   // quality
 	Presets []int32 // at most 255
 }
 
@@ -253,7 +253,7 @@ func (m *KasmKeepAlive) layout(c *coder) { c.client(ClientKasmKeepAlive) }
 
 // A KasmServerDisconnect says that the server is about to close.
 type KasmServerDisconnect struct {
-	Graceful bool
+	Graceful bool   // on purpose, not because of an error
 	Reason   string // text from the peer, not to be trusted
 }
 
@@ -284,9 +284,9 @@ func (m *KasmForceGameMode) layout(c *coder) { c.server(ServerKasmForceGameMode)
 
 // A KasmDirectMouse moves the pointer by a distance.
 type KasmDirectMouse struct {
-	Buttons          uint8
-	DX, DY           int16
-	ScrollX, ScrollY int16
+	Buttons          uint8 // bits as in [PointerEvent]
+	DX, DY           int16 // pixels
+	ScrollX, ScrollY int16 // steps of the wheel
 }
 
 // AppendBinary implements [Message].
@@ -306,9 +306,9 @@ func (m *KasmDirectMouse) layout(c *coder) {
 // A KasmPointerEvent is KasmVNC's PointerEvent. It has the number of RFC 6143's
 // and another length, so that [ParseClientMessage] doesn't read it.
 type KasmPointerEvent struct {
-	Buttons          uint16
-	X, Y             uint16
-	ScrollX, ScrollY int16
+	Buttons          uint16 // bits as in [PointerEvent]
+	X, Y             uint16 // pixels of the framebuffer
+	ScrollX, ScrollY int16  // steps of the wheel
 }
 
 // AppendBinary implements [Message].
@@ -328,7 +328,7 @@ func (m *KasmPointerEvent) layout(c *coder) {
 
 // A KasmLatency is a number that the server sends back, from either peer.
 type KasmLatency struct {
-	ID uint32
+	ID uint32 // any number
 }
 
 // AppendBinary implements [Message].
@@ -346,7 +346,7 @@ func (m *KasmLatency) layout(c *coder) {
 // A KasmSetMaxVideoResolution limits the pictures of a video. It shares its
 // number with [Tight2].
 type KasmSetMaxVideoResolution struct {
-	Width, Height uint16
+	Width, Height uint16 // pixels
 }
 
 // AppendBinary implements [Message].

@@ -13,7 +13,7 @@ const (
 
 // A SetPixelFormat asks the server for pixels in a format (RFC 6143 §7.5.1).
 type SetPixelFormat struct {
-	Format PixelFormat
+	Format PixelFormat // of the updates that the server sends from then on
 }
 
 // AppendBinary implements [Message].
@@ -49,7 +49,7 @@ func (m *SetEncodings) layout(c *coder) {
 // A FramebufferUpdateRequest asks for a part of the screen (RFC 6143 §7.5.3).
 type FramebufferUpdateRequest struct {
 	Incremental bool // only what has changed, and not before something has
-	Rect        Rect
+	Rect        Rect // the area, in pixels
 }
 
 func (m *FramebufferUpdateRequest) layout(c *coder) {
@@ -74,7 +74,7 @@ func (m *FramebufferUpdateRequest) UnmarshalBinary(b []byte) error {
 
 // A Rect is a part of the framebuffer, in pixels from its upper left corner.
 type Rect struct {
-	X, Y, Width, Height uint16
+	X, Y, Width, Height uint16 // pixels, from the upper left corner
 }
 
 // Empty reports whether r has no pixels.

@@ -7,16 +7,16 @@ const pixelFormatLen = 16
 
 // A PixelFormat says how pixels are laid out on the wire (RFC 6143 §7.4).
 type PixelFormat struct {
-	BitsPerPixel uint8 // 8, 16 or 32
-	Depth        uint8 // bits that count
-	BigEndian    bool
-	TrueColor    bool // false: pixels are indices of a colour map
-	RedMax       uint16
-	GreenMax     uint16
-	BlueMax      uint16
-	RedShift     uint8
-	GreenShift   uint8
-	BlueShift    uint8
+	BitsPerPixel uint8  // 8, 16 or 32
+	Depth        uint8  // bits that count
+	BigEndian    bool   // byte order of pixels of 16 and 32 bits
+	TrueColor    bool   // false: pixels are indices of a colour map
+	RedMax       uint16 // the largest value of red: 2^bits - 1
+	GreenMax     uint16 // of green
+	BlueMax      uint16 // of blue
+	RedShift     uint8  // how far a pixel is shifted right to have red lowest
+	GreenShift   uint8  // of green
+	BlueShift    uint8  // of blue
 }
 
 // pinned is the format that a session begins with, whatever the server's own is:

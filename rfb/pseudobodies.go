@@ -9,7 +9,7 @@ func (m *NoBody) layout(*coder) {}
 // A Cursor is a pointer's picture, the rectangle's place being its hot spot
 // (RFC 6143 §7.8.1).
 type Cursor struct {
-	Pixels []byte
+	Pixels []byte // Width x Height pixels, as on the wire
 	Mask   []byte // a bit for each pixel, rows padded to bytes
 }
 
@@ -21,8 +21,8 @@ func (m *Cursor) layout(c *coder) {
 // An XCursor is a pointer's picture in two colours, given as red, green and
 // blue. An empty one has no body.
 type XCursor struct {
-	Foreground, Background [3]byte
-	Bitmap, Mask           []byte // a bit for each pixel, rows padded to bytes
+	Foreground, Background [3]byte // red, green, blue
+	Bitmap, Mask           []byte  // a bit for each pixel, rows padded to bytes
 }
 
 func (m *XCursor) layout(c *coder) {
@@ -46,8 +46,8 @@ var alphaFormat = PixelFormat{
 // A CursorWithAlpha is a pointer's picture with transparency, in an encoding
 // of its own and always with four bytes a pixel.
 type CursorWithAlpha struct {
-	Encoding Encoding // of pixels
-	Body     RectangleBody
+	Encoding Encoding      // of pixels
+	Body     RectangleBody // in alpha-premultiplied RGBA
 }
 
 func (m *CursorWithAlpha) layout(c *coder) {
@@ -66,14 +66,14 @@ func (m *CursorWithAlpha) layout(c *coder) {
 // An LEDState is the keyboard's lamps, QEMU's way: bit 0 scroll lock, 1 num
 // lock, 2 caps lock.
 type LEDState struct {
-	State uint8
+	State uint8 // bits as above
 }
 
 func (m *LEDState) layout(c *coder) { c.u8(&m.State) }
 
 // A DesktopName is a new name: text from the peer, not to be trusted.
 type DesktopName struct {
-	Name string
+	Name string // UTF-8
 }
 
 func (m *DesktopName) layout(c *coder) {
@@ -119,7 +119,7 @@ func (m *VMwareCursor) layout(c *coder) {
 
 // A VMwareState is flags: of VMwareCursorState and VMwareMachineState.
 type VMwareState struct {
-	Flags uint16
+	Flags uint16 // as VMware defines them
 }
 
 func (m *VMwareState) layout(c *coder) { c.u16(&m.Flags) }
@@ -127,7 +127,7 @@ func (m *VMwareState) layout(c *coder) { c.u16(&m.Flags) }
 // A VMwareKeyRepeat says who repeats keys, and how soon.
 type VMwareKeyRepeat struct {
 	Enabled       uint16 // 1: the viewer
-	Period, Delay uint32
+	Period, Delay uint32 // milliseconds
 }
 
 func (m *VMwareKeyRepeat) layout(c *coder) {
@@ -138,7 +138,7 @@ func (m *VMwareKeyRepeat) layout(c *coder) {
 
 // A VMwareLEDState is the keyboard's lamps, VMware's way.
 type VMwareLEDState struct {
-	State uint32
+	State uint32 // bits as in [LEDState]
 }
 
 func (m *VMwareLEDState) layout(c *coder) { c.u32(&m.State) }
@@ -146,7 +146,7 @@ func (m *VMwareLEDState) layout(c *coder) { c.u32(&m.State) }
 // A VMwareDisplayMode changes the framebuffer's size, to the rectangle's, and
 // the pixel format from the server's side: what follows it is in this format.
 type VMwareDisplayMode struct {
-	Format PixelFormat
+	Format PixelFormat // in force from the next message on
 }
 
 func (m *VMwareDisplayMode) layout(c *coder) { c.pixelFormat(&m.Format) }
@@ -162,7 +162,7 @@ func (m *SupportedMessages) layout(c *coder) { c.bytes(&m.Mask, int(c.rect.Width
 // A SupportedEncodings lists what libvncserver knows; the rectangle's width is
 // its length in bytes.
 type SupportedEncodings struct {
-	Encodings []Encoding
+	Encodings []Encoding // in no order
 }
 
 func (m *SupportedEncodings) layout(c *coder) {
@@ -177,22 +177,22 @@ func (m *SupportedEncodings) layout(c *coder) {
 // A ServerIdentity is a text about a server; the rectangle's width is its
 // length.
 type ServerIdentity struct {
-	Text string
+	Text string // text from the peer, not to be trusted
 }
 
 func (m *ServerIdentity) layout(c *coder) { c.text(&m.Text, int(c.rect.Width)) }
 
 // An UltraCache names a picture that UltraVNC's viewer has kept.
 type UltraCache struct {
-	Special uint16
+	Special uint16 // the number of a kept picture
 }
 
 func (m *UltraCache) layout(c *coder) { c.u16(&m.Special) }
 
 // A ReplitCodecs lists what replit/rfbproxy can send as sound.
 type ReplitCodecs struct {
-	Version uint16
-	Codecs  []uint16
+	Version uint16   // of the extension
+	Codecs  []uint16 // numbers of codecs
 }
 
 func (m *ReplitCodecs) layout(c *coder) {

@@ -9,8 +9,8 @@ import (
 
 // A Rectangle is a part of a FramebufferUpdate (RFC 6143 §7.6.1).
 type Rectangle struct {
-	Rect     Rect // pseudo-encodings give the numbers meanings of their own
-	Encoding Encoding
+	Rect     Rect          // pseudo-encodings give the numbers meanings of their own
+	Encoding Encoding      // of Body
 	Body     RectangleBody // nil: the encoding's empty body, if it may be empty
 }
 

@@ -24,7 +24,7 @@ func (m *FramebufferUpdate) layout(c *coder) {
 
 // A Color is an entry of a colour map, 65535 being the most of each.
 type Color struct {
-	Red, Green, Blue uint16
+	Red, Green, Blue uint16 // 0 to 65535
 }
 
 const colorLen = 6
@@ -38,7 +38,7 @@ func (v *Color) layout(c *coder) {
 // A SetColorMapEntries says what pixels mean that aren't true colour (RFC 6143
 // §7.6.2).
 type SetColorMapEntries struct {
-	First  uint16
+	First  uint16  // index of the first colour
 	Colors []Color // at most 65535
 }
 

@@ -40,17 +40,17 @@ const (
 // A Tight2 is a message of TightVNC 2's file transfer, from either peer. Which
 // fields it has its code says; the others aren't sent.
 type Tight2 struct {
-	Code     Tight2Code
-	Level    uint8  // of compression; 0: Data isn't compressed
-	Path     string // absolute, with slashes
-	To       string
-	Flags    uint16 // of a file: 1 a directory, 2 a program
-	Offset   uint64 // bytes
-	Size     uint64 // bytes
-	Time     uint64 // of the last change; milliseconds since 1970
-	Sum      [16]byte
-	RealSize uint32 // of Data before compression
-	Data     []byte
+	Code     Tight2Code // which message this is
+	Level    uint8      // of compression; 0: Data isn't compressed
+	Path     string     // absolute, with slashes
+	To       string     // the new path
+	Flags    uint16     // of a file: 1 a directory, 2 a program
+	Offset   uint64     // bytes
+	Size     uint64     // bytes
+	Time     uint64     // of the last change; milliseconds since 1970
+	Sum      [16]byte   // MD5 of a file
+	RealSize uint32     // of Data before compression
+	Data     []byte     // compressed if Level is not 0
 }
 
 // A tight2Field is a field of a [Tight2] on the wire.
@@ -138,7 +138,7 @@ func (m *Tight2) layout(c *coder) {
 // A VideoRectangleSelection tells TightVNC's server which part of the
 // framebuffer is a video.
 type VideoRectangleSelection struct {
-	Rect Rect
+	Rect Rect // pixels of the framebuffer
 }
 
 // AppendBinary implements [Message].

@@ -6,7 +6,7 @@ package rfb
 
 // A TightFileListRequest asks what is in a directory.
 type TightFileListRequest struct {
-	Flags     uint8
+	Flags     uint8  // bit 4: only directories; the rest is the level of compression
 	Directory string // at most 65535 bytes, as the paths below
 }
 
@@ -24,10 +24,10 @@ func (m *TightFileListRequest) layout(c *coder) {
 
 // A TightFileRequest asks for a file, or to be allowed to send one.
 type TightFileRequest struct {
-	Upload   bool // false: ClientTightDownloadRequest; true: ClientTightUploadRequest
-	Level    uint8
+	Upload   bool   // false: ClientTightDownloadRequest; true: ClientTightUploadRequest
+	Level    uint8  // of compression; 0: none
 	Position uint32 // where to begin
-	Path     string
+	Path     string // absolute, with slashes
 }
 
 // AppendBinary implements [Message].
@@ -56,10 +56,10 @@ func (m *TightFileRequest) layout(c *coder) {
 // ServerTightDownloadData with the number before it.
 type TightFileData struct {
 	From     Direction // FromViewer: upload, FromServer: download; anything else is an error
-	Level    uint8
-	RealSize uint16 // before compression
-	Data     []byte // at most 65535
-	ModTime  uint32 // in the last message of a file, whose RealSize and Data are empty; seconds since 1970
+	Level    uint8     // of compression; 0: Data isn't compressed
+	RealSize uint16    // before compression
+	Data     []byte    // at most 65535
+	ModTime  uint32    // in the last message of a file, whose RealSize and Data are empty; seconds since 1970
 }
 
 // AppendBinary implements [Message].
@@ -124,7 +124,7 @@ func (m *TightFileNote) layout(c *coder) {
 
 // A TightFileList is what is in a directory.
 type TightFileList struct {
-	Flags    uint8
+	Flags    uint8       // those of the request
 	DataSize uint16      // of Names before compression
 	Files    []TightFile // at most 65535
 	Names    []byte      // of the files, perhaps compressed

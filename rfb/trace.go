@@ -16,17 +16,17 @@ import (
 // A Trace is a captured session: what both peers sent, from the first byte of
 // the handshake on, and when.
 type Trace struct {
-	Server string // the program and its version; one line
-	Viewer string // the same of the viewer
-	Note   string // what happens; one line
-	Chunks []Chunk
+	Server string  // the program and its version; one line
+	Viewer string  // the same of the viewer
+	Note   string  // what happens; one line
+	Chunks []Chunk // in the order in which they were seen
 }
 
 // A Chunk is what one peer sent at a time.
 type Chunk struct {
-	From Direction
+	From Direction     // who sent it: FromViewer or FromServer
 	At   time.Duration // since the trace began; kept to the millisecond, up to 49 days
-	Data []byte
+	Data []byte        // at most 16 MiB
 }
 
 // The layout of a trace: this line, lines "server: …", "viewer: …" and

@@ -5,7 +5,7 @@ package rfb
 
 // A FixColourMapEntries was withdrawn before RFC 6143; servers close on it.
 type FixColourMapEntries struct {
-	First  uint16
+	First  uint16  // index of the first colour
 	Colors []Color // at most 65535
 }
 
@@ -27,7 +27,7 @@ func (m *FixColourMapEntries) layout(c *coder) {
 type FileTransfer struct {
 	Content uint8  // what it is about
 	Param   uint16 // libvncserver: one byte and padding
-	Size    uint32
+	Size    uint32 // depends on Content
 	Data    []byte // as many bytes as Length says
 }
 
@@ -48,7 +48,7 @@ func (m *FileTransfer) layout(c *coder) {
 // A SetScale asks the server to divide the framebuffer's sides. No version of
 // x11vnc asks for more than a connection before it obeys.
 type SetScale struct {
-	Scale uint8
+	Scale uint8 // the divisor; 1: as it is
 }
 
 // AppendBinary implements [Message].
@@ -66,7 +66,7 @@ func (m *SetScale) layout(c *coder) {
 // A SetServerInput locks or unlocks the keyboard and mouse of the person in
 // front of the machine.
 type SetServerInput struct {
-	Status uint8
+	Status uint8 // 1: locked, 0: unlocked
 }
 
 // AppendBinary implements [Message].
@@ -84,8 +84,8 @@ func (m *SetServerInput) layout(c *coder) {
 // A SetSW chooses the window at a point as the only one to be shown. x11vnc
 // moves the pointer there.
 type SetSW struct {
-	Status uint8
-	X, Y   uint16
+	Status uint8  // 0: that window, 1: all
+	X, Y   uint16 // pixels of the framebuffer
 }
 
 // AppendBinary implements [Message].
@@ -152,7 +152,7 @@ func (m *KeepAlive) layout(c *coder) { c.client(ClientKeepAlive) }
 
 // A PalmSetScaleFactor is PalmVNC's SetScale.
 type PalmSetScaleFactor struct {
-	Scale uint8
+	Scale uint8 // the divisor; 1: as it is
 }
 
 // AppendBinary implements [Message].
@@ -180,7 +180,7 @@ func (m *RequestSession) layout(c *coder) { c.client(ClientRequestSession) }
 
 // A SetSession chooses a session.
 type SetSession struct {
-	Number uint8
+	Number uint8 // of the session
 }
 
 // AppendBinary implements [Message].
@@ -197,7 +197,7 @@ func (m *SetSession) layout(c *coder) {
 // A NotifyPluginStreaming says that the stream goes through a cipher of a
 // plug-in from here on.
 type NotifyPluginStreaming struct {
-	Flags uint16
+	Flags uint16 // not defined
 }
 
 // AppendBinary implements [Message].
@@ -214,7 +214,7 @@ func (m *NotifyPluginStreaming) layout(c *coder) {
 
 // A ResizeFrameBuffer is the server's answer to SetScale.
 type ResizeFrameBuffer struct {
-	Width, Height uint16
+	Width, Height uint16 // pixels of the framebuffer from now on
 }
 
 // AppendBinary implements [Message].
@@ -232,8 +232,8 @@ func (m *ResizeFrameBuffer) layout(c *coder) {
 
 // A PalmResizeFrameBuffer is the server's answer to PalmSetScaleFactor.
 type PalmResizeFrameBuffer struct {
-	DesktopWidth, DesktopHeight uint16
-	BufferWidth, BufferHeight   uint16
+	DesktopWidth, DesktopHeight uint16 // pixels of the screen
+	BufferWidth, BufferHeight   uint16 // pixels of the framebuffer from now on
 }
 
 // AppendBinary implements [Message].
@@ -254,7 +254,7 @@ func (m *PalmResizeFrameBuffer) layout(c *coder) {
 
 // A ServerStateMessage tells of a change on the server.
 type ServerStateMessage struct {
-	State, Value uint32
+	State, Value uint32 // which state, and its new value; UltraVNC numbers them
 }
 
 // AppendBinary implements [Message].
@@ -272,7 +272,7 @@ func (m *ServerStateMessage) layout(c *coder) {
 
 // A CarConnectivity is MirrorLink's, from either peer.
 type CarConnectivity struct {
-	Extension uint8
+	Extension uint8  // as MirrorLink numbers them
 	Payload   []byte // at most 65535
 }
 
@@ -290,7 +290,7 @@ func (m *CarConnectivity) layout(c *coder) {
 
 // A ReplitAudio is a request about sound of replit/rfbproxy's.
 type ReplitAudio struct {
-	Type uint8
+	Type uint8  // which request; Data depends on it
 	Data []byte // at most 65535
 }
 
@@ -310,7 +310,7 @@ func (m *ReplitAudio) layout(c *coder) {
 // the number for something unpublished, so that [ParseClientMessage] doesn't
 // read it.
 type SetMonitor struct {
-	Number uint8
+	Number uint8 // as UltraVNC numbers them
 }
 
 // AppendBinary implements [Message].
@@ -328,7 +328,7 @@ func (m *SetMonitor) layout(c *coder) {
 // A MonitorInfo says how many monitors UltraVNC's server has. It shares its
 // number with [Tight2].
 type MonitorInfo struct {
-	Monitors uint8
+	Monitors uint8 // how many there are
 }
 
 // AppendBinary implements [Message].
