@@ -58,6 +58,19 @@ func (f files) Lookup(ctx context.Context, token string) (Target, error) {
 	return Target{}, ErrUnknown
 }
 
+// check finds a file or folder that isn't there or can't be read.
+func (f files) check() error {
+	names, err := f.names()
+	for _, name := range names {
+		file, _, openErr := openFile(name)
+		if openErr == nil {
+			file.Close()
+		}
+		err = errors.Join(err, openErr)
+	}
+	return err
+}
+
 // findIn is find in a file. It holds one line of the file at a time.
 func findIn(ctx context.Context, name, token string) (target string, ok bool, malformed, err error) {
 	f, size, err := openFile(name)
@@ -206,6 +219,14 @@ func (s sockets) Lookup(_ context.Context, token string) (Target, error) {
 		return Target{}, ErrUnknown
 	}
 	return Target{Unix: name}, nil
+}
+
+// check finds a folder that isn't there.
+func (s sockets) check() error {
+	if _, err := os.ReadDir(string(s)); err != nil {
+		return fmt.Errorf("token: %w", err)
+	}
+	return nil
 }
 
 // openFile opens a regular file. Opening doesn't wait for the other end of a pipe.

@@ -34,15 +34,29 @@ type key struct {
 
 var contents = []jose.ContentEncryption{jose.A128CBC_HS256, jose.A192CBC_HS384, jose.A256CBC_HS512, jose.A128GCM, jose.A192GCM, jose.A256GCM}
 
-// Lookup implements Source. A token that isn't valid, or not now, is unknown.
-func (f jwtKey) Lookup(_ context.Context, token string) (Target, error) {
+func (f jwtKey) load() (*key, error) {
 	b, err := readFile(string(f), 1<<20)
 	if err != nil {
-		return Target{}, err
+		return nil, err
 	}
 	k, err := parseKey(b)
 	if err != nil {
-		return Target{}, fmt.Errorf("token: key %s: %w", string(f), err)
+		return nil, fmt.Errorf("token: key %s: %w", string(f), err)
+	}
+	return k, nil
+}
+
+// check finds a key that isn't there or can't be read.
+func (f jwtKey) check() error {
+	_, err := f.load()
+	return err
+}
+
+// Lookup implements Source. A token that isn't valid, or not now, is unknown.
+func (f jwtKey) Lookup(_ context.Context, token string) (Target, error) {
+	k, err := f.load()
+	if err != nil {
+		return Target{}, err
 	}
 	claims, err := k.open(token)
 	if err == nil {

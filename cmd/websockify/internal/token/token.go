@@ -79,6 +79,15 @@ func ParseTarget(s string) (Target, error) {
 	return Target{Host: host, Port: port}, nil
 }
 
+// Check returns what is wrong with a source at this moment, as far as that can
+// be known without a token. It may be mended before anybody comes.
+func Check(s Source) error {
+	if c, ok := s.(interface{ check() error }); ok {
+		return c.check()
+	}
+	return nil
+}
+
 // Plugins are the names that New takes.
 var Plugins = []string{"TokenFile", "ReadOnlyTokenFile", "TokenFileName", "BaseTokenAPI", "JSONTokenApi",
 	"JWTTokenApi", "TokenRedis", "UnixDomainSocketDirectory"}

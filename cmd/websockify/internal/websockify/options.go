@@ -49,6 +49,7 @@ type options struct {
 	hostToken                    bool
 	authPlugin, authSource       string
 	heartbeat                    time.Duration
+	certSet                      bool // somebody has named a file, which is to be there
 	heartbeatSet                 bool // somebody has asked for one, or for none
 	version                      bool
 	logFile, syslog              string

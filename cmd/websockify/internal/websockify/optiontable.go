@@ -24,7 +24,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "run-once", Help: "handle a single WebSocket connection and exit", Set: yes(&o.runOnce)},
 		{Long: "timeout", Arg: "TIMEOUT", Help: "stop listening TIMEOUT seconds after the start, and exit when the last session has ended", Set: seconds(&o.timeout)},
 		{Long: "idle-timeout", Arg: "IDLE_TIMEOUT", Help: "server exits after TIMEOUT seconds if there are no active connections", Set: seconds(&o.idleTimeout)},
-		{Long: "cert", Arg: "CERT", Help: "SSL certificate file (PEM, with the key unless --key; default self.pem). It is read again for every connection. Without it there is no TLS.", Set: text(&o.cert)},
+		{Long: "cert", Arg: "CERT", Help: "SSL certificate file (PEM, with the key unless --key; default self.pem). It is read again for every connection. Without it there is no TLS.", Set: o.setCert},
 		{Long: "key", Arg: "KEY", Help: "SSL key file (if separate from cert)", Set: text(&o.key)},
 		{Long: "key-password", Arg: "KEY_PASSWORD", Help: "SSL key password (others on this machine can see it: use --key-password-file)", Set: text(&o.keyPassword)},
 		{Long: "ssl-only", Help: "disallow non-encrypted client connections", Set: yes(&o.sslOnly)},
@@ -72,6 +72,13 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "ssl-target-cafile", Arg: "FILE", Since: sinceUs, Help: "authorities that may vouch for the target, instead of the system's", Set: text(&o.sslTargetCAFile)},
 		{Long: "ssl-target-insecure", Since: sinceUs, Help: "don't verify the target's certificate", Set: yes(&o.sslTargetInsecure)},
 	}}
+}
+
+// setCert is the Set of --cert.
+func (o *options) setCert(s string) error {
+	o.certSet = true
+	o.cert = s
+	return nil
 }
 
 // setHeartbeat is the Set of --heartbeat.

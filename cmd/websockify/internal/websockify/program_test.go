@@ -19,6 +19,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/version"
 )
@@ -324,6 +325,94 @@ func TestLogFileAndSyslog(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(p.err.String(), "messages for syslog are lost"), "said once, and it goes on")
 }
 
+// What was named and isn't there is said at the start, though it may still come.
+func TestMissingFilesAreWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	gone := filepath.Join(dir, "gone")
+	empty := writeFile(t, filepath.Join(dir, "empty"), "")
+	for _, c := range []struct{ args, says string }{
+		{"LISTEN h:1 --cert " + gone, "--cert " + gone + " isn't there"},
+		{"LISTEN h:1 --cert " + empty, "TLS connections will fail: "},
+		{"LISTEN --token-plugin TokenFile --token-source " + gone, "--token-source: stat " + gone + ": no such file"},
+		{"LISTEN --target-config " + gone, "--token-source: stat " + gone + ": no such file"},
+		{"LISTEN --token-plugin JWTTokenApi --token-source " + gone, "--token-source: open " + gone + ": no such file"},
+		{"LISTEN --token-plugin UnixDomainSocketDirectory --token-source " + gone, "--token-source: open " + gone + ": no such file"},
+		{"LISTEN h:1 --record " + gone + "/rec", "--record: stat " + gone},
+		{"LISTEN --unix-target " + gone, "--unix-target: stat " + gone},
+	} {
+		p := theGo.start(t, strings.Fields(c.args)...)
+		assert.Contains(t, p.err.String(), c.says, c.args)
+		assert.Zero(t, p.terminate())
+	}
+	for _, args := range []string{"LISTEN h:1", "LISTEN --token-plugin TokenFile --token-source " + empty, "LISTEN --token-plugin BaseTokenAPI --token-source http://127.0.0.1/%s"} {
+		p := theGo.start(t, strings.Fields(args)...)
+		assert.NotContains(t, p.err.String(), "--cert", args)
+		assert.NotContains(t, p.err.String(), "--token-source", args)
+		assert.Zero(t, p.terminate())
+	}
+}
+
+// logrotate moves the file away and sends SIGHUP: the log goes on in a new file
+// and no line is lost. A session goes on, too.
+func TestHangupOpensTheLogAnew(t *testing.T) {
+	dir := t.TempDir()
+	file, moved := filepath.Join(dir, "log"), filepath.Join(dir, "log.1")
+	p := theGo.start(t, "LISTEN", echoTarget(t), "--log-file", file)
+	c := openSession(t, p.addr, "/before")
+	require.NoError(t, os.Rename(file, moved))
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.says("log file opened anew")
+	c.send(frame(binFin, "still here"))
+	assert.Equal(t, "still here", c.stream(10))
+	openSession(t, p.addr, "/after").Close()
+	p.says("Path: '/after'")
+
+	require.NoError(t, os.Rename(file, filepath.Join(dir, "log.2")))
+	require.NoError(t, os.Mkdir(file, 0o700)) // can't be opened
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.says("the log goes on in the old file")
+	assert.Zero(t, p.terminate())
+	old, err := os.ReadFile(moved)
+	require.NoError(t, err)
+	fresh, err := os.ReadFile(filepath.Join(dir, "log.2"))
+	require.NoError(t, err)
+	assert.Contains(t, string(old), "Path: '/before'")
+	assert.Contains(t, string(fresh), "Path: '/after'")
+	assert.Contains(t, string(fresh), "In exit")
+	assert.Equal(t, p.err.String(), string(old)+string(fresh))
+}
+
+// Without a file it is for nothing, and a daemon and a service go on.
+func TestHangupEndsNothing(t *testing.T) {
+	p := theGo.start(t, "LISTEN", echoTarget(t))
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.says("SIGHUP")
+	openSession(t, p.addr, "/").Close()
+	assert.Zero(t, p.terminate())
+}
+
+// A program in a terminal ends with it.
+func TestHangupOfATerminal(t *testing.T) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer master.Close()
+	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetUint32(int(master.Fd()), unix.TIOCGPTN)
+	require.NoError(t, err)
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	p := theGo.launchIn(t, "", func(cmd *exec.Cmd) { cmd.Stderr = terminal }, "LISTEN", echoTarget(t))
+	terminal.Close()
+	waitForPort(t, p.addr)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
+	p.status()
+	assert.Equal(t, syscall.SIGHUP, p.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+}
+
 func TestNobodyReadsTheLog(t *testing.T) {
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
@@ -620,8 +709,18 @@ func TestDaemon(t *testing.T) {
 		assert.Equal(t, "/dev/null", to)
 	}
 	assert.FileExists(t, filepath.Join(dir, "rec.1"))
+	daemon := &process{t: t, cmd: cmd, err: &text{}, done: make(chan struct{})}
+	require.NoError(t, os.Rename(filepath.Join(dir, "log"), filepath.Join(dir, "log.1")))
+	require.NoError(t, syscall.Kill(pid, syscall.SIGHUP))
+	daemon.until("a new log", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "log"))
+		return err == nil
+	})
+	c = openSession(t, addr, "/?token=a")
+	c.send(bye)
+	c.rest()
 	require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
-	(&process{t: t, cmd: cmd, err: &text{}, done: make(chan struct{})}).until("the daemon to end", func() bool {
+	daemon.until("the daemon to end", func() bool {
 		b, _ := os.ReadFile(filepath.Join(dir, "log"))
 		return strings.Contains(string(b), "In exit") && syscall.Kill(pid, 0) != nil
 	})

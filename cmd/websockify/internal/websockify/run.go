@@ -6,11 +6,18 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/cmd/websockify/internal/logs"
 	"vda.internal/shadow/cmd/websockify/internal/syslog"
+	"vda.internal/shadow/cmd/websockify/internal/token"
 	"vda.internal/shadow/internal/version"
 )
 
@@ -22,7 +29,9 @@ const (
 )
 
 // Run is the program: args begin with its name. The first of signals ends it,
-// the second cuts --drain short. It returns the exit status.
+// the second cuts --drain short. SIGHUP opens the log's file anew, unless this is
+// a program in a terminal, which ends when that is closed. It returns the exit
+// status.
 func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		args = []string{"websockify"}
@@ -62,13 +71,58 @@ func fail(stderr io.Writer, program string, err error) int {
 	return exitFailed
 }
 
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// reopenOn opens the log's file anew at each hangup, until the function that it
+// returns is called.
+func reopenOn(hangups <-chan os.Signal, file *logs.File, log *logs.Log) (stop func()) {
+	quit := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-hangups:
+			case <-quit:
+				return
+			}
+			switch err := file.Reopen(); {
+			case err != nil:
+				log.Warn(fmt.Sprintf("SIGHUP: the log goes on in the old file: %v", err))
+			case file != nil:
+				log.Info("SIGHUP: log file opened anew")
+			default:
+				log.Info("SIGHUP: there is no log file to be opened anew")
+			}
+		}
+	})
+	return func() {
+		close(quit)
+		running.Wait()
+	}
+}
+
 // run does what the options say. d is nil unless this process is a daemon.
 func (o *options) run(args []string, d *daemon, signals <-chan os.Signal, stdout, stderr io.Writer) (int, error) {
-	log, closeLog, err := o.openLog(stderr)
+	hangups := make(chan os.Signal, 1)
+	if d != nil || o.logFile != "" || !isTerminal(stderr) {
+		// From here on: before the log's file is opened there is none to be opened anew.
+		defer signal.Stop(hangups)
+		signal.Notify(hangups, syscall.SIGHUP)
+	}
+	log, file, closeLog, err := o.openLog(stderr)
 	if err != nil {
 		return exitFailed, err
 	}
 	defer closeLog()
+	defer reopenOn(hangups, file, log)()
 	s, err := newServer(o, args[0], log, stdout)
 	if err != nil {
 		return exitFailed, err
@@ -94,25 +148,23 @@ func (o *options) run(args []string, d *daemon, signals <-chan os.Signal, stdout
 	return s.serve(listeners, signals, func() {})
 }
 
-// openLog opens all places where the log goes.
-func (o *options) openLog(stderr io.Writer) (log *logs.Log, closeLog func(), err error) {
+// openLog opens all places where the log goes. file is nil without --log-file.
+func (o *options) openLog(stderr io.Writer) (log *logs.Log, file *logs.File, closeLog func(), err error) {
 	sinks := []logs.Sink{logs.ToWriter(stderr)}
-	closeLog = func() {}
+	closeSyslog := func() {}
 	if o.logFile != "" {
-		f, err := os.OpenFile(o.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
-		if err != nil {
-			return nil, nil, fmt.Errorf("log file: %w", err)
+		if file, err = logs.OpenFile(o.logFile); err != nil {
+			return nil, nil, nil, fmt.Errorf("log file: %w", err)
 		}
-		sinks = append(sinks, logs.ToWriter(f))
-		closeLog = func() { f.Close() }
+		sinks = append(sinks, logs.ToWriter(file))
 	}
 	if o.syslog != "" {
-		sink, closeSink := o.syslogSink(stderr)
+		var sink logs.Sink
+		sink, closeSyslog = o.syslogSink(stderr)
 		sinks = append(sinks, sink)
-		closeFile := closeLog
-		closeLog = func() { closeSink(); closeFile() }
 	}
-	return logs.New(logs.Options{JSON: o.logFormat == "json", Verbose: o.verbose, Sinks: sinks}), closeLog, nil
+	log = logs.New(logs.Options{JSON: o.logFormat == "json", Verbose: o.verbose, Sinks: sinks})
+	return log, file, func() { closeSyslog(); _ = file.Close() }, nil
 }
 
 // syslogSink sends the log to syslog. That it can't is said once.
@@ -170,6 +222,31 @@ func (s *server) announce() {
 	}
 	if o.libserver {
 		say("  - Ignoring --libserver: there is one engine")
+	}
+	s.warnOfMissing()
+}
+
+// warnOfMissing tells of files that were named and aren't there. They may still
+// come, so that it is no error; until then clients fail.
+func (s *server) warnOfMissing() {
+	o, warn := s.o, s.log.Warn
+	if o.certSet && !s.certs.Present() {
+		warn("--cert " + o.cert + " isn't there: TLS connections will fail until it is")
+	}
+	if s.tokens != nil {
+		if err := token.Check(s.tokens); err != nil {
+			warn(fmt.Sprintf("--token-source: %v: clients will be refused until that is mended", strings.TrimPrefix(err.Error(), "token: ")))
+		}
+	}
+	if o.record != "" {
+		if _, err := os.Stat(filepath.Dir(o.record)); err != nil {
+			warn(fmt.Sprintf("--record: %v: sessions will be refused until it is there", err))
+		}
+	}
+	if o.unixTarget != "" && o.wrap == nil {
+		if _, err := os.Stat(o.unixTarget); err != nil {
+			warn(fmt.Sprintf("--unix-target: %v: sessions will fail until it is there", err))
+		}
 	}
 }
 
