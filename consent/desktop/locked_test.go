@@ -55,11 +55,27 @@ func (p place) prepare(d *desk) {
 
 // lockers are how a screen is locked.
 var lockers = map[string]func(d *desk){
-	"one window":                  func(d *desk) { d.around("locker") },
-	"below what input passes":     func(d *desk) { d.around("locker"); d.around("overlay") },
-	"a window for each monitor":   func(d *desk) { d.twoMonitors(); d.around("lockers") },
-	"i3lock":                      func(d *desk) { d.surround("i3lock", "i3lock", "-n", "-c", "336699") },
-	"the X server's screen saver": func(d *desk) { d.run("xset", "s", "activate") },
+	"one window":                func(d *desk) { d.around("locker") },
+	"below what input passes":   func(d *desk) { d.around("locker"); d.around("overlay") },
+	"a window for each monitor": func(d *desk) { d.twoMonitors(); d.around("lockers") },
+	"i3lock":                    func(d *desk) { d.surround("i3lock", "i3lock", "-n", "-c", "336699") },
+	"xsecurelock":               (*desk).xsecurelock,
+}
+
+// xsecurelock locks with the program of this name, and returns when the screen is dark.
+func (d *desk) xsecurelock() {
+	d.t.Helper()
+	d.run("xsetroot", "-solid", "#aa5500")
+	_, err := d.Spawn("env", "XSECURELOCK_SAVER=saver_blank", "XSECURELOCK_NO_PAM_RHOST=1", "xsecurelock")
+	require.NoError(d.t, err)
+	eventually(d.t, func() bool {
+		img, err := d.Screenshot(d.ctx)
+		if err != nil {
+			return false
+		}
+		c := img.RGBAAt(img.Rect.Max.X/3, img.Rect.Max.Y/3)
+		return c.R == 0 && c.G == 0 && c.B == 0
+	}, "xsecurelock doesn't lock")
 }
 
 // Nobody is asked who can't answer.
@@ -110,6 +126,7 @@ func TestLocked(t *testing.T) {
 
 // unlocked is what looks a bit like a locked screen.
 var unlocked = map[string]func(d *desk){
+	"the X server's screen saver":       func(d *desk) { d.run("xset", "s", "activate") },
 	"a menu":                            func(d *desk) { d.around("menu") },
 	"a menu over a window below it all": func(d *desk) { d.around("wallpaper"); d.around("menu") },
 	"a menu over a full screen":         func(d *desk) { d.surround("xterm", "xterm", "-fullscreen"); d.around("menu") },

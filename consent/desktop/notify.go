@@ -28,8 +28,8 @@ import (
 // away. Yes and No are the buttons and nothing else: closing the notification, and a click
 // beside the buttons, is Closed, as is a Yes in the first half second. A notification that
 // the service takes down by itself is TimedOut. A desktop whose screen saver says on the
-// session's bus that it is on is not asked (Locked). The saver is asked again every two
-// seconds, and after a Yes: once it is on, the notification is taken down, and the answer
+// session's bus that it locks the screen, as [X11] says, is not asked (Locked). The saver is asked
+// again every two seconds, and after a Yes: once it does, the notification is taken down, and the answer
 // is Locked. A lock that only the display shows, which [X11] sees, isn't seen here.
 //
 // See the Desktop Notifications Specification 1.2.
@@ -58,7 +58,7 @@ func (p Notify) Ask(ctx context.Context, r consent.Request) (consent.Decision, e
 
 const (
 	busTime   = 3 * time.Second        // a bus may take to let the child in
-	saverTime = 500 * time.Millisecond // the screen savers may take to say whether they are on
+	saverTime = 500 * time.Millisecond // the bus may take to let the child in, for the screen savers
 )
 
 // notify shows the notification, in the child, and returns the line that answers it. It
@@ -118,12 +118,13 @@ func askUnlocked(ctx context.Context, conn *dbus.Conn, q *question, left time.Du
 	}
 }
 
-// saverLocked reports whether a screen saver says on the session's bus that it is on. Without
+// saverLocked reports whether a screen saver says on the session's bus that the screen is locked, and
+// wakes one that only makes it dark. Without
 // a bus, or a saver, nobody knows.
 func saverLocked(ctx context.Context, bus string) bool {
-	ctx, cancel := context.WithTimeout(ctx, saverTime)
-	defer cancel()
-	conn, err := sessionbus.Dial(ctx, bus)
+	dialling, dialled := context.WithTimeout(ctx, saverTime)
+	conn, err := sessionbus.Dial(dialling, bus)
+	dialled()
 	if err != nil {
 		return false
 	}

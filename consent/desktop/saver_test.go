@@ -78,3 +78,32 @@ func TestTheSaverComesOverANotification(t *testing.T) {
 		})
 	}
 }
+
+// GetActive and SimulateUserActivity of a saver that was started by nobody's being there.
+type idleSaver struct{ saver }
+
+func (s *idleSaver) SimulateUserActivity() *dbus.Error {
+	s.on.Store(false)
+	return nil
+}
+
+// A desktop whose saver only makes the screen dark is woken, and asked.
+func TestTheSaverIsOnlyIdle(t *testing.T) {
+	t.Parallel()
+	bus := testlogind.StartBus(t)
+	conn, err := dbus.Connect(bus)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	s := &idleSaver{}
+	s.on.Store(true)
+	require.NoError(t, conn.Export(s, "/org/mate/ScreenSaver", "org.mate.ScreenSaver"))
+	_, err = conn.RequestName("org.mate.ScreenSaver", dbus.NameFlagDoNotQueue)
+	require.NoError(t, err)
+	own := child.Own()
+	d := put(t, testhost.Options{Width: 640, Height: 480, Identity: &own}, nil, func(r *consent.Request) { r.Bus = bus }).ready()
+	s.on.Store(true) // and again, while it is asked
+	eventually(t, func() bool { return !s.on.Load() }, "it is never woken")
+	d.unanswered()
+	d.ready().key("Tab", "Return")
+	d.expect(consent.Granted)
+}

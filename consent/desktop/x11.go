@@ -15,8 +15,7 @@ import (
 // Yes, all in the language of [consent.Request.Locale]. No has the focus at first; Tab and the arrow
 // keys move it, Enter and Space press, Esc refuses, and closing the window gives Closed. No
 // letter answers. Input counts from half a second after the window was drawn, or came back
-// onto the screen (as far as the window manager unmaps what it puts away), and only if it
-// comes from the X server itself, not from another client's SendEvent. A click that comes too early makes the half second begin again.
+// onto the screen, and only if it comes from the X server itself, not from another client's SendEvent. A click that comes too early makes the half second begin again.
 //
 // Somebody who is typing at something else doesn't answer: any other key than these, a chord,
 // a key that comes too early, or an arrow towards the button that has the focus already gives
@@ -30,20 +29,25 @@ import (
 // compositor, which lets windows shine through one another, also if the pointer is in the
 // window. Yes waits as long when the window was moved, by whomever.
 //
-// The window stays in view: when something covers it, it raises itself, and when it was
-// minimized or otherwise put away it comes back, twice a second at most. Where the window
-// manager keeps something above it all the same, a full screen or a window that it doesn't
-// manage, the window leaves the window manager's hands after half a second, goes on without
-// its frame, and takes the keyboard, which goes back when the question ends. It waits for
-// up to three seconds while something else has the keyboard, as an open menu has, and for as
-// long as a mouse button is down. It doesn't get above what looks like a lock. When it was
-// put partly off the screen, it moves back onto its monitor once it has been at rest for half
-// a second.
+// The window stays in view. When something covers it, it raises itself. When it was minimized,
+// rolled up or otherwise put away it comes back, twice a second at most, and gets the keyboard;
+// a window manager that hides it but keeps it mapped, as GNOME's does, doesn't make it take
+// input. When a part of it comes to lie outside of all monitors, because it was moved or
+// because the screen has become smaller, nothing counts; it moves back onto its monitor, at
+// once or when it has been at rest for half a second, and shrinks if it doesn't fit. GNOME's
+// overview shows a small picture of it, which can't be answered.
 //
-// A locked screen is not asked at all (Locked): when the X server's screen saver is on, when
-// the desktop's screen saver says on the session's bus that it is, or when another program
-// holds the keyboard for a second while windows cover every monitor that no window manager
-// manages, each at least one of them, which take input and have nothing above them. While
+// The window leaves the window manager's hands (it becomes override-redirect, without a frame,
+// and takes the keyboard until it ends) when the window manager doesn't show it within a second,
+// keeps something above it for half a second, doesn't bring it back within three, or goes. It waits
+// for up to three seconds while something else has grabbed the keyboard, as an open menu
+// has, and for as long as a mouse button is down. It doesn't get above what looks like a lock.
+//
+// A locked screen is not asked at all (Locked): when the desktop's screen saver says on the
+// session's bus that it is active and doesn't end when it is told that somebody is there, or
+// when another program holds the keyboard for a second while windows cover every monitor that no
+// window manager manages, each at least one of them, which take input and have nothing above
+// them. A screen that is only dark, because nobody was there, is woken and asked. While
 // the question is shown all this is looked at again, every second or two, and ends it; a covering
 // window that was there before doesn't count then, unless the keyboard was taken in the first
 // second. A locker that does none of it, such as one whose window is transparent, leaves the

@@ -2,6 +2,7 @@ package sessionbus
 
 import (
 	"context"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -21,15 +22,55 @@ var savers = []struct {
 	{"org.xfce.ScreenSaver", "/org/xfce/ScreenSaver"},
 }
 
-// ScreenLocked asks the session's screen savers whether one is active, which is so while the
-// screen is locked and while it is blank. None is started for it. One that gives no answer
-// before ctx ends doesn't count; known is false if none gave any.
+// Bounds of ScreenLocked.
+const (
+	activeTime = 500 * time.Millisecond  // all savers may take to say whether they are active
+	wakeTime   = 1500 * time.Millisecond // one that is active may take to end, once there is somebody
+	wakePause  = 100 * time.Millisecond
+)
+
+// ScreenLocked asks the session's screen savers whether one is active that locks the screen. A
+// saver is active while the screen is only blank, too, because nobody was there: so it is told
+// that somebody is (SimulateUserActivity), which ends it unless it locks, and has 1.5 s to end.
+// One that can't be told counts as locked. None is started for it. One that gives no answer in time,
+// half a second or ctx, doesn't count; known is false if none gave any.
 func ScreenLocked(ctx context.Context, conn *dbus.Conn) (locked, known bool) {
+	active, known := activeSavers(ctx, conn)
+	if len(active) == 0 {
+		return false, known
+	}
+	for _, i := range active {
+		s := savers[i]
+		call := conn.Object(s.name, s.path).CallWithContext(ctx, s.name+".SimulateUserActivity", dbus.FlagNoAutoStart)
+		if call.Err != nil {
+			return true, true
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return true, true
+		case <-time.After(wakePause):
+		}
+		// One that says nothing any more has said before that it is active.
+		if still, answered := activeSavers(ctx, conn); len(still) == 0 && answered {
+			return false, true
+		}
+	}
+}
+
+// activeSavers are the indices of the savers that say that they are active, and whether any
+// says anything.
+func activeSavers(ctx context.Context, conn *dbus.Conn) (active []int, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, activeTime)
+	defer cancel()
 	calls := make([]*dbus.Call, len(savers))
 	for i, s := range savers {
 		calls[i] = conn.Object(s.name, s.path).GoWithContext(ctx, s.name+".GetActive", dbus.FlagNoAutoStart, make(chan *dbus.Call, 1))
 	}
-	for _, call := range calls {
+	for i, call := range calls {
 		select {
 		case <-call.Done:
 		case <-ctx.Done():
@@ -40,10 +81,13 @@ func ScreenLocked(ctx context.Context, conn *dbus.Conn) (locked, known bool) {
 				continue
 			}
 		}
-		var active bool
-		if call.Store(&active) == nil {
-			locked, known = locked || active, true
+		var is bool
+		if call.Store(&is) == nil {
+			known = true
+			if is {
+				active = append(active, i)
+			}
 		}
 	}
-	return locked, known
+	return active, known
 }

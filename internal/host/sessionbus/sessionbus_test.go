@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -142,6 +143,20 @@ type text struct{}
 
 func (text) GetActive() (string, *dbus.Error) { return "true", nil }
 
+// An idler is a saver that is active because nobody was there, and ends when somebody is, unless
+// it locks.
+type idler struct {
+	locks bool
+	gone  atomic.Bool
+}
+
+func (s *idler) GetActive() (bool, *dbus.Error) { return !s.gone.Load(), nil }
+
+func (s *idler) SimulateUserActivity() *dbus.Error {
+	s.gone.Store(!s.locks)
+	return nil
+}
+
 func TestScreenLocked(t *testing.T) {
 	for name, c := range map[string]struct {
 		services      map[string]any // by bus name
@@ -151,6 +166,9 @@ func TestScreenLocked(t *testing.T) {
 		"off":                       {map[string]any{"org.freedesktop.ScreenSaver": saver{active: false}}, false, true},
 		"on":                        {map[string]any{"org.freedesktop.ScreenSaver": saver{active: true}}, true, true},
 		"the desktop's own":         {map[string]any{"org.freedesktop.ScreenSaver": saver{active: os.ErrInvalid}, "org.gnome.ScreenSaver": saver{active: true}}, true, true},
+		"idle":                      {map[string]any{"org.mate.ScreenSaver": &idler{}}, false, true},
+		"locked":                    {map[string]any{"org.mate.ScreenSaver": &idler{locks: true}}, true, true},
+		"idle beside":               {map[string]any{"org.mate.ScreenSaver": &idler{}, "org.freedesktop.ScreenSaver": saver{active: true}}, true, true},
 		"one of two":                {map[string]any{"org.xfce.ScreenSaver": saver{active: true}, "org.mate.ScreenSaver": saver{active: false}}, true, true},
 		"an error":                  {map[string]any{"org.freedesktop.ScreenSaver": saver{active: os.ErrInvalid}}, false, false},
 		"another type":              {map[string]any{"org.freedesktop.ScreenSaver": text{}}, false, false},

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/BurntSushi/xgb/dpms"
 	"github.com/BurntSushi/xgb/screensaver"
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
@@ -17,17 +18,14 @@ const (
 	lockPause = 100 * time.Millisecond // between two attempts to grab it
 )
 
-// locked reports whether there is nobody to ask: the screen saver is on, or the keyboard
-// stays with somebody else while a curtain lies over every monitor, which is what
-// programs that lock the screen have in common. An open menu has the keyboard, too, and
-// a virtual machine's window covers the screen, too. It also returns the windows that
-// were on the screen.
+// locked reports whether there is nobody to ask: the keyboard stays with somebody else while a
+// curtain lies over every monitor, which is what programs that lock the screen have in common.
+// An open menu has the keyboard, too, and a virtual machine's window covers the screen, too. It
+// also returns the windows that were on the screen. A screen that is only dark is woken.
 //
 // Nothing is left grabbed.
 func (w *window) locked(ctx context.Context) (bool, []viewable) {
-	if w.saverOn() {
-		return true, nil
-	}
+	w.wake()
 	for until := time.Now().Add(lockTime); ; {
 		tops := w.tops()
 		switch {
@@ -49,7 +47,7 @@ func (w *window) locked(ctx context.Context) (bool, []viewable) {
 const newLooks = 2
 
 // lockedMeanwhile looks once in lockTime whether the screen has been locked since the window
-// came: whether the screen saver is on, or the screen was shut both this time and the last.
+// came: whether it was shut both this time and the last.
 func (d *prompt) lockedMeanwhile() bool {
 	if time.Since(d.lockLooked) < lockTime {
 		return false
@@ -58,7 +56,8 @@ func (d *prompt) lockedMeanwhile() bool {
 	if d.lockLooks++; d.lockLooks <= newLooks && len(d.curtain(d.tops())) > 0 && d.keyboardTaken() {
 		d.before = nil
 	}
-	return d.staysShut(d.shut()) || d.saverOn()
+	d.wake()
+	return d.staysShut(d.shut())
 }
 
 // staysShut takes whether the screen is shut now, and reports whether it was so twice running.
@@ -81,13 +80,21 @@ func holds(windows []viewable, id xproto.Window) bool {
 	return slices.ContainsFunc(windows, func(v viewable) bool { return v.id == id })
 }
 
-// saverOn reports whether the server's screen saver is active (MIT-SCREEN-SAVER).
-func (w *window) saverOn() bool {
-	if !w.hasSaver {
-		return false
+// wake ends the server's own screen saver (MIT-SCREEN-SAVER) and switches the monitors on (DPMS).
+// They come by themselves when there is no input, and lock nothing.
+func (w *window) wake() {
+	if w.hasSaver {
+		r, err := screensaver.QueryInfo(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply()
+		if err == nil && r.State == screensaver.StateOn {
+			xproto.ForceScreenSaver(w.x.Conn, xproto.ScreenSaverReset)
+		}
 	}
-	r, err := screensaver.QueryInfo(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply()
-	return err == nil && r.State == screensaver.StateOn
+	if w.hasDPMS {
+		r, err := dpms.Info(w.x.Conn).Reply()
+		if err == nil && r.State && r.PowerLevel != dpms.DPMSModeOn {
+			dpms.ForceLevel(w.x.Conn, dpms.DPMSModeOn)
+		}
+	}
 }
 
 // keyboardTaken reports whether another client has grabbed the keyboard.
@@ -103,11 +110,29 @@ func (w *window) keyboardTaken() bool {
 	return r.Status == xproto.GrabStatusAlreadyGrabbed
 }
 
-// tops are the uppermost windows that are on the screen, the lowest first.
+// tops are the uppermost windows that are on the screen, the lowest first. Those that a program
+// has put into the window that compositors draw on (COMPOSITE, CompositeGetOverlayWindow), to be above
+// all others, are in its place.
 func (w *window) tops() []viewable {
 	all := w.children(w.screen.Root)
-	return w.viewable(all[max(0, len(all)-maxAbove):])
+	var tops []viewable
+	for _, v := range w.viewable(all[max(0, len(all)-maxAbove):]) {
+		if !w.isOverlay(v.id) {
+			tops = append(tops, v)
+			continue
+		}
+		in := w.children(v.id)
+		for _, inner := range w.viewable(in[max(0, len(in)-maxAbove):]) {
+			inner.override = true // no window manager manages windows there
+			tops = append(tops, inner)
+		}
+	}
+	return tops
 }
+
+// slack is how many pixels at its edges a lock may leave free. Xsecurelock's windows are smaller
+// than the monitor, or some compositors would take them for full screens.
+const slack = 2
 
 // curtain is those of tops that lie over every monitor as a lock does: each over all of one at
 // least, opaque to sight and pointer, out of the window managers' hands, and with
@@ -130,7 +155,10 @@ func (w *window) curtain(tops []viewable) []viewable {
 		if !overlapsAny(v.area, outline) || !overlapsAny(v.area, input) {
 			continue // the pointer passes
 		}
-		veils := func(m image.Rectangle) bool { return !sticksOut(m, outline) && !sticksOut(m, input) }
+		veils := func(m image.Rectangle) bool {
+			m = m.Inset(slack)
+			return !sticksOut(m, outline) && !sticksOut(m, input)
+		}
 		if !v.override || managed || !slices.ContainsFunc(monitors, veils) {
 			return nil
 		}

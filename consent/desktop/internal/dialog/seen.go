@@ -119,11 +119,14 @@ func (d *prompt) hidden() bool {
 	})
 }
 
-// isCanvas reports whether a window is the one that a compositor draws all others on
-// (COMPOSITE, CompositeGetOverlayWindow), with nothing of its own in it. It is the server's,
-// and no client can make one with such an id.
-func (w *window) isCanvas(id xproto.Window) bool {
-	return uint32(id)&^xproto.Setup(w.x.Conn).ResourceIdMask == 0 && len(w.children(id)) == 0
+// isCanvas reports whether a window is the one that a compositor draws all others on, with
+// nothing of its own in it.
+func (w *window) isCanvas(id xproto.Window) bool { return w.isOverlay(id) && len(w.children(id)) == 0 }
+
+// isOverlay reports whether a window is the one that the server has for compositors (COMPOSITE,
+// CompositeGetOverlayWindow). No client can make one with such an id.
+func (w *window) isOverlay(id xproto.Window) bool {
+	return uint32(id)&^xproto.Setup(w.x.Conn).ResourceIdMask == 0
 }
 
 var errAbove = errors.New("too many windows, or they change too fast")

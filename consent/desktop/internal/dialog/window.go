@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/BurntSushi/xgb/dpms"
 	"github.com/BurntSushi/xgb/screensaver"
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xinerama"
@@ -49,7 +50,7 @@ type window struct {
 	gc      xproto.Gcontext
 	managed bool // by a window manager
 
-	hasShape, hasSaver, hasXinerama bool // the server has the extension
+	hasShape, hasSaver, hasDPMS, hasXinerama bool // the server has the extension
 
 	size image.Point
 	kind kind
@@ -78,7 +79,8 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 	w := &window{x: x, kind: k, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
 	w.most = min(4*int(setup.MaximumRequestLength), 4*0xffff)
 	// Init writes maps that xgb reads with each event, so it is done before any can come.
-	w.hasShape, w.hasSaver, w.hasXinerama = shape.Init(x.Conn) == nil, screensaver.Init(x.Conn) == nil, xinerama.Init(x.Conn) == nil
+	w.hasShape, w.hasSaver = shape.Init(x.Conn) == nil, screensaver.Init(x.Conn) == nil
+	w.hasDPMS, w.hasXinerama = dpms.Init(x.Conn) == nil, xinerama.Init(x.Conn) == nil
 	var err error
 	if w.format, err = formatOf(setup, w.screen); err != nil {
 		return nil, err
