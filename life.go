@@ -256,7 +256,7 @@ func (l *life) prompt() error {
 		return l.refusal()
 	}
 	l.setState(Prompting, "")
-	l.emit(Event{Type: EventPrompted})
+	l.emit(Event{Type: EventPrompted, Until: time.Now().Add(l.m.cfg.PromptTimeout)})
 	decision, err := l.answer()
 	if l.ended() != nil {
 		return l.refusal()
@@ -421,7 +421,7 @@ func (l *life) open() (*Grant, error) {
 		return nil, err
 	}
 	grant := l.grant(token)
-	granted := Event{Type: EventGranted, Token: hex.EncodeToString(l.token[:4])}
+	granted := Event{Type: EventGranted, Until: grant.Expires, Token: hex.EncodeToString(l.token[:4])}
 	if d, ok := l.source.Conn.(Detailer); ok {
 		granted.Detail = d.Detail()
 	}

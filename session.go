@@ -150,6 +150,10 @@ type Event struct {
 	Reason  Reason    `json:"reason,omitempty"` // of refused and ended
 	Detail  string    `json:"detail,omitempty"`
 
+	// Until is, of prompted, when the user's time is up, and of granted, by when the viewer
+	// must have connected.
+	Until time.Time `json:"until,omitzero"`
+
 	Rejected int64 `json:"rejected,omitempty"` // of ended: connections that were turned away from the port
 
 	// Of ended, if there was a viewer.

@@ -41,11 +41,12 @@ This program is ctxreg, too, if it is started under that name.`,
 		Example: `  shadowctl ctxreg update -k "HKLM\Software\Citrix\VirtualDesktopAgent" -v "EnableSessionShadowing" -d 0x00000000
   shadowctl ctxreg create -k "HKLM\Software\Citrix\VirtualDesktopAgent" -t "REG_DWORD" -v "ShadowingUseSSL" -d 0x00000001 --force
   shadowctl ctxreg dump | grep ShadowingUseSSL`,
-		Args: cobra.NoArgs,
+		Args: knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("a command is missing: create, update, read, dump or delete")
 		},
 	}
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.PersistentFlags().StringVar(&r.config, "config", "", "configuration `file` (default "+config.DefaultPath+")")
 	cmd.AddCommand(
 		r.command("create", "write a value that isn't in the file (--force: or is)", r.create, "kvd", "tf"),

@@ -159,7 +159,7 @@ func TestCtxregByName(t *testing.T) {
 
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, exitUsage, run(t.Context(), bin, []string{"bogus"}, &stdout, &stderr))
-	assert.Equal(t, "ctxreg: unknown command \"bogus\" for \"ctxreg\"\nTry 'ctxreg --help'.\n", stderr.String())
+	assert.Equal(t, "ctxreg: unknown command \"bogus\"\nTry 'ctxreg --help'.\n", stderr.String())
 	for _, args := range [][]string{{"--help"}, {"update", "--help"}, {}} {
 		stdout.Reset()
 		stderr.Reset()

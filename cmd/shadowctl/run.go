@@ -140,7 +140,7 @@ a refusal.`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              cobra.NoArgs,
+		Args:              knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("a command is missing")
 		},
@@ -150,11 +150,24 @@ a refusal.`,
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(),
 		a.ctxregCommand(), a.doctorCommand())
+	root.SuggestionsMinimumDistance = 2
 	root.Long += `
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 refused (the reason is on
 standard error, and with --json on standard output), 4 shadowd is not reachable.`
 	return root
+}
+
+// knownCommand refuses a word that is no command, and says what may have been meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	meant := cmd.SuggestionsFor(args[0])
+	if len(meant) == 0 {
+		return fmt.Errorf("unknown command %q", args[0])
+	}
+	return fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
 }
 
 // does is a command's work, once its arguments are known to be right.

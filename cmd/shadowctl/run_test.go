@@ -141,7 +141,7 @@ func TestShadow(t *testing.T) {
 	}})
 	r := shadowctl(t.Context(), "--socket", socket, "shadow", "42", "--admin", `CORP\alice`, "--client", "10.0.0.7")
 	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}, asked)
-	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", "Asking for session 42; its user has to say Yes …\n"}, r)
+	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", ""}, r)
 
 	r = shadowctl(t.Context(), "shadow", "42", "--admin", "a", "--json", "--socket", socket)
 	assert.Equal(t, exitDone, r.status)
@@ -225,13 +225,13 @@ func TestInterruptWhileWaiting(t *testing.T) {
 	socket := daemon(t, e)
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	stderr := &watched{want: "Waiting for the viewer", seen: make(chan struct{})}
+	stdout := &watched{want: "token=t", seen: make(chan struct{})}
 	done := make(chan int, 1)
 	go func() {
-		var stdout bytes.Buffer
-		done <- run(ctx, "shadowctl", []string{"--socket", socket, "shadow", "42", "--admin", "a", "--wait-viewer"}, &stdout, stderr)
+		var stderr bytes.Buffer
+		done <- run(ctx, "shadowctl", []string{"--socket", socket, "shadow", "42", "--admin", "a", "--wait-viewer"}, stdout, &stderr)
 	}()
-	receive(t, stderr.seen)
+	receive(t, stdout.seen)
 	interrupt()
 	assert.Equal(t, exitFailed, receive(t, done))
 	assert.Equal(t, []string{"ab12"}, e.stops())
@@ -358,7 +358,9 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{"", "a command is missing"},
-		{"shadwo 42", `unknown command "shadwo"`},
+		{"shadwo 42", `unknown command "shadwo"; did you mean shadow?`},
+		{"xyzzy", `unknown command "xyzzy"`},
+		{"ctxreg craete", `unknown command "craete"; did you mean create?`},
 		{"--colour list", "unknown flag: --colour"},
 		{"list 42", `unknown command "42" for "shadowctl list"`},
 		{"shadow", "the session is missing"},

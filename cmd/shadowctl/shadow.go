@@ -24,7 +24,11 @@ func (a *app) shadowCommand() *cobra.Command {
 		Short: "ask a session's user, and print the URL for the viewer",
 		Long: `shadow asks the user of a session whether the administrator may watch it, waits
 for the answer, and prints the URL that a viewer such as noVNC connects to. The
-URL is good for one connection, for half a minute. Ctrl-C takes the question back.`,
+URL is good for one connection, for half a minute. Ctrl-C takes the question back.
+
+On a terminal it shows how many seconds the user has left, and then how to open
+the view. Otherwise it prints the URL, or with --json the whole grant, and nothing
+else.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
@@ -50,30 +54,42 @@ URL is good for one connection, for half a minute. Ctrl-C takes the question bac
 }
 
 func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
-	var events *api.EventStream
-	if wait {
+	tell := !a.json && isTerminal(a.stderr)
+	var events <-chan shadow.Event
+	var eventsErr error
+	if wait || tell {
 		// From before the request, so that nothing about it can be missed.
-		var err error
-		if events, err = a.client.Events(ctx); err != nil {
+		following, stop := context.WithCancel(ctx)
+		defer stop()
+		stream, err := a.client.Events(following)
+		switch {
+		case err == nil:
+			defer stream.Close()
+			events = follow(following, stream, &eventsErr)
+		case wait:
 			return err
 		}
-		defer events.Close()
 	}
-	fmt.Fprintf(a.stderr, "Asking for session %s; its user has to say Yes …\n", clean(r.Session))
-	grant, err := a.client.Shadow(ctx, r)
+	grant, seen, err := a.ask(ctx, r, events, tell)
 	if err != nil {
 		return err
 	}
-	if a.json {
+	switch {
+	case a.json:
 		err = a.printJSON(grant)
-	} else {
+	default:
+		if tell {
+			howToOpen(a.stderr, grant)
+		}
 		_, err = fmt.Fprintln(a.stdout, grant.URL)
 	}
 	if err != nil || !wait {
 		return err
 	}
-	fmt.Fprintln(a.stderr, "The user said Yes. Waiting for the viewer …")
-	err = waitViewer(events, grant.ID)
+	if tell {
+		fmt.Fprintln(a.stderr, "\nWaiting for the viewer …")
+	}
+	err = waitViewer(seen, events, &eventsErr, grant.ID)
 	if ctx.Err() != nil {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 		defer cancel()
@@ -82,13 +98,18 @@ func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
 	return err
 }
 
-// waitViewer reads events until a viewer has connected to the shadow, or it
-// has ended.
-func waitViewer(events *api.EventStream, id string) error {
+// waitViewer looks at events, those seen first, until a viewer has connected to
+// the shadow, or it has ended.
+func waitViewer(seen []shadow.Event, events <-chan shadow.Event, streamErr *error, id string) error {
 	for {
-		e, err := events.Next()
-		if err != nil {
-			return err
+		var e shadow.Event
+		if len(seen) > 0 {
+			e, seen = seen[0], seen[1:]
+		} else {
+			var ok bool
+			if e, ok = <-events; !ok {
+				return *streamErr
+			}
 		}
 		switch {
 		case e.ID != id:

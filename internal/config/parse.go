@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -46,6 +47,7 @@ func parse(name string, data []byte) (*Config, error) {
 		p := Problem{Line: 1, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 		if at, ok := errors.AsType[*toml.DecodeError](err); ok {
 			p.Line, _ = at.Position()
+			p = bareWord(p, data)
 		}
 		return nil, &Error{File: name, Problems: []Problem{p}}
 	}
@@ -70,6 +72,43 @@ func parse(name string, data []byte) (*Config, error) {
 		return nil, &Error{File: name, Problems: r.problems}
 	}
 	return c, nil
+}
+
+var (
+	tableLine = regexp.MustCompile(`^\s*\[\s*([A-Za-z0-9_.]+)\s*\]`)
+	wordLine  = regexp.MustCompile(`^\s*([A-Za-z0-9_.]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(?:#.*)?$`)
+)
+
+// bareWord makes of a complaint about TOML's grammar one about the key, if the line gives a
+// known key a value that is none of TOML's, such as a word without quotes.
+func bareWord(p Problem, data []byte) Problem {
+	lines := strings.Split(string(data), "\n")
+	if p.Line < 1 || p.Line > len(lines) {
+		return p
+	}
+	m := wordLine.FindStringSubmatch(strings.TrimSuffix(lines[p.Line-1], "\r"))
+	if m == nil {
+		return p
+	}
+	key, word := m[1], m[2]
+	for _, line := range slices.Backward(lines[:p.Line-1]) {
+		if table := tableLine.FindStringSubmatch(line); table != nil {
+			key = join(table[1], key)
+			break
+		}
+	}
+	for _, k := range Default().keys() {
+		if k.name != key {
+			continue
+		}
+		p.Key = key
+		if err := k.value.set(word); err != nil {
+			p.Text = err.Error()
+		} else {
+			p.Text = fmt.Sprintf("%s has to be in quotes: %q", word, word)
+		}
+	}
+	return p
 }
 
 // A reader fills a Config from a decoded document.
