@@ -3,6 +3,7 @@ package wsproxy
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -36,8 +37,8 @@ const maxReason = 123
 // A CloseError closes a viewer's connection with its code and reason.
 // [Handler.Authorize], [Handler.Dial] and a [Relay] may return one, and a
 // context that is cancelled with one as its cause ends the session with it.
-// A Code that must not be sent becomes [StatusInternalError]; a Reason is cut
-// to 123 bytes.
+// A Code that must not be sent becomes [StatusInternalError]; a Reason
+// beyond 123 bytes is cut to whole words.
 type CloseError struct {
 	Code   int
 	Reason string // shown to the viewer; may be empty
@@ -81,8 +82,12 @@ func sendable(code int) bool {
 	return false
 }
 
+// ellipsis says that a reason went on.
+const ellipsis = "…"
+
 // cut returns s as the reason of a close frame: valid UTF-8 of at most
-// [maxReason] bytes, no character cut in two.
+// [maxReason] bytes. Of a longer one whole words are left, or else whole
+// characters and numbers: half a number would be another.
 func cut(s string) string {
 	if !utf8.ValidString(s) {
 		s = string([]rune(s)) // each broken byte becomes U+FFFD
@@ -90,9 +95,18 @@ func cut(s string) string {
 	if len(s) <= maxReason {
 		return s
 	}
-	end := maxReason
+	end := maxReason - len(ellipsis)
 	for !utf8.RuneStart(s[end]) {
 		end--
 	}
-	return s[:end]
+	digit := func(i int) bool { return '0' <= s[i] && s[i] <= '9' }
+	switch space := strings.LastIndexByte(s[:end+1], ' '); {
+	case space > 0:
+		end = space
+	default:
+		for end > 0 && digit(end) && digit(end-1) {
+			end--
+		}
+	}
+	return strings.TrimRight(s[:end], " ,;:(") + ellipsis
 }

@@ -154,10 +154,29 @@ func FuzzCloseFrame(f *testing.F) {
 		got := string(b[4:])
 		assert.True(t, utf8.ValidString(got))
 		if utf8.ValidString(reason) {
-			assert.True(t, strings.HasPrefix(reason, got))
-			assert.True(t, len(got) == len(reason) || len(got) > maxReason-utf8.UTFMax, "cut too short")
+			words := strings.TrimSuffix(got, ellipsis)
+			assert.True(t, got == reason || strings.HasPrefix(reason, words) && len(reason) > maxReason)
 		}
 	})
+}
+
+// A reason is whole, or ends with a whole word, character and number.
+func TestReasonsAreCutBetweenWords(t *testing.T) {
+	words := strings.Repeat("word ", 22) // 110 bytes
+	for in, want := range map[string]string{
+		"short":                                       "short",
+		strings.Repeat("x", 123):                      strings.Repeat("x", 123),
+		words + "at 123456789":                        words + "at 123456789",
+		words + "at 1234567890, and on":               words + "at…",
+		words + "at 12345 678901234":                  words + "at 12345…",
+		strings.Repeat("x", 110) + "123456789012345":  strings.Repeat("x", 110) + "…",
+		strings.Repeat("x", 110) + "1234567890 12345": strings.Repeat("x", 110) + "1234567890…",
+		strings.Repeat("ä", 70):                       strings.Repeat("ä", 60) + "…",
+	} {
+		got := cut(in)
+		assert.Equal(t, want, got)
+		assert.LessOrEqual(t, len(got), maxReason)
+	}
 }
 
 // What the library writes must neither block nor reach the wire, except the newest pongs.
