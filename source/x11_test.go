@@ -149,7 +149,7 @@ func TestAuto(t *testing.T) {
 	auto.X11.Command = []string{"/bin/sh", "-c", "echo 'odd pixels' >&2; exit 4", "capture"}
 	err = auto.Check(t.Context(), s)
 	require.ErrorContains(t, err, "odd pixels")
-	require.ErrorContains(t, err, "x11vnc is not installed")
+	require.ErrorContains(t, err, "there is no x11vnc at")
 	_, err = exec.LookPath("x11vnc")
 	require.NoError(t, err, "apt-get install x11vnc")
 	auto.X11vnc.Path = ""

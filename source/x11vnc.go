@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -54,6 +55,9 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 		name = "x11vnc"
 	}
 	path, err := exec.LookPath(name)
+	if err != nil && x.Path != "" {
+		return "", fmt.Errorf("source: there is no x11vnc at %s (%w); correct the path, or leave it out to find x11vnc on PATH", x.Path, errors.Unwrap(err))
+	}
 	if err != nil {
 		return "", fmt.Errorf("source: x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
 	}

@@ -67,8 +67,9 @@ func TestX11vncCheck(t *testing.T) {
 	}
 	missing := &X11vnc{Path: filepath.Join(t.TempDir(), "x11vnc")}
 	err := missing.Check(t.Context(), nil)
-	require.ErrorContains(t, err, "not installed")
-	require.ErrorContains(t, err, "install it with")
+	require.ErrorContains(t, err, "there is no x11vnc at "+missing.Path)
+	require.ErrorContains(t, err, "correct the path")
+	require.NotContains(t, err.Error(), "install", "it may be installed elsewhere")
 
 	// A bad answer is looked into again, a good one is kept.
 	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.9.16\n"), 0o700))
@@ -76,7 +77,7 @@ func TestX11vncCheck(t *testing.T) {
 	require.NoError(t, os.WriteFile(missing.Path, []byte("#!/bin/sh\necho x11vnc: 0.1\n"), 0o700))
 	require.NoError(t, missing.Check(t.Context(), nil), "the version is checked once")
 	require.NoError(t, os.Remove(missing.Path))
-	require.ErrorContains(t, missing.Check(t.Context(), nil), "not installed", "nobody may be asked in vain")
+	require.ErrorContains(t, missing.Check(t.Context(), nil), "there is no x11vnc", "nobody may be asked in vain")
 }
 
 func TestX11vncCheckDoesNotWaitForEver(t *testing.T) {

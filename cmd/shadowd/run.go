@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -102,7 +100,7 @@ reads the log's level again; nothing ends.`,
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", config.DefaultPath, "configuration `file`")
-	flags.BoolVar(&o.check, "check", false, "check the configuration and exit")
+	flags.BoolVar(&o.check, "check", false, "check the configuration, and on this host what it names, and exit")
 	flags.BoolVar(&o.print, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
 	flags.StringVar(&o.logFormat, "log-format", "", "`format` of the log: json, or console for people (default: as configured)")
 	return cmd
@@ -130,19 +128,9 @@ func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
 		_, err := stdout.Write(cfg.TOML())
 		return err
 	case o.check:
-		return checked(o, stdout)
+		return checked(ctx, o, path, cfg, stdout)
 	}
 	return serve(ctx, path, cfg, fingerprint, stderr)
-}
-
-// checked says that the configuration can be used.
-func checked(o options, stdout io.Writer) error {
-	if _, err := os.Stat(o.config); errors.Is(err, fs.ErrNotExist) {
-		_, err = fmt.Fprintf(stdout, "%s isn't there: the defaults count\n", o.config)
-		return err
-	}
-	_, err := fmt.Fprintf(stdout, "%s: fine\n", o.config)
-	return err
 }
 
 // The bounds of the end, which together stay below the unit's TimeoutStopSec.

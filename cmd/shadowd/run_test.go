@@ -40,7 +40,7 @@ func TestCheckNamesEveryMistake(t *testing.T) {
 	assert.Contains(t, stderr, ":1: ShadowingUseSSL: 3 isn't allowed")
 	assert.Contains(t, stderr, ":4: ports.frist")
 
-	code, stdout, _ := call(t, "ShadowingUseSSL = 0x00000001\n[viewer]\norigins = [\"https://director.corp\", \"*.corp:8443\"]\n", "--check")
+	code, stdout, _ := call(t, "ShadowingUseSSL = 0x00000000\n[viewer]\norigins = [\"https://director.corp\", \"*.corp:8443\"]\n", "--check")
 	assert.Zero(t, code)
 	assert.Contains(t, stdout, "fine")
 }

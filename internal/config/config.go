@@ -123,7 +123,7 @@ func Default() *Config {
 	return &Config{
 		EnableSessionShadowing: true,
 		Settings:               "file",
-		Ports:                  Ports{Listen: "0.0.0.0", First: 6001, Last: 6099},
+		Ports:                  Ports{First: 6001, Last: 6099},
 		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Page: true},
 		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Purpose: "optional"},
 		Source:                 Source{Kind: "x11", MaxFPS: 30, Pointer: true},

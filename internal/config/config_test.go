@@ -136,7 +136,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	c := Default()
 	assert.True(t, c.EnableSessionShadowing)
 	assert.False(t, c.ShadowingUseSSL)
-	assert.Equal(t, Ports{Listen: "0.0.0.0", First: 6001, Last: 6099}, c.Ports)
+	assert.Equal(t, Ports{First: 6001, Last: 6099}, c.Ports)
 	assert.Equal(t, 20*time.Second, c.Consent.Timeout)
 	assert.Equal(t, "required", c.Viewer.Token)
 	assert.Equal(t, "x11", c.Consent.Prompter)

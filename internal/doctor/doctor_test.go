@@ -101,7 +101,16 @@ func TestBrokenHosts(t *testing.T) {
 		}, "name", "vda1.corp.example is 192.0.2.10, but viewers' ports are bound on 192.0.2.11", "ports.listen"},
 		{"no such address", func(p *patient) {
 			p.tables["ports"] = "listen = \"192.0.2.10\"\n"
-		}, "ports", "ports.listen is 192.0.2.10, which isn't an address of this host", "0.0.0.0"},
+		}, "ports", "ports.listen is 192.0.2.10, which isn't an address of this host", "leave ports.listen out"},
+		{"only IPv6 in the name", func(p *patient) {
+			p.tables["ports"] = "listen = \"0.0.0.0\"\n"
+			p.host.lookup = func(context.Context, string) ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr("2001:db8::10")}, nil
+			}
+			p.host.own = func() ([]netip.Addr, error) {
+				return []netip.Addr{netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("192.0.2.10")}, nil
+			}
+		}, "name", "vda1.corp.example is 2001:db8::10, but viewers' ports are bound on 0.0.0.0, where nobody comes by IPv6", "leave ports.listen out"},
 		{"no port left", func(p *patient) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(p.t, err)
@@ -146,7 +155,7 @@ func TestBrokenHosts(t *testing.T) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport "+strconv.Itoa(p.first)+" -j DROP\nCOMMIT"))
 		}, "firewall", "iptables drops connections to", "or give ports.first and ports.last the range that is let in"},
 		{"no x11vnc", func(p *patient) { p.tables["source"] = "kind = \"x11vnc\"\nx11vnc = \"/nonexistent/x11vnc\"\n" },
-			"picture", "x11vnc is not installed", ""},
+			"picture", "there is no x11vnc at /nonexistent/x11vnc", "correct source.x11vnc"},
 		{"an old x11vnc", func(p *patient) {
 			p.tool("x11vnc", "echo 'x11vnc: 0.9.12 lastmod: 2010-09-09'")
 			p.tables["source"] = fmt.Sprintf("kind = \"x11vnc\"\nx11vnc = %q\n", filepath.Join(p.host.path, "x11vnc"))

@@ -68,13 +68,18 @@ func (d *Doctor) judgeName(host string, addrs, own []netip.Addr, given bool) {
 	}
 	listen, _ := netip.ParseAddr(d.cfg.Ports.Listen)
 	bound := listen.IsValid() && !listen.IsUnspecified()
+	v4, v6 := d.listens()
+	heard := slices.ContainsFunc(addrs, func(a netip.Addr) bool { return a.Unmap().Is4() && v4 || a.Unmap().Is6() && v6 })
 	switch {
 	case len(here) == 0:
 		d.broken("name", fmt.Sprintf("%s is %s, which isn't an address of this host (%s)", host, first(elsewhere, 3), first(texts(own), 4)),
 			"correct DNS, or set viewer.host in the configuration to a name of this host")
+	case !heard && !listen.IsLoopback():
+		d.broken("name", fmt.Sprintf("%s is %s, but viewers' ports are bound on %s, where nobody comes by %s", host, first(here, 3), listen, family(!v4)),
+			"leave ports.listen out of the configuration, so that they are bound for IPv4 and IPv6, or give the name another address")
 	case bound && !listen.IsLoopback() && !loopback && !slices.Contains(here, listen.Unmap().String()):
 		d.broken("name", fmt.Sprintf("%s is %s, but viewers' ports are bound on %s", host, first(here, 3), listen),
-			"set ports.listen in the configuration to an address of that name, or to \"0.0.0.0\"")
+			"set ports.listen in the configuration to an address of that name, or leave it out")
 	case given:
 		d.note("name", fmt.Sprintf("viewers' URLs have the address %s", host),
 			"set viewer.host in the configuration to a name: administrators are meant to be given one, and few certificates name an address")
@@ -83,7 +88,7 @@ func (d *Doctor) judgeName(host string, addrs, own []netip.Addr, given bool) {
 			"correct DNS: a viewer may try the wrong one")
 	case bound && listen.IsLoopback():
 		d.note("name", fmt.Sprintf("viewers' ports are bound on %s, where only this host can connect", listen),
-			"set ports.listen in the configuration to \"0.0.0.0\", unless that is meant")
+			"leave ports.listen out of the configuration, unless that is meant")
 	case !strings.Contains(host, "."):
 		d.note("name", fmt.Sprintf("%s is this host (%s), but has no domain", host, first(here, 3)),
 			"set viewer.host in the configuration to the full name, which works from everywhere and is in certificates")
@@ -93,6 +98,26 @@ func (d *Doctor) judgeName(host string, addrs, own []netip.Addr, given bool) {
 	default:
 		d.ok("name", fmt.Sprintf("%s is this host (%s)", host, first(here, 3)))
 	}
+}
+
+// listens says for which kinds of IP viewers' ports are bound.
+func (d *Doctor) listens() (v4, v6 bool) {
+	listen, err := netip.ParseAddr(d.cfg.Ports.Listen)
+	switch {
+	case err != nil || listen == netip.IPv6Unspecified():
+		return true, true
+	case listen.Unmap().Is4():
+		return true, false
+	}
+	return false, true
+}
+
+// family is a kind of IP, IPv4 if v4, else IPv6.
+func family(v4 bool) string {
+	if v4 {
+		return "IPv4"
+	}
+	return "IPv6"
 }
 
 func texts(addrs []netip.Addr) []string {

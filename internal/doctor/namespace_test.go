@@ -80,6 +80,7 @@ func (s scene) look() (seen sight) {
 	if os.Geteuid() != 0 && !s.Older {
 		d.host.root = "/nonexistent" // their names can't be read in a user namespace
 	}
+	d.cfg.Ports.Listen = "0.0.0.0"
 	if s.Listen != "" {
 		d.cfg.Ports.Listen = strings.Trim(s.Listen, `"`)
 	}

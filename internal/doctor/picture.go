@@ -32,7 +32,11 @@ func (d *Doctor) picture(ctx context.Context) {
 		return
 	}
 	if err := from.Check(ctx, nil); err != nil {
-		d.broken("picture", words(err), "see the command there; x11vnc 0.9.13 or later is needed, and source.x11vnc names one that isn't on PATH")
+		remedy := "see the command there; x11vnc 0.9.13 or later is needed, and source.x11vnc names one that isn't on PATH"
+		if d.cfg.Source.X11VNC != "" {
+			remedy = "correct source.x11vnc in the configuration; x11vnc 0.9.13 or later is needed"
+		}
+		d.broken("picture", words(err), remedy)
 		return
 	}
 	path := d.cfg.Source.X11VNC

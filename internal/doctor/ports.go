@@ -34,7 +34,7 @@ func (d *Doctor) ports(context.Context) {
 			held = append(held, port)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			d.broken("ports", fmt.Sprintf("ports.listen is %s, which isn't an address of this host", cfg.Listen),
-				"set ports.listen in the configuration to \"0.0.0.0\", or to an address that ip address shows")
+				"leave ports.listen out of the configuration, or set it to an address that ip address shows")
 			return
 		case errors.Is(err, syscall.EACCES):
 			d.broken("ports", fmt.Sprintf("port %d may not be bound by this user", port), "use ports above 1023, or run shadowd as root")
