@@ -3,6 +3,7 @@ package desktop
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -83,4 +84,31 @@ func TestDepths(t *testing.T) {
 	d := testhost.Require(t, testhost.Options{Width: 160, Height: 120, Depth: 8})
 	_, err := quick.Ask(t.Context(), request(d))
 	assert.ErrorContains(t, err, "colours can't be used")
+}
+
+// A session's display may name another X screen than the first. It is asked there.
+func TestAnotherScreen(t *testing.T) {
+	t.Parallel()
+	o := testhost.Options{Width: 320, Height: 240, Args: []string{"-screen", "1", "640x480x24"}}
+	d := put(t, o, func(d *desk) { d.Display += ".1" }).ready()
+	x, y := d.win.Center()
+	assert.InDelta(t, 320, x, 1)
+	assert.InDelta(t, 240, y, 1)
+	d.key("Tab", "Return")
+	d.expect(consent.Granted)
+
+	ended, done := make(chan string), make(chan error, 1)
+	go func() { done <- quick.Show(t.Context(), request(d.Desktop), ended, nil) }()
+	banner, err := d.FindWindow(d.ctx, "banner")
+	require.NoError(t, err)
+	x, _ = banner.Center()
+	assert.InDelta(t, 320, x, 1)
+	close(ended)
+	require.NoError(t, <-done)
+
+	r := request(d.Desktop)
+	r.Display = strings.TrimSuffix(d.Display, "1") + "2"
+	got, err := quick.Ask(t.Context(), r)
+	assert.ErrorContains(t, err, "has 2 screens, and no screen .2")
+	assert.Equal(t, consent.Denied, got)
 }

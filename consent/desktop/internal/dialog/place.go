@@ -59,7 +59,9 @@ func (w *window) monitor() (image.Rectangle, uint16) {
 	var pointer image.Point
 	var buttons uint16
 	if p, err := xproto.QueryPointer(w.x.Conn, w.screen.Root).Reply(); err == nil {
-		pointer = image.Pt(int(p.RootX), int(p.RootY))
+		if p.SameScreen {
+			pointer = image.Pt(int(p.RootX), int(p.RootY))
+		}
 		buttons = p.Mask & mouseButtons
 	}
 	return choose(w.monitors(), pointer), buttons
@@ -73,7 +75,7 @@ func (w *window) monitors() []image.Rectangle {
 		all = image.Rect(0, 0, int(g.Width), int(g.Height)) // it may have changed meanwhile
 	}
 	whole := []image.Rectangle{all}
-	if !w.hasXinerama {
+	if !w.hasXinerama || w.x.DefaultScreen != 0 { // which says nothing of other X screens
 		return whole
 	}
 	r, err := xinerama.QueryScreens(w.x.Conn).Reply()

@@ -79,7 +79,7 @@ func (d *prompt) setCovered(covered bool) {
 
 // compositor is the window of the compositor that runs (EWMH, _NET_WM_CM_Sn); 0 means none.
 func (w *window) compositor() xproto.Window {
-	r, err := xproto.GetSelectionOwner(w.x.Conn, w.atoms["_NET_WM_CM_S0"]).Reply()
+	r, err := xproto.GetSelectionOwner(w.x.Conn, w.painters).Reply()
 	if err != nil {
 		return 0
 	}

@@ -50,6 +50,8 @@ type window struct {
 	gc      xproto.Gcontext
 	managed bool // by a window manager
 
+	painters xproto.Atom // the selection that the screen's compositor owns
+
 	hasShape, hasSaver, hasDPMS, hasXinerama bool // the server has the extension
 
 	size image.Point
@@ -59,7 +61,7 @@ type window struct {
 // atomNames are the atoms that the window uses besides the predefined ones.
 var atomNames = [...]string{
 	"UTF8_STRING", "WM_STATE", "WM_PROTOCOLS", "WM_DELETE_WINDOW",
-	"_NET_WM_CM_S0", "_NET_SUPPORTING_WM_CHECK", "_NET_ACTIVE_WINDOW", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
+	"_NET_SUPPORTING_WM_CHECK", "_NET_ACTIVE_WINDOW", "_NET_WM_NAME", "_NET_WM_PID", "_NET_WM_PING",
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
 	"_NET_WM_STATE", "_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION", "_NET_WM_STATE_HIDDEN", "_NET_WM_STATE_SHADED",
@@ -73,10 +75,10 @@ const shownMark = "_SHADOWD_SHOWN"
 // newWindow finds out about the display. open makes the window.
 func newWindow(x *xconn.Conn, k kind) (*window, error) {
 	setup := xproto.Setup(x.Conn)
-	if len(setup.Roots) == 0 {
-		return nil, fmt.Errorf("the display has no screen")
+	if x.DefaultScreen >= len(setup.Roots) {
+		return nil, fmt.Errorf("the display has %d screens, and no screen .%d", len(setup.Roots), x.DefaultScreen)
 	}
-	w := &window{x: x, kind: k, screen: &setup.Roots[0], atoms: map[string]xproto.Atom{}}
+	w := &window{x: x, kind: k, screen: &setup.Roots[x.DefaultScreen], atoms: map[string]xproto.Atom{}}
 	w.most = min(4*int(setup.MaximumRequestLength), 4*0xffff)
 	// Init writes maps that xgb reads with each event, so it is done before any can come.
 	w.hasShape, w.hasSaver = shape.Init(x.Conn) == nil, screensaver.Init(x.Conn) == nil
@@ -96,6 +98,12 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 		}
 		w.atoms[name] = r.Atom
 	}
+	compositor := fmt.Sprintf("_NET_WM_CM_S%d", x.DefaultScreen)
+	r, err := xproto.InternAtom(x.Conn, false, uint16(len(compositor)), compositor).Reply()
+	if err != nil {
+		return nil, fmt.Errorf("the atom %s: %w", compositor, err)
+	}
+	w.painters = r.Atom
 	// Its size, and who manages windows: see changes.
 	xproto.ChangeWindowAttributes(x.Conn, w.screen.Root, xproto.CwEventMask, []uint32{xproto.EventMaskStructureNotify})
 	w.managed = w.manager() != 0
