@@ -71,6 +71,8 @@ func hostileClient(what string, args []string) error {
 		return c.manageStubbornly(what == "locking manager")
 	case "blind compositor":
 		return c.compositeBlindly()
+	case "settings manager":
+		return c.manageSettings()
 	case "compositor":
 		return c.compositor()
 	case "send":
@@ -299,6 +301,33 @@ func (c client) compositeBlindly() error {
 	if err := xproto.SetSelectionOwnerChecked(x, id, atom.Atom, xproto.TimeCurrentTime).Check(); err != nil {
 		return err
 	}
+	<-c.x.Gone()
+	return nil
+}
+
+// manageSettings says in XSETTINGS what Xfce's does at twice the size.
+func (c client) manageSettings() error {
+	x := c.x.Conn
+	id, err := c.window(c.screen.Root, 1, 1, 0)
+	if err != nil {
+		return err
+	}
+	const name = "Gdk/WindowScalingFactor"
+	settings := []byte{0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, byte(len(name)), 0}
+	settings = append(append(settings, name...), 0, 1, 0, 0, 0, 2, 0, 0, 0)
+	atom := func(name string) xproto.Atom {
+		r, err := xproto.InternAtom(x, false, uint16(len(name)), name).Reply()
+		if err != nil {
+			return 0
+		}
+		return r.Atom
+	}
+	property := atom("_XSETTINGS_SETTINGS")
+	xproto.ChangeProperty(x, xproto.PropModeReplace, id, property, property, 8, uint32(len(settings)), settings)
+	if err := xproto.SetSelectionOwnerChecked(x, id, atom("_XSETTINGS_S0"), xproto.TimeCurrentTime).Check(); err != nil {
+		return err
+	}
+	xproto.ChangeProperty(x, xproto.PropModeReplace, c.screen.Root, atom("_SETTINGS_ARE_THERE"), xproto.AtomString, 8, 3, []byte("yes"))
 	<-c.x.Gone()
 	return nil
 }

@@ -112,3 +112,30 @@ func TestAnotherScreen(t *testing.T) {
 	assert.ErrorContains(t, err, "has 2 screens, and no screen .2")
 	assert.Equal(t, consent.Denied, got)
 }
+
+// Desktops say in XSETTINGS how large things are to be, and in their programs' environment.
+func TestScaleOfTheDesktop(t *testing.T) {
+	t.Parallel()
+	for name, scale := range map[string]func(d *desk){
+		"XSETTINGS": func(d *desk) {
+			_, err := d.Spawn("/proc/self/exe", hostileArg, "settings manager")
+			require.NoError(d.t, err)
+			eventually(d.t, func() bool {
+				out, err := d.Run(d.ctx, "xprop", "-root", "_SETTINGS_ARE_THERE")
+				return err == nil && strings.Contains(string(out), "yes")
+			}, "nobody manages settings")
+		},
+		"environment": func(d *desk) {
+			_, err := d.Spawn("env", "QT_SCALE_FACTOR=2", "sleep", "600")
+			require.NoError(d.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := testhost.Options{Width: 1280, Height: 800}
+			d := put(t, o, scale)
+			assert.Equal(t, 1040, d.win.Width)
+			d.refuse()
+		})
+	}
+}

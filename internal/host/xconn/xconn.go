@@ -29,6 +29,8 @@ import (
 // without a panic of xgb's, so it belongs into a process that exits soon after.
 type Conn struct {
 	*xgb.Conn
+	Display string // the name that it was dialled by
+
 	f *filter
 }
 
@@ -76,7 +78,7 @@ func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 		return nil, fmt.Errorf("xconn: %w", err)
 	}
 	_, x.DefaultScreen, _ = parseDisplay(display) // connect has seen that it is good
-	return &Conn{Conn: x, f: f}, nil
+	return &Conn{Conn: x, Display: display, f: f}, nil
 }
 
 // Probe reports whether Dial would succeed now. It returns what the server says of itself:

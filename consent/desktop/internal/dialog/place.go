@@ -3,8 +3,6 @@ package dialog
 import (
 	"encoding/binary"
 	"image"
-	"strconv"
-	"strings"
 
 	"github.com/BurntSushi/xgb/xinerama"
 	"github.com/BurntSushi/xgb/xproto"
@@ -19,37 +17,6 @@ func put32(values []uint32) []byte {
 		b = binary.LittleEndian.AppendUint32(b, v)
 	}
 	return b
-}
-
-// Limits of the picture's scale. Below 1 it is only to fit a small screen.
-const (
-	minScale  = 0.5
-	maxScale  = 3
-	scaleStep = 0.25
-)
-
-// scale is the display's, from Xft.dpi in its resources: 1 is 96 dots an inch,
-// which is also what counts if there is no such resource.
-func (w *window) scale() float64 {
-	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, xproto.AtomResourceManager, xproto.AtomString, 0, 1<<16).Reply()
-	if err != nil {
-		return 1
-	}
-	return scaleOf(string(r.Value))
-}
-
-// scaleOf finds the scale in the text of RESOURCE_MANAGER.
-func scaleOf(resources string) float64 {
-	for l := range strings.Lines(resources) {
-		name, value, ok := strings.Cut(l, ":")
-		if !ok || strings.TrimSpace(name) != "Xft.dpi" {
-			continue
-		}
-		if dpi, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && dpi > 0 {
-			return min(maxScale, max(1, dpi/96))
-		}
-	}
-	return 1
 }
 
 // monitor is the part of the root window that one monitor shows: the one with
