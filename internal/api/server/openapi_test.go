@@ -1,0 +1,253 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io"
+	"net/http"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
+)
+
+const openapiFile = "../../../docs/openapi.yaml"
+
+var update = flag.Bool("update", false, "write docs/openapi.yaml anew: its schemas follow the types")
+
+// The document's schemas are the types that travel: their names, fields and comments.
+func TestOpenAPISchemas(t *testing.T) {
+	data, err := os.ReadFile(openapiFile)
+	require.NoError(t, err)
+	const begin = "  # The rest follows the types of internal/api: go test ./internal/api/server -run OpenAPI -update\n"
+	head, rest, ok := strings.Cut(string(data), begin)
+	require.True(t, ok, "the line that begins the generated part is gone")
+	want := schemas(t)
+	if *update {
+		require.NoError(t, os.WriteFile(openapiFile, []byte(head+begin+want), 0o644))
+		return
+	}
+	assert.Equal(t, want, rest, "run go test ./internal/api/server -run OpenAPI -update")
+}
+
+// schemas are the types as OpenAPI has them.
+func schemas(t *testing.T) string {
+	docs := comments(t, "..", "../../..")
+	var b strings.Builder
+	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, shadow.Event{}, api.Problem{}} {
+		schema(&b, reflect.TypeOf(v), docs)
+	}
+	return b.String()
+}
+
+func schema(b *strings.Builder, typ reflect.Type, docs map[string]string) {
+	fmt.Fprintf(b, "    %s:\n      type: object\n      description: %q\n", typ.Name(), docs[typ.Name()])
+	var required []string
+	var properties strings.Builder
+	for f := range fields(typ) {
+		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if option == "" {
+			required = append(required, name)
+		}
+		fmt.Fprintf(&properties, "        %s:\n", name)
+		if doc := docs[typ.Name()+"."+f.Name]; doc != "" && kind(f.Type)[0] != "$ref" {
+			fmt.Fprintf(&properties, "          description: %q\n", doc)
+		}
+		property(&properties, f.Type, "          ")
+	}
+	if len(required) > 0 {
+		fmt.Fprintf(b, "      required: [%s]\n", strings.Join(required, ", "))
+	}
+	b.WriteString("      properties:\n" + properties.String())
+}
+
+func fields(typ reflect.Type) func(yield func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			if tag := f.Tag.Get("json"); tag != "" && tag != "-" && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// kind is a Go type as OpenAPI has it: its keyword and value.
+func kind(typ reflect.Type) [2]string {
+	switch {
+	case typ == reflect.TypeFor[time.Time]():
+		return [2]string{"type", "string"}
+	case typ.Kind() == reflect.Struct:
+		return [2]string{"$ref", `"#/components/schemas/` + typ.Name() + `"`}
+	case typ.Kind() == reflect.Slice:
+		return [2]string{"type", "array"}
+	case typ.Kind() == reflect.Bool:
+		return [2]string{"type", "boolean"}
+	case typ.Kind() == reflect.Float64:
+		return [2]string{"type", "number"}
+	case typ.Kind() == reflect.String:
+		return [2]string{"type", "string"}
+	}
+	return [2]string{"type", "integer"}
+}
+
+func property(b *strings.Builder, typ reflect.Type, indent string) {
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
+	k := kind(typ)
+	fmt.Fprintf(b, "%s%s: %s\n", indent, k[0], k[1])
+	switch {
+	case typ == reflect.TypeFor[time.Time]():
+		b.WriteString(indent + "format: date-time\n")
+	case typ == reflect.TypeFor[shadow.Reason]():
+		var all []string
+		for _, r := range shadow.Reasons() {
+			all = append(all, string(r))
+		}
+		fmt.Fprintf(b, "%senum: [%s]\n", indent, strings.Join(all, ", "))
+	case typ.Kind() == reflect.Slice:
+		b.WriteString(indent + "items:\n")
+		property(b, typ.Elem(), indent+"  ")
+	}
+}
+
+// comments are those of the types in some packages and of their fields, by "Type" and "Type.Field".
+func comments(t *testing.T, dirs ...string) map[string]string {
+	docs := map[string]string{}
+	link := regexp.MustCompile(`\[(\w+(?:\.\w+)*)\]`)
+	words := func(groups ...*ast.CommentGroup) string {
+		for _, g := range groups {
+			if text := strings.Join(strings.Fields(g.Text()), " "); text != "" {
+				return link.ReplaceAllString(text, "$1")
+			}
+		}
+		return ""
+	}
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			if !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), dir+"/"+e.Name(), nil, parser.ParseComments)
+			require.NoError(t, err)
+			for _, d := range file.Decls {
+				g, ok := d.(*ast.GenDecl)
+				if !ok {
+					continue
+				}
+				for _, s := range g.Specs {
+					ts, ok := s.(*ast.TypeSpec)
+					if !ok || docs[ts.Name.Name] != "" { // the API's own go before the engine's
+						continue
+					}
+					docs[ts.Name.Name] = words(g.Doc)
+					st, ok := ts.Type.(*ast.StructType)
+					if !ok {
+						continue
+					}
+					for _, f := range st.Fields.List {
+						for _, n := range f.Names {
+							docs[ts.Name.Name+"."+n.Name] = words(f.Comment, f.Doc)
+						}
+					}
+				}
+			}
+		}
+	}
+	return docs
+}
+
+// What the handlers answer is what the document says, and they take no path that isn't in it.
+func TestOpenAPI(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile(openapiFile)
+	require.NoError(t, err)
+	require.NoError(t, doc.Validate(t.Context()))
+	doc.Servers = nil
+	router, err := gorillamux.NewRouter(doc)
+	require.NoError(t, err)
+
+	refused := false
+	e := &fakeEngine{
+		shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
+			if refused {
+				return nil, &shadow.Refusal{Reason: shadow.Denied, Detail: "more of it"}
+			}
+			g := grant()
+			g.Page = "http://vda1.corp:6001/#t0"
+			return g, nil
+		},
+		sessions: []*shadow.Session{
+			{ID: "42", User: "ann", UID: 1000, Display: ":1", Type: "x11", Class: "user", State: "active"},
+			{ID: "43", User: "bob", UID: 1001, Type: "wayland"},
+		},
+		list: []shadow.Status{{ID: "ab12", Session: "42", User: "ann", Admin: "alice", State: shadow.Viewing, Port: 6001, Since: time.Now()}},
+	}
+	client, _ := serve(t, e, Options{Config: "f00"})
+	try := func(method, path, body string, want int) {
+		t.Helper()
+		resp, answer := do(t, client, method, path, "application/json", body)
+		require.Equal(t, want, resp.StatusCode, "%s %s: %s", method, path, answer)
+		req, err := http.NewRequest(method, "http://shadowd"+path, strings.NewReader(body))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		route, params, err := router.FindRoute(req)
+		require.NoError(t, err, "%s %s isn't in the document", method, path)
+		input := &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route}
+		if want < 400 {
+			require.NoError(t, openapi3filter.ValidateRequest(t.Context(), input), "%s %s", method, path)
+		}
+		output := &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: input, Status: resp.StatusCode, Header: resp.Header,
+			Body:    io.NopCloser(bytes.NewReader([]byte(answer))),
+			Options: &openapi3filter.Options{IncludeResponseStatus: true},
+		}
+		require.NoError(t, openapi3filter.ValidateResponse(t.Context(), output), "%s %s: %s", method, path, answer)
+	}
+	const ask = `{"session":"42","admin":"alice"}`
+	try("POST", "/v1/shadows", ask, 201)
+	refused = true
+	try("POST", "/v1/shadows", ask, 403)
+	try("POST", "/v1/shadows", `{"session":"42"}`, 400)
+	try("GET", "/v1/shadows", "", 200)
+	try("GET", "/v1/shadows/ab12", "", 200)
+	try("GET", "/v1/shadows/none", "", 404)
+	try("DELETE", "/v1/shadows/ab12", "", 204)
+	try("DELETE", "/v1/shadows/none", "", 404)
+	try("GET", "/v1/sessions", "", 200)
+	try("GET", "/metrics", "", 200)
+	try("GET", "/healthz", "", 200)
+
+	var documented []string
+	for path := range doc.Paths.Map() {
+		documented = append(documented, path)
+	}
+	source, err := os.ReadFile("handler.go")
+	require.NoError(t, err)
+	var handled []string
+	for _, m := range regexp.MustCompile(`mux\.Handle\("(/[^"]+)"`).FindAllStringSubmatch(string(source), -1) {
+		handled = append(handled, m[1])
+	}
+	slices.Sort(documented)
+	slices.Sort(handled)
+	assert.Equal(t, handled, documented)
+}
