@@ -146,7 +146,7 @@ func (o oneSession) Session(_ context.Context, id string) (*shadow.Session, erro
 	s := o.refuse
 	s.ID = id
 	if s.Display == "" {
-		s.User, s.Display = "user1", ":"+id[1:]
+		s.User, s.UID, s.Display = "user1", 1001, ":"+id[1:]
 	}
 	return &s, nil
 }

@@ -79,6 +79,7 @@ func TestRefusedBeforeAnybodyIsAsked(t *testing.T) {
 		{"greeter", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "gdm", Class: "greeter"}}}, shadow.NoUser},
 		{"locked", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u", Locked: true}}}, shadow.Locked},
 		{"closing", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u", State: "closing"}}}, shadow.SessionEnded},
+		{"a number left out", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u"}}}, shadow.NoUser},
 		{"remote display", shadow.Config{Sessions: oneSession{shadow.Session{Display: "elsewhere:1", User: "u"}}}, shadow.DisplayUnreachable},
 		{"source", shadow.Config{Source: &fakeSource{check: errors.New("install x11vnc")}}, shadow.SourceFailed},
 		{"certificate", shadow.Config{

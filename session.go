@@ -30,7 +30,7 @@ type Session struct {
 
 // Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
 // but x11), no_user (no user, or a class of sessions that aren't users' own: a
-// greeter, a background service), session_ended (closing), locked,
+// greeter, a background service; UID 0 unless User is root), session_ended (closing), locked,
 // display_unreachable (no display of this host is known).
 func (s *Session) Refusal() *Refusal {
 	switch {
@@ -50,6 +50,8 @@ func (s *Session) Refusal() *Refusal {
 		return &Refusal{Reason: DisplayUnreachable, Detail: "no X display is known for it"}
 	case !strings.HasPrefix(s.Display, ":"):
 		return &Refusal{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", s.Display)}
+	case s.UID == 0 && s.User != "root": // its resolver has left the number out
+		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("user %q has no number, or root's", s.User)}
 	}
 	return nil
 }

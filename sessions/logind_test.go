@@ -35,9 +35,7 @@ func fakeProcess(t *testing.T, root string, pid, parent int, uid uint32, env ...
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "stat"), fmt.Appendf(nil, "%d (sh) S %d 0", pid, parent), 0o644))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "environ"), []byte(strings.Join(env, "\x00")+"\x00"), 0o644))
-	if os.Getuid() == 0 {
-		require.NoError(t, os.Chown(dir, int(uid), -1))
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "status"), fmt.Appendf(nil, "Name:\tsh\nUid:\t%d\t%[1]d\t%[1]d\t%[1]d\n", uid), 0o644))
 }
 
 func TestLogind(t *testing.T) {
@@ -291,10 +289,10 @@ func TestLogindWaitEnd(t *testing.T) {
 // Only sessions that users work in are shadowed.
 func TestClasses(t *testing.T) {
 	for _, class := range []string{"", "user", "user-early", "user-light"} {
-		assert.Nil(t, (&shadow.Session{User: "u", Display: ":1", Class: class}).Refusal(), class)
+		assert.Nil(t, (&shadow.Session{User: "u", UID: 1, Display: ":1", Class: class}).Refusal(), class)
 	}
 	for _, class := range []string{"greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "user-incomplete", "none", "new"} {
-		r := (&shadow.Session{User: "u", Display: ":1", Class: class}).Refusal()
+		r := (&shadow.Session{User: "u", UID: 1, Display: ":1", Class: class}).Refusal()
 		require.NotNil(t, r, class)
 		assert.Equal(t, &shadow.Refusal{Reason: shadow.NoUser, Detail: "it is a " + class + " session"}, r)
 	}

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/host/strict"
 )
 
 // minX11vnc is the oldest x11vnc that is known to work (-noultraext, -safer and
@@ -35,9 +37,15 @@ type X11vnc struct {
 // Check looks for x11vnc and its version (0.9.13 or later), once: a good
 // answer is kept while the program is there, a bad one is looked into anew at the next request. The error
 // says how to install it on this distribution.
-func (x *X11vnc) Check(ctx context.Context, _ *shadow.Session) error {
-	_, err := x.program(ctx)
-	return err
+func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
+	if _, err := x.program(ctx); err != nil || s == nil {
+		return err
+	}
+	server, err := lookAt(s)
+	if err != nil {
+		return err
+	}
+	return server.refusal()
 }
 
 // program is the path of a good x11vnc.
@@ -61,15 +69,12 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("source: x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-version")
-	cmd.Env = []string{}
-	cmd.Dir = "/"
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
+	if err := strict.Check(path); err != nil { // it is run as root, too
+		return "", fmt.Errorf("source: x11vnc isn't run: %w", err)
+	}
+	out, err := program.Output(ctx, program.Command{Path: path, Args: []string{"-version"}, Timeout: 10 * time.Second})
 	if err != nil {
-		return "", fmt.Errorf("source: %s -version: %w", path, err)
+		return "", fmt.Errorf("source: %w", err)
 	}
 	version, ok := parseX11vncVersion(string(out))
 	if !ok {
@@ -153,6 +158,23 @@ func x11vncArgs(s *shadow.Session) []string {
 func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	path, err := x.program(ctx)
 	if err != nil {
+		return nil, err
+	}
+	server, err := lookAt(s)
+	if err == nil {
+		err = server.refusal()
+	}
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, x11vncArgs(s)...)
+	if server.confine(cmd) {
+		conn, err := start("x11vnc", cmd, s)
+		if err == nil || !noNamespace(err) {
+			return conn, err
+		}
+	}
+	if err := server.unconfined(); err != nil {
 		return nil, err
 	}
 	return start("x11vnc", exec.Command(path, x11vncArgs(s)...), s)

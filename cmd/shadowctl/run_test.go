@@ -285,7 +285,7 @@ func TestTables(t *testing.T) {
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "list").stdout)
 
 	e.sessions = []*shadow.Session{
-		{ID: "42", User: "user1", Display: ":1", Type: "x11", State: "active"},
+		{ID: "42", User: "user1", UID: 1001, Display: ":1", Type: "x11", State: "active"},
 		{ID: "c1", User: "gdm", Type: "wayland", Class: "greeter", State: "online"},
 		{ID: "c2", User: "user2", Display: ":2", Locked: true},
 	}

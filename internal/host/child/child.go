@@ -130,9 +130,9 @@ type Process struct {
 // setuid program (PR_SET_NO_NEW_PRIVS in prctl(2)), unless id is this process's
 // own user and cmd is another program.
 //
-// Of cmd, Path, Args, Env, Stdin, Stdout, Stderr, ExtraFiles and WaitDelay are
-// used, as [exec.Cmd] describes them; a WaitDelay of 0 means 500 ms. Path must be
-// absolute. Writers must not block. Without root id must be this process's own.
+// Of cmd, Path, Args, Env, Stdin, Stdout, Stderr, ExtraFiles, WaitDelay and
+// SysProcAttr.Cloneflags (for a network namespace) are used, as [exec.Cmd]
+// describes them; a WaitDelay of 0 means 500 ms. Path must be absolute. Writers must not block. Without root id must be this process's own.
 //
 // Start returns when the program has been executed, after 10 s at the latest. An
 // error that the execution met is an [*fs.PathError].
@@ -156,7 +156,7 @@ func Start(cmd *exec.Cmd, id Identity) (*Process, error) {
 		return nil, err
 	}
 	p.nest = nest(cmd.Path == Self || id.UID != uint32(os.Geteuid()))
-	attr := &os.ProcAttr{Dir: "/", Env: append([]string{}, cmd.Env...), Files: p.stdio.files, Sys: procAttr()}
+	attr := &os.ProcAttr{Dir: "/", Env: append([]string{}, cmd.Env...), Files: p.stdio.files, Sys: procAttr(cmd)}
 	attr.Files = append(attr.Files, cmd.ExtraFiles...)
 	attr.Files = append(attr.Files, status.theirs)
 	argv := arguments(cmd, id, len(attr.Files)-1)

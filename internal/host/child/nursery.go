@@ -3,6 +3,7 @@
 package child
 
 import (
+	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
@@ -70,6 +71,10 @@ func (n *nursery) run(jobs <-chan func()) {
 
 // procAttr makes a child the leader of a session and a process group, and lets
 // it die with its nursery.
-func procAttr() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+func procAttr(cmd *exec.Cmd) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr != nil {
+		attr.Cloneflags = cmd.SysProcAttr.Cloneflags
+	}
+	return attr
 }

@@ -118,6 +118,10 @@ func (h *Host) tree(leader int) []int {
 func (h *Host) wellKnown(s Session, display string) string {
 	var candidates []string
 	for _, pid := range h.servers {
+		// Anybody may run a program of that name, a setuid one too, with any arguments.
+		if real, effective, ok := h.users(pid); !ok || real != 0 && real != s.UID || effective != 0 && effective != s.UID {
+			continue
+		}
 		args := strings.Split(string(h.read(pid, "cmdline")), "\x00")
 		auth := slices.Index(args, "-auth")
 		if auth < 0 || auth+1 >= len(args) || !slices.ContainsFunc(args, func(a string) bool { return sameDisplay(a, display) }) {
@@ -155,12 +159,30 @@ func (h *Host) readable(path string, uid uint32) bool {
 	return ok && owner == uid && info.Mode()&0o400 != 0 || info.Mode()&0o004 != 0
 }
 
-func (h *Host) owner(pid int) (uint32, bool) {
-	info, err := os.Stat(filepath.Join(h.root, "proc", strconv.Itoa(pid)))
-	if err != nil {
-		return 0, false
+// owner is the user a process runs as.
+func (h *Host) owner(pid int) (uid uint32, ok bool) {
+	_, uid, ok = h.users(pid)
+	return uid, ok
+}
+
+// users are the user who has started a process and the one it runs as. Its directory under
+// /proc doesn't tell: a process that isn't dumpable, as anybody may make his, has root for
+// the owner of its own.
+func (h *Host) users(pid int) (real, effective uint32, ok bool) {
+	for line := range strings.Lines(string(h.read(pid, "status"))) {
+		ids, found := strings.CutPrefix(line, "Uid:")
+		if !found {
+			continue
+		}
+		f := strings.Fields(ids) // real, effective, saved, file system
+		if len(f) != 4 {
+			return 0, 0, false
+		}
+		r, realErr := strconv.ParseUint(f[0], 10, 32)
+		e, effectiveErr := strconv.ParseUint(f[1], 10, 32)
+		return uint32(r), uint32(e), realErr == nil && effectiveErr == nil
 	}
-	return ownerOf(info)
+	return 0, 0, false
 }
 
 func ownerOf(info fs.FileInfo) (uint32, bool) {

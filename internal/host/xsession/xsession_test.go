@@ -35,8 +35,15 @@ func (h host) file(path, content string, mode os.FileMode) {
 
 func (h host) process(pid, parent int, name string, args, env []string) {
 	h.t.Helper()
+	h.processOf(uint32(os.Getuid()), uint32(os.Getuid()), pid, parent, name, args, env)
+}
+
+// processOf is process for one that a user has started and that runs as another.
+func (h host) processOf(real, effective uint32, pid, parent int, name string, args, env []string) {
+	h.t.Helper()
 	dir := "proc/" + strconv.Itoa(pid)
 	h.file(dir+"/stat", fmt.Sprintf("%d (%s) S %d 1 1 0", pid, name, parent), 0o644)
+	h.file(dir+"/status", fmt.Sprintf("Name:\t%s\nUid:\t%d\t%d\t%d\t%d\n", name, real, effective, effective, effective), 0o644)
 	h.file(dir+"/cmdline", strings.Join(args, "\x00")+"\x00", 0o644)
 	h.file(dir+"/environ", strings.Join(env, "\x00")+"\x00", 0o644)
 }
@@ -107,6 +114,29 @@ func TestFindWellKnownFiles(t *testing.T) {
 			h.process(7, 1, "Xorg", []string{"/usr/bin/Xorg", ":1", "-auth"}, nil)
 			h.file(test.path, "", 0o600)
 			_, xauthority := h.find(s)
+			assert.Equal(t, test.want, xauthority)
+		})
+	}
+
+	for _, test := range []struct {
+		name            string
+		real, effective uint32
+		want            string
+	}{
+		{"root's X server", 0, 0, "/var/auth/1"},
+		{"the user's X server", 4711, 4711, "/var/auth/1"},
+		{"the user's, which runs as root", 4711, 0, "/var/auth/1"},
+		{"a stranger's program of that name", 4712, 4712, ""},
+		{"a stranger's that runs as root, with his arguments", 4712, 0, ""},
+		{"a stranger's that runs as the user", 4712, 4711, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHost(t)
+			h.processOf(test.real, test.effective, 5, 1, "Xorg", []string{"/usr/bin/Xorg", ":1", "-auth", "/var/auth/1"}, nil)
+			h.file("/var/auth/1", "", 0o644)
+			other := s
+			other.UID = 4711
+			_, xauthority := h.find(other)
 			assert.Equal(t, test.want, xauthority)
 		})
 	}
