@@ -4,7 +4,7 @@
 
 # What a virtual desktop needs, and what only tests need besides.
 DESKTOP := xvfb openbox xterm x11vnc xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
-TESTING := $(DESKTOP) chromium xsel libnss3-tools openssl dbus tigervnc-standalone-server gcc libc6-dev picom metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock
+TESTING := $(DESKTOP) chromium tigervnc-viewer xtightvncviewer gvncviewer xsel libnss3-tools openssl dbus tigervnc-standalone-server gcc libc6-dev picom metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock
 
 NOVNC := internal/viewer/dist/index.html
 
