@@ -41,6 +41,12 @@ func (c *Config) validate() error {
 			return fmt.Errorf("shadow: Config.%s is nil: %s", needed.name, needed.words)
 		}
 	}
+	switch {
+	case isNil(c.Announcer) && c.Rules.Notifies():
+		return errors.New("shadow: Config.Announcer is nil, and a rule wants users to be told")
+	case c.GroupNames == nil && c.Rules.NeedsUserGroups():
+		return errors.New("shadow: Config.GroupNames is nil, and a rule looks at users' groups")
+	}
 	if c.PromptTimeout < 0 || c.ConnectTimeout < 0 {
 		return errors.New("shadow: a timeout in Config is negative")
 	}
@@ -57,7 +63,7 @@ func (c *Config) validate() error {
 		value any
 	}{
 		{"Sessions", c.Sessions}, {"Prompter", c.Prompter}, {"Source", c.Source},
-		{"Banner", c.Banner}, {"Ports", c.Ports}, {"Certificates", c.Certificates},
+		{"Banner", c.Banner}, {"Announcer", c.Announcer}, {"Ports", c.Ports}, {"Certificates", c.Certificates},
 	} {
 		if v, ok := part.value.(Validator); ok && !isNil(part.value) {
 			if err := v.Validate(); err != nil {
@@ -120,6 +126,16 @@ func (c *Config) complete() {
 	} else {
 		c.Banner = carefulBanner{c.Banner}
 	}
+	if !isNil(c.Announcer) {
+		c.Announcer = carefulAnnouncer{c.Announcer}
+	}
+	if names := c.GroupNames; names != nil {
+		c.GroupNames = func(ctx context.Context, gids []uint32) (all []string, err error) {
+			defer caught("Config.GroupNames", &err)
+			return names(ctx, gids)
+		}
+	}
+	c.Rules = slices.Clone(c.Rules)
 	c.Source = carefulSource{c.Source}
 	c.Certificates = carefulCertificates{c.Certificates}
 	settings := c.Settings
@@ -169,6 +185,13 @@ type carefulPrompter struct{ consent.Prompter }
 func (c carefulPrompter) Ask(ctx context.Context, r consent.Request) (d consent.Decision, err error) {
 	defer caught("the prompter", &err)
 	return c.Prompter.Ask(ctx, r)
+}
+
+type carefulAnnouncer struct{ consent.Announcer }
+
+func (c carefulAnnouncer) Announce(ctx context.Context, r consent.Request) (d consent.Decision, err error) {
+	defer caught("the announcer", &err)
+	return c.Announcer.Announce(ctx, r)
 }
 
 type carefulBanner struct{ consent.Banner }

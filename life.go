@@ -53,6 +53,10 @@ type life struct {
 	source   *sourceConn // what upstream wraps
 	token    [sha256.Size]byte
 
+	rule  *policy.Verdict // that decided; nil before
+	basis consent.Basis   // what allows the viewing; empty before
+	shown bool            // the question was on the screen
+
 	asked    chan struct{} // closed when the prompter has returned or has had its grace; nil before it is called
 	claimed  atomic.Bool   // the token was used
 	rejected rejections
@@ -101,6 +105,9 @@ func (l *life) complete(e Event) Event {
 	l.m.mu.Lock()
 	if l.session != nil {
 		e.User = l.session.User
+	}
+	if l.rule != nil {
+		e.Rule, e.Consent = l.rule.Name(), string(l.basis)
 	}
 	if l.port != nil {
 		e.Port = l.port.Port()
@@ -164,9 +171,15 @@ func (l *life) ask() (*Grant, error) {
 	if err := l.m.cfg.Purpose.Check(l.req.Purpose); err != nil {
 		return nil, l.refuse(PurposeMissing, err)
 	}
-	session, err := l.find()
+	session, err := l.lookUp()
 	if err != nil {
 		return nil, err
+	}
+	if err := l.decide(session); err != nil {
+		return nil, err
+	}
+	if r := l.unfit(session); r != nil {
+		return nil, r
 	}
 	if err := l.m.admit(l, session); err != nil {
 		return nil, err
@@ -178,7 +191,7 @@ func (l *life) ask() (*Grant, error) {
 	if err := l.prepare(settings); err != nil {
 		return nil, err
 	}
-	if err := l.prompt(); err != nil {
+	if err := l.consented(); err != nil {
 		return nil, err
 	}
 	return l.open()
@@ -197,18 +210,15 @@ func (l *life) settings() (Settings, error) {
 	return s, nil
 }
 
-// find looks the session up and sees whether it can be shadowed.
-func (l *life) find() (*Session, error) {
+// lookUp finds the session, whatever it is like.
+func (l *life) lookUp() (*Session, error) {
 	session, err := l.m.cfg.Sessions.Session(l.ctx, l.req.Session)
-	if err != nil {
-		var r *Refusal
-		if errors.As(err, &r) {
-			return nil, r
-		}
-		return nil, l.refuse(PromptFailed, err)
-	}
-	if r := session.Refusal(); r != nil {
+	var r *Refusal
+	switch {
+	case errors.As(err, &r):
 		return nil, r
+	case err != nil:
+		return nil, l.refuse(PromptFailed, err)
 	}
 	return session, nil
 }
@@ -217,14 +227,20 @@ func (l *life) find() (*Session, error) {
 // ended while its user was asked, and its id may be another session's by now. This is the
 // only look that counts for a prompter that sees no lock by itself.
 func (l *life) findAgain() error {
-	now, err := l.find()
+	now, err := l.lookUp()
 	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSession {
 		return &Refusal{Reason: SessionEnded, Detail: "it ended while its user was asked", Err: err}
 	}
-	if err == nil && (now.UID != l.session.UID || now.Screen() != l.session.Screen()) {
+	if err != nil {
+		return err
+	}
+	if now.UID != l.session.UID || now.Screen() != l.session.Screen() {
 		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
 	}
-	return err
+	if r := l.unfit(now); r != nil {
+		return r
+	}
+	return nil
 }
 
 // prepare checks what would make the user's Yes worthless.
@@ -271,20 +287,33 @@ func (l *life) prompt() error {
 	}
 	switch decision {
 	case consent.Granted:
+		if l.rule.Answer == policy.Notify {
+			return l.without(consent.ByNotice)
+		}
+		l.basis = consent.ByAnswer
 		l.m.pauses.yes(l)
 		if _, err := l.settings(); err != nil { // may have been switched off meanwhile
 			return err
 		}
 		return l.findAgain()
 	case consent.TimedOut:
+		if l.rule.Answer == policy.Ask && l.rule.Unanswered && l.shown {
+			return l.without(consent.BySilence)
+		}
 		return &Refusal{Reason: TimedOut}
 	case consent.Closed:
 		return &Refusal{Reason: Closed}
 	case consent.Locked:
+		if l.rule.Locked {
+			return l.without(consent.ByLock)
+		}
 		return &Refusal{Reason: Locked}
 	}
 	return &Refusal{Reason: Denied}
 }
+
+// errAbandoned is a prompter that didn't return when its time was up.
+var errAbandoned = errors.New("the prompter is still busy although its time is up")
 
 // grace is how long a prompter whose time is up keeps its place: its question may
 // still be on the screen.
@@ -299,6 +328,9 @@ func (l *life) answer() (consent.Decision, error) {
 	q := l.question()
 	q.Timeout = timeout
 	q.Replaces = l.replaces()
+	q.SilenceAllows = l.rule.Answer == policy.Ask && l.rule.Unanswered
+	var shown atomic.Bool
+	q.Shown = func() { shown.Store(true) }
 	type answer struct {
 		decision consent.Decision
 		err      error
@@ -311,20 +343,26 @@ func (l *life) answer() (consent.Decision, error) {
 			l.doneAsking() // before the answer counts: whoever hears it may ask again at once
 			answers <- a
 		}()
-		a.decision, a.err = l.m.cfg.Prompter.Ask(ctx, q)
+		a.decision, a.err = l.put(ctx, q)
 	})
+	var a answer
 	select {
 	case <-ended:
+		a = <-answers
 	case <-ctx.Done():
-		if !within(ended, l.m.tidy) {
+		if within(ended, l.m.tidy) {
+			a = <-answers
+		} else {
 			l.abandon("the prompter", ended)
 			time.AfterFunc(grace, l.doneAsking)
+			a.err = errAbandoned
 		}
 	}
+	// Silence means something only from somebody who could see the question, and whose prompter works.
+	l.shown = shown.Load() && a.err == nil
 	if ctx.Err() != nil {
 		return consent.TimedOut, nil
 	}
-	a := <-answers
 	return a.decision, a.err
 }
 
@@ -347,7 +385,7 @@ func (l *life) question() consent.Request {
 		purpose = ""
 	}
 	return consent.Request{
-		Admin: l.req.Admin, Purpose: purpose, Host: l.host,
+		Admin: l.req.Admin, Purpose: purpose, Basis: l.basis, Host: l.host,
 		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
 		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
 		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale), Bus: l.session.Bus,

@@ -46,6 +46,16 @@ type Config struct {
 	// looked at before anybody is asked. The zero value makes it optional.
 	Purpose policy.Purpose
 
+	// Rules say who may view whom, and how; nil: whoever asks may, if the user says Yes. What a rule
+	// allows without the user's answer is logged at every use.
+	Rules policy.Rules
+	// Announcer tells users of a viewing about which a rule says that they are not asked. Required
+	// if there is such a rule.
+	Announcer consent.Announcer
+	// GroupNames finds the names of groups, for rules that look at those of sessions' users.
+	// Required if there is such a rule. An error refuses the request.
+	GroupNames func(ctx context.Context, gids []uint32) ([]string, error)
+
 	// Language is the locale, as in Session, in which every user is asked; empty: the
 	// session's own.
 	Language string

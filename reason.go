@@ -16,6 +16,7 @@ type Reason string
 const (
 	Disabled           Reason = "disabled"            // EnableSessionShadowing is 0, or the settings can't be read
 	PurposeMissing     Reason = "purpose_missing"     // the administrator gave no reason, or none that fits
+	NotAllowed         Reason = "not_allowed"         // a rule of the organisation says so
 	Denied             Reason = "denied"              // the user said No
 	TimedOut           Reason = "timeout"             // the user said nothing in time
 	Closed             Reason = "closed"              // the user closed the question
@@ -44,7 +45,7 @@ const (
 // Reasons lists every reason, in the order of the constants.
 func Reasons() []Reason {
 	return []Reason{
-		Disabled, PurposeMissing, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
+		Disabled, PurposeMissing, NotAllowed, Denied, TimedOut, Closed, Locked, NoUser, NoSession, Wayland, PromptBusy, PromptFailed,
 		DisplayUnreachable, NoPort, TLSConfig, AuditFailed, SourceFailed,
 		Superseded, SessionEnded, ViewerAbsent, ViewerLeft, ViewerViolation, StoppedByUser, StoppedByAdmin, Shutdown,
 	}
@@ -54,6 +55,7 @@ func Reasons() []Reason {
 var sentences = map[Reason]string{
 	Disabled:           "session shadowing is switched off on this host",
 	PurposeMissing:     "a reason for the viewing has to be given",
+	NotAllowed:         "the organisation's rules don't allow it",
 	Denied:             "the user said No",
 	TimedOut:           "the user did not answer in time",
 	Closed:             "the user closed the question",

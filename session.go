@@ -94,6 +94,9 @@ type Request struct {
 	Admin   string // the administrator's name, shown to the user
 	Client  string // where the administrator sits, for the audit; may be empty
 	Purpose string // why, in the administrator's own words; see Config.Purpose and [consent.CleanPurpose]
+
+	Groups  []string // that the administrator is in, as the caller says, for Config.Rules
+	Account string   // account of this host that asks, as the kernel says, for Config.Rules; empty: not known
 }
 
 // A Grant is the answer to a request that the user said Yes to.
@@ -147,9 +150,11 @@ type Event struct {
 	Client  string    `json:"client,omitempty"`
 	Purpose string    `json:"purpose,omitempty"` // why, cleaned
 	Port    int       `json:"port,omitempty"`
-	Viewer  string    `json:"viewer,omitempty"` // the viewer's address
-	Token   string    `json:"token,omitempty"`  // first digits of the token's SHA-256, never the token
-	Reason  Reason    `json:"reason,omitempty"` // of refused and ended
+	Viewer  string    `json:"viewer,omitempty"`  // the viewer's address
+	Token   string    `json:"token,omitempty"`   // first digits of the token's SHA-256, never the token
+	Rule    string    `json:"rule,omitempty"`    // number of the rule that decided, from 1, or "none"; empty: nothing was decided yet
+	Consent string    `json:"consent,omitempty"` // what allows the viewing, from granted on: a [consent.Basis]
+	Reason  Reason    `json:"reason,omitempty"`  // of refused and ended
 	Detail  string    `json:"detail,omitempty"`
 
 	// Until is, of prompted, when the user's time is up, and of granted, by when the viewer

@@ -18,6 +18,9 @@ const maxMarks = 2
 // clean makes text from outside safe to show as one short name: see cleanTo.
 func clean(s string) string { return cleanTo(s, maxName) }
 
+// CleanName is a name as users are shown it, but for its length: for whoever decides by it.
+func CleanName(s string) string { return cleanTo(s, 4*maxName) }
+
 // cleanTo makes text from outside safe to show in one line: controls, format
 // characters (bidi overrides and zero-width ones among them), private and
 // unassigned code points are dropped, every run of blanks becomes one space, and what is

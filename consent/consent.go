@@ -42,6 +42,18 @@ var (
 	ErrGone    = errors.New("consent: display went away")   // the X server ended while the user was being asked
 )
 
+// A Basis is what allows somebody to view: the word for it in records.
+type Basis string
+
+// The bases. All but the first come from an organisation's rules, and the user is told.
+const (
+	ByAnswer   Basis = "answer"     // the prompter's answer is Granted
+	ByNotice   Basis = "notice"     // a rule: the user wasn't asked, but has seen that somebody will view
+	BySilence  Basis = "unanswered" // a rule: the user was asked and didn't answer
+	ByLock     Basis = "locked"     // a rule: the screen was locked
+	ByRuleOnly Basis = "rule"       // a rule: the user wasn't asked
+)
+
 // A Request is the question: who wants to see which session.
 type Request struct {
 	Admin   string        // who asks; text from outside, shown cleaned and cut
@@ -53,6 +65,17 @@ type Request struct {
 	// when the question is put, and the question doesn't change: whoever begins to view
 	// meanwhile is named by the banner only. The one who asks again is not to be in it.
 	Replaces string
+
+	// SilenceAllows says that a rule takes silence for a Yes, which the question tells the user. What
+	// Ask returns is TimedOut all the same.
+	SilenceAllows bool
+
+	// Shown is called before Ask returns, if the question was on the screen. Nobody's silence is a
+	// Yes without it. May be nil.
+	Shown func()
+
+	// Basis is what allows the viewing, for a [Banner] and an [Announcer]; empty: an answer.
+	Basis Basis
 
 	Session    string // the session's id
 	Display    string // X display, ":1"
@@ -71,6 +94,17 @@ type Request struct {
 // must be safe for concurrent use.
 type Prompter interface {
 	Ask(ctx context.Context, r Request) (Decision, error)
+}
+
+// NoticeTime is how long an [Announcer]'s notice must have been seen.
+const NoticeTime = 5 * time.Second
+
+// An Announcer tells a user that somebody is going to view, without asking: what a rule may say.
+// Announce returns Granted once the notice was in view for [NoticeTime] in all, Denied if the user
+// doesn't want to be viewed, and otherwise what a [Prompter] does: TimedOut, above all, if ctx's
+// deadline passes and the notice wasn't in view for that long. It must be safe for concurrent use.
+type Announcer interface {
+	Announce(ctx context.Context, r Request) (Decision, error)
 }
 
 // Func is a function as a Prompter. A nil Func refuses.

@@ -43,7 +43,7 @@ import (
 //	1  denied
 //	2  closed
 //	4  locked
-//	5  timeout
+//	5  timeout: the user has seen the question and not answered
 //
 // Whether the screen is locked is for the command to see: neither desktop.X11's look at the
 // display nor desktop.Notify's question to the screen saver is made for it. What the caller knows of the
@@ -97,6 +97,9 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	case 4:
 		return Locked, nil
 	case 5:
+		if r.Shown != nil {
+			r.Shown()
+		}
 		return TimedOut, nil
 	}
 	return Denied, fmt.Errorf("consent: %s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.Suffix())

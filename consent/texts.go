@@ -20,8 +20,18 @@ type Texts struct {
 	Replaces  string `toml:"replaces,omitempty"`  // what a Yes ends; holds {replaces}
 	Purpose   string `toml:"purpose,omitempty"`   // why, in the administrator's own words, so in quotation marks; holds {purpose}
 	Countdown string `toml:"countdown,omitempty"` // what silence means; holds {seconds}
-	No        string `toml:"no,omitempty"`        // the buttons; hold nothing, and differ
-	Yes       string `toml:"yes,omitempty"`
+
+	CountdownYes string `toml:"countdown_yes,omitempty"` // what silence means where a rule says that it is a Yes; holds {seconds}
+
+	No  string `toml:"no,omitempty"` // the buttons; hold nothing, and differ
+	Yes string `toml:"yes,omitempty"`
+
+	Notice string `toml:"notice,omitempty"` // the headline where the user isn't asked, only told; holds {admin}
+	Begins string `toml:"begins,omitempty"` // when viewing begins then; holds {seconds}
+
+	Unasked    string `toml:"unasked,omitempty"`    // why it is allowed: nobody had to be asked; these hold nothing
+	Unanswered string `toml:"unanswered,omitempty"` // the user didn't answer
+	Locked     string `toml:"locked,omitempty"`     // the screen was locked
 
 	Viewing string            `toml:"viewing,omitempty"` // the banner and its title; holds {admin}
 	Stop    string            `toml:"stop,omitempty"`    // its button; holds nothing
@@ -55,6 +65,12 @@ func (t *Texts) fields() []text {
 		{"replaces", &t.Replaces, "replaces", maxText},
 		{"purpose", &t.Purpose, "purpose", maxText},
 		{"countdown", &t.Countdown, "seconds", maxText},
+		{"countdown_yes", &t.CountdownYes, "seconds", maxText},
+		{"notice", &t.Notice, "admin", maxText},
+		{"begins", &t.Begins, "seconds", maxText},
+		{"unasked", &t.Unasked, "", maxText},
+		{"unanswered", &t.Unanswered, "", maxText},
+		{"locked", &t.Locked, "", maxText},
 		{"no", &t.No, "", maxLabel},
 		{"yes", &t.Yes, "", maxLabel},
 		{"viewing", &t.Viewing, "admin", maxText},

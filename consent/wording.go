@@ -19,6 +19,9 @@ type Wording struct {
 	Replaces  Sentence // what a Yes ends; nil: nothing
 	Purpose   Sentence // why, in the administrator's own words; nil: no reason was given
 	Countdown Sentence // what silence means, with the seconds that are left
+	Notice    Sentence // the headline where the user is only told
+	Begins    Sentence // when viewing begins then, with the seconds that are left
+	Basis     Sentence // what allows the viewing without an answer; nil: an answer does
 	No, Yes   string   // the buttons
 
 	Viewing Sentence // the banner and its title
@@ -45,6 +48,13 @@ func (t Texts) Wording(r Request) Wording {
 		w.Purpose = w.sentence(words.Purpose)
 	}
 	w.Countdown = w.sentence(words.Countdown)
+	if r.SilenceAllows {
+		w.Countdown = w.sentence(words.CountdownYes)
+	}
+	w.Notice, w.Begins = w.sentence(words.Notice), w.sentence(words.Begins)
+	w.Basis = w.sentence(map[Basis]string{
+		ByNotice: words.Unasked, ByRuleOnly: words.Unasked, BySilence: words.Unanswered, ByLock: words.Locked,
+	}[r.Basis])
 	w.Viewing, w.Ended = w.sentence(words.Viewing), w.sentence(words.Ended)
 	return w
 }

@@ -148,7 +148,7 @@ a refusal.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.client.Socket, "socket", api.DefaultSocket, "the daemon's control `socket`")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
-	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(),
+	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(), a.rulesCommand(),
 		a.ctxregCommand(), a.doctorCommand())
 	root.SuggestionsMinimumDistance = 2
 	root.Long += `

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/xprobe"
@@ -35,6 +36,7 @@ type fakeEngine struct {
 	answer   func(context.Context, shadow.Request) (*shadow.Grant, error)
 	sessions []*shadow.Session
 	list     []shadow.Status
+	rules    policy.Rules
 
 	mu      sync.Mutex
 	events  []chan shadow.Event
@@ -56,6 +58,12 @@ func (f *fakeEngine) Stop(_ context.Context, id string, _ shadow.Reason) error {
 	}
 	f.stopped = append(f.stopped, id)
 	return nil
+}
+
+func (f *fakeEngine) Rules() policy.Rules { return f.rules }
+
+func (f *fakeEngine) Judge(_ context.Context, r shadow.Request) (policy.Verdict, error) {
+	return f.rules.Decide(policy.Request{Admin: r.Admin, Account: r.Account, Groups: r.Groups, Session: r.Session}), nil
 }
 
 func (f *fakeEngine) stops() []string {
@@ -139,8 +147,10 @@ func TestShadow(t *testing.T) {
 		asked = r
 		return granted(ctx, r)
 	}})
-	r := shadowctl(t.Context(), "--socket", socket, "shadow", "42", "--admin", `CORP\alice`, "--client", "10.0.0.7")
-	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7"}, asked)
+	r := shadowctl(t.Context(), "--socket", socket, "shadow", "42", "--admin", `CORP\alice`, "--client", "10.0.0.7",
+		"--purpose", "INC-1 flickers", "--group", "a", "--group", "b, c")
+	asked.Account = "" // who runs the test
+	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1 flickers", Groups: []string{"a", "b, c"}}, asked)
 	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", ""}, r)
 
 	r = shadowctl(t.Context(), "shadow", "42", "--admin", "a", "--json", "--socket", socket)

@@ -49,6 +49,7 @@ else.`,
 	flags.StringVar(&r.Admin, "admin", "", "`name` of the administrator, shown to the user")
 	flags.StringVar(&r.Client, "client", "", "`address` the administrator comes from, for the audit")
 	flags.StringVar(&r.Purpose, "purpose", "", "why, in your own words, shown to the user: `text` such as \"INC-1234 screen flickers\"")
+	flags.StringArrayVar(&r.Groups, "group", nil, "`group` that the administrator is in, for the organisation's rules; may be given several times")
 	flags.BoolVar(&wait, "wait-viewer", false, "return only when the viewer has connected")
 	return cmd
 }

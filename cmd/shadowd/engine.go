@@ -13,6 +13,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/desktop"
 	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/host/account"
 	"vda.internal/shadow/internal/viewer"
 	"vda.internal/shadow/tlsstore"
 )
@@ -31,6 +32,9 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 		Ports:          cfg.NewPool(),
 		Certificates:   store,
 		Settings:       config.SettingsFrom(path),
+		Rules:          cfg.Consent.Rules,
+		Announcer:      desktop.X11{Texts: cfg.Consent.Texts},
+		GroupNames:     account.GroupNames,
 		Purpose:        cfg.NewPurpose(),
 		Language:       cfg.Consent.Language,
 		Host:           cfg.Viewer.Host,

@@ -51,6 +51,13 @@ func askChild(ctx context.Context, argv, environ []string, r consent.Request, q 
 	if err != nil {
 		return consent.Denied, err
 	}
+	select {
+	case <-out.isShown:
+		if r.Shown != nil {
+			r.Shown()
+		}
+	default:
+	}
 	if ctx.Err() != nil {
 		return ended(ctx)
 	}

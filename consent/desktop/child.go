@@ -121,7 +121,7 @@ func showBanner(b *banner, lines *bufio.Reader, display, xauthority string, show
 		return wordDisplay + " " + detail(err)
 	}
 	answer := guarded(func() string {
-		notice := dialog.Notice{Language: b.Language, Viewing: b.Viewing, Purpose: b.Purpose, Stop: b.Stop, Ended: b.Ended}
+		notice := dialog.Notice{Language: b.Language, Viewing: b.Viewing, Purpose: b.Purpose, Basis: b.Basis, Stop: b.Stop, Ended: b.Ended}
 		return outcomeWord(dialog.ShowBanner(context.Background(), x, notice, listen(b.Why, lines), dialog.Reports{
 			Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) },
 		}))

@@ -46,6 +46,10 @@
 //	"countdown":[{"text":"No answer in "},{"role":"seconds"},{"text":" s counts as No"}],
 //	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false}}
 //
+// With "notice_ms":5000 and "basis":[…] it is a notice, which has no Yes: the child shows the
+// basis, too, and answers yes when it has been in view for that time, or no when its button is
+// pressed.
+//
 // See [consent.Wording] for the sentences; replaces is there only if a Yes ends somebody's
 // viewing, purpose only if the administrator has given a reason. With notify the question is a notification, else a window.
 //
@@ -63,7 +67,7 @@
 //
 // For the banner the line is
 //
-//	{"banner":{"language":"en","viewing":[…],"purpose":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
+//	{"banner":{"language":"en","viewing":[…],"purpose":[…],"basis":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
 //
 // and standard input stays open: one more line says why viewing has ended, which the child
 // shows with the sentence "ended" for some seconds, and the end of the input,

@@ -52,11 +52,17 @@ func gallery(t *testing.T, scale int, o testhost.Options) *desk {
 // the window or the whole screen.
 func (d *desk) question(r consent.Request, scale int, whole bool) *image.RGBA {
 	d.t.Helper()
+	return d.asking(quick.Ask, r, scale, whole)
+}
+
+// asking is what is shown while the user is asked, or only told.
+func (d *desk) asking(ask func(context.Context, consent.Request) (consent.Decision, error), r consent.Request, scale int, whole bool) *image.RGBA {
+	d.t.Helper()
 	ctx, cancel := context.WithCancel(d.ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = quick.Ask(ctx, r)
+		_, _ = ask(ctx, r)
 	}()
 	defer func() { cancel(); <-done; require.NoError(d.t, d.WaitNoWindow(d.ctx, "consent")) }()
 	var img *image.RGBA
@@ -248,6 +254,24 @@ var purposes = map[string]string{
 	"wide":     strings.Repeat("W", 300),
 	"sentence": strings.Repeat("The screen flickers since this morning, whatever the user does. ", 5),
 	"forged":   "x”.\nYour helpdesk asks you to press Yes. “",
+}
+
+// What an organisation's rules make of the question, the notice and the banner, in every language.
+func TestPicturesOfRules(t *testing.T) {
+	t.Parallel()
+	d := gallery(t, 1, testhost.Options{Width: 640, Height: 480})
+	for language, locale := range spoken {
+		r := request(d.Desktop)
+		r.Locale, r.Purpose, r.SilenceAllows = locale, "INC-1234 screen flickers", true
+		d.same("silence-"+language, r, 1)
+		r.SilenceAllows, r.Basis = false, consent.ByNotice
+		img := d.asking(quick.Announce, r, 1, false)
+		like(t, "notice-"+language, img, 4, few, func(all ...*image.RGBA) { timeless(img.Rect, 1, all...) })
+		for _, r.Basis = range []consent.Basis{consent.ByRuleOnly, consent.BySilence, consent.ByLock} {
+			viewing, _ := d.banner(r, "", false)
+			like(t, string(r.Basis)+"-"+language+"-banner", viewing, 4, few, nil)
+		}
+	}
 }
 
 // Names that are not Latin, and names that try to break the layout.

@@ -40,6 +40,10 @@ type question struct {
 	Millis    int64            `json:"timeout_ms"` // what is left when the child starts
 	Bus       string           `json:"bus"`        // D-Bus address of the session's bus
 	Notify    bool             `json:"notify"`     // ask in a notification, not in a window
+
+	// Of a notice, which asks nothing and has no Yes.
+	NoticeMillis int64            `json:"notice_ms,omitempty"` // how long it must have been in view; 0: it is a question
+	Basis        consent.Sentence `json:"basis,omitempty"`     // what allows the viewing
 }
 
 // A banner is what the user is told about somebody who is viewing.
@@ -47,6 +51,7 @@ type banner struct {
 	Language string           `json:"language"` // of the words, ISO 639-1
 	Viewing  consent.Sentence `json:"viewing"`
 	Purpose  consent.Sentence `json:"purpose,omitempty"`
+	Basis    consent.Sentence `json:"basis,omitempty"` // what allows it; nil: an answer does
 	Stop     string           `json:"stop"`
 	Ended    consent.Sentence `json:"ended"`
 	Why      string           `json:"why,omitempty"` // viewing ended, which is all it says; empty: it hasn't
@@ -65,9 +70,18 @@ func newQuestion(r consent.Request, t consent.Texts) *question {
 	}
 }
 
+// newNotice is what tells r's user that somebody will view, in the words of t. The time is for
+// askChild. The button that says No is the one that stops.
+func newNotice(r consent.Request, t consent.Texts) *question {
+	w, q := t.Wording(r), newQuestion(r, t)
+	q.NoticeMillis, q.Basis = consent.NoticeTime.Milliseconds(), w.Basis
+	q.Head, q.Countdown, q.No, q.Yes = w.Notice, w.Begins, w.Stop, ""
+	return q
+}
+
 // newBanner is what w says of somebody who is viewing.
 func newBanner(w consent.Wording) *banner {
-	return &banner{Language: w.Language, Viewing: w.Viewing, Purpose: w.Purpose, Stop: w.Stop, Ended: w.Ended}
+	return &banner{Language: w.Language, Viewing: w.Viewing, Purpose: w.Purpose, Basis: w.Basis, Stop: w.Stop, Ended: w.Ended}
 }
 
 // dialog is the question as a window shows it.
@@ -75,6 +89,7 @@ func (q *question) dialog(left time.Duration) dialog.Question {
 	return dialog.Question{
 		Language: q.Language, Head: q.Head, Sees: q.Sees, Cannot: q.Cannot, Replaces: q.Replaces, Purpose: q.Purpose,
 		Countdown: q.Countdown, No: q.No, Yes: q.Yes, Left: left,
+		Basis: q.Basis, Notice: time.Duration(q.NoticeMillis) * time.Millisecond,
 	}
 }
 
@@ -147,12 +162,18 @@ func (q *question) check(behind int) error {
 		return errors.New("the question has a line behind it")
 	case q.Millis <= 0:
 		return errors.New("the question has no time")
+	case q.NoticeMillis != 0:
+		if q.NoticeMillis < 0 || q.Notify || q.No == "" || q.Yes != "" {
+			return errors.New("the notice is no notice")
+		}
 	case q.No == "" || q.Yes == "" || q.No == q.Yes:
 		return errors.New("the question's buttons are the same, or have no words")
+	}
+	switch {
 	case len(q.Head) == 0 || len(q.Sees) == 0 || len(q.Cannot) == 0 || len(q.Countdown) == 0:
 		return errors.New("the question lacks a sentence")
 	}
-	return checkRoles(q.Head, q.Sees, q.Cannot, q.Replaces, q.Purpose, q.Countdown)
+	return checkRoles(q.Head, q.Sees, q.Cannot, q.Replaces, q.Purpose, q.Basis, q.Countdown)
 }
 
 // check says what is wrong with a banner.
@@ -160,7 +181,7 @@ func (b *banner) check() error {
 	if len(b.Viewing) == 0 || len(b.Ended) == 0 || b.Stop == "" {
 		return errors.New("the banner lacks words")
 	}
-	return checkRoles(b.Viewing, b.Purpose, b.Ended)
+	return checkRoles(b.Viewing, b.Purpose, b.Basis, b.Ended)
 }
 
 // checkRoles says whether all parts of sentences have roles that there are.

@@ -9,7 +9,7 @@ import (
 )
 
 // X11 asks in a window on the session's display, and says in another who is viewing: it
-// is a [consent.Prompter] and a [consent.Banner]. The zero value is ready, if main calls [Child].
+// is a [consent.Prompter], a [consent.Announcer] and a [consent.Banner]. The zero value is ready, if main calls [Child].
 //
 // The window names the administrator and this host, counts down, and has two buttons, No and
 // Yes, all in the language of [consent.Request.Locale]. No has the focus at first; Tab and the arrow
@@ -77,6 +77,17 @@ func (p X11) argv(r consent.Request) ([]string, error) {
 		return nil, fmt.Errorf("%w: no display is known for session %q", consent.ErrDisplay, r.Session)
 	}
 	return childCommand(p.Command)
+}
+
+// Announce implements [consent.Announcer], in a window like that of the question with one button,
+// which refuses. Time counts while nothing covers the window but what takes no input. If ctx has no
+// deadline, r.Timeout is one.
+func (p X11) Announce(ctx context.Context, r consent.Request) (consent.Decision, error) {
+	argv, err := p.argv(r)
+	if err != nil {
+		return consent.Denied, err
+	}
+	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, newNotice(r, p.Texts))
 }
 
 // Ask implements [consent.Prompter]. If ctx has no deadline, r.Timeout is one.

@@ -71,6 +71,22 @@ func (c Client) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Sessions, err
 }
 
+// Rules lists the organisation's rules.
+func (c Client) Rules(ctx context.Context) ([]Rule, error) {
+	var list RuleList
+	err := c.call(ctx, http.MethodGet, "/v1/rules", nil, &list)
+	return list.Rules, err
+}
+
+// TestRules says which rule would decide about a request, and does nothing.
+func (c Client) TestRules(ctx context.Context, r Request) (*Verdict, error) {
+	v := new(Verdict)
+	if err := c.call(ctx, http.MethodPost, "/v1/rules/test", r, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
 // A Health is what the daemon tells of itself.
 type Health struct {
 	Config string // fingerprint of the configuration that it was started with; empty if it doesn't tell

@@ -26,6 +26,8 @@ type Request struct {
 	Admin   string `json:"admin"`
 	Client  string `json:"client,omitempty"`  // the address that the administrator comes from
 	Purpose string `json:"purpose,omitempty"` // why, in the administrator's own words; at most 200 characters
+
+	Groups []string `json:"groups,omitempty"` // that the administrator is in, for the rules; at most 64
 }
 
 // A Grant is the answer to a Request that the user granted.
@@ -76,6 +78,27 @@ type Session struct {
 }
 
 // ShadowList is the answer to GET /v1/shadows.
+// A Rule is one of the organisation's, or what decides where none does.
+type Rule struct {
+	Number     int    `json:"number"`     // from 1; 0: none of them
+	Answer     string `json:"answer"`     // "ask", "notify", "deny" or "allow"
+	Unanswered string `json:"unanswered"` // "deny" or "allow"
+	Locked     string `json:"locked"`     // "deny" or "allow"
+	Text       string `json:"text"`       // all of it, in one line
+}
+
+// A RuleList is the answer to GET /v1/rules: the rules in order.
+type RuleList struct {
+	Rules []Rule `json:"rules"`
+}
+
+// A Verdict is the answer to POST /v1/rules/test: which rule decides about a [Request].
+type Verdict struct {
+	Rule
+	Account string   `json:"account"`       // of this host that asks
+	Why     []string `json:"why,omitempty"` // why each rule before doesn't
+}
+
 type ShadowList struct {
 	Shadows []Status `json:"shadows"`
 }

@@ -22,6 +22,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/sessions"
@@ -75,6 +76,8 @@ type Consent struct {
 	Exec     []string // program and arguments, if Prompter is "exec"
 	Banner   bool     // the user sees who is viewing, and can stop it
 	Language string   // locale of the words; "": the session's
+
+	Rules policy.Rules
 
 	Purpose        string // "required", "optional" or "hidden"
 	PurposePattern string // regular expression that a reason must match; "": any reason

@@ -12,6 +12,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/sessions"
 )
 
@@ -56,6 +57,24 @@ purpose_hint = "name the ticket"
 question = "Darf {admin} zuschauen?"
 yes = "Ja, bitte"
 reasons = {viewer_left = "Tschüs", "session_ended" = "Aus"}
+
+[[consent.rules]]
+admins = ['CORP\alice', "*@corp.example"]
+groups = ["helpdesk"]
+sessions = ["x11"]
+answer = "ask"
+unanswered = "allow"
+
+[[consent.rules]]
+accounts = ["director"]
+users = ["kiosk*"]
+user_groups = ["kiosk"]
+answer = "notify"
+locked = "allow"
+unanswered = "deny"
+
+[[consent.rules]]
+answer = "deny"
 
 [source]
 kind = "dial"
@@ -110,6 +129,11 @@ func TestLoadEveryKey(t *testing.T) {
 		Consent: Consent{
 			Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Language: "de_AT:de",
 			Purpose: "required", PurposePattern: "^INC-[0-9]+", PurposeHint: "name the ticket",
+			Rules: policy.Rules{
+				{Admins: []string{`CORP\alice`, "*@corp.example"}, Groups: []string{"helpdesk"}, Sessions: []string{"x11"}, Unanswered: true},
+				{Accounts: []string{"director"}, Users: []string{"kiosk*"}, UserGroups: []string{"kiosk"}, Answer: policy.Notify, Locked: true},
+				{Answer: policy.Deny},
+			},
 			Texts: consent.Texts{
 				Question: "Darf {admin} zuschauen?", Yes: "Ja, bitte",
 				Reasons: map[string]string{"viewer_left": "Tschüs", "session_ended": "Aus"},
@@ -205,12 +229,21 @@ func TestMessages(t *testing.T) {
 		{"prompter", "[consent]\nprompter = \"zenity\"", `2: consent.prompter: "zenity" isn't allowed; allowed: "x11", "notify", "exec", "deny", "allow"`},
 		{"purpose", "[consent]\npurpose = \"maybe\"", `2: consent.purpose: "maybe" isn't allowed; allowed: "required", "optional", "hidden"`},
 		{"purpose pattern", "[consent]\npurpose_pattern = \"INC-(\"", `2: consent.purpose_pattern: "INC-(" isn't a regular expression`},
+		{"rules not a list", "[consent]\nrules = \"none\"", `2: consent.rules: is a list of tables: write [[consent.rules]] above each rule`},
+		{"rules not tables", "[consent]\nrules = [1]", `2: consent.rules: is a list of tables`},
+		{"rule without an answer", "[[consent.rules]]\nusers = [\"a\"]", `1: consent.rules[0]: answer is missing`},
+		{"rule's answer", "[[consent.rules]]\nanswer = \"maybe\"", `2: consent.rules[0].answer: "maybe" isn't allowed; allowed: "ask", "notify", "deny", "allow"`},
+		{"rule's silence", "[[consent.rules]]\nanswer = \"ask\"\nunanswered = true", `3: consent.rules[0].unanswered: true isn't allowed; allowed: "deny", "allow"`},
+		{"rule's key", "[[consent.rules]]\nanswer = \"ask\"\nuser = [\"a\"]", `3: consent.rules[0].user: unknown key; there are`},
+		{"rule's empty list", "[[consent.rules]]\nanswer = \"ask\"\nusers = []", `3: consent.rules[0].users: an empty list isn't allowed`},
+		{"rule without effect", "[[consent.rules]]\nanswer = \"allow\"\nunanswered = \"allow\"", `3: consent.rules[0].unanswered: has no effect`},
+		{"rule never matches", "[[consent.rules]]\nanswer = \"ask\"\n[[consent.rules]]\nusers = [\"a\"]\nanswer = \"deny\"", `3: consent.rules[1]: can never match: rule 1, which comes first, matches whatever it does`},
 		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
 		{"language", "[consent]\nlanguage = \"de DE\"", `2: consent.language: "de DE" isn't a locale; allowed are one such as "de_DE.UTF-8" or "de"`},
 		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},
 		{"text with another name", "[consent]\ntexts.cannot = \"{admin}\"", `2: consent.texts.cannot: holds {admin}, which has no meaning there`},
 		{"long text", "[consent.texts]\nyes = \"" + strings.Repeat("y", 99) + "\"", `2: consent.texts.yes: is longer than 24 characters`},
-		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are cannot, countdown, ended`},
+		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are begins, cannot, countdown`},
 		{"text, the wrong table", "[consent]\nsees = \"{host}\"", `2: consent.sees: unknown key; did you mean texts.sees?`},
 		{"texts not a table", "[consent]\ntexts = \"de\"", `2: consent.texts: is a table: write [consent.texts] and its keys below`},
 		{"buttons alike", "[consent.texts]\nno = \"Oui\"\nyes = \"Oui\"", `3: consent.texts.yes: "Oui" is what the other button says, too`},

@@ -63,9 +63,11 @@ func parse(name string, data []byte) (*Config, error) {
 			r.tables[k.name[:i]] = true
 		}
 	}
-	static := r.takeStatic(doc)
+	static := r.takeList(doc, staticKey, "session")
+	rules := r.takeList(doc, rulesKey, "rule")
 	r.table("", doc)
 	c.Sessions.Static = r.static(static)
+	c.Consent.Rules = r.rules(rules)
 	r.check(c)
 	if len(r.problems) > 0 {
 		slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -172,34 +174,40 @@ func (r *reader) suggest(prefix, name string) string {
 	return "there are " + strings.Join(slices.Compact(there), ", ")
 }
 
-const staticKey = "sessions.static"
+const (
+	staticKey = "sessions.static"
+	rulesKey  = "consent.rules"
+)
 
-// takeStatic takes the list of static sessions out of the document.
-func (r *reader) takeStatic(doc map[string]any) []any {
-	sessions, _ := doc["sessions"].(map[string]any)
-	v, ok := sessions["static"]
+// takeList takes a list of tables out of the document; each of them is a thing.
+func (r *reader) takeList(doc map[string]any, key, thing string) []map[string]any {
+	table, name, _ := strings.Cut(key, ".")
+	holds, _ := doc[table].(map[string]any)
+	v, ok := holds[name]
 	if !ok {
 		return nil
 	}
-	delete(sessions, "static")
-	list, ok := v.([]any)
+	delete(holds, name)
+	elements, ok := v.([]any)
+	var list []map[string]any
+	for _, e := range elements {
+		t, isTable := e.(map[string]any)
+		ok = ok && isTable
+		list = append(list, t)
+	}
 	if !ok {
-		r.fail(staticKey, "is a list of tables: write [[%s]] above each session", staticKey)
+		r.fail(key, "is a list of tables: write [[%s]] above each %s", key, thing)
+		return nil
 	}
 	return list
 }
 
 // static reads the static sessions.
-func (r *reader) static(list []any) []sessions.StaticSession {
+func (r *reader) static(list []map[string]any) []sessions.StaticSession {
 	var all []sessions.StaticSession
 	first := map[string]string{} // id → key of the table that has it
-	for i, v := range list {
-		name := fmt.Sprintf("%s[%d]", staticKey, i)
-		t, ok := v.(map[string]any)
-		if !ok {
-			r.fail(staticKey, "is a list of tables: write [[%s]] above each session", staticKey)
-			return nil
-		}
+	for i, t := range list {
+		name := element(staticKey, i)
 		var s sessions.StaticSession
 		sub := &reader{lines: r.lines, known: map[string]value{}}
 		for _, k := range staticKeys(&s) {

@@ -42,7 +42,12 @@ func (c *Config) Fingerprint() string {
 
 // endTable writes what follows a table's own keys.
 func (c *Config) endTable(b *strings.Builder, table string) {
-	if table != "sessions" {
+	switch table {
+	case "consent.texts":
+		c.endConsent(b)
+		return
+	case "sessions":
+	default:
 		return
 	}
 	for i := range c.Sessions.Static {
@@ -50,5 +55,20 @@ func (c *Config) endTable(b *strings.Builder, table string) {
 		for _, k := range staticKeys(&c.Sessions.Static[i]) {
 			fmt.Fprintf(b, "%s = %s\n", k.name, k.value.toml())
 		}
+	}
+}
+
+// endConsent writes the rules. Lists that match everything are left out.
+func (c *Config) endConsent(b *strings.Builder) {
+	b.WriteString("\n" + rulesComment)
+	for i := range c.Consent.Rules {
+		fmt.Fprintf(b, "[[%s]]\n", rulesKey)
+		for _, k := range ruleKeys(&c.Consent.Rules[i]) {
+			if l, ok := k.value.(list); ok && len(*l.dst) == 0 {
+				continue
+			}
+			fmt.Fprintf(b, "%s = %s\n", k.name, k.value.toml())
+		}
+		b.WriteString("\n")
 	}
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/youmark/pkcs8"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testlogind"
@@ -40,6 +41,10 @@ func (i idle) List() []shadow.Status {
 func (idle) Get(string) (shadow.Status, bool)                        { return shadow.Status{}, false }
 func (idle) Stop(_ context.Context, _ string, _ shadow.Reason) error { return shadow.ErrNotFound }
 func (idle) Sessions(context.Context) ([]*shadow.Session, error)     { return nil, nil }
+func (idle) Rules() policy.Rules                                     { return nil }
+func (idle) Judge(context.Context, shadow.Request) (policy.Verdict, error) {
+	return policy.Verdict{}, nil
+}
 func (idle) Subscribe(ctx context.Context) <-chan shadow.Event {
 	events := make(chan shadow.Event)
 	context.AfterFunc(ctx, func() { close(events) })

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/user"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 )
 
@@ -67,12 +69,12 @@ func TestShadow(t *testing.T) {
 		return grant(), nil
 	}}
 	client, _ := serve(t, e, Options{})
-	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1234\nscreen flickers"}
+	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1234\nscreen flickers", Groups: []string{"helpdesk"}}
 
 	got, err := client.Shadow(t.Context(), want)
 	require.NoError(t, err)
 	assert.Equal(t, grantOf(grant()), *got)
-	assert.Equal(t, requestOf(want), receive(t, asked))
+	assert.Equal(t, requestOf(want, me(t)), receive(t, asked))
 
 	resp, body := do(t, client, "POST", "/v1/shadows", "application/json; charset=utf-8", `{"session":"42","admin":"é"}`)
 	assert.Equal(t, http.StatusCreated, resp.StatusCode)
@@ -80,13 +82,47 @@ func TestShadow(t *testing.T) {
 	assert.Equal(t, "no-store", resp.Header.Get("Cache-Control"), "the answer has the token")
 	assert.JSONEq(t, `{"id":"ab12","session":"42","admin":"CORP\\alice","url":"ws://vda1.corp:6001/websockify?token=t0",
 		"scheme":"ws","host":"vda1.corp","port":6001,"token":"t0","expires":"2026-01-02T03:04:05Z"}`, body)
-	assert.Equal(t, shadow.Request{Session: "42", Admin: "é"}, receive(t, asked))
+	assert.Equal(t, shadow.Request{Session: "42", Admin: "é", Account: me(t)}, receive(t, asked))
+}
+
+// me is the account that runs the test.
+func me(t *testing.T) string {
+	t.Helper()
+	u, err := user.Current()
+	require.NoError(t, err)
+	return u.Username
+}
+
+func TestRules(t *testing.T) {
+	e := &fakeEngine{}
+	client, _ := serve(t, e, Options{})
+	list, err := client.Rules(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, list)
+	e.rules = policy.Rules{
+		{Groups: []string{"audit"}, Answer: policy.Notify, Locked: true}, {Accounts: []string{me(t)}, Unanswered: true}, {Answer: policy.Deny},
+	}
+	list, err = client.Rules(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, []api.Rule{
+		{Number: 1, Answer: "notify", Unanswered: "deny", Locked: "allow", Text: `groups = ["audit"] answer = "notify" locked = "allow"`},
+		{Number: 2, Answer: "ask", Unanswered: "allow", Locked: "deny", Text: e.rules[1].String()},
+		{Number: 3, Answer: "deny", Unanswered: "deny", Locked: "deny", Text: `answer = "deny"`},
+	}, list)
+	v, err := client.TestRules(t.Context(), api.Request{Session: "42", Admin: "a", Groups: []string{"x"}})
+	require.NoError(t, err)
+	assert.Equal(t, &api.Verdict{Rule: list[1], Account: me(t), Why: []string{`rule 1 doesn't match: groups: "x" is none of "audit"`}}, v)
+	e.err = &shadow.Refusal{Reason: shadow.NoSession}
+	_, err = client.TestRules(t.Context(), api.Request{Session: "43", Admin: "a"})
+	assert.ErrorContains(t, err, "no_session")
+	_, err = client.TestRules(t.Context(), api.Request{Session: "43"})
+	assert.ErrorContains(t, err, `"admin" is missing or empty`)
 }
 
 // Every reason has its status, and the client gets it as an error.
 func TestRefusals(t *testing.T) {
 	status := map[shadow.Reason]int{
-		shadow.Disabled: 403, shadow.Denied: 403, shadow.TimedOut: 403, shadow.Closed: 403, shadow.Locked: 403,
+		shadow.Disabled: 403, shadow.NotAllowed: 403, shadow.Denied: 403, shadow.TimedOut: 403, shadow.Closed: 403, shadow.Locked: 403,
 		shadow.PurposeMissing: 422,
 		shadow.PromptBusy:     409, shadow.NoSession: 409, shadow.NoUser: 409, shadow.Wayland: 409, shadow.SessionEnded: 409,
 		shadow.Superseded: 409, shadow.StoppedByUser: 409, shadow.StoppedByAdmin: 409,
@@ -156,6 +192,12 @@ func TestBadRequests(t *testing.T) {
 		{"object", `{"session":{"id":"42"},"admin":"a"}`, 400, `"session" isn't a string`},
 		{"client null", `{"session":"42","admin":"a","client":null}`, 400, `"client" isn't a string`},
 		{"long", `{"session":"42","admin":"` + long + `"}`, 400, `"admin" has 257 bytes; 256 are allowed`},
+		{"groups", `{"session":"42","admin":"a","groups":"b"}`, 400, `"groups" isn't a list of strings`},
+		{"group", `{"session":"42","admin":"a","groups":["b",1]}`, 400, `"groups" isn't a list of strings`},
+		{"empty group", `{"session":"42","admin":"a","groups":["b"," "]}`, 400, `"groups" has an empty name`},
+		{"group's name", `{"session":"42","admin":"a","groups":["b\u0007"]}`, 400, `a name in "groups" has a control character`},
+		{"groups twice", `{"session":"42","admin":"a","groups":[],"groups":["b"]}`, 400, `"groups" is there twice`},
+		{"many groups", `{"session":"42","admin":"a","groups":["b"` + strings.Repeat(`,"b"`, 64) + `]}`, 400, `"groups" has 65 names`},
 		{"long purpose", `{"session":"42","admin":"a","purpose":"` + strings.Repeat("é", 201) + `"}`, 400, `"purpose" has 201 characters`},
 		{"long client", `{"session":"42","admin":"a","client":"` + long + `"}`, 400, `"client" has 257 bytes`},
 		{"control", `{"session":"42","admin":"a\u001bb"}`, 400, `"admin" has a control character at byte 1`},

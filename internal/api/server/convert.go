@@ -1,13 +1,16 @@
 package server
 
 import (
+	"strings"
+
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 )
 
 // requestOf is what r asks of the engine.
-func requestOf(r api.Request) shadow.Request {
-	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose}
+func requestOf(r api.Request, account string) shadow.Request {
+	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Groups: r.Groups, Account: account}
 }
 
 // grantOf is g on the wire.
@@ -36,4 +39,18 @@ func sessionOf(s *shadow.Session) api.Session {
 		one.Shadowable, one.Reason, one.Detail = false, r.Reason, r.Detail
 	}
 	return one
+}
+
+// ruleOf is a rule with its number.
+func ruleOf(number int, r policy.Rule) api.Rule {
+	word := map[bool]string{true: "allow", false: "deny"}
+	return api.Rule{Number: number, Answer: r.Answer.String(), Unanswered: word[r.Unanswered], Locked: word[r.Locked], Text: r.String()}
+}
+
+func verdictOf(v policy.Verdict, account string) api.Verdict {
+	a := api.Verdict{Rule: ruleOf(v.Number, v.Rule), Account: account}
+	for line := range strings.Lines(v.Why) {
+		a.Why = append(a.Why, strings.TrimSuffix(line, "\n"))
+	}
+	return a
 }

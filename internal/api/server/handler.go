@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 )
 
@@ -32,7 +33,9 @@ type Engine interface {
 	Get(id string) (shadow.Status, bool)
 	Stop(ctx context.Context, id string, reason shadow.Reason) error // shadow.ErrNotFound: no such shadow
 	Sessions(ctx context.Context) ([]*shadow.Session, error)
-	Subscribe(ctx context.Context) <-chan shadow.Event // closed when ctx ends, or the subscriber has fallen too far behind
+	Rules() policy.Rules
+	Judge(ctx context.Context, r shadow.Request) (policy.Verdict, error) // as Shadow would, without doing anything
+	Subscribe(ctx context.Context) <-chan shadow.Event                   // closed when ctx ends, or the subscriber has fallen too far behind
 }
 
 // Options are what [NewHandler] may be given besides the engine.
@@ -69,6 +72,8 @@ func NewHandler(e Engine, o Options) *Handler {
 	h.metrics = newMetrics(e, o)
 	h.mux.Handle("/v1/shadows", methods{"GET": h.list, "POST": h.create})
 	h.mux.Handle("/v1/shadows/{id}", methods{"GET": h.get, "DELETE": h.stop})
+	h.mux.Handle("/v1/rules", methods{"GET": h.rules})
+	h.mux.Handle("/v1/rules/test", methods{"POST": h.testRules})
 	h.mux.Handle("/v1/sessions", methods{"GET": h.sessions})
 	h.mux.Handle("/v1/events", methods{"GET": h.events})
 	h.mux.Handle("/metrics", methods{"GET": h.metrics.handler.ServeHTTP})
@@ -108,21 +113,56 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
-	// The limit is for the body: net/http lifts it at the body's end, and then
-	// reads on only to notice that the client has gone.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.bodyTimeout))
-	req, problem := readRequest(w, r)
+	req, problem := h.readRequest(w, r)
 	if problem != nil {
 		writeProblem(w, problem)
 		return
 	}
-	grant, err := h.engine.Shadow(r.Context(), requestOf(req))
+	grant, err := h.engine.Shadow(r.Context(), req)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
 	w.Header().Set("Location", "/v1/shadows/"+grant.ID)
 	writeJSON(w, http.StatusCreated, grantOf(grant))
+}
+
+// readRequest reads what to ask the engine for, or says what is wrong with it.
+func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (shadow.Request, *api.Problem) {
+	// The limit is for the body: net/http lifts it at the body's end, and then
+	// reads on only to notice that the client has gone.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(h.bodyTimeout))
+	req, problem := readRequest(w, r)
+	if problem != nil {
+		return shadow.Request{}, problem
+	}
+	account, err := accountOf(r.Context())
+	if err != nil {
+		return shadow.Request{}, statusProblem(http.StatusServiceUnavailable, "the account that asks: %v", err)
+	}
+	return requestOf(req, account), nil
+}
+
+func (h *Handler) rules(w http.ResponseWriter, _ *http.Request) {
+	list := []api.Rule{}
+	for i, rule := range h.engine.Rules() {
+		list = append(list, ruleOf(i+1, rule))
+	}
+	writeJSON(w, http.StatusOK, api.RuleList{Rules: list})
+}
+
+func (h *Handler) testRules(w http.ResponseWriter, r *http.Request) {
+	req, problem := h.readRequest(w, r)
+	if problem != nil {
+		writeProblem(w, problem)
+		return
+	}
+	v, err := h.engine.Judge(r.Context(), req)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	writeJSON(w, http.StatusOK, verdictOf(v, req.Account))
 }
 
 func (h *Handler) list(w http.ResponseWriter, _ *http.Request) {

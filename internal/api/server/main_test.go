@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 )
 
@@ -45,6 +46,7 @@ const patience = 10 * time.Second
 
 // A fakeEngine does what its fields say.
 type fakeEngine struct {
+	rules    policy.Rules
 	shadow   func(context.Context, shadow.Request) (*shadow.Grant, error)
 	sessions []*shadow.Session
 	err      error // of Sessions
@@ -88,6 +90,12 @@ func (f *fakeEngine) Stop(_ context.Context, id string, reason shadow.Reason) er
 }
 
 func (f *fakeEngine) Sessions(context.Context) ([]*shadow.Session, error) { return f.sessions, f.err }
+
+func (f *fakeEngine) Rules() policy.Rules { return f.rules }
+
+func (f *fakeEngine) Judge(_ context.Context, r shadow.Request) (policy.Verdict, error) {
+	return f.rules.Decide(policy.Request{Admin: r.Admin, Account: r.Account, Groups: r.Groups, Session: r.Session}), f.err
+}
 
 func (f *fakeEngine) Subscribe(ctx context.Context) <-chan shadow.Event {
 	sub := make(chan shadow.Event, 16)

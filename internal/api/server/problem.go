@@ -40,7 +40,7 @@ func problemOf(err error) *api.Problem {
 // the session's state forbids, and 503 for what this host can't do at the moment.
 func refusalStatus(r shadow.Reason) int {
 	switch r {
-	case shadow.Disabled, shadow.Denied, shadow.TimedOut, shadow.Closed, shadow.Locked:
+	case shadow.Disabled, shadow.NotAllowed, shadow.Denied, shadow.TimedOut, shadow.Closed, shadow.Locked:
 		return http.StatusForbidden
 	case shadow.PurposeMissing:
 		return http.StatusUnprocessableEntity

@@ -17,6 +17,9 @@ import (
 // maxName is how many bytes a name in a request may have.
 const maxName = 256
 
+// maxGroups is how many groups a caller may state.
+const maxGroups = 64
+
 // maxPurpose is the longest reason in characters: what users are shown of one.
 const maxPurpose = 200
 
@@ -51,7 +54,7 @@ func parseRequest(body []byte) (api.Request, error) {
 	seen := map[string]bool{}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS, "purpose": WHY}`)
+		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS, "purpose": WHY, "groups": [NAME]}`)
 	}
 	for dec.More() {
 		t, err := dec.Token()
@@ -60,13 +63,19 @@ func parseRequest(body []byte) (api.Request, error) {
 		}
 		name, _ := t.(string)
 		dst, ok := fields[name]
-		if !ok {
-			return req, fmt.Errorf("%q is unknown: there are session, admin, client and purpose", cut(name))
+		if !ok && name != "groups" {
+			return req, fmt.Errorf("%q is unknown: there are session, admin, client, purpose and groups", cut(name))
 		}
 		if seen[name] {
 			return req, fmt.Errorf("%q is there twice", name)
 		}
 		seen[name] = true
+		if name == "groups" {
+			if req.Groups, err = readGroups(dec); err != nil {
+				return req, err
+			}
+			continue
+		}
 		if t, err = dec.Token(); err != nil {
 			return req, err
 		}
@@ -101,6 +110,26 @@ func checkName(s string) error {
 }
 
 // cut keeps an error message short.
+// readGroups reads the groups that a caller states.
+func readGroups(dec *json.Decoder) ([]string, error) {
+	var groups []string
+	if err := dec.Decode(&groups); err != nil {
+		return nil, errors.New(`"groups" isn't a list of strings`)
+	}
+	if len(groups) > maxGroups {
+		return nil, fmt.Errorf(`"groups" has %d names; %d are allowed`, len(groups), maxGroups)
+	}
+	for _, g := range groups {
+		if strings.TrimSpace(g) == "" {
+			return nil, errors.New(`"groups" has an empty name`)
+		}
+		if err := checkName(g); err != nil {
+			return nil, fmt.Errorf(`a name in "groups" %v`, err)
+		}
+	}
+	return groups, nil
+}
+
 // checkPurpose bounds what may come of a ticket's text. Line breaks are no harm: it is cleaned.
 func checkPurpose(s string) error {
 	if n := utf8.RuneCountInString(s); n > maxPurpose {

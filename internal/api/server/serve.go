@@ -5,11 +5,13 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/host/account"
 )
 
 const (
@@ -85,6 +87,22 @@ func noteState(c net.Conn, state http.ConnState) {
 type peer struct {
 	conn    *peerConn
 	refused error
+}
+
+// accountOf is the account of this host that asks: its name, or its number if it has none.
+func accountOf(ctx context.Context) (string, error) {
+	p, _ := ctx.Value(peerKey{}).(peer)
+	if p.conn == nil {
+		return "", errors.New("who is asking isn't known on this connection")
+	}
+	a, err := account.LookupID(ctx, p.conn.uid)
+	switch {
+	case errors.Is(err, account.ErrUnknown):
+		return strconv.FormatUint(uint64(p.conn.uid), 10), nil
+	case err != nil:
+		return "", err
+	}
+	return a.Name, nil
 }
 
 // authorized lets admitted peers through to next.

@@ -70,6 +70,28 @@ func GroupID(ctx context.Context, name string) (uint32, error) {
 	return database{getent}.group(ctx, name)
 }
 
+// GroupNames finds the names of groups by their ids. Those that have none are left out.
+func GroupNames(ctx context.Context, gids []uint32) ([]string, error) {
+	var names []string
+	for _, gid := range gids {
+		id := strconv.FormatUint(uint64(gid), 10)
+		if g, err := user.LookupGroupId(id); err == nil {
+			names = append(names, g.Name)
+			continue
+		}
+		line, err := database{getent}.ask(ctx, "group", id)
+		switch {
+		case errors.Is(err, ErrUnknown):
+		case err != nil:
+			return nil, err
+		default:
+			name, _, _ := strings.Cut(line, ":")
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
 // account completes what os/user found, or asks the name services.
 func (d database) account(ctx context.Context, key string, u *user.User, err error) (*Account, error) {
 	if err != nil {

@@ -37,6 +37,7 @@ type Notice struct {
 	Language string           // of the words, ISO 639-1
 	Viewing  consent.Sentence // who is viewing, also the window's title
 	Purpose  consent.Sentence // why, in the administrator's own words; nil: no reason was given
+	Basis    consent.Sentence // what allows it; nil: an answer does
 	Stop     string           // the button
 	Ended    consent.Sentence // that it is over, also the title then
 }

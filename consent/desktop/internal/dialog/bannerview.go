@@ -17,8 +17,9 @@ var (
 	alarmLow  = color.RGBA{0xa1, 0x24, 0x18, 0xff}
 	calm      = color.RGBA{0x8b, 0x98, 0xa5, 0xff} // the eye when it is over
 
-	mild = &ink{C: color.RGBA{0xd5, 0xdc, 0xe2, 0xff}}
-	dim  = &ink{C: color.RGBA{0xa9, 0xb5, 0xc0, 0xff}} // why it ended
+	mild  = &ink{C: color.RGBA{0xd5, 0xdc, 0xe2, 0xff}}
+	amber = &ink{C: color.RGBA{0xf2, 0xc1, 0x4e, 0xff}} // what allows it without an answer
+	dim   = &ink{C: color.RGBA{0xa9, 0xb5, 0xc0, 0xff}} // why it ended
 )
 
 // The banner's sizes in pixels at 96 dots an inch.
@@ -61,6 +62,7 @@ func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
 	width := v.lineRoom(room - button - v.px(bannerGap) - inset)
 	text := balanceLines(spans(n.Viewing, v.tone(body, width), 0), width, 3)
 	why := balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)
+	why = append(why, balanceLines(spans(n.Basis, tone{body, body, amber, amber, 0}, 0), width, 3)...)
 	right := v.draw(text, why, body, alarm, button+v.px(bannerGap)+inset)
 	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2
 	v.stop = image.Rect(right-inset-button, top, right-inset, top+v.px(stopHeight))

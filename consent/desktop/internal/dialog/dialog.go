@@ -29,6 +29,11 @@ type Question struct {
 	No, Yes   string           // the buttons
 	Left      time.Duration    // until the question lapses, for the countdown. Ask doesn't end by it
 
+	// Notice is how long the window must have been in view, if it asks nothing and only tells: then
+	// there is no Yes, and the answer is Yes once it was. 0: it is a question.
+	Notice time.Duration
+	Basis  consent.Sentence // what allows the viewing then
+
 	mostPurpose int // lines of Purpose; 0 means maxPurpose
 }
 
@@ -50,6 +55,9 @@ const (
 // window.
 func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{}, shown func()) (Answer, error) {
 	lapse := time.Now().Add(q.Left)
+	if q.Notice > 0 {
+		q.Left = q.Notice // of which the bar shows a part
+	}
 	w, err := newWindow(x, questionKind)
 	if err != nil {
 		return No, err
@@ -68,6 +76,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 		window: w, lib: lib, view: v, controls: newControls(), lapse: lapse, buttons: buttons, shown: shown, before: before,
 		screens: w.monitors(), holder: w.manager(), opened: time.Now(),
 	}
+	d.controls.noYes = q.Notice > 0
 	v.update(d.state())
 	if err := d.readKeyboard(); err != nil {
 		return No, err
@@ -100,7 +109,9 @@ type prompt struct {
 	view     *view
 	controls *controls
 	lapse    time.Time
-	buttons  uint16 // mouse buttons that were down when the window came
+	seen     time.Duration // how long a notice was in view
+	seenAt   time.Time     // when that was added to last
+	buttons  uint16        // mouse buttons that were down when the window came
 	shown    func()
 
 	minKey  xproto.Keycode
@@ -157,8 +168,12 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 		case <-ctx.Done():
 			d.returnFocus()
 			return No, ctx.Err()
-		case <-tick.C:
+		case now := <-tick.C:
 			d.lookAgain()
+			if d.seenEnough(now) {
+				d.returnFocus()
+				return Yes, nil
+			}
 			d.lapseFocus()
 			if d.lockedMeanwhile() {
 				d.returnFocus()
@@ -171,7 +186,7 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 			if !ok {
 				return Closed, nil
 			}
-			if a, done := d.handle(ev); done && (a != Yes || d.mayAllow()) {
+			if a, done := d.handle(ev); done && (a != Yes || !d.controls.noYes && d.mayAllow()) {
 				d.returnFocus()
 				return a, nil
 			}
@@ -202,8 +217,12 @@ func (d *prompt) state() state {
 	const guard = guardTime * time.Millisecond
 	ready := d.controls.drawn && time.Since(d.shownAt) >= guard
 	barred := d.barred() || !d.controls.clear || time.Since(d.clearAt) < guard
+	left := time.Until(d.lapse)
+	if notice := d.view.question.Notice; notice > 0 {
+		left = notice - d.seen
+	}
 	return state{
-		left: time.Until(d.lapse), ready: ready, barred: barred, typing: time.Since(d.typedAt) < guard,
+		left: left, ready: ready, barred: barred, typing: time.Since(d.typedAt) < guard,
 		focus: d.controls.focus, hover: d.controls.hover, down: d.controls.down,
 	}
 }

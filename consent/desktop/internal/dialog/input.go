@@ -51,6 +51,7 @@ var keysyms = map[uint32]action{
 // milliseconds; they wrap.
 type controls struct {
 	focus, hover, down button
+	noYes              bool // there is but one button, which refuses
 
 	drawn    bool
 	drawnAt  uint32 // when it was drawn first, or came back onto the screen
@@ -166,7 +167,11 @@ func (c *controls) keyPress(at uint32, key byte, means action, plain bool) (Answ
 }
 
 // give gives a button the focus.
-func (c *controls) give(at uint32, b button) { c.focus, c.movedAt = b, at }
+func (c *controls) give(at uint32, b button) {
+	if !c.noYes || b != allowButton {
+		c.focus, c.movedAt = b, at
+	}
+}
 
 // keyRelease takes the end of a key, or of one of its repetitions. It is typing, too, if the
 // press didn't count, such as that of a key which is held since before the window came.

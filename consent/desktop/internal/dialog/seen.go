@@ -33,6 +33,26 @@ func (d *prompt) barred() bool {
 	return d.away() || d.covered || lately && !d.inside
 }
 
+// seenEnough adds up how long a notice was in view, and reports whether that is enough. Time counts
+// while nothing covers the window but what takes no input, as a compositor may lay over everything,
+// and never more than two ticks at once: what happened while this process was stopped, nobody knows.
+func (d *prompt) seenEnough(now time.Time) bool {
+	notice := d.view.question.Notice
+	if notice <= 0 {
+		return false
+	}
+	since := now.Sub(d.seenAt)
+	if d.seenAt.IsZero() {
+		since = 0
+	}
+	d.seenAt = now
+	if !d.controls.drawn || !d.controls.clear || d.away() || d.covered || d.overlaid && d.hidden() {
+		return false
+	}
+	d.seen += min(since, 2*tickTime)
+	return d.seen >= notice
+}
+
 // mayAllow looks again and reports whether a Yes counts.
 func (d *prompt) mayAllow() bool {
 	d.look()

@@ -99,6 +99,9 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	why := balanceLines(spans(q.Purpose, tone{v.body, v.strong, grey, black, 0}, 0), width-bar, q.purposeLines())
 	text := balanceLines(spans(q.Sees, quiet, 0), width, 6)
 	text = append(text, balanceLines(spans(q.Cannot, quiet, 0), width, 4)...)
+	if len(q.Basis) > 0 {
+		text = append(text, balanceLines(spans(q.Basis, tone{v.body, v.body, black, black, 0}, 0), width, 4)...)
+	}
 	warn := balanceLines(spans(q.Replaces, tone{v.body, v.strong, brown, brown, 2 * width}, 0), width-2*inset, 7)
 
 	headLine, textLine := v.px(27), v.px(21)
@@ -151,13 +154,16 @@ func (v *view) layoutFoot(top int) {
 
 	y := top + v.px(barHeight) + (foot.Dy()-v.px(barHeight)-v.px(buttonHeight))/2
 	right := b.Max.X - v.px(margin)
-	width := v.px(buttonWidth) // of both, so that neither looks the weightier
-	for _, label := range []string{v.question.No, v.question.Yes} {
+	width := v.px(buttonWidth)                                      // of both, so that neither looks the weightier
+	for _, label := range []string{v.question.No, v.question.Yes} { // the second is empty in a notice
 		l := oneLineOf([]span{{text: label, style: v.strong, ink: black}}, v.px(buttonWidest-2*buttonPad))
 		width = max(width, l.width.Ceil()+2*v.px(buttonPad))
 	}
 	v.allow = image.Rect(right-width, y, right, y+v.px(buttonHeight))
 	v.deny = v.allow.Sub(image.Pt(width+v.px(buttonGap), 0))
+	if v.question.Notice > 0 {
+		v.deny, v.allow = v.allow, image.Rectangle{}
+	}
 	v.note = image.Rect(v.px(margin), y, v.deny.Min.X-v.px(buttonGap), y+v.px(buttonHeight))
 }
 
@@ -189,7 +195,10 @@ func (v *view) update(s state) []image.Rectangle {
 		dirty = append(dirty, v.note)
 	}
 	if old == nil || old.ready != s.ready || old.barred != s.barred || old.typing != s.typing || old.focus != s.focus || old.hover != s.hover || old.down != s.down {
-		dirty = append(dirty, v.drawButton(v.deny, v.question.No, denyButton, s), v.drawButton(v.allow, v.question.Yes, allowButton, s))
+		dirty = append(dirty, v.drawButton(v.deny, v.question.No, denyButton, s))
+		if !v.allow.Empty() {
+			dirty = append(dirty, v.drawButton(v.allow, v.question.Yes, allowButton, s))
+		}
 	}
 	return dirty
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vda.internal/shadow/internal/api"
+)
+
+func (a *app) rulesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "show who may view whom, and how",
+		Long: `rules shows the organisation's rules in order: the first that matches decides, and
+if none does the user is asked. They are [[consent.rules]] in shadowd's
+configuration. 'shadowctl rules test' says which one decides about a request.`,
+		Args: cobra.NoArgs,
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			rules, err := a.client.Rules(ctx)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(map[string]any{"rules": rules})
+			}
+			if len(rules) == 0 {
+				_, err := fmt.Fprintln(a.stdout, "There are no rules: users are asked.")
+				return err
+			}
+			rows := make([][]string, len(rules))
+			for i, r := range rules {
+				rows[i] = []string{strconv.Itoa(r.Number), r.Answer, r.Text}
+			}
+			return table(a.stdout, []string{"RULE", "ANSWER", "IN FULL"}, rows)
+		}),
+	}
+	cmd.AddCommand(a.rulesTestCommand())
+	return cmd
+}
+
+func (a *app) rulesTestCommand() *cobra.Command {
+	var r api.Request
+	cmd := &cobra.Command{
+		Use:   "test --admin NAME --session SESSION [--group GROUP]…",
+		Short: "say which rule decides about a request, and why",
+		Long: `test says which rule decides about a request, and why those before it don't.
+Nobody is asked. The account that asks is the one that runs shadowctl.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 0:
+				return fmt.Errorf("unexpected argument %q", args[0])
+			case strings.TrimSpace(r.Admin) == "":
+				return errors.New("--admin NAME is missing")
+			case strings.TrimSpace(r.Session) == "":
+				return errors.New("--session SESSION is missing; 'shadowctl sessions' lists them")
+			}
+			return nil
+		},
+		RunE: a.does(func(ctx context.Context, _ []string) error {
+			v, err := a.client.TestRules(ctx, r)
+			if err != nil {
+				return err
+			}
+			if a.json {
+				return a.printJSON(v)
+			}
+			for _, line := range v.Why {
+				if _, err := fmt.Fprintln(a.stdout, clean(line)); err != nil {
+					return err
+				}
+			}
+			_, err = fmt.Fprintln(a.stdout, clean(verdictLine(v)))
+			return err
+		}),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&r.Admin, "admin", "", "`name` of the administrator")
+	flags.StringArrayVar(&r.Groups, "group", nil, "`group` that the administrator is in; may be given several times")
+	flags.StringVar(&r.Session, "session", "", "the `session`'s id")
+	return cmd
+}
+
+// verdictLine is a verdict for people.
+func verdictLine(v *api.Verdict) string {
+	who := "no rule matches"
+	if v.Number > 0 {
+		who = fmt.Sprintf("rule %d decides", v.Number)
+	}
+	means := map[string]string{
+		"ask": "the user is asked", "notify": "the user is told, and not asked", "deny": "the request is refused", "allow": "nobody is asked",
+	}[v.Answer]
+	if v.Answer == "ask" {
+		means += "; silence means " + yesNo(v.Unanswered)
+	}
+	if v.Answer != "deny" {
+		means += "; a locked screen means " + yesNo(v.Locked)
+	}
+	return fmt.Sprintf("%s, for account %s: %s", who, v.Account, means)
+}
+
+func yesNo(word string) string {
+	if word == "allow" {
+		return "Yes"
+	}
+	return "No"
+}

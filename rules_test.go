@@ -1,0 +1,224 @@
+package shadow_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
+)
+
+// A user is one who is asked or told, as a prompter and an announcer.
+type user struct {
+	decision consent.Decision
+	unseen   bool // the question isn't on the screen
+	asked    int
+	told     int
+	request  consent.Request
+}
+
+func (u *user) Ask(_ context.Context, r consent.Request) (consent.Decision, error) {
+	u.asked++
+	u.request = r
+	if !u.unseen {
+		r.Shown()
+	}
+	return u.decision, nil
+}
+
+func (u *user) Announce(_ context.Context, r consent.Request) (consent.Decision, error) {
+	u.told++
+	u.request = r
+	return u.decision, nil
+}
+
+// Every answer of a rule × what the user does × what the screen is like × what the rule says of silence
+// and of a lock.
+func TestEveryAnswerSilenceAndLock(t *testing.T) {
+	const locked = true
+	for _, c := range []struct {
+		answer   policy.Answer
+		does     consent.Decision
+		locked   bool // as logind says, before anybody is asked
+		may      policy.Rule
+		want     shadow.Reason // empty: granted
+		basis    consent.Basis
+		mayAsked int // how often the user is asked
+		mayTold  int
+	}{
+		{policy.Ask, consent.Granted, !locked, policy.Rule{}, "", consent.ByAnswer, 1, 0},
+		{policy.Ask, consent.Denied, !locked, policy.Rule{}, shadow.Denied, "", 1, 0},
+		{policy.Ask, consent.Closed, !locked, policy.Rule{}, shadow.Closed, "", 1, 0},
+		{policy.Ask, consent.TimedOut, !locked, policy.Rule{}, shadow.TimedOut, "", 1, 0},
+		{policy.Ask, consent.Locked, !locked, policy.Rule{}, shadow.Locked, "", 1, 0},
+		{policy.Ask, consent.Granted, locked, policy.Rule{}, shadow.Locked, "", 0, 0},
+
+		{policy.Ask, consent.Granted, !locked, policy.Rule{Unanswered: true}, "", consent.ByAnswer, 1, 0},
+		{policy.Ask, consent.Denied, !locked, policy.Rule{Unanswered: true, Locked: true}, shadow.Denied, "", 1, 0},
+		{policy.Ask, consent.Closed, !locked, policy.Rule{Unanswered: true, Locked: true}, shadow.Closed, "", 1, 0},
+		{policy.Ask, consent.TimedOut, !locked, policy.Rule{Unanswered: true}, "", consent.BySilence, 1, 0},
+		{policy.Ask, consent.TimedOut, !locked, policy.Rule{Locked: true}, shadow.TimedOut, "", 1, 0},
+		{policy.Ask, consent.Locked, !locked, policy.Rule{Unanswered: true}, shadow.Locked, "", 1, 0},
+		{policy.Ask, consent.Locked, !locked, policy.Rule{Locked: true}, "", consent.ByLock, 1, 0},
+		{policy.Ask, consent.Denied, locked, policy.Rule{Locked: true}, "", consent.ByLock, 0, 0},
+		{policy.Ask, consent.Granted, locked, policy.Rule{Unanswered: true}, shadow.Locked, "", 0, 0},
+
+		{policy.Notify, consent.Granted, !locked, policy.Rule{}, "", consent.ByNotice, 0, 1},
+		{policy.Notify, consent.Denied, !locked, policy.Rule{}, shadow.Denied, "", 0, 1},
+		{policy.Notify, consent.TimedOut, !locked, policy.Rule{Unanswered: true}, shadow.TimedOut, "", 0, 1},
+		{policy.Notify, consent.Closed, !locked, policy.Rule{Locked: true}, shadow.Closed, "", 0, 1},
+		{policy.Notify, consent.Locked, !locked, policy.Rule{}, shadow.Locked, "", 0, 1},
+		{policy.Notify, consent.Locked, !locked, policy.Rule{Locked: true}, "", consent.ByLock, 0, 1},
+		{policy.Notify, consent.Granted, locked, policy.Rule{}, shadow.Locked, "", 0, 0},
+		{policy.Notify, consent.Denied, locked, policy.Rule{Locked: true}, "", consent.ByLock, 0, 0},
+
+		{policy.Allow, consent.Denied, !locked, policy.Rule{}, "", consent.ByRuleOnly, 0, 0},
+		{policy.Allow, consent.Denied, locked, policy.Rule{}, shadow.Locked, "", 0, 0},
+		{policy.Allow, consent.Denied, locked, policy.Rule{Locked: true}, "", consent.ByLock, 0, 0},
+
+		{policy.Deny, consent.Granted, !locked, policy.Rule{}, shadow.NotAllowed, "", 0, 0},
+		{policy.Deny, consent.Granted, locked, policy.Rule{Unanswered: true, Locked: true}, shadow.NotAllowed, "", 0, 0},
+	} {
+		name := fmt.Sprintf("%v, user %v, screen locked %v, %v", c.answer, c.does, c.locked, c.may)
+		t.Run(name, func(t *testing.T) {
+			u, b := &user{decision: c.does}, newFakeBanner()
+			var log bytes.Buffer
+			rule := c.may
+			rule.Answer = c.answer
+			h := start(t, shadow.Config{
+				Prompter: u, Announcer: u, Banner: b, Logger: zerolog.New(&log),
+				Sessions: oneSession{shadow.Session{User: "user1", Display: ":1", Locked: c.locked}},
+				Rules:    policy.Rules{{Users: []string{"nobody"}, Answer: policy.Allow, Locked: true}, rule},
+			})
+			g, err := h.ask("s1", "alice")
+			assert.Equal(t, c.mayAsked, u.asked, "asked")
+			assert.Equal(t, c.mayTold, u.told, "told")
+			if c.want != "" {
+				var r *shadow.Refusal
+				require.ErrorAs(t, err, &r)
+				assert.Equal(t, c.want, r.Reason)
+				e := h.until(t, shadow.EventRefused)
+				assert.Equal(t, "2", e.Rule)
+				assert.Empty(t, e.Consent)
+				opened, _ := h.source.counts()
+				assert.Zero(t, opened)
+				return
+			}
+			require.NoError(t, err)
+			e := h.until(t, shadow.EventGranted)
+			assert.Equal(t, "2", e.Rule)
+			assert.Equal(t, string(c.basis), e.Consent)
+			if c.basis != consent.ByAnswer {
+				assert.Regexp(t, `"level":"warn".*"rule":"2","consent":"`+string(c.basis)+`".*without the user's Yes`, log.String())
+			}
+			view(t, g.URL)
+			assert.Equal(t, c.basis, next(t, b.shown).Basis, "the banner says what allows it")
+		})
+	}
+}
+
+// The user who is asked is told what silence means, and the one who is only told, why.
+func TestUsersAreToldTheRules(t *testing.T) {
+	u := &user{decision: consent.Granted}
+	h := start(t, shadow.Config{Prompter: u, Announcer: u, Rules: policy.Rules{
+		{Admins: []string{"a"}, Unanswered: true}, {Admins: []string{"n"}, Answer: policy.Notify},
+	}})
+	h.granted(t, "s1", "a")
+	assert.True(t, u.request.SilenceAllows)
+	h.granted(t, "s1", "n")
+	assert.Equal(t, consent.ByNotice, u.request.Basis)
+	h.granted(t, "s1", "b")
+	assert.False(t, u.request.SilenceAllows)
+	assert.Empty(t, u.request.Basis)
+}
+
+// Nobody's silence is a Yes who can't have seen the question: it wasn't on the screen, or what was to
+// put it there hangs.
+func TestSilenceOfWhoSawNothing(t *testing.T) {
+	rules := policy.Rules{{Unanswered: true}}
+	h := start(t, shadow.Config{Prompter: &user{decision: consent.TimedOut, unseen: true}, Rules: rules})
+	h.refused(t, shadow.TimedOut)
+	h = start(t, shadow.Config{Rules: rules, Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
+		r.Shown()
+		return consent.TimedOut, errors.New("crashed")
+	})})
+	h.refused(t, shadow.PromptFailed)
+	// The daemon's timer is as good as the prompter's.
+	h = start(t, shadow.Config{Rules: rules, PromptTimeout: 20 * time.Millisecond, Prompter: consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
+		r.Shown()
+		<-ctx.Done()
+		return consent.TimedOut, nil
+	})})
+	h.granted(t, "s1", "alice")
+	assert.Equal(t, "unanswered", h.until(t, shadow.EventGranted).Consent)
+}
+
+// The name that is decided by is the one that the user is shown.
+func TestRulesSeeCleanNames(t *testing.T) {
+	h := start(t, shadow.Config{Rules: policy.Rules{{Admins: []string{`CORP\mallory`}, Answer: policy.Deny}}})
+	for _, name := range []string{`CORP\mallory`, `corp\Mallory`, "CORP\\mal\u200blory", "\u202eCORP\\mallory ", "CORP\\\u0301mallory\x00"} {
+		_, err := h.ask("s1", name)
+		if name == "CORP\\\u0301mallory\x00" { // which can be seen
+			assert.NoError(t, err)
+			continue
+		}
+		assert.ErrorContains(t, err, "not_allowed", "%q", name)
+	}
+}
+
+func TestRulesSeeGroups(t *testing.T) {
+	session := shadow.Session{User: "user1", Display: ":1", GID: 7, Groups: []uint32{8, 9}}
+	var failed error
+	cfg := shadow.Config{
+		Sessions: oneSession{session},
+		Rules:    policy.Rules{{UserGroups: []string{"staff"}, Groups: []string{"help*"}, Accounts: []string{"director"}}, {Answer: policy.Deny}},
+		GroupNames: func(_ context.Context, gids []uint32) ([]string, error) {
+			assert.Equal(t, []uint32{7, 8, 9}, gids)
+			return []string{"users", "staff"}, failed
+		},
+	}
+	h := start(t, cfg)
+	req := shadow.Request{Session: "s1", Admin: "a", Groups: []string{"x", "helpdesk"}, Account: "director"}
+	v, err := h.Judge(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, 1, v.Number)
+	assert.Empty(t, h.count(shadow.EventRequested), "nothing has happened")
+	_, err = h.Shadow(t.Context(), req)
+	require.NoError(t, err)
+	assert.Equal(t, "1", h.until(t, shadow.EventGranted).Rule)
+	h.refused(t, shadow.NotAllowed)
+	assert.Equal(t, "by rule 2", h.until(t, shadow.EventRefused).Detail)
+	_, err = h.Judge(t.Context(), shadow.Request{Session: "s9"})
+	assert.ErrorContains(t, err, "no_session")
+
+	failed = errors.New("the directory is down")
+	r := h.refused(t, shadow.PromptFailed)
+	assert.Contains(t, r.Detail, "the directory is down")
+
+	cfg.GroupNames = nil
+	cfg.Prompter, cfg.Source = answer(consent.Granted), &fakeSource{}
+	_, err = shadow.New(cfg)
+	assert.ErrorContains(t, err, "GroupNames")
+	_, err = shadow.New(shadow.Config{Sessions: cfg.Sessions, Prompter: cfg.Prompter, Source: cfg.Source, Rules: policy.Rules{{Answer: policy.Notify}}})
+	assert.ErrorContains(t, err, "Announcer")
+}
+
+// Without rules every line says so.
+func TestNoRule(t *testing.T) {
+	h := start(t, shadow.Config{})
+	h.granted(t, "s1", "alice")
+	assert.Empty(t, h.until(t, shadow.EventRequested).Rule, "not decided yet")
+	assert.Equal(t, "none", h.until(t, shadow.EventPrompted).Rule)
+	e := h.until(t, shadow.EventGranted)
+	assert.Equal(t, "none", e.Rule)
+	assert.Equal(t, "answer", e.Consent)
+}
