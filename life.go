@@ -47,6 +47,7 @@ type life struct {
 
 	// Set while it is opened, before run.
 	host     string
+	reserved *portpool.Listener // bound, and not listening, until port is; nil: none
 	port     *portpool.Listener
 	tls      *tls.Config // nil: ws
 	upstream *rfb.ServerConn
@@ -161,6 +162,7 @@ func (l *life) answered() (*Grant, error) {
 
 // ask takes l from its request to its grant. Nothing happens before the request is recorded.
 func (l *life) ask() (*Grant, error) {
+	defer l.unreserve()
 	if err := l.m.events.request(l.ctx, l.complete(Event{Type: EventRequested})); err != nil {
 		return nil, l.refuse(AuditFailed, err)
 	}
@@ -255,6 +257,9 @@ func (l *life) prepare(settings Settings) (err error) {
 		if l.tls, err = l.m.cfg.Certificates.TLSConfig(l.host); err != nil {
 			return l.refuse(TLSConfig, err)
 		}
+	}
+	if err = l.reserve(); err != nil {
+		return err
 	}
 	err = l.m.cfg.Source.Check(l.ctx, l.session)
 	if r, ok := errors.AsType[*Refusal](err); ok && l.ended() == nil {
@@ -497,11 +502,13 @@ func (l *life) connect() error {
 
 // listen takes a port; when none is left it inherits that of old.
 func (l *life) listen(old *life) error {
-	var port *portpool.Listener
 	var err error
-	if old == nil {
+	port := l.takeReserved()
+	switch {
+	case port != nil:
+	case old == nil:
 		port, err = l.m.cfg.Ports.Listen(l.ctx)
-	} else {
+	default:
 		port, err = l.m.cfg.Ports.Replace(l.ctx, old.port)
 	}
 	if err != nil {

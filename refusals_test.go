@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -339,4 +341,46 @@ func TestDetailsNameNoPackages(t *testing.T) {
 	bad = registry
 	mu.Unlock()
 	assert.Equal(t, "the settings can't be read: /opt/ctxreg: exit status 1: key: not found", h.until(t, shadow.EventEnded).Detail)
+}
+
+// Nobody is asked for a Yes that no viewer could use.
+func TestNoPortIsFoundBeforeTheUserIsAsked(t *testing.T) {
+	taken := ports(t, 1)
+	l, err := taken.Listen(t.Context())
+	require.NoError(t, err)
+	h := start(t, shadow.Config{Ports: taken, Prompter: untouched(t)})
+	r := h.refused(t, shadow.NoPort)
+	assert.ErrorIs(t, r, portpool.ErrExhausted)
+	require.NoError(t, l.Close())
+
+	// Who takes over can inherit.
+	h = start(t, shadow.Config{Ports: ports(t, 1)})
+	a := h.granted(t, "s1", "alice")
+	b := h.granted(t, "s1", "bob")
+	assert.Equal(t, a.Port, b.Port)
+}
+
+// A name by which nobody can come is found before, too.
+func TestNameOfAnotherKindOfIP(t *testing.T) {
+	m, err := shadow.New(shadow.Config{
+		Sessions: oneSession{}, Source: &fakeSource{}, Prompter: untouched(t), Host: "2001:db8::1",
+		Ports: &portpool.Pool{Host: "0.0.0.0"},
+	})
+	require.NoError(t, err)
+	_, err = m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
+	require.ErrorContains(t, err, "2001:db8::1, and viewers' ports are bound on 0.0.0.0")
+	require.NoError(t, m.Shutdown(t.Context()))
+}
+
+// The port is one's own while the user thinks, and nobody listens on it.
+func TestPortWhileTheUserIsAsked(t *testing.T) {
+	pool := ports(t, 1)
+	h := start(t, shadow.Config{Ports: pool, Prompter: consent.Func(func(context.Context, consent.Request) (consent.Decision, error) {
+		assert.Equal(t, 1, pool.InUse())
+		_, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(pool.First)))
+		assert.Error(t, err, "it listens before the Yes")
+		return consent.Denied, nil
+	})})
+	h.refused(t, shadow.Denied)
+	assert.Zero(t, pool.InUse())
 }

@@ -29,8 +29,10 @@
 // A slot of the pool is taken from [Pool.Listen] until [Listener.Close]. In
 // between [Listener.Hold] ends the listening and keeps the port: connections
 // are refused by the kernel from then on, and no other program can bind the
-// number. [Pool.Replace] gets a listener for somebody who takes over from the
-// owner of another one; when no port is left, it inherits that owner's slot.
+// number; [Listener.Listen] starts it again, as it does for a port that
+// [Pool.Reserve] has taken without listening. [Pool.Replace] gets a listener for
+// somebody who takes over from the owner of another one; when no port is left,
+// it inherits that owner's slot.
 //
 // # How a port is held without listening
 //

@@ -108,20 +108,11 @@ func (l *Listener) inherit() (*Listener, error) {
 		return nil, l.opError("inherit", net.ErrClosed)
 	}
 	defer held.Close()
-	err = control(held, func(fd int) error {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return os.NewSyscallError("setsockopt", err)
-		}
-		return os.NewSyscallError("listen", unix.Listen(fd, unix.SOMAXCONN))
-	})
+	tcp, err := relisten(held)
 	if err != nil {
 		return nil, l.opError("inherit", err)
 	}
-	ln, err := net.FileListener(held)
-	if err != nil {
-		return nil, l.opError("inherit", err)
-	}
-	return &Listener{pool: l.pool, port: l.port, addr: l.addr, tcp: ln.(*net.TCPListener)}, nil
+	return &Listener{pool: l.pool, port: l.port, addr: l.addr, tcp: tcp}, nil
 }
 
 // Close ends the listening and frees the slot and the port. It does not touch

@@ -81,8 +81,7 @@ func (p *Pool) Replace(ctx context.Context, old *Listener) (*Listener, error) {
 		p.forget(old)
 		return p.listen(ctx)
 	}
-	p.taken[l.port] = l
-	p.last = l.port
+	p.take(l)
 	return l, nil
 }
 
@@ -95,6 +94,18 @@ func (p *Pool) InUse() int {
 
 // listen is Listen with p.mu held.
 func (p *Pool) listen(ctx context.Context) (*Listener, error) {
+	return p.search(ctx, func(s scope, port int) (*Listener, error) {
+		tcp, err := s.listen(ctx, port)
+		if err != nil {
+			return nil, err
+		}
+		return &Listener{pool: p, port: port, addr: tcp.Addr(), tcp: tcp}, nil
+	})
+}
+
+// search tries one port after the other and gives the first that open can have its slot.
+// p.mu is held.
+func (p *Pool) search(ctx context.Context, open func(s scope, port int) (*Listener, error)) (*Listener, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("portpool: %w", err)
 	}
@@ -114,7 +125,7 @@ func (p *Pool) listen(ctx context.Context) (*Listener, error) {
 			exhausted.InUse++
 			continue
 		}
-		tcp, err := r.listen(ctx, port)
+		l, err := open(r, port)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			exhausted.Held++
 			continue
@@ -122,20 +133,19 @@ func (p *Pool) listen(ctx context.Context) (*Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("portpool: %w", err)
 		}
-		return p.take(port, tcp), nil
+		p.take(l)
+		return l, nil
 	}
 	return nil, exhausted
 }
 
-// take gives the slot of port to a new listener. p.mu is held.
-func (p *Pool) take(port int, tcp *net.TCPListener) *Listener {
-	l := &Listener{pool: p, port: port, addr: tcp.Addr(), tcp: tcp}
+// take gives the slot of its port to l. p.mu is held.
+func (p *Pool) take(l *Listener) {
 	if p.taken == nil {
 		p.taken = make(map[int]*Listener)
 	}
-	p.taken[port] = l
-	p.last = port
-	return l
+	p.taken[l.port] = l
+	p.last = l.port
 }
 
 // release frees l's slot, unless it is somebody else's by now.
