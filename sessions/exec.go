@@ -14,6 +14,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/host/sessionbus"
 	"vda.internal/shadow/internal/host/xsession"
 )
 
@@ -26,7 +27,7 @@ import (
 //
 // id is required. user is an account's name; without it nobody is logged on.
 // xauthority is the file with the display's cookie, if there is one. There may
-// be locale, type, class and state, with the words of the fields of [shadow.Session],
+// be bus, the D-Bus address of the session's bus, locale, type, class and state, with the words of the fields of [shadow.Session],
 // and locked (true or false). Without a locale it is the host's. Anything else, an id that is there twice, and more
 // than 1 MiB are errors.
 type Exec struct {
@@ -126,6 +127,7 @@ type execLine struct {
 	Display    string `json:"display"`
 	Xauthority string `json:"xauthority"`
 	Locale     string `json:"locale"`
+	Bus        string `json:"bus"`
 	Type       string `json:"type"`
 	Class      string `json:"class"`
 	State      string `json:"state"`
@@ -134,7 +136,7 @@ type execLine struct {
 
 func (l execLine) session(ctx context.Context) (*shadow.Session, error) {
 	s := &shadow.Session{
-		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale),
+		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale), Bus: l.Bus,
 		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked,
 	}
 	if l.User == "" {
@@ -189,6 +191,8 @@ func parseExecLine(text []byte) (execLine, error) {
 		return l, fmt.Errorf(`"display" is %q, not a display of this host such as ":1"`, l.Display)
 	case l.Xauthority != "" && !filepath.IsAbs(l.Xauthority):
 		return l, fmt.Errorf(`"xauthority" is %q, not an absolute path`, l.Xauthority)
+	case l.Bus != "" && !sessionbus.IsAddress(l.Bus):
+		return l, fmt.Errorf(`"bus" is %q, not the address of a D-Bus bus of this host such as "unix:path=/run/user/1000/bus"`, l.Bus)
 	case l.Locale != "" && !xsession.IsLocale(l.Locale):
 		return l, fmt.Errorf(`"locale" is %q, not a locale such as "de_DE.UTF-8"`, l.Locale)
 	}

@@ -23,7 +23,7 @@ func shell(script string) *Exec {
 
 func TestExec(t *testing.T) {
 	sessions := shell(`
-		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8"}'
+		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8", "bus": "unix:path=/run/bus"}'
 		echo
 		echo '{"id": "43", "user": "no-such-account", "display": ":2"}'
 		echo '{"id": "44", "user": "root", "display": ":3"}'
@@ -38,6 +38,7 @@ func TestExec(t *testing.T) {
 	assert.Equal(t, ":1", s.Display)
 	assert.Equal(t, "/run/cookie", s.Xauthority)
 	assert.Equal(t, "de_DE.UTF-8", s.Locale)
+	assert.Equal(t, "unix:path=/run/bus", s.Bus)
 
 	_, err = sessions.Session(t.Context(), "1")
 	requireRefusal(t, err, shadow.NoSession)
@@ -63,6 +64,7 @@ func TestExecErrors(t *testing.T) {
 		{"no id", `echo '{"user": "nobody"}'`, `line 1: "id" must have 1 to 256 bytes`},
 		{"twice", `echo '{"id": "1"}'; echo '{"id": "1"}'`, `line 2: id "1" is there twice`},
 		{"display", `echo '{"id": "1", "display": "host:1"}'`, `line 1: "display" is "host:1"`},
+		{"bus", `echo '{"id": "1", "bus": "unixexec:path=/bin/sh"}'`, `line 1: "bus" is "unixexec:path=/bin/sh"`},
 		{"xauthority", `echo '{"id": "1", "xauthority": "cookie"}'`, `line 1: "xauthority" is "cookie"`},
 		{"locale", `echo '{"id": "1", "locale": "de DE"}'`, `line 1: "locale" is "de DE"`},
 		{"exit status", `echo '{"id": "1"}'; echo no broker >&2; exit 3`, `exit status 3: "no broker"`},

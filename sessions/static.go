@@ -17,6 +17,7 @@ type StaticSession struct {
 	User       string // account name; any account of this host, root included
 	Xauthority string // file with the display's cookie; empty: the display needs none
 	Locale     string // of its messages, as in [shadow.Session]; empty: the host's
+	Bus        string // D-Bus address of the session's bus, "unix:path=…"; empty: the user's, /run/user/UID/bus
 }
 
 // Static is a [shadow.Resolver] that knows the sessions in it and no others:
@@ -52,7 +53,7 @@ func (l Static) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 }
 
 func (s StaticSession) session(ctx context.Context) (*shadow.Session, error) {
-	found := &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Type: "x11", Class: "user"}
+	found := &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Bus: s.Bus, Type: "x11", Class: "user"}
 	if err := setUser(ctx, found, s.User); err != nil {
 		return nil, err
 	}

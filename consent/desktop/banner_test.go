@@ -198,8 +198,16 @@ func TestBannerMoves(t *testing.T) {
 	at(oldX+40, oldY+200)
 	drag(-x, -y) // no further than the corner
 	at(0, 0)
+	drag(60, 90)
+	at(60, 90)
 	w.click(w.stop)
 	assert.ErrorIs(t, w.down(), consent.ErrStopped)
+
+	w.ended = make(chan string, 1) // the next one comes where the user has moved this one to
+	go func() { w.result <- quick.Show(w.ctx, request(w.Desktop), w.ended, func() { close(w.ended) }) }()
+	at(60, 90)
+	close(w.ended)
+	require.NoError(t, w.down())
 }
 
 func TestBannerStaysOnTop(t *testing.T) {

@@ -71,6 +71,7 @@ func TestHiddenTakesNoAnswer(t *testing.T) {
 	t.Parallel()
 	for how, hide := range map[string]func(d *desk){
 		"show desktop": func(d *desk) { d.run("wmctrl", "-k", "on") },
+		"rolled up":    func(d *desk) { d.run("wmctrl", "-x", "-r", "consent.shadowd", "-b", "add,shaded") },
 		"minimized":    func(d *desk) { d.run("xdotool", "windowminimize", strconv.Itoa(int(d.win.ID))) },
 	} {
 		t.Run(how, func(t *testing.T) {

@@ -20,7 +20,8 @@ func TestWindowProperties(t *testing.T) {
 		props := d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)))
 		for _, want := range []string{
 			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
-			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_MODAL", "WM_TRANSIENT_FOR(WINDOW): window id # 0x", "_MOTIF_WM_HINTS(_MOTIF_WM_HINTS) = 0x3, 0x24, 0x1a, 0x0, 0x0",
+			"_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_STATE_MODAL", "_MOTIF_WM_HINTS(_MOTIF_WM_HINTS) = 0x3, 0x24, 0x1a, 0x0, 0x0",
+			"_NET_WM_ICON(CARDINAL) = 	Icon (16 x 16):", "Icon (48 x 48):", `_KDE_NET_WM_DESKTOP_FILE(UTF8_STRING) = "shadowd"`,
 			"_NET_WM_STATE_ABOVE", "WM_DELETE_WINDOW, _NET_WM_PING",
 			fmt.Sprintf("program specified minimum size: %d by %d", d.win.Width, d.win.Height),
 			fmt.Sprintf("program specified maximum size: %d by %d", d.win.Width, d.win.Height),
@@ -28,6 +29,7 @@ func TestWindowProperties(t *testing.T) {
 		} {
 			assert.Contains(t, props, want)
 		}
+		assert.NotContains(t, props, "TRANSIENT_FOR", "window managers complain of the root window")
 		assert.NotContains(t, props, "SKIP_TASKBAR", "who has minimized it must find it again")
 		d.hostile("ping")
 		x, y := d.win.Center()

@@ -97,6 +97,7 @@ display = ":1"
 user = "user1"
 xauthority = "/run/user/1000/Xauthority"
 locale = "fr_FR.UTF-8"
+bus = "unix:path=/run/user/1000/bus"
 
 [[sessions.static]]
 id = "43"
@@ -142,7 +143,7 @@ func TestLoadEveryKey(t *testing.T) {
 		Source: Source{Kind: "dial", MaxFPS: 20, X11VNC: "/opt/x11vnc", Dial: "unix:/run/vnc.sock"},
 		TLS:    TLS{Dir: "/etc/ssl/shadow", Strict: true},
 		Sessions: Sessions{Resolver: "static", Exec: []string{"/usr/bin/sessions"}, Static: []sessions.StaticSession{
-			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority", Locale: "fr_FR.UTF-8"},
+			{ID: "42", Display: ":1", User: "user1", Xauthority: "/run/user/1000/Xauthority", Locale: "fr_FR.UTF-8", Bus: "unix:path=/run/user/1000/bus"},
 			{ID: "43", Display: ":2.0", User: `CORP\user2`},
 		}},
 		Control: Control{Socket: "/tmp/control.sock", Group: "shadow admins"},
@@ -302,6 +303,7 @@ user = ""
 Display = ":2"
 [[sessions.static]]
 xauthority = "x"
+bus = "unixexec:path=/bin/sh"
 `)
 	_, err := Load(path)
 	require.Error(t, err)
@@ -314,6 +316,7 @@ xauthority = "x"
 		path + `:13: sessions.static[2]: display is missing; a session needs id, display and user`,
 		path + `:13: sessions.static[2]: user is missing; a session needs id, display and user`,
 		path + `:14: sessions.static[2].xauthority: "x" isn't an absolute path; allowed are one, and ""`,
+		path + `:15: sessions.static[2].bus: "unixexec:path=/bin/sh" isn't the address of a D-Bus bus of this host; allowed are one such as "unix:path=/run/user/1000/bus", and ""`,
 	}, "\n        "), err.Error())
 }
 

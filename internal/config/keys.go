@@ -14,6 +14,7 @@ import (
 
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/internal/host/sessionbus"
 	"vda.internal/shadow/internal/host/xsession"
 	"vda.internal/shadow/sessions"
 )
@@ -85,7 +86,15 @@ func staticKeys(s *sessions.StaticSession) []key {
 		{"user", "", text{&s.User, checkNotEmpty}},
 		{"xauthority", "", text{&s.Xauthority, checkFile}},
 		{"locale", "", text{&s.Locale, checkLocale}},
+		{"bus", "", text{&s.Bus, checkBus}},
 	}
+}
+
+func checkBus(s string) error {
+	if s != "" && !sessionbus.IsAddress(s) {
+		return fmt.Errorf(`%q isn't the address of a D-Bus bus of this host; allowed are one such as "unix:path=/run/user/1000/bus", and ""`, s)
+	}
+	return nil
 }
 
 func checkNotEmpty(s string) error {

@@ -212,7 +212,7 @@ func (r *reader) static(list []map[string]any) []sessions.StaticSession {
 		sub := &reader{lines: r.lines, known: map[string]value{}}
 		for _, k := range staticKeys(&s) {
 			sub.known[join(name, k.name)] = k.value
-			if _, there := t[k.name]; !there && k.name != "xauthority" && k.name != "locale" {
+			if _, there := t[k.name]; !there && !slices.Contains([]string{"xauthority", "locale", "bus"}, k.name) {
 				sub.fail(name, "%s is missing; a session needs id, display and user", k.name)
 			}
 		}

@@ -89,6 +89,9 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan strin
 	default:
 	}
 	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
+	if mark, ok := b.marked(); ok {
+		b.at = b.onto(mark.Sub(image.Pt(b.view.img.Rect.Dx()/2, 0)), b.view.img.Rect.Size())
+	}
 	if err := w.open(b.view.img, b.at, b.title); err != nil {
 		return Over, err
 	}
@@ -236,6 +239,9 @@ func (b *banner) release(e xproto.ButtonReleaseEvent) bool {
 		return false
 	}
 	pressed := b.down && b.onStop(e.EventX, e.EventY)
+	if b.dragging {
+		b.mark()
+	}
 	b.down, b.dragging = false, false
 	return pressed
 }
@@ -247,14 +253,38 @@ func (b *banner) move(e xproto.MotionNotifyEvent) {
 	}
 }
 
+// bannerMark is a property of the root window with where the user has moved the banner to: the
+// middle of its upper edge. The next banner of the session comes there.
+const bannerMark = "_SHADOWD_BANNER_AT"
+
+// mark notes where the banner is.
+func (b *banner) mark() {
+	xproto.ChangeProperty(b.x.Conn, xproto.PropModeReplace, b.screen.Root, b.atoms[bannerMark], xproto.AtomCardinal, 32, 2,
+		put32([]uint32{uint32(b.at.X + b.size.X/2), uint32(b.at.Y)}))
+}
+
+// marked is where the user has moved a banner to, if that has happened.
+func (w *window) marked() (image.Point, bool) {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, w.atoms[bannerMark], xproto.AtomCardinal, 0, 2).Reply()
+	if err != nil || r.Format != 32 || len(r.Value) < 8 {
+		return image.Point{}, false
+	}
+	return image.Pt(int(int32(get32(r.Value))), int(int32(get32(r.Value[4:])))), true
+}
+
+// onto is the place nearest to at where a window of a size is on a monitor, all of it.
+func (w *window) onto(at, size image.Point) image.Point {
+	r := image.Rectangle{Min: at, Max: at.Add(size)}
+	monitors := w.monitors()
+	if !sticksOut(r, monitors) {
+		return at
+	}
+	return moveInto(r, nearest(monitors, r)).Min
+}
+
 // place puts the banner somewhere, but never off the screen.
 func (b *banner) place(at image.Point) {
-	room, err := xproto.GetGeometry(b.x.Conn, xproto.Drawable(b.screen.Root)).Reply()
-	if err != nil {
-		return
-	}
-	at.X = max(0, min(at.X, int(room.Width)-b.size.X))
-	at.Y = max(0, min(at.Y, int(room.Height)-b.size.Y))
+	at = b.onto(at, b.size)
 	if at == b.at {
 		return
 	}

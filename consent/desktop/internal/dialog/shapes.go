@@ -65,3 +65,21 @@ func drawIcon(dst *image.RGBA, box image.Rectangle, c, paper color.Color) {
 	rect(paper, 17.5, 14, 30.5, 27, 6.5) // white of the eye
 	rect(c, 20.5, 17, 27.5, 24, 3.5)     // pupil
 }
+
+// icon is the icon in several sizes, as window managers and taskbars want it (EWMH,
+// _NET_WM_ICON): width, height and ARGB of each.
+func icon(sizes ...int) []uint32 {
+	var all []uint32
+	for _, n := range sizes {
+		img := image.NewRGBA(image.Rect(0, 0, n, n))
+		drawIcon(img, img.Rect, accent, paper)
+		all = append(all, uint32(n), uint32(n))
+		for y := range n {
+			for x := range n {
+				c := color.NRGBAModel.Convert(img.RGBAAt(x, y)).(color.NRGBA)
+				all = append(all, uint32(c.A)<<24|uint32(c.R)<<16|uint32(c.G)<<8|uint32(c.B))
+			}
+		}
+	}
+	return all
+}

@@ -65,6 +65,7 @@ var atomNames = [...]string{
 	"_NET_WM_WINDOW_TYPE", "_NET_WM_WINDOW_TYPE_DIALOG", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "_NET_WORKAREA",
 	"_NET_WM_STATE", "_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY",
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION", "_NET_WM_STATE_HIDDEN", "_NET_WM_STATE_SHADED",
+	"_NET_WM_ICON", "_KDE_NET_WM_DESKTOP_FILE", "_GTK_APPLICATION_ID", bannerMark,
 	"_NET_WM_DESKTOP", "_NET_FRAME_EXTENTS", "_MOTIF_WM_HINTS", shownMark,
 }
 
@@ -224,8 +225,9 @@ func (w *window) setProperties(title string, at image.Point) {
 	w.setAtoms("_NET_WM_WINDOW_TYPE", w.kind.types)
 	w.setAtoms("_NET_WM_STATE", w.kind.state...)
 	w.set32(w.atoms["_NET_WM_DESKTOP"], xproto.AtomCardinal, allDesktops)
-	// Transient for the root window is transient for everything; so is modal, then (EWMH).
-	w.set32(xproto.AtomWmTransientFor, xproto.AtomWindow, uint32(w.screen.Root))
+	w.set32(w.atoms["_NET_WM_ICON"], xproto.AtomCardinal, icon(16, 32, 48)...)
+	w.setText(w.atoms["_KDE_NET_WM_DESKTOP_FILE"], w.atoms["UTF8_STRING"], className)
+	w.setText(w.atoms["_GTK_APPLICATION_ID"], w.atoms["UTF8_STRING"], className)
 
 	// To be moved and closed, but neither resized nor hidden (Motif's MwmUtil.h).
 	const (
