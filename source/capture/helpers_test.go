@@ -37,12 +37,13 @@ type running struct {
 	r      *bufio.Reader
 	stderr *safeBuffer
 
-	size image.Point
-	name string
-	pix  []byte // blue, green, red and one without a meaning
-	copy int    // rectangles of that kind so far
-	at   image.Point
-	cur  image.Point // the size of the last Cursor
+	size  image.Point
+	name  string
+	pix   []byte // blue, green, red and one without a meaning
+	copy  int    // rectangles of that kind so far
+	bytes int    // of Raw
+	at    image.Point
+	cur   image.Point // the size of the last Cursor
 }
 
 type safeBuffer struct {
@@ -181,6 +182,7 @@ func (r *running) update(t *testing.T) (rects []image.Rectangle) {
 				copy(r.row(rect.Min.X, y, rect.Dx()), r.take(t, 4*rect.Dx()))
 			}
 			rects = append(rects, rect)
+			r.bytes += 4 * rect.Dx() * rect.Dy()
 		case rfb.EncodingCopyRect:
 			b := r.take(t, 4)
 			from := image.Pt(int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:])))
@@ -243,6 +245,10 @@ func (r *running) settled(t *testing.T, d *testhost.Desktop) {
 		require.False(t, time.Now().After(deadline), "%d wrong pixels in %v", n, where)
 		r.ask(t, true)
 		r.update(t)
+		if want.Rect.Size() != r.size {
+			want, err = d.Screenshot(t.Context())
+			require.NoError(t, err)
+		}
 	}
 }
 

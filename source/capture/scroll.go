@@ -102,16 +102,16 @@ func (s *scroller) strip(f *frame, r image.Rectangle, pix []byte, stride int, or
 // that can't be said.
 func (s *scroller) distance(n int) int {
 	s.index.reset(n)
-	for y, h := range s.was {
-		s.index.add(h, y)
+	for y := range n - 2 {
+		s.index.add(three(s.was, y), y)
 	}
 	votes := make(map[int]int, 8)
 	best, most := 0, 0
-	for y, h := range s.is {
-		if h == s.was[y] {
+	for y := range n - 2 {
+		if s.is[y] == s.was[y] {
 			continue // it may not have moved
 		}
-		if from, ok := s.index.only(h); ok {
+		if from, ok := s.index.only(three(s.is, y)); ok {
 			votes[from-y]++
 			if votes[from-y] > most {
 				best, most = from-y, votes[from-y]
@@ -122,6 +122,13 @@ func (s *scroller) distance(n int) int {
 		return 0
 	}
 	return best
+}
+
+// three stands for three rows: where each row is there twice, as on screens that
+// are scaled, none is like no other.
+func three(rows []uint64, y int) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	return ((rows[y]*odd)^rows[y+1])*odd ^ rows[y+2]
 }
 
 // longest is the longest run of rows that show what was dy further down.

@@ -1,0 +1,312 @@
+package capture
+
+import (
+	"image"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/rfb"
+)
+
+// What has scrolled is copied at the viewer, and the picture is the screen's.
+func TestScrollIsCopied(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 640, Height: 480})
+	p := newPainter(t, d, image.Rect(37, 21, 37+500, 21+400))
+	p.lines(0, 400)
+	r := watch(t, d, []rfb.Encoding{rfb.EncodingCopyRect, rfb.EncodingRaw}, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	r.settled(t, d)
+	assert.Zero(t, r.copy, "there was nothing to copy from")
+	for range 5 {
+		before, bytes := r.copy, r.bytes
+		p.scroll(26)
+		r.settled(t, d)
+		assert.Greater(t, r.copy, before, "nothing was copied")
+		assert.Less(t, r.bytes-bytes, 500*400*4/2, "what had only moved was sent")
+	}
+	// Without CopyRect the same is sent.
+	plain := watch(t, d, rawOnly, "--pointer=false")
+	plain.ask(t, false)
+	plain.update(t)
+	p.scroll(26)
+	plain.settled(t, d)
+	assert.Zero(t, plain.copy)
+}
+
+// The pointer is in the picture, at its place and nowhere else, and pointer=false
+// leaves it out.
+func TestPointerIsPainted(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 400, Height: 300})
+	require.NoError(t, d.SetRoot(t.Context(), "#336699"))
+	draw(t, d, "xsetroot -cursor_name crosshair")
+	require.NoError(t, d.Move(t.Context(), 100, 100))
+	r := watch(t, d, rawOnly)
+	none := watch(t, d, rawOnly, "--pointer=false")
+	for _, r := range []*running{r, none} {
+		r.ask(t, false)
+		r.update(t)
+	}
+	none.settled(t, d)
+	want, err := d.Screenshot(t.Context())
+	require.NoError(t, err)
+	for _, at := range []image.Point{{100, 100}, {300, 200}, {0, 0}, {399, 299}, {200, 150}} {
+		require.NoError(t, d.Move(t.Context(), at.X, at.Y))
+		near := image.Rect(at.X-16, at.Y-16, at.X+17, at.Y+17)
+		deadline := time.Now().Add(patience)
+		for {
+			n, where := r.wrong(want)
+			if n > 0 && where.In(near) && at.In(where.Inset(-1)) {
+				break
+			}
+			require.False(t, time.Now().After(deadline), "the pointer is at %v, and %d pixels differ in %v", at, n, where)
+			r.ask(t, true)
+			r.update(t)
+		}
+	}
+	none.settled(t, d)
+}
+
+// A viewer that asked for PointerPos is told, and nothing is painted.
+func TestPointerPos(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 400, Height: 300})
+	require.NoError(t, d.SetRoot(t.Context(), "#336699"))
+	require.NoError(t, d.Move(t.Context(), 100, 100))
+	r := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingCursor, rfb.EncodingPointerPos})
+	r.ask(t, false)
+	r.update(t)
+	r.settled(t, d)
+	for _, at := range []image.Point{{101, 100}, {300, 200}} {
+		require.NoError(t, d.Move(t.Context(), at.X, at.Y))
+		for r.at != at {
+			r.ask(t, true)
+			assert.Empty(t, r.update(t), "pixels, although only the pointer has moved")
+		}
+	}
+	assert.NotZero(t, r.cur.X, "no picture of the pointer")
+	r.settled(t, d)
+}
+
+// A screen that changes its size is told, and sent anew; black parts, too.
+func TestResize(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 800, Height: 600})
+	require.NoError(t, d.SetRoot(t.Context(), "#000000"))
+	for name, encodings := range map[string][]rfb.Encoding{
+		"DesktopSize":         {rfb.EncodingRaw, rfb.EncodingDesktopSize},
+		"ExtendedDesktopSize": {rfb.EncodingRaw, rfb.EncodingExtendedDesktopSize},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := watch(t, d, encodings, "--pointer=false")
+			r.ask(t, false)
+			r.update(t)
+			for _, size := range []string{"640x480", "333x222", "800x600", "640x481"} {
+				_, _ = d.Run(t.Context(), "xrandr", "--fb", size) // says that it failed, and does it
+				r.settled(t, d)
+			}
+		})
+	}
+	// A viewer that can't be told keeps its size.
+	_, _ = d.Run(t.Context(), "xrandr", "--fb", "800x600")
+	r := watch(t, d, rawOnly, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	r.settled(t, d)
+	_, _ = d.Run(t.Context(), "xrandr", "--fb", "640x480")
+	require.NoError(t, d.SetRoot(t.Context(), "#112233"))
+	for r.color(639, 479) != [3]uint8{0x11, 0x22, 0x33} {
+		r.ask(t, true)
+		r.update(t)
+	}
+	assert.Equal(t, image.Pt(800, 600), r.size)
+	assert.Equal(t, [3]uint8{}, r.color(700, 550), "there is nothing any more")
+}
+
+// A screen that shrinks and grows while it is drawn on ends nothing.
+func TestResizeWhileBusy(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 800, Height: 600})
+	p := newPainter(t, d, image.Rect(0, 0, 800, 600))
+	r := watch(t, d, []rfb.Encoding{rfb.EncodingCopyRect, rfb.EncodingRaw, rfb.EncodingDesktopSize}, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	sizes := make(chan struct{})
+	go func() {
+		defer close(sizes)
+		for i := range 12 {
+			_, _ = d.Run(t.Context(), "xrandr", "--fb", []string{"400x300", "800x600", "640x10"}[i%3])
+		}
+	}()
+	for done := false; !done; {
+		select {
+		case <-sizes:
+			done = true
+		default:
+			p.fill(image.Rect(0, 0, 800, 600), uint32(p.rng.IntN(1<<24)))
+			r.ask(t, true)
+			r.update(t)
+		}
+	}
+	r.settled(t, d)
+}
+
+// Without the extensions that make it fast the picture is the same, and what is
+// lacking is said.
+func TestWithoutExtensions(t *testing.T) {
+	// XInput can't be switched off in Xvfb, and without XFIXES it crashes.
+	for _, extension := range []string{"MIT-SHM", "DAMAGE", "RANDR"} {
+		t.Run(extension, func(t *testing.T) {
+			d := testhost.Require(t, testhost.Options{Identity: own(), Width: 500, Height: 400, Args: []string{"-extension", extension}})
+			p := newPainter(t, d, image.Rect(10, 10, 400, 300))
+			p.lines(0, 200)
+			r := watch(t, d, []rfb.Encoding{rfb.EncodingCopyRect, rfb.EncodingRaw}, "--pointer=false")
+			r.ask(t, false)
+			r.update(t)
+			r.settled(t, d)
+			p.scroll(40)
+			p.fill(image.Rect(100, 100, 150, 150), 0xff00ff)
+			r.settled(t, d)
+			assert.Contains(t, r.stderr.String(), "lacks "+extension)
+		})
+	}
+}
+
+// Pixels that are places in a colour map are shown in the map's colours.
+func TestPseudoColor(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200, Depth: 8})
+	r := watch(t, d, rawOnly, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	for _, c := range []string{"#204060", "#ffffff", "#a01122"} {
+		require.NoError(t, d.SetRoot(t.Context(), c))
+		want := strings.ToLower(c)
+		for hex(r.color(160, 100)) != want {
+			r.ask(t, true)
+			r.update(t)
+		}
+	}
+}
+
+func hex(c [3]uint8) string {
+	const digits = "0123456789abcdef"
+	s := []byte{'#'}
+	for _, v := range c {
+		s = append(s, digits[v>>4], digits[v&15])
+	}
+	return string(s)
+}
+
+// One X screen of several is the one that was named.
+func TestScreens(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200, Args: []string{"-screen", "1", "500x300x16"}})
+	second := d.Display + ".1"
+	_, err := d.Run(t.Context(), "xsetroot", "-display", second, "-solid", "#ff0000")
+	require.NoError(t, err)
+	r := watch(t, d, rawOnly, "--pointer=false", "--display", second)
+	assert.Equal(t, image.Pt(500, 300), r.size)
+	r.ask(t, false)
+	r.update(t)
+	assert.Equal(t, [3]uint8{255, 0, 0}, r.color(499, 299))
+
+	missing := start(t, d, "--display", d.Display+".2")
+	assert.Equal(t, ExitUnfit, missing.ends(t))
+	assert.Contains(t, missing.stderr.String(), "no screen .2")
+}
+
+// One monitor of several is shown alone, and the whole once it is gone.
+func TestMonitor(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 800, Height: 600})
+	draw(t, d, "xrandr --setmonitor left 500/100x600/100+0+0 screen")
+	draw(t, d, "xrandr --setmonitor right 300/100x500/100+500+50 none")
+	p := newPainter(t, d, image.Rect(450, 100, 550, 200))
+	p.fill(image.Rect(0, 0, 100, 100), 0x00ff00)
+	for _, name := range []string{"right", "2"} {
+		r := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize}, "--monitor", name, "--pointer=false")
+		require.Equal(t, image.Pt(300, 500), r.size)
+		assert.Contains(t, r.name, "right of ")
+		r.ask(t, false)
+		r.update(t)
+		assert.Equal(t, [3]uint8{0, 255, 0}, r.color(49, 149))
+		assert.NotEqual(t, [3]uint8{0, 255, 0}, r.color(50, 149))
+		p.fill(image.Rect(60, 60, 70, 70), 0xff0000)
+		for r.color(10, 110) != [3]uint8{255, 0, 0} {
+			r.ask(t, true)
+			r.update(t)
+		}
+		p.fill(image.Rect(60, 60, 70, 70), 0x00ff00)
+		if name == "2" {
+			draw(t, d, "xrandr --delmonitor right")
+			r.settled(t, d)
+			assert.Equal(t, image.Pt(800, 600), r.size)
+			assert.Contains(t, r.stderr.String(), "monitor right is gone")
+		}
+	}
+	bad := start(t, d, "--monitor", "7")
+	assert.Equal(t, ExitFailed, bad.ends(t))
+	assert.Contains(t, bad.stderr.String(), `no monitor "7"; there are 1 (left, 500x600)`)
+}
+
+// The exit status says whether the display or the viewer has gone, also when
+// nothing was asked for.
+func TestEnds(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	r := watch(t, d, rawOnly)
+	r.Close()
+	assert.Equal(t, ExitDone, r.ends(t))
+
+	early := start(t, d)
+	early.Close()
+	assert.Equal(t, ExitDone, early.ends(t))
+
+	idle, busy := watch(t, d, rawOnly), watch(t, d, rawOnly)
+	busy.ask(t, false)
+	busy.update(t)
+	busy.ask(t, true)
+	d.Kill()
+	for _, r := range []*running{idle, busy} {
+		assert.Equal(t, ExitGone, r.ends(t))
+		assert.Contains(t, r.stderr.String(), "the display has gone")
+		assert.Equal(t, 1, strings.Count(r.stderr.String(), "\n"), r.stderr.String())
+	}
+	late := start(t, d)
+	assert.Equal(t, ExitGone, late.ends(t))
+}
+
+// Input is read over; nonsense ends the child with one line.
+func TestWhatAViewerSends(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	log, err := d.WatchInput(t.Context())
+	require.NoError(t, err)
+	defer log.Close()
+	r := watch(t, d, rawOnly, "--pointer=false")
+	r.write(t, []byte{byte(rfb.ClientKeyEvent), 1, 0, 0, 0, 0, 0, 'a', byte(rfb.ClientKeyEvent), 0, 0, 0, 0, 0, 0, 'a'})
+	r.write(t, []byte{byte(rfb.ClientPointerEvent), 1, 0, 50, 0, 50, byte(rfb.ClientPointerEvent), 0, 0, 50, 0, 50})
+	r.write(t, append([]byte{byte(rfb.ClientCutText), 0, 0, 0, 0, 1, 0, 0}, make([]byte, 1<<16)...))
+	r.ask(t, false)
+	r.update(t)
+	r.settled(t, d)
+	events, err := log.Events(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, events)
+
+	r.write(t, []byte{213})
+	assert.Equal(t, ExitFailed, r.ends(t))
+	assert.Equal(t, 1, strings.Count(r.stderr.String(), "\n"), r.stderr.String())
+}
+
+// No viewer gets more than 20 pictures a second that it asks for anew.
+func TestAnewIsBounded(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	r := watch(t, d, rawOnly, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	began := time.Now()
+	for range 20 {
+		r.ask(t, false)
+		r.update(t)
+	}
+	assert.Greater(t, time.Since(began), 19*anewGap)
+}
