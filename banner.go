@@ -105,15 +105,15 @@ func (b *banner) wait() {
 func bannerEnding(err error) *ending {
 	switch {
 	case err == nil:
-		return &ending{PromptFailed, "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
+		return &ending{reason: PromptFailed, detail: "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
 	case errors.Is(err, consent.ErrStopped):
 		return &ending{reason: StoppedByUser}
 	case errors.Is(err, consent.ErrGone):
 		return &ending{reason: SessionEnded}
 	case errors.Is(err, consent.ErrDisplay):
-		return &ending{DisplayUnreachable, detail(err)}
+		return &ending{reason: DisplayUnreachable, detail: detail(err)}
 	}
-	return &ending{PromptFailed, "the user can't be told of the viewer: " + detail(err)}
+	return &ending{reason: PromptFailed, detail: "the user can't be told of the viewer: " + detail(err)}
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for

@@ -41,11 +41,11 @@ func (m *Manager) patrol() {
 		switch {
 		case err != nil:
 			if unreadable++; unreadable >= settingsPatience {
-				m.endAll(&ending{Disabled, "the settings can't be read: " + detail(err)})
+				m.endAll(&ending{reason: Disabled, detail: "the settings can't be read: " + detail(err)})
 			}
 			continue
 		case !settings.EnableSessionShadowing:
-			m.endAll(&ending{Disabled, "EnableSessionShadowing is 0"})
+			m.endAll(&ending{reason: Disabled, detail: "EnableSessionShadowing is 0"})
 		}
 		unreadable = 0
 	}

@@ -31,9 +31,10 @@ import (
 // A life is one shadow from its request to its end. Until it is granted the
 // goroutine of Manager.Shadow owns it, then its own goroutine, run.
 type life struct {
-	m   *Manager
-	id  string
-	req Request
+	m      *Manager
+	id     string
+	req    Request
+	caller *Caller // who made the request; nil: nobody has said
 
 	ctx  context.Context // its cause is the *ending
 	end  context.CancelCauseFunc
@@ -72,6 +73,7 @@ type life struct {
 type ending struct {
 	reason Reason
 	detail string
+	by     *Caller // who wanted it; nil: nobody, or nobody knows
 }
 
 func (e *ending) Error() string { return "shadow: " + string(e.reason) }
@@ -103,6 +105,12 @@ func (l *life) emit(e Event) { l.m.events.send(l.complete(e)) }
 // complete is e with what l knows.
 func (l *life) complete(e Event) Event {
 	e.ID, e.Session, e.Admin, e.Client, e.Purpose = l.id, l.req.Session, l.req.Admin, l.req.Client, l.req.Purpose
+	e.Caller = l.caller
+	if e.Type == EventEnded || e.Type == EventRefused {
+		if why := l.ended(); why != nil {
+			e.EndedBy = why.by
+		}
+	}
 	l.m.mu.Lock()
 	if l.session != nil {
 		e.User = l.session.User

@@ -190,7 +190,7 @@ func New(cfg Config) (*Manager, error) {
 // question is taken back. The error is a *[Refusal].
 func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	req.Purpose = consent.CleanPurpose(req.Purpose)
-	l := &life{m: m, id: newID(), req: req, state: Requested, since: time.Now(), done: make(chan struct{})}
+	l := &life{m: m, id: newID(), req: req, caller: callerOf(ctx), state: Requested, since: time.Now(), done: make(chan struct{})}
 	l.ctx, l.end = context.WithCancelCause(m.base)
 	if !m.begin(l) {
 		l.emit(Event{Type: EventRequested})
@@ -362,7 +362,7 @@ func (m *Manager) Stop(ctx context.Context, id string, reason Reason) error {
 	if !ok {
 		return ErrNotFound
 	}
-	l.end(&ending{reason: reason})
+	l.end(&ending{reason: reason, by: callerOf(ctx)})
 	select {
 	case <-l.done:
 		return nil

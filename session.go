@@ -157,6 +157,9 @@ type Event struct {
 	Reason  Reason    `json:"reason,omitempty"`  // of refused and ended
 	Detail  string    `json:"detail,omitempty"`
 
+	Caller  *Caller `json:"caller,omitempty"`   // the process that asked; nil: not known
+	EndedBy *Caller `json:"ended_by,omitempty"` // of refused and ended: the process that stopped it; nil: none did, or not known
+
 	// Until is, of prompted, when the user's time is up, and of granted, by when the viewer
 	// must have connected.
 	Until time.Time `json:"until,omitzero"`

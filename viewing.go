@@ -220,11 +220,11 @@ func (l *life) verdict() *ending {
 	_, panicked := errors.AsType[*rfb.PanicError](err)
 	switch {
 	case broke && protocol.Direction == rfb.FromViewer && errors.Is(err, os.ErrDeadlineExceeded):
-		return &ending{ViewerLeft, "stalled: " + detail(err)}
+		return &ending{reason: ViewerLeft, detail: "stalled: " + detail(err)}
 	case broke && protocol.Direction == rfb.FromViewer:
-		return &ending{ViewerViolation, detail(err)}
+		return &ending{reason: ViewerViolation, detail: detail(err)}
 	case broke, panicked:
-		return &ending{SourceFailed, detail(err)}
+		return &ending{reason: SourceFailed, detail: detail(err)}
 	case !l.watch.came(), lost && conn.Direction == rfb.FromServer, errors.Is(err, errSourceEnded):
 		return l.sourceEnding(err)
 	}
@@ -240,9 +240,9 @@ func (l *life) sourceEnding(err error) *ending {
 	case errors.Is(err, ErrSessionEnded):
 		return &ending{reason: SessionEnded}
 	case err != nil:
-		return &ending{SourceFailed, detail(err)}
+		return &ending{reason: SourceFailed, detail: detail(err)}
 	}
-	return &ending{SourceFailed, "the RFB server ended"}
+	return &ending{reason: SourceFailed, detail: "the RFB server ended"}
 }
 
 // departure tells a viewer that left from one that was shown the door by the
@@ -256,13 +256,13 @@ func (l *life) departure(err error) *ending {
 	switch record := l.watch.record; record.Code {
 	case wsproxy.StatusProtocolError, wsproxy.StatusUnsupportedData, wsproxy.StatusPolicyViolation, wsproxy.StatusMessageTooBig:
 		if !record.ByViewer {
-			return &ending{ViewerViolation, record.Reason}
+			return &ending{reason: ViewerViolation, detail: record.Reason}
 		}
 	case wsproxy.StatusStalled:
-		return &ending{ViewerLeft, "stalled: it took no data"}
+		return &ending{reason: ViewerLeft, detail: "stalled: it took no data"}
 	}
 	if err != nil {
-		return &ending{ViewerLeft, detail(err)}
+		return &ending{reason: ViewerLeft, detail: detail(err)}
 	}
 	return &ending{reason: ViewerLeft}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -16,7 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // asShadowd lets this test binary be shadowd.
@@ -38,8 +41,11 @@ type program struct {
 	ended chan struct{}
 }
 
-// startProgram starts one that grants without asking and has nothing to show.
-func startProgram(t *testing.T, stderr *os.File, env ...string) *program {
+// allows grants without asking.
+const allows = `prompter = "allow"`
+
+// startProgram starts one that asks like that and has nothing to show.
+func startProgram(t *testing.T, stderr *os.File, consent string, env ...string) *program {
 	t.Helper()
 	dir := t.TempDir()
 	p := &program{dir: dir, audit: filepath.Join(dir, "audit.log"), ended: make(chan struct{})}
@@ -53,7 +59,7 @@ socket = %q
 [viewer]
 host = "localhost"
 [consent]
-prompter = "allow"
+%s
 [source]
 kind = "dial"
 dial = "unix:/nonexistent/rfb"
@@ -63,7 +69,7 @@ resolver = "static"
 id = "1"
 user = "nobody"
 display = ":64001"
-`, p.audit, p.Socket), 0o600))
+`, p.audit, p.Socket, consent), 0o600))
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p.Cmd = exec.Command(self, "--config", config)
@@ -120,7 +126,7 @@ func TestBlockedLog(t *testing.T) {
 	defer r.Close()
 	_, err = unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, 4096)
 	require.NoError(t, err)
-	p := startProgram(t, w)
+	p := startProgram(t, w, allows)
 	w.Close()
 	for range 100 { // each logs a line
 		p.ask(t)
@@ -133,7 +139,7 @@ func TestBlockedLog(t *testing.T) {
 
 // SIGHUP, with which logrotate ends its work, ends nothing else.
 func TestHangup(t *testing.T) {
-	p := startProgram(t, nil)
+	p := startProgram(t, nil, allows)
 	p.ask(t)
 	require.NoError(t, os.Rename(p.audit, p.audit+".1"))
 	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
@@ -156,7 +162,7 @@ func TestTellsTheWatchdog(t *testing.T) {
 	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	require.NoError(t, err)
 	defer ln.Close()
-	p := startProgram(t, nil, "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=300000")
+	p := startProgram(t, nil, allows, "NOTIFY_SOCKET="+socket, "WATCHDOG_USEC=300000")
 	require.NoError(t, ln.SetReadDeadline(time.Now().Add(time.Minute)))
 	buf := make([]byte, 256)
 	for told := 0; told < 3; {
@@ -187,4 +193,38 @@ func TestWatchdogOfAStuckEngine(t *testing.T) {
 		synctest.Wait()
 		assert.Greater(t, told, 5)
 	})
+}
+
+// The audit knows the process that asks and the one that stops, whatever they say of themselves.
+func TestCallers(t *testing.T) {
+	testenv.Root(t)
+	p := startProgram(t, nil, `prompter = "exec"
+exec = ["/bin/sleep", "600"]`)
+	asked := make(chan error, 1)
+	go func() {
+		_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "the queen"})
+		asked <- err
+	}()
+	var list []api.Status
+	require.Eventually(t, func() bool {
+		list, _ = p.List(t.Context())
+		return len(list) == 1 && list[0].State == shadow.Prompting
+	}, time.Minute, 10*time.Millisecond)
+	require.NoError(t, p.Stop(t.Context(), list[0].ID))
+	require.ErrorContains(t, <-asked, "stopped_by_admin")
+	p.ends(t)
+	self := &shadow.Caller{UID: 0, PID: int32(os.Getpid()), User: "root"}
+	data, err := os.ReadFile(p.audit)
+	require.NoError(t, err)
+	for line := range strings.Lines(string(data)) {
+		var e shadow.Event
+		require.NoError(t, json.Unmarshal([]byte(line), &e))
+		assert.Equal(t, self, e.Caller, e.Type)
+		if e.Type == shadow.EventRefused {
+			assert.Equal(t, self, e.EndedBy)
+		} else {
+			assert.Nil(t, e.EndedBy)
+		}
+	}
+	assert.Equal(t, 3, strings.Count(string(data), "\n"), "requested, prompted, refused")
 }

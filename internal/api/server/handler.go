@@ -118,7 +118,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem)
 		return
 	}
-	grant, err := h.engine.Shadow(r.Context(), req)
+	grant, err := h.engine.Shadow(withCaller(r), req)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
@@ -185,7 +185,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) stop(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	switch err := h.engine.Stop(r.Context(), id, shadow.StoppedByAdmin); {
+	switch err := h.engine.Stop(withCaller(r), id, shadow.StoppedByAdmin); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, shadow.ErrNotFound):

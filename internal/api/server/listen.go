@@ -196,7 +196,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		l.spares.fill()
 		c := &peerConn{UnixConn: conn, l: l}
-		c.uid, c.refused = l.look(conn)
+		who, refused := l.look(conn)
+		c.uid, c.pid, c.refused = who.Uid, who.Pid, refused
 		c.root = c.uid == 0 || c.uid == uint32(os.Geteuid())
 		if l.book.enter(c) {
 			return c, nil
@@ -210,6 +211,7 @@ type peerConn struct {
 	*net.UnixConn
 	l       *Listener
 	uid     uint32 // of the process that connected; nobody's if it isn't known
+	pid     int32  // its number when it connected
 	root    bool
 	refused error // why its other end may not use the API; nil: it may
 

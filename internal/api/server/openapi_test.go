@@ -51,7 +51,7 @@ func TestOpenAPISchemas(t *testing.T) {
 func schemas(t *testing.T) string {
 	docs := comments(t, "..", "../../..")
 	var b strings.Builder
-	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, shadow.Event{}, api.Problem{}} {
+	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, shadow.Event{}, shadow.Caller{}, api.Problem{}} {
 		schema(&b, reflect.TypeOf(v), docs)
 	}
 	return b.String()
@@ -91,6 +91,9 @@ func fields(typ reflect.Type) func(yield func(reflect.StructField) bool) {
 
 // kind is a Go type as OpenAPI has it: its keyword and value.
 func kind(typ reflect.Type) [2]string {
+	if typ.Kind() == reflect.Pointer {
+		typ = typ.Elem()
+	}
 	switch {
 	case typ == reflect.TypeFor[time.Time]():
 		return [2]string{"type", "string"}

@@ -10,14 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// look tells whose process is at the other end of c, and why it may not use the API, or
+// look tells which process is at the other end of c, and why it may not use the API, or
 // nil. The kernel tells who it was when it connected (SO_PEERCRED) and which
 // groups it was in (SO_PEERGROUPS, unix(7)); so no name service is asked, and
 // the rule is the one that the file's mode enforces.
-func (l *Listener) look(c *net.UnixConn) (uid uint32, refused error) {
+func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, refused error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return nobody, err
+		return unix.Ucred{Uid: nobody}, err
 	}
 	var cred *unix.Ucred
 	var groups []uint32
@@ -31,15 +31,15 @@ func (l *Listener) look(c *net.UnixConn) (uid uint32, refused error) {
 	})
 	switch {
 	case controlErr != nil:
-		return nobody, controlErr
+		return unix.Ucred{Uid: nobody}, controlErr
 	case err != nil:
-		return nobody, fmt.Errorf("who is asking can't be told: %w", err)
+		return unix.Ucred{Uid: nobody}, fmt.Errorf("who is asking can't be told: %w", err)
 	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()):
-		return cred.Uid, nil
+		return *cred, nil
 	case l.group && (cred.Gid == l.gid || slices.Contains(groups, l.gid)):
-		return cred.Uid, nil
+		return *cred, nil
 	}
-	return cred.Uid, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+	return *cred, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
 }
 
 // nobody is the uid that is no user's.

@@ -105,6 +105,29 @@ func accountOf(ctx context.Context) (string, error) {
 	return a.Name, nil
 }
 
+// nameTime is how long the name services may take to name an account.
+const nameTime = time.Second
+
+// caller is the process at the other end, for the audit.
+func (p peer) caller(ctx context.Context) shadow.Caller {
+	c := shadow.Caller{UID: p.conn.uid, PID: p.conn.pid}
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
+	if a, err := account.LookupID(ctx, c.UID); err == nil {
+		c.User = a.Name
+	}
+	return c
+}
+
+// withCaller is r's context with who asks in it, if that is known.
+func withCaller(r *http.Request) context.Context {
+	ctx := r.Context()
+	if p, ok := ctx.Value(peerKey{}).(peer); ok && p.conn != nil {
+		return shadow.WithCaller(ctx, p.caller(ctx))
+	}
+	return ctx
+}
+
 // authorized lets admitted peers through to next.
 type authorized struct{ next http.Handler }
 
