@@ -219,7 +219,7 @@ func TestBytesArriveUnchangedBothWays(t *testing.T) {
 			if tc.dial != nil {
 				dial = tc.dial(dial)
 			}
-			r := newRig(t, &wsproxy.Handler{Dial: dial, Relay: tc.relay, PingInterval: time.Millisecond, PongTimeout: time.Second}, tc.change)
+			r := newRig(t, &wsproxy.Handler{Dial: dial, Relay: tc.relay, PingInterval: time.Millisecond, PongTimeout: patience}, tc.change)
 			c := r.dialRaw()
 			target := receive(t, targets)
 			type result struct {

@@ -14,11 +14,11 @@ import (
 // then, unless the other end takes longer than [closeTimeout] over it.
 // copyBoth returns nil if an end closed, else what failed. It leaves closing
 // to the caller, and deadlines behind.
-func copyBoth(viewer, target net.Conn) error {
+func copyBoth(viewer *conn, target net.Conn) error {
 	up := make(chan error, 1)
 	copyUp(viewer, target, up)
 
-	readErr, err := copyDown(viewer, target)
+	_, readErr, err := viewer.downloadFrom(target).run()
 	if readErr == nil { // the viewer takes no more: it is ending, and up meets its end
 		t := time.Now().Add(closeTimeout)
 		_ = target.SetWriteDeadline(t)
@@ -39,53 +39,20 @@ func copyBoth(viewer, target net.Conn) error {
 	return readErr
 }
 
-// copyDown passes on what the target sends, and tells which end was done.
-func copyDown(viewer, target net.Conn) (readErr, writeErr error) {
-	if c, ok := viewer.(*conn); ok {
-		_, readErr, writeErr = c.downloadFrom(target).run()
-		return readErr, writeErr
-	}
-	source := &noting{r: target}
-	_, err := io.Copy(viewer, source)
-	return source.err, err
-}
-
 // copyUp begins to pass on what the viewer sends. At the end it tells the
 // target so and gives it [closeTimeout] for its own end.
-func copyUp(viewer, target net.Conn, done chan<- error) {
-	end := func(err error) {
+func copyUp(viewer *conn, target net.Conn, done chan<- error) {
+	viewer.in.drainTo(target, func(err error) {
 		patience := time.Duration(0)
 		if half, ok := target.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			patience = closeTimeout
 		}
 		_ = target.SetReadDeadline(time.Now().Add(patience))
 		done <- err
-	}
-	if c, ok := viewer.(*conn); ok {
-		c.in.drainTo(target, end)
-		return
-	}
-	go func() {
-		_, err := io.Copy(target, viewer)
-		end(err)
-	}()
+	})
 }
 
 // drain reads what nobody wants any more from a target that was told the end,
 // until it closes or its deadline: closing a connection with unread input
 // resets it, which could cost the target what it hasn't read yet.
 func drain(target net.Conn) { _, _ = io.Copy(io.Discard, target) }
-
-// noting remembers how its reader ended.
-type noting struct {
-	r   io.Reader
-	err error
-}
-
-func (n *noting) Read(p []byte) (int, error) {
-	m, err := n.r.Read(p)
-	if err != nil {
-		n.err = err
-	}
-	return m, err
-}

@@ -37,11 +37,6 @@ type Handler struct {
 	// a *[CloseError] in it decides. Nil admits everybody.
 	Authorize func(*http.Request) error
 
-	// Subprotocols may be chosen if the viewer offers them, the first of them
-	// first. Nil means "binary". A viewer that offers none of them is served
-	// without one, as noVNC does.
-	Subprotocols []string
-
 	// OriginPatterns are the web origins of pages that may connect, besides
 	// those of the request's own host and port: each a host, with its port
 	// if the origin has one, or a scheme and host ("https://vdi.corp"), in
@@ -72,17 +67,10 @@ type Handler struct {
 	// [http.Server.ReadHeaderTimeout].
 	HandshakeTimeout time.Duration
 
-	// DialTimeout bounds Dial alone. 0 means that only HandshakeTimeout does.
-	DialTimeout time.Duration
-
 	// IdleTimeout ends a session with [StatusGoingAway] after so long, or up
 	// to a quarter longer, without a byte of the stream in either direction;
 	// pings don't count. 0 means never.
 	IdleTimeout time.Duration
-
-	// Drain is how long Shutdown lets sessions go on before it ends them. 0
-	// means not at all.
-	Drain time.Duration
 
 	// MaxMessage is the largest message in bytes that a viewer may send, its
 	// fragments together. A larger one ends the session with
@@ -148,18 +136,17 @@ type Relay interface {
 
 // A Record tells how a session went.
 type Record struct {
-	Request     *http.Request // that was upgraded, as the hooks saw it; its body is nobody's any more
-	Remote      string        // address of the viewer
-	Target      string        // address of the target; empty if it wasn't reached
-	Subprotocol string        // that was chosen; empty if none
-	Start       time.Time     // when the request was upgraded
-	Duration    time.Duration // until both connections were closed
-	Sent        int64         // bytes of the stream to the viewer, without framing
-	Received    int64         // bytes of the stream from the viewer
-	Code        int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
-	Reason      string        // that went with it
-	ByViewer    bool          // the viewer closed, or its connection was lost
-	Err         error         // what went wrong, in full; nil if nothing did
+	Request  *http.Request // that was upgraded, as the hooks saw it; its body is nobody's any more
+	Remote   string        // address of the viewer
+	Target   string        // address of the target; empty if it wasn't reached
+	Start    time.Time     // when the request was upgraded
+	Duration time.Duration // until both connections were closed
+	Sent     int64         // bytes of the stream to the viewer, without framing
+	Received int64         // bytes of the stream from the viewer
+	Code     int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
+	Reason   string        // that went with it
+	ByViewer bool          // the viewer closed, or its connection was lost
+	Err      error         // what went wrong, in full; nil if nothing did
 }
 
 // Defaults of Handler.
@@ -208,37 +195,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.run(ctx, present)
 }
 
-// ServeConn joins two connections as ServeHTTP does, without WebSocket: viewer
-// is the byte stream itself. It is sent no pings, only Relay, MaxSessions and
-// Shutdown apply to it, and it has no Record. ServeConn closes both
-// connections, also if the Handler has no room or is shut down, which it returns
-// as a [*CloseError]. Else it returns what the relay returned, or the cause of
-// ctx if that ended it.
-func (h *Handler) ServeConn(ctx context.Context, viewer, target net.Conn) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	s := &session{h: h, cancel: cancel}
-	defer viewer.Close()
-	defer target.Close()
-	defer cancel(nil)
-	if err := h.add(s); err != nil {
-		return err
-	}
-	if s.refusal != nil {
-		h.remove(s)
-		return s.refusal
-	}
-	defer h.remove(s)
-	defer whenDone(ctx, func() {
-		viewer.Close()
-		target.Close()
-	})()
-	err := h.relay(ctx, viewer, target)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}
-
 // What a Handler ends sessions with that it doesn't want.
 var (
 	errGoingAway   = &CloseError{StatusGoingAway, "going away"}
@@ -246,12 +202,11 @@ var (
 	errFullAddress = &CloseError{StatusTryAgainLater, "too many sessions from this address"}
 )
 
-// Shutdown stops admitting viewers (further requests get 503), lets sessions
-// go on for [Handler.Drain], ends what is left with [StatusGoingAway] and waits
-// until they have ended; that takes no longer than the two seconds of a closing
-// handshake unless a Relay or a hook does. If ctx ends first, Shutdown returns
-// an error that wraps its cause, and what is left ends by itself. It may be
-// called more than once.
+// Shutdown stops admitting viewers (further requests get 503), ends sessions
+// with [StatusGoingAway] and waits until they have ended; that takes no longer
+// than the two seconds of a closing handshake unless a Relay or a hook does. If
+// ctx ends first, Shutdown returns an error that wraps its cause, and what is
+// left ends by itself. It may be called more than once.
 func (h *Handler) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	if !h.shut {
@@ -261,8 +216,10 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 			close(h.idle)
 		}
 	}
+	for s := range h.sessions {
+		s.cancel(errGoingAway)
+	}
 	h.mu.Unlock()
-	h.drain(ctx)
 	select {
 	case <-h.idle:
 		return nil
@@ -270,22 +227,6 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return fmt.Errorf("wsproxy: %d sessions have not ended: %w", len(h.sessions), context.Cause(ctx))
-	}
-}
-
-// drain lets sessions go on for a while and then tells them to end.
-func (h *Handler) drain(ctx context.Context) {
-	t := time.NewTimer(h.Drain)
-	defer t.Stop()
-	select {
-	case <-h.idle:
-	case <-ctx.Done():
-	case <-t.C:
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for s := range h.sessions {
-		s.cancel(errGoingAway)
 	}
 }
 
@@ -329,14 +270,6 @@ func (h *Handler) remove(s *session) {
 	if h.shut && len(h.sessions) == 0 {
 		close(h.idle)
 	}
-}
-
-// relay runs what is between the two ends.
-func (h *Handler) relay(ctx context.Context, viewer, target net.Conn) error {
-	if h.Relay == nil {
-		return copyBoth(viewer, target)
-	}
-	return h.Relay.Run(ctx, viewer, target)
 }
 
 // newConn makes the viewer of an upgraded connection.

@@ -293,15 +293,7 @@ func TestShutdown(t *testing.T) {
 		assert.NoError(t, record.Err)
 	}
 	assert.Equal(t, http.StatusServiceUnavailable, r.connect().resp.StatusCode)
-	var closing *wsproxy.CloseError
-	require.ErrorAs(t, h.ServeConn(context.Background(), discardConn(), discardConn()), &closing)
-	assert.Equal(t, wsproxy.StatusGoingAway, closing.Code)
 	require.NoError(t, h.Shutdown(context.Background()))
-}
-
-func discardConn() net.Conn {
-	c, _ := net.Pipe()
-	return c
 }
 
 func TestShutdownGivesUp(t *testing.T) {
@@ -383,29 +375,4 @@ func TestContextOfTheRequest(t *testing.T) {
 		assert.NoError(t, record.Err)
 		assert.False(t, record.ByViewer)
 	})
-}
-
-func TestServeConn(t *testing.T) {
-	viewer, browser := net.Pipe()
-	target, server := tcpPair(t)
-	h := new(wsproxy.Handler)
-	done := make(chan error, 1)
-	go func() { done <- h.ServeConn(context.Background(), viewer, target) }()
-	go func() {
-		_, _ = io.Copy(server, server)
-		server.Close()
-	}()
-	_, err := browser.Write([]byte("there"))
-	require.NoError(t, err)
-	b := make([]byte, 5)
-	_, err = io.ReadFull(browser, b)
-	require.NoError(t, err)
-	assert.Equal(t, "there", string(b))
-	browser.Close()
-	assert.NoError(t, receive(t, done))
-
-	ctx, cancel := context.WithCancelCause(context.Background())
-	go func() { done <- h.ServeConn(ctx, discardConn(), discardConn()) }()
-	cancel(errPlain)
-	assert.Equal(t, errPlain, receive(t, done))
 }

@@ -75,74 +75,6 @@ func TestUnfinishedFrame(t *testing.T) {
 	}
 }
 
-// A frame that comes slowly is a frame. The pings are there for the beat.
-func TestSlowFrame(t *testing.T) {
-	t.Parallel()
-	dial, targets := dialTo(t)
-	r := newRig(t, &wsproxy.Handler{Dial: dial, PingInterval: 50 * time.Millisecond, PongTimeout: 400 * time.Millisecond})
-	c := r.dialRaw()
-	slow := frame(fin|opBinary, make([]byte, 10))
-	for i := range slow { // for longer than twice the timeout
-		if first, _ := c.next(); !assert.Equal(t, byte(fin|opPing), first) {
-			return
-		}
-		c.write(slow[i : i+1])
-	}
-	n, err := io.ReadFull(receive(t, targets), make([]byte, 10))
-	require.NoError(t, err)
-	assert.Equal(t, 10, n)
-}
-
-// Pings come whether or not they are answered, and no more often than asked for.
-func TestPingsWithoutAnswer(t *testing.T) {
-	t.Parallel()
-	const interval = 20 * time.Millisecond
-	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: echo{}, PingInterval: interval, PongTimeout: time.Hour})
-	start := time.Now()
-	c := r.dialRaw()
-	for range 5 {
-		first, _ := c.next()
-		require.Equal(t, byte(fin|opPing), first)
-	}
-	assert.GreaterOrEqual(t, time.Since(start), 4*interval)
-}
-
-// The last pings are sent only if the first count as answered.
-func TestSignsOfLife(t *testing.T) {
-	t.Parallel()
-	pings := func(t *testing.T, c *raw, answer func()) {
-		for range 5 {
-			first, _ := c.next()
-			require.Equal(t, byte(fin|opPing), first)
-			answer()
-		}
-	}
-	handler := func(relay wsproxy.Relay) *wsproxy.Handler {
-		return &wsproxy.Handler{Dial: pipeDial, Relay: relay, PingInterval: 150 * time.Millisecond, PongTimeout: 200 * time.Millisecond, MaxMessage: 8 << 20}
-	}
-	silent := relayFunc(func(_ context.Context, viewer, _ net.Conn) error {
-		_, err := io.Copy(io.Discard, viewer)
-		return err
-	})
-	t.Run("pong", func(t *testing.T) {
-		c := newRig(t, handler(silent)).dialRaw()
-		pings(t, c, func() { c.frame(fin|opPong, nil) })
-	})
-	t.Run("data", func(t *testing.T) {
-		c := newRig(t, handler(silent)).dialRaw()
-		pings(t, c, func() { c.frame(fin|opBinary, []byte("busy")) })
-	})
-	t.Run("silence while nothing is read", func(t *testing.T) {
-		c := newRig(t, handler(relayFunc(func(ctx context.Context, viewer, _ net.Conn) error {
-			<-ctx.Done() // a target that takes nothing
-			return ctx.Err()
-		}))).dialRaw()
-		c.frame(fin|opBinary, make([]byte, 200<<10)) // more than the inbox holds
-		pings(t, c, func() {})
-		c.reset()
-	})
-}
-
 // narrow gives a server's connections small send buffers.
 func narrow(s *httptest.Server) {
 	s.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
@@ -208,26 +140,6 @@ func TestStalledViewer(t *testing.T) {
 			assert.GreaterOrEqual(t, record.Duration, 300*time.Millisecond, "it was given its time")
 		})
 	}
-}
-
-func TestSlowViewerIsNotStalled(t *testing.T) {
-	t.Parallel()
-	f := newFlood()
-	r := newRig(t, &wsproxy.Handler{Dial: pipeDial, Relay: f, WriteTimeout: 500 * time.Millisecond}, narrow)
-	r.readBuffer = 8 << 10
-	c := r.dialRaw()
-	receive(t, f.full)
-	// Less than a frame in each write timeout, for several of them.
-	end := time.Now().Add(2 * time.Second)
-	b := make([]byte, 2<<10)
-	for time.Now().Before(end) {
-		_, err := c.conn.Read(b)
-		require.NoError(t, err)
-		pause(t, 50*time.Millisecond)
-	}
-	assert.Empty(t, r.records)
-	c.reset()
-	assert.Equal(t, wsproxy.StatusAbnormalClosure, r.record().Code)
 }
 
 // pause makes a slow viewer.

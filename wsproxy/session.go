@@ -39,7 +39,7 @@ type session struct {
 
 // upgrade makes the viewer. If it fails, the response is written.
 func (s *session) upgrade(w http.ResponseWriter) error {
-	wire, ws, err := upgrade(w, s.request, s.h.Subprotocols, cmp.Or(s.h.WriteTimeout, defaultWriteTimeout))
+	wire, ws, err := upgrade(w, s.request, cmp.Or(s.h.WriteTimeout, defaultWriteTimeout))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (s *session) serve(ctx, present context.Context) ending {
 	if err := s.admit(r); err != nil {
 		return s.reject(err)
 	}
-	target, err := s.dial(within, r)
+	target, err := s.h.Dial(within, r)
 	cancel()
 	switch {
 	case err == nil && target == nil:
@@ -107,7 +107,11 @@ func (s *session) serve(ctx, present context.Context) ending {
 	if err := s.introduce(target); err != nil {
 		return failed(err, reasonNoTarget)
 	}
-	err = s.h.relay(ctx, s.viewer, target)
+	if s.h.Relay == nil {
+		err = copyBoth(s.viewer, target)
+	} else {
+		err = s.h.Relay.Run(ctx, s.viewer, target)
+	}
 	switch {
 	case ctx.Err() != nil: // what the relay met with is the consequence
 		return endingOf(context.Cause(ctx))
@@ -117,16 +121,6 @@ func (s *session) serve(ctx, present context.Context) ending {
 		return ending{code: StatusNormalClosure}
 	}
 	return ending{code: StatusNormalClosure, reason: reasonTargetClosed}
-}
-
-// dial is Dial within its own time.
-func (s *session) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
-	if s.h.DialTimeout > 0 {
-		within, cancel := context.WithTimeout(ctx, s.h.DialTimeout)
-		defer cancel()
-		ctx, r = within, r.WithContext(within)
-	}
-	return s.h.Dial(ctx, r)
 }
 
 // introduce tells the target who comes, if it is to know.
@@ -199,18 +193,17 @@ func (s *session) close() {
 func (s *session) record() Record {
 	e := s.viewer.ended()
 	return Record{
-		Request:     s.request,
-		Remote:      s.request.RemoteAddr,
-		Target:      s.target,
-		Subprotocol: s.viewer.ws.subprotocol(),
-		Start:       s.start,
-		Duration:    time.Since(s.start),
-		Sent:        s.viewer.sent.Load(),
-		Received:    s.viewer.got.Load(),
-		Code:        e.code,
-		Reason:      e.reason,
-		ByViewer:    e.byViewer,
-		Err:         e.err,
+		Request:  s.request,
+		Remote:   s.request.RemoteAddr,
+		Target:   s.target,
+		Start:    s.start,
+		Duration: time.Since(s.start),
+		Sent:     s.viewer.sent.Load(),
+		Received: s.viewer.got.Load(),
+		Code:     e.code,
+		Reason:   e.reason,
+		ByViewer: e.byViewer,
+		Err:      e.err,
 	}
 }
 

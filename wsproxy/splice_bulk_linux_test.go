@@ -20,9 +20,9 @@ import (
 // goodbye behind them.
 func TestDeadlineInMidPipe(t *testing.T) {
 	dial, targets := dialTo(t)
-	expired := make(chan error, 1)
+	viewers, expired := make(chan net.Conn, 1), make(chan error, 1)
 	r := newRig(t, &wsproxy.Handler{Dial: dial, WriteTimeout: patience, Relay: relayFunc(func(ctx context.Context, viewer, target net.Conn) error {
-		_ = viewer.SetWriteDeadline(time.Now().Add(time.Second))
+		viewers <- viewer
 		_, err := viewer.(io.ReaderFrom).ReadFrom(target)
 		expired <- err
 		<-ctx.Done()
@@ -36,6 +36,8 @@ func TestDeadlineInMidPipe(t *testing.T) {
 	got := make([]byte, 3<<20) // by now it is bulk
 	_, err := io.ReadFull(c, got)
 	require.NoError(t, err)
+	// Nobody reads any more: the rest is more than fits on the way.
+	require.NoError(t, receive(t, viewers).SetWriteDeadline(time.Now().Add(100*time.Millisecond)))
 	require.ErrorIs(t, receive(t, expired), os.ErrDeadlineExceeded)
 	down := make(chan error, 1)
 	go func() {

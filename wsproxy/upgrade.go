@@ -18,17 +18,14 @@ import (
 type messages struct{ ws *websocket.Conn }
 
 // upgrade performs the handshake. If that fails, the response is written.
-func upgrade(w http.ResponseWriter, r *http.Request, subprotocols []string, patience time.Duration) (*wire, *messages, error) {
+func upgrade(w http.ResponseWriter, r *http.Request, patience time.Duration) (*wire, *messages, error) {
 	if !canHijack(w) {
 		http.Error(w, "this server's connections can't be upgraded", http.StatusNotImplemented)
 		return nil, nil, errors.New("wsproxy: the ResponseWriter can't be hijacked")
 	}
-	if subprotocols == nil {
-		subprotocols = []string{"binary"}
-	}
 	c := &capture{ResponseWriter: w, patience: patience}
 	ws, err := websocket.Accept(c, r, &websocket.AcceptOptions{
-		Subprotocols:       subprotocols,
+		Subprotocols:       []string{"binary"},
 		InsecureSkipVerify: true, // the origin is checked after the upgrade, see checkOrigin
 		CompressionMode:    websocket.CompressionDisabled,
 	})
@@ -58,9 +55,6 @@ func (m *messages) closeOf(err error) (code int, reason string, ok bool) {
 	}
 	return int(e.Code), e.Reason, true
 }
-
-// subprotocol is the one that was chosen.
-func (m *messages) subprotocol() string { return m.ws.Subprotocol() }
 
 // release ends the library's goroutine, and its read if there is one.
 func (m *messages) release() { _ = m.ws.CloseNow() }
