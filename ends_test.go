@@ -132,3 +132,17 @@ func TestTextFrameIsAViolation(t *testing.T) {
 	v.text("hello")
 	assert.Equal(t, shadow.ViewerViolation, h.until(t, shadow.EventEnded).Reason)
 }
+
+// A source that hangs while its viewer answers pings ends the view, and the viewer is told.
+func TestSourceThatHangs(t *testing.T) {
+	h := start(t, shadow.Config{})
+	h.AnswerWithin(50 * time.Millisecond)
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	h.source.mute.Store(true)
+	v.send([]byte{3, 1, 0, 0, 0, 0, 0, 2, 0, 1})
+	v.closed(1011, "source_failed")
+	e := h.until(t, shadow.EventEnded)
+	assert.Equal(t, shadow.SourceFailed, e.Reason)
+	assert.Contains(t, e.Detail, "no answer to a request")
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ const patience = time.Minute
 
 // fakeSource is an RFB server in memory that counts what is open.
 type fakeSource struct {
-	check error // of Check
+	check error       // of Check
+	mute  atomic.Bool // its servers take requests and answer none
 
 	mu       sync.Mutex
 	opened   int
@@ -84,6 +86,9 @@ func (f *fakeServer) serve() {
 				read(4)
 			}
 		case 3:
+			if f.from.mute.Load() {
+				continue
+			}
 			if !write(0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0, 0, 1, 2, 3, 0, 4, 5, 6, 0) {
 				return
 			}

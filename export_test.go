@@ -29,3 +29,7 @@ func (m *Manager) Forgive() {
 	defer m.pauses.mu.Unlock()
 	m.pauses.pauses = nil
 }
+
+// AnswerWithin changes how long a source may leave a request unanswered. Call it before the
+// first request.
+func (m *Manager) AnswerWithin(d time.Duration) { m.answer = d }

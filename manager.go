@@ -149,6 +149,7 @@ type Manager struct {
 	patrolling bool // patrol runs
 
 	interval time.Duration // settingsInterval, but in tests
+	answer   time.Duration // sourceTime, but in tests
 	reading  time.Duration // settingsTime, but in tests
 	words    time.Duration // lastWords, but in tests
 	tidy     time.Duration // tidyTime, but in tests
@@ -171,7 +172,7 @@ func New(cfg Config) (*Manager, error) {
 	policy := isPolicy(cfg.Prompter)
 	cfg.complete()
 	m := &Manager{
-		cfg: cfg, crowd: newCrowd(), interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
+		cfg: cfg, crowd: newCrowd(), answer: sourceTime, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())

@@ -13,6 +13,9 @@ import (
 	"vda.internal/shadow/wsproxy"
 )
 
+// sourceTime is how long a source may leave a request for a pixel unanswered.
+const sourceTime = 10 * time.Second
+
 // A watch is what is known of a life's viewer.
 type watch struct {
 	arrived chan struct{} // closed when the viewer with the token is there
@@ -173,7 +176,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 // inspect is the relay. A source that doesn't let go of it is left behind: the
 // viewer, which is open still, can be told why.
 func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
-	inspect := rfb.Relay{OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
+	inspect := rfb.Relay{ServerTimeout: l.m.answer, OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
 	result := make(chan error, 1)
 	ended := done(func() { result <- inspect.Run(ctx, viewer, server) })
 	select {

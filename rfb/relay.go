@@ -18,6 +18,11 @@ type Relay struct {
 	Policy Policy                  // what may pass; zero is ViewOnly
 	Name   string                  // desktop name shown to the viewer; empty: the server's, cleaned of what can't be printed
 	OnDrop func(ClientMessageType) // called for each message of a viewer that is dropped, one at a time per session; must not block; nil ignores
+
+	// ServerTimeout is how long a server may leave a request unanswered that it has to answer
+	// at once. Such a request, for one pixel, is put after as long a silence, since one that
+	// says nothing may just have nothing to show. 0: for ever.
+	ServerTimeout time.Duration
 }
 
 // refusal is what a viewer reads if the server fails before the session.
@@ -34,7 +39,7 @@ const refusal = "the picture of this session can't be had: its RFB server doesn'
 // A viewer that takes its time holds back the server: Run reads from the
 // server only what it can write to the viewer at once, and a viewer asks for
 // the next update only when it has the last. A server that says nothing is
-// normal, its screen doesn't change.
+// normal, its screen doesn't change; see ServerTimeout.
 //
 // Run returns
 //   - nil when the viewer closed its connection,
@@ -60,7 +65,8 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 	if r.Policy != ViewOnly && r.Policy != Control {
 		return fmt.Errorf("rfb: %v is no policy", r.Policy)
 	}
-	s := &session{viewer: viewer, over: make(chan struct{})}
+	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout}
+	s.pulse.due = make(chan struct{}, 1)
 	if err := s.greet(ctx, server, r.Name); err != nil {
 		return outcome(err)
 	}
@@ -86,6 +92,8 @@ type session struct {
 	viewerRead int64 // bytes of the viewer's handshake
 	agreed     *agreed
 	filter     *clientFilter
+	patience   time.Duration // Relay.ServerTimeout
+	pulse      pulse
 
 	once  sync.Once
 	over  chan struct{} // closed when the session has ended
@@ -133,6 +141,9 @@ func (s *session) run(ctx context.Context) error {
 	wg.Go(func() { s.guard(func() error { return s.readViewer(input, read) }) })
 	wg.Go(func() { s.guard(func() error { return s.toServer(input, read) }) })
 	wg.Go(func() { s.guard(s.toViewer) })
+	if s.patience > 0 {
+		wg.Go(func() { s.guard(func() error { return s.watchServer(s.patience) }) })
+	}
 	wg.Wait()
 	if !stop() {
 		<-s.over
@@ -199,8 +210,10 @@ func (s *session) toServer(input <-chan []byte, read chan<- struct{}) error {
 		if len(held) > 0 {
 			from = nil
 		}
-		fresh := false
+		fresh, sign := false, false
 		select {
+		case <-s.pulse.due:
+			sign = true
 		case held = <-from:
 			fresh = true
 		case <-timer.C:
@@ -213,8 +226,12 @@ func (s *session) toServer(input <-chan []byte, read chan<- struct{}) error {
 		if err != nil {
 			return err
 		}
+		asked := sign && s.filter.sign()
 		if err := s.flush(); err != nil {
 			return err
+		}
+		if asked {
+			s.pulse.asked.Store(true)
 		}
 		if held = held[n:]; pending && len(held) == 0 {
 			select {
@@ -316,7 +333,9 @@ func (s *session) show(p []byte) error {
 	default:
 	}
 	if err == nil {
+		s.pulse.showing.Store(true)
 		_, err = s.viewer.Write(p)
+		s.pulse.showing.Store(false)
 	}
 	if err != nil {
 		return connError(FromViewer, err)
