@@ -96,7 +96,7 @@ func TestEveryAnswerSilenceAndLock(t *testing.T) {
 			rule.Answer = c.answer
 			h := start(t, shadow.Config{
 				Prompter: u, Announcer: u, Banner: b, Logger: zerolog.New(&log),
-				Sessions: oneSession{shadow.Session{User: "user1", Display: ":1", Locked: c.locked}},
+				Sessions: oneSession{shadow.Session{User: "user1", UID: 1001, Display: ":1", Locked: c.locked}},
 				Rules:    policy.Rules{{Users: []string{"nobody"}, Answer: policy.Allow, Locked: true}, rule},
 			})
 			g, err := h.ask("s1", "alice")
@@ -176,7 +176,7 @@ func TestRulesSeeCleanNames(t *testing.T) {
 }
 
 func TestRulesSeeGroups(t *testing.T) {
-	session := shadow.Session{User: "user1", Display: ":1", GID: 7, Groups: []uint32{8, 9}}
+	session := shadow.Session{User: "user1", UID: 1001, Display: ":1", GID: 7, Groups: []uint32{8, 9}}
 	var failed error
 	cfg := shadow.Config{
 		Sessions: oneSession{session},
