@@ -145,7 +145,7 @@ func TestAuthorize(t *testing.T) {
 		{&codedError{1013, "coded"}, wsproxy.StatusPolicyViolation, "coded"},
 		{fmt.Errorf("full: %w", &wsproxy.CloseError{Code: wsproxy.StatusTryAgainLater, Reason: "later"}), wsproxy.StatusTryAgainLater, "later"},
 		{&wsproxy.CloseError{Code: 1005, Reason: "not a code to send"}, wsproxy.StatusInternalError, "not a code to send"},
-		{errors.New(strings.Repeat("ä", 100)), wsproxy.StatusPolicyViolation, strings.Repeat("ä", 61)},
+		{errors.New(strings.Repeat("ä", 100)), wsproxy.StatusPolicyViolation, strings.Repeat("ä", 60) + "…"},
 	} {
 		asked.Store(0)
 		answer = tc.err

@@ -49,6 +49,9 @@ type rig struct {
 func newRig(t *testing.T, h *wsproxy.Handler, change ...func(*httptest.Server)) *rig {
 	t.Helper()
 	r := &rig{t: t, h: h, records: make(chan wsproxy.Record, 64), rejects: make(chan error, 64)}
+	if h.PingInterval == 0 { // however long the test takes
+		h.PingInterval = -1
+	}
 	h.OnEnd = func(record wsproxy.Record) { r.records <- record }
 	h.OnReject = func(_ *http.Request, err error) { r.rejects <- err }
 	r.server = httptest.NewUnstartedServer(h)
