@@ -35,7 +35,25 @@ func (r *rig) update(x, y, width, height int, lossless bool) (lossy bool) {
 	b, lossy = r.encoder.AppendRect(b, x, y, r.screen.Sub(x, y, width, height), lossless)
 	b = r.encoder.EndUpdate(b)
 	require.NoError(r.t, r.decoder.decode(b))
+	requireParses(r.t, b, r.decoder.format)
 	return lossy
+}
+
+// requireParses: package rfb, and so its relay, finds the same ends of messages
+// and rectangles.
+func requireParses(t testing.TB, b []byte, f rfb.PixelFormat) {
+	for len(b) > 0 {
+		m, n, err := rfb.ParseServerMessage(b)
+		require.NoError(t, err)
+		b = b[n:]
+		if u, ok := m.(*rfb.FramebufferUpdate); ok {
+			for range u.Rectangles {
+				_, n, err := rfb.ParseRectangle(b, f)
+				require.NoError(t, err)
+				b = b[n:]
+			}
+		}
+	}
 }
 
 // same compares what the viewer has with the screen: the same pixels where they

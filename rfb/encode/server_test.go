@@ -21,10 +21,11 @@ import (
 const patience = 3 * time.Minute
 
 // A server shows a screen to one viewer after another: twice, the second time
-// without loss.
+// without loss unless it is lossy.
 type server struct {
 	screen encode.Image
 	only   rfb.Encoding // the one encoding that pixels are sent in
+	lossy  bool         // and never without loss, if it can be
 	cursor encode.Cursor
 	addr   string
 
@@ -105,7 +106,7 @@ func (s *server) show(ctx context.Context, conn net.Conn) error {
 					out, _ = e.AppendCursor(out, s.cursor)
 					out, _ = e.AppendDesktopSize(out, s.screen.Width, s.screen.Height, nil)
 				}
-				out, _ = e.AppendRect(out, 0, 0, s.screen, sent > 0)
+				out, _ = e.AppendRect(out, 0, 0, s.screen, sent > 0 && !s.lossy)
 				if _, err := conn.Write(e.EndUpdate(out)); err != nil {
 					return nil
 				}
