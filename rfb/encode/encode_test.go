@@ -100,17 +100,17 @@ func TestLossless(t *testing.T) {
 		for _, enc := range encodings {
 			t.Run(fmt.Sprintf("%s %v", name, enc), func(t *testing.T) {
 				t.Parallel()
-				r := newRig(t, 1, f, 150, 140, enc)
+				r := newRig(t, 1, f, 100, 70, enc)
 				for _, p := range painters {
 					p.paint(r.screen, r.rng)
-					assert.False(t, r.update(0, 0, 150, 140, false))
+					assert.False(t, r.update(0, 0, 100, 70, false))
 					r.same(0)
-					p.paint(r.screen.Sub(3, 5, 130, 70), r.rng)
-					r.update(3, 5, 130, 70, true)
-					p.paint(r.screen.Sub(149, 0, 1, 140), r.rng)
-					r.update(149, 0, 1, 140, true)
-					p.paint(r.screen.Sub(0, 139, 5, 1), r.rng)
-					r.update(0, 139, 5, 1, true)
+					p.paint(r.screen.Sub(3, 5, 90, 20), r.rng)
+					r.update(3, 5, 90, 20, true)
+					p.paint(r.screen.Sub(99, 0, 1, 70), r.rng)
+					r.update(99, 0, 1, 70, true)
+					p.paint(r.screen.Sub(0, 69, 5, 1), r.rng)
+					r.update(0, 69, 5, 1, true)
 					r.same(0)
 				}
 			})
@@ -152,10 +152,10 @@ func TestJPEG(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s %d", name, quality), func(t *testing.T) {
 				t.Parallel()
-				r := newRig(t, 1, f, 333, 150, rfb.EncodingTight, rfb.EncodingQuality0+quality)
+				r := newRig(t, 1, f, 200, 80, rfb.EncodingTight, rfb.EncodingQuality0+quality)
 				for _, p := range painters {
 					p.paint(r.screen, r.rng)
-					lossy := r.update(0, 0, 333, 150, false)
+					lossy := r.update(0, 0, 200, 80, false)
 					if p.name == "flat" || p.name == "mono text" || p.name == "stripes" || f.BitsPerPixel == 8 {
 						assert.False(t, lossy)
 					} else if p.name == "photo" {
@@ -165,7 +165,7 @@ func TestJPEG(t *testing.T) {
 					if p.name != "noise" { // of which half of the resolution of colours makes something else
 						r.same(22)
 					}
-					assert.False(t, r.update(0, 0, 333, 150, true))
+					assert.False(t, r.update(0, 0, 200, 80, true))
 					r.same(0)
 				}
 			})

@@ -184,7 +184,7 @@ func TestJPEGExtremes(t *testing.T) {
 // A coefficient is quantized to the nearest step, and one that is said not to be
 // zero isn't, for zero has no code.
 func TestQuantizer(t *testing.T) {
-	for step := range 255 {
+	for step := 0; step < 255; step += 1 + step/16 {
 		var steps [64]uint8
 		for i := range steps {
 			steps[i] = uint8(step + 1)

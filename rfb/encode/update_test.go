@@ -88,13 +88,13 @@ func TestCopyRect(t *testing.T) {
 // A level that changes in the middle of the streams changes nothing else.
 func TestCompressLevels(t *testing.T) {
 	for _, enc := range encodings[2:] {
-		r := newRig(t, 1, formats["noVNC"], 150, 140, enc)
+		r := newRig(t, 1, formats["noVNC"], 70, 66, enc)
 		for level := range rfb.Encoding(10) {
 			for range 2 {
 				r.encoder.SetEncodings([]rfb.Encoding{enc, rfb.EncodingCompress0 + level})
 				for _, p := range painters {
 					p.paint(r.screen, r.rng)
-					r.update(0, 0, 150, 140, false)
+					r.update(0, 0, 70, 66, false)
 					r.same(0)
 				}
 			}
@@ -228,11 +228,11 @@ func TestMerged(t *testing.T) {
 	r.update(0, 100, 1900, 20, false)
 	assert.Equal(t, 2, r.decoder.rects[rfb.EncodingTight], "a line of text")
 	r.same(0)
-	wide := newRig(t, 1, formats["noVNC"], 5000, 100, asNoVNC...)
+	wide := newRig(t, 1, formats["noVNC"], 5000, 66, asNoVNC...)
 	for _, p := range painters { // the decoder sees to the limits
 		p.paint(wide.screen, wide.rng)
-		wide.update(0, 0, 5000, 100, false)
-		wide.update(0, 0, 5000, 100, true)
+		wide.update(0, 0, 5000, 66, false)
+		wide.update(0, 0, 5000, 66, true)
 		wide.same(0)
 	}
 }
