@@ -151,12 +151,13 @@ func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) err
 	if o.check {
 		return describe(s, stdout)
 	}
-	for _, what := range s.Lacks() {
+	name := desktopName(o.display, shown.name) // which reads a file
+	for _, what := range append(s.Lacks(), confine()...) {
 		warn(what)
 	}
 	// When the X server goes, whoever waits for its answer waits for ever.
 	ended := make(chan error, 1)
-	go func() { ended <- o.show(s, shown, conn, warn) }()
+	go func() { ended <- o.show(s, shown, name, conn, warn) }()
 	select {
 	case err = <-ended:
 	case <-s.Gone():
@@ -195,13 +196,13 @@ func limitRuntime() {
 }
 
 // show greets the viewer and serves it.
-func (o *options) show(s *screen.Screen, shown choice, conn net.Conn, warn func(string)) error {
+func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Conn, warn func(string)) error {
 	view, err := shown.view(s, warn)
 	if err != nil {
 		return err
 	}
 	greeter := rfb.Server{Init: rfb.ServerInit{
-		Width: uint16(view.Dx()), Height: uint16(view.Dy()), Format: encode.Format(), Name: desktopName(o.display, shown.name),
+		Width: uint16(view.Dx()), Height: uint16(view.Dy()), Format: encode.Format(), Name: name,
 	}}
 	if _, err := greeter.Accept(context.Background(), conn); err != nil {
 		var lost *rfb.ConnError

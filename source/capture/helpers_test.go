@@ -24,6 +24,14 @@ import (
 
 func TestMain(m *testing.M) {
 	Child()
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case confinedArg:
+			beConfined()
+		case oldKernelArg:
+			onOldKernel()
+		}
+	}
 	os.Exit(m.Run())
 }
 
@@ -66,6 +74,11 @@ func (b *safeBuffer) String() string {
 // start runs the child on d.
 func start(t *testing.T, d *testhost.Desktop, args ...string) *running {
 	t.Helper()
+	return startAs(t, d, Arg, args...)
+}
+
+func startAs(t *testing.T, d *testhost.Desktop, arg string, args ...string) *running {
+	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	ours, theirs := os.NewFile(uintptr(fds[0]), "viewer"), os.NewFile(uintptr(fds[1]), "capture")
@@ -74,7 +87,7 @@ func start(t *testing.T, d *testhost.Desktop, args ...string) *running {
 	ours.Close()
 	require.NoError(t, err)
 	r := &running{Conn: conn, r: bufio.NewReaderSize(conn, 1<<16), stderr: &safeBuffer{}}
-	cmd := exec.Command("/proc/self/exe", append([]string{Arg, "--display", d.Display, "--xauthority", d.Xauthority}, args...)...)
+	cmd := exec.Command("/proc/self/exe", append([]string{arg, "--display", d.Display, "--xauthority", d.Xauthority}, args...)...)
 	cmd.Stdin, cmd.Stderr = theirs, r.stderr
 	r.proc, err = child.Start(cmd, d.Identity)
 	require.NoError(t, err)
