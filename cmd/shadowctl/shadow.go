@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ const stopTime = 5 * time.Second
 
 func (a *app) shadowCommand() *cobra.Command {
 	var r api.Request
-	var wait bool
+	var wait, open bool
 	cmd := &cobra.Command{
 		Use:   "shadow SESSION --admin NAME",
 		Short: "ask a session's user, and print the URL for the viewer",
@@ -42,7 +43,7 @@ else.`,
 		},
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			r.Session = args[0]
-			return a.shadow(ctx, r, wait)
+			return a.shadow(ctx, r, wait, open)
 		}),
 	}
 	flags := cmd.Flags()
@@ -50,11 +51,12 @@ else.`,
 	flags.StringVar(&r.Client, "client", "", "`address` the administrator comes from, for the audit")
 	flags.StringVar(&r.Purpose, "purpose", "", "why, in your own words, shown to the user: `text` such as \"INC-1234 screen flickers\"")
 	flags.StringArrayVar(&r.Groups, "group", nil, "`group` that the administrator is in, for the organisation's rules; may be given several times")
+	flags.BoolVar(&open, "open", false, "open the view in your browser, by way of xdg-open")
 	flags.BoolVar(&wait, "wait-viewer", false, "return only when the viewer has connected")
 	return cmd
 }
 
-func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
+func (a *app) shadow(ctx context.Context, r api.Request, wait, open bool) error {
 	tell := !a.json && isTerminal(a.stderr)
 	var events <-chan shadow.Event
 	var eventsErr error
@@ -84,6 +86,9 @@ func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
 		}
 		_, err = fmt.Fprintln(a.stdout, grant.URL)
 	}
+	if err == nil && open {
+		err = openPage(ctx, grant)
+	}
 	if err != nil || !wait {
 		return err
 	}
@@ -97,6 +102,28 @@ func (a *app) shadow(ctx context.Context, r api.Request, wait bool) error {
 		_ = a.client.Stop(stop, grant.ID) // it may have ended by itself
 	}
 	return err
+}
+
+// openTime is how long xdg-open may take to hand an address on.
+const openTime = 30 * time.Second
+
+// openPage opens the page of a grant in this user's browser (xdg-open(1)).
+func openPage(ctx context.Context, g *api.Grant) error {
+	if g.Page == "" {
+		return errors.New("there is no page to open: viewer.page is false in the daemon's configuration")
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "xdg-open", g.Page)
+	cmd.WaitDelay = time.Second // the browser may keep its output
+	out, err := cmd.CombinedOutput()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return errors.New("there is no xdg-open: open the address yourself, or install xdg-utils")
+	case err != nil && !errors.Is(err, exec.ErrWaitDelay):
+		return fmt.Errorf("xdg-open: %w: %.200s", err, strings.ReplaceAll(string(out), g.Token, "…"))
+	}
+	return nil
 }
 
 // waitViewer looks at events, those seen first, until a viewer has connected to
