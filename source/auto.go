@@ -45,3 +45,6 @@ func (a *Auto) choose(ctx context.Context, s *shadow.Session) (from shadow.Sourc
 	}
 	return &a.X11vnc, why, nil
 }
+
+// Sweep is that of X11vnc.
+func (a *Auto) Sweep() (segments int, err error) { return a.X11vnc.Sweep() }

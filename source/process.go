@@ -15,6 +15,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/sysv"
 )
 
 // exitGone is the exit status with which x11vnc, and our own program, say that
@@ -23,7 +24,7 @@ const exitGone = 3
 
 // start runs cmd, which is called name, as s's user with one end of a socket
 // pair as its standard input and output.
-func start(name string, cmd *exec.Cmd, s *shadow.Session) (net.Conn, error) {
+func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net.Conn, error) {
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return nil, err
@@ -37,7 +38,17 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session) (net.Conn, error) {
 	var log tail
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, &log
 	cmd.WaitDelay = time.Second
-	proc, err := child.Start(cmd, identity(s))
+	since := time.Now()
+	proc, err := child.Start(cmd, identity(s), func(pid int) {
+		_, _ = sysv.Remove(sysv.Creator{PID: pid, UID: s.UID, Since: since}) // what can't be removed now, Sweep removes
+		left.Drop(pid)
+	})
+	if err == nil {
+		err = left.Add(sysv.Creator{PID: proc.PID(), UID: s.UID, Since: since})
+	}
+	if err != nil && proc != nil {
+		err = errors.Join(err, proc.Stop(0, 0))
+	}
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("source: %s: %w", name, err)

@@ -128,5 +128,5 @@ func (x *X11) Open(_ context.Context, s *shadow.Session) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start("the capture of the display", cmd, s)
+	return start("the capture of the display", cmd, s, "")
 }

@@ -16,6 +16,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/program"
 	"vda.internal/shadow/internal/host/strict"
+	"vda.internal/shadow/internal/host/sysv"
 )
 
 // minX11vnc is the oldest x11vnc that is known to work (-noultraext, -safer and
@@ -29,6 +30,10 @@ var minX11vnc = [3]int{0, 9, 13}
 // zero value is ready to use.
 type X11vnc struct {
 	Path string // of the program; empty: found on PATH
+
+	// State is a folder that remembers the running ones, of its owner's alone, for
+	// Sweep; empty: nothing is remembered.
+	State string
 
 	mu      sync.Mutex
 	checked string // path that was found good
@@ -153,6 +158,11 @@ func x11vncArgs(s *shadow.Session) []string {
 		"-speeds", "lan", "-wait", "10", "-defer", "10")
 }
 
+// Sweep removes the shared memory that x11vncs have left whose daemon was killed, and
+// returns how many segments. Call it before the first Open. What an x11vnc leaves that
+// this process has started is removed when it ends.
+func (x *X11vnc) Sweep() (segments int, err error) { return sysv.Ledger(x.State).Sweep() }
+
 // Open starts x11vnc on s. Whether it could reach the session is seen when its
 // greeting comes or doesn't; what it printed is in the error of [shadow.Ender]'s Err.
 func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
@@ -169,7 +179,7 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	}
 	cmd := exec.Command(path, x11vncArgs(s)...)
 	if server.confine(cmd) {
-		conn, err := start("x11vnc", cmd, s)
+		conn, err := start("x11vnc", cmd, s, sysv.Ledger(x.State))
 		if err == nil || !noNamespace(err) {
 			return conn, err
 		}
@@ -177,5 +187,5 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err := server.unconfined(); err != nil {
 		return nil, err
 	}
-	return start("x11vnc", exec.Command(path, x11vncArgs(s)...), s)
+	return start("x11vnc", exec.Command(path, x11vncArgs(s)...), s, sysv.Ledger(x.State))
 }

@@ -24,6 +24,7 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 	if err != nil {
 		return nil, err
 	}
+	sweep(source, logger)
 	return shadow.New(shadow.Config{
 		Sessions:       cfg.NewResolver(),
 		Prompter:       prompter(cfg, logger),
@@ -46,6 +47,21 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 		Logger:         logger,
 		Audit:          audit,
 	})
+}
+
+// sweep removes what the sources of a daemon have left that was killed.
+func sweep(source shadow.Source, logger zerolog.Logger) {
+	s, ok := source.(interface{ Sweep() (int, error) })
+	if !ok {
+		return
+	}
+	n, err := s.Sweep()
+	if err != nil {
+		logger.Warn().Err(err).Msg("shared memory that an earlier daemon's x11vnc has left can't be removed")
+	}
+	if n > 0 {
+		logger.Info().Int("segments", n).Msg("removed shared memory that an earlier daemon's x11vnc had left")
+	}
 }
 
 // page is what a granted port shows to a browser, or nil.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"regexp"
 
 	"vda.internal/shadow"
@@ -34,9 +35,9 @@ func (c *Config) NewSource() (shadow.Source, error) {
 		d.Sessions = c.NewResolver()
 		return d, nil
 	case "x11vnc":
-		return &source.X11vnc{Path: c.Source.X11VNC}, nil
+		return &source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}, nil
 	case "auto":
-		return &source.Auto{X11: own, X11vnc: source.X11vnc{Path: c.Source.X11VNC}}, nil
+		return &source.Auto{X11: own, X11vnc: source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}}, nil
 	}
 	return &own, nil
 }
@@ -64,4 +65,9 @@ func (c *Config) NewPool() *portpool.Pool {
 // NewStore is the certificate store that c describes.
 func (c *Config) NewStore() *tlsstore.Store {
 	return &tlsstore.Store{Dir: c.TLS.Dir, Strict: c.TLS.Strict}
+}
+
+// state is a folder beside the control socket for what the next daemon has to know.
+func (c *Config) state(name string) string {
+	return filepath.Join(filepath.Dir(c.Control.Socket), name)
 }

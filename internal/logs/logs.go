@@ -134,12 +134,12 @@ func OpenFile(path string, mode os.FileMode) (*File, error) {
 // Reopen opens the file's name again. Without success the file from before stays
 // in use.
 func (l *File) Reopen() error {
+	l.mu.Lock() // whoever sees the new file finds what is written from now on in it
+	defer l.mu.Unlock()
 	f, err := os.OpenFile(l.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, l.mode)
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.f != nil {
 		_ = l.f.Close()
 	}

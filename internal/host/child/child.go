@@ -116,6 +116,7 @@ type Process struct {
 	pidfd *os.File // becomes readable when the child dies; nil: the kernel has none
 	stdio *stdio
 	nest  *nursery
+	dead  []func(pid int) // are called once it is dead and not reaped
 	done  chan struct{}
 	end   sync.Once // closes done
 	err   error     // readable once done is closed
@@ -136,7 +137,10 @@ type Process struct {
 //
 // Start returns when the program has been executed, after 10 s at the latest. An
 // error that the execution met is an [*fs.PathError].
-func Start(cmd *exec.Cmd, id Identity) (*Process, error) {
+//
+// Each of dead is called when the child has died, before it is reaped: its number
+// is still nobody else's. It must not block.
+func Start(cmd *exec.Cmd, id Identity, dead ...func(pid int)) (*Process, error) {
 	switch {
 	case cmd.Err != nil:
 		return nil, fmt.Errorf("child: %w", cmd.Err)
@@ -151,7 +155,7 @@ func Start(cmd *exec.Cmd, id Identity) (*Process, error) {
 		return nil, err
 	}
 	defer status.close()
-	p := &Process{done: make(chan struct{})}
+	p := &Process{dead: dead, done: make(chan struct{})}
 	if p.stdio, err = newStdio(cmd); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func (p *Process) watch() {
 	p.awaitDeath()
 	// The dead child still holds the number, unless somebody else's wait took it.
 	p.signal(unix.SIGKILL)
+	p.tellDead()
 	deadline := time.Now().Add(killTime)
 	for pause := time.Millisecond; ; pause = min(2*pause, lookInterval) {
 		reaped, err := p.reap()
@@ -37,6 +38,17 @@ func (p *Process) watch() {
 			p.finish(ErrHeld) // a debugger has its end
 		}
 		time.Sleep(pause)
+	}
+}
+
+// tellDead calls what is to be called before the child is reaped.
+func (p *Process) tellDead() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holdsNumber() {
+		for _, f := range p.dead {
+			f(p.pid)
+		}
 	}
 }
 
@@ -86,6 +98,13 @@ func (p *Process) zombie() bool {
 	}
 }
 
+// holdsNumber reports whether the child is there, alive or not reaped, also by somebody
+// else's wait; the caller holds p.mu.
+func (p *Process) holdsNumber() bool {
+	var info unix.Siginfo
+	return !p.reaped && !errors.Is(unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil), unix.ECHILD)
+}
+
 // reap collects the child if it can be collected now. The error is how it ended.
 func (p *Process) reap() (reaped bool, err error) {
 	p.mu.Lock()
@@ -105,14 +124,9 @@ func (p *Process) reap() (reaped bool, err error) {
 func (p *Process) signal(sig unix.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reaped {
-		return
+	if p.holdsNumber() {
+		_ = unix.Kill(-p.pid, sig) // that nobody is left is what is wanted
 	}
-	var info unix.Siginfo
-	if errors.Is(unix.Waitid(unix.P_PID, p.pid, &info, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil), unix.ECHILD) {
-		return // somebody else has reaped it
-	}
-	_ = unix.Kill(-p.pid, sig) // that nobody is left is what is wanted
 }
 
 // finish closes done, unless it is closed, and reports whether it did. It stops
