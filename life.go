@@ -293,6 +293,8 @@ func (l *life) prompt() error {
 	switch {
 	case errors.Is(err, consent.ErrDisplay):
 		return l.refuse(DisplayUnreachable, err)
+	case errors.Is(err, consent.ErrBusy):
+		return l.refuse(PromptBusy, err)
 	case errors.Is(err, consent.ErrGone):
 		return l.refuse(SessionEnded, err)
 	case err != nil:

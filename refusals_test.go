@@ -37,6 +37,7 @@ func TestAnswersThatRefuse(t *testing.T) {
 		{"unknown decision", 77, nil, shadow.Denied},
 		{"error beats yes", consent.Granted, boom, shadow.PromptFailed},
 		{"display", consent.Granted, consent.ErrDisplay, shadow.DisplayUnreachable},
+		{"another daemon's question", consent.Granted, consent.ErrBusy, shadow.PromptBusy},
 		{"display gone", consent.Granted, consent.ErrGone, shadow.SessionEnded},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -36,10 +36,11 @@ func (d Decision) String() string {
 }
 
 // Why no answer could be had. An error always refuses, whatever decision came
-// with it; one that is neither of these means that the prompter itself failed.
+// with it; one that is none of these means that the prompter itself failed.
 var (
-	ErrDisplay = errors.New("consent: display unreachable") // the session's X server could not be reached
-	ErrGone    = errors.New("consent: display went away")   // the X server ended while the user was being asked
+	ErrDisplay = errors.New("consent: display unreachable")                // the session's X server could not be reached
+	ErrGone    = errors.New("consent: display went away")                  // the X server ended while the user was being asked
+	ErrBusy    = errors.New("consent: another question is on the display") // of another daemon, or one that didn't end
 )
 
 // A Basis is what allows somebody to view: the word for it in records.

@@ -201,6 +201,8 @@ func outcomeWord(o dialog.Outcome, err error) string {
 // answerWord is the answer as the protocol has it. What it doesn't know is no.
 func answerWord(a dialog.Answer, err error) string {
 	switch {
+	case errors.Is(err, dialog.ErrTaken):
+		return wordBusy
 	case err != nil:
 		return failed(err)
 	case a == dialog.Yes:

@@ -92,3 +92,23 @@ func TestServerOfRoot(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, consent.TimedOut, got)
 }
+
+// Two daemons on one display: the second has no question beside the first's, and its turn when
+// that is answered.
+func TestOneQuestionPerDisplay(t *testing.T) {
+	t.Parallel()
+	d := put(t, testhost.Options{}, nil).ready()
+	for range 2 {
+		got, err := quick.Ask(d.ctx, request(d.Desktop))
+		require.ErrorIs(t, err, consent.ErrBusy)
+		assert.Equal(t, consent.Denied, got)
+	}
+	windows, err := d.Windows(d.ctx, "consent")
+	require.NoError(t, err)
+	assert.Len(t, windows, 1)
+	d.key("Return")
+	d.expect(consent.Denied)
+	d.put()
+	d.ready().key("Return")
+	d.expect(consent.Denied)
+}

@@ -61,6 +61,7 @@
 //	closed           the question was closed, or the window's connection killed
 //	timeout          the notification was taken down by its service; counts only after shown
 //	locked           the screen is locked; instead of shown, or after it
+//	busy             another question is on the display; instead of shown
 //	gone             the X server went away
 //	display DETAIL   the X server could not be reached; instead of shown, too
 //	failed DETAIL    anything else; instead of shown, too

@@ -27,6 +27,7 @@ const (
 	wordNo      = "no"
 	wordLocked  = "locked"
 	wordTimeout = "timeout"
+	wordBusy    = "busy"
 
 	// Of a banner only.
 	wordAlive   = "alive"
@@ -148,6 +149,9 @@ func (t *questionTranscript) word(word string) (known, last bool) {
 	switch word {
 	case wordLocked: // instead of shown, too
 		t.d = consent.Locked
+		return true, true
+	case wordBusy: // instead of shown
+		t.err = consent.ErrBusy
 		return true, true
 	case wordClosed:
 		t.d = consent.Closed

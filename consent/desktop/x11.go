@@ -55,7 +55,8 @@ import (
 //
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [consent.ErrDisplay], one that ends meanwhile is
-// [consent.ErrGone].
+// [consent.ErrGone]. A display has one question at a time, whichever daemon asks: another is
+// [consent.ErrBusy].
 type X11 struct {
 	// Command is run instead of this program: a program that calls Child in its
 	// main, with [ChildArg] as the only argument, or anything that speaks the

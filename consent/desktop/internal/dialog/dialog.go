@@ -48,7 +48,8 @@ const (
 )
 
 // Ask shows the window, calls shown when it has been drawn, and returns when the user
-// has answered or closed it, or ctx ends, which is an error. If the screen is locked it
+// has answered or closed it, or ctx ends, which is an error; it is ErrTaken if another question
+// is on the display. If the screen is locked it
 // shows nothing, and if it is locked meanwhile, or locked is closed, the answer is Locked.
 // When the X server goes away it may never return: see [xconn.Conn.Gone]. It leaves the
 // connection open and a goroutine waiting on it; both end with the process, and so does the
@@ -60,6 +61,9 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 	}
 	w, err := newWindow(x, questionKind)
 	if err != nil {
+		return No, err
+	}
+	if err := w.takeTurn(); err != nil {
 		return No, err
 	}
 	already, before := w.locked(ctx)
