@@ -16,6 +16,7 @@ package xsession
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -140,23 +141,35 @@ func (h *Host) wellKnown(s Session, display string) string {
 			candidates = append(candidates, "/"+strings.TrimPrefix(strings.TrimPrefix(path, h.root), "/"))
 		}
 	}
+	hidden := ""
 	for _, path := range candidates {
-		if filepath.IsAbs(path) && h.readable(path, s.UID) {
+		if !filepath.IsAbs(path) {
+			continue
+		}
+		readable, known := h.readable(path, s.UID)
+		if readable {
 			return path
 		}
+		if !known && hidden == "" {
+			hidden = path
+		}
 	}
-	return ""
+	return hidden // which the user's own process may see
 }
 
 // readable reports whether path is a file that the user can read by its owner
-// and mode. It isn't opened: that is for somebody with the user's rights.
-func (h *Host) readable(path string, uid uint32) bool {
+// and mode. It isn't opened: that is for somebody with the user's rights. known is
+// whether that can be told: a home may be closed to root, as one of NFS is.
+func (h *Host) readable(path string, uid uint32) (readable, known bool) {
 	info, err := os.Stat(filepath.Join(h.root, path))
-	if err != nil || !info.Mode().IsRegular() {
-		return false
+	if err != nil {
+		return false, !errors.Is(err, fs.ErrPermission)
+	}
+	if !info.Mode().IsRegular() {
+		return false, true
 	}
 	owner, ok := ownerOf(info)
-	return ok && owner == uid && info.Mode()&0o400 != 0 || info.Mode()&0o004 != 0
+	return ok && owner == uid && info.Mode()&0o400 != 0 || info.Mode()&0o004 != 0, true
 }
 
 // owner is the user a process runs as.
