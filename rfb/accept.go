@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 )
 
 // A Server performs the server's half of handshakes. The zero Server shows a
@@ -48,19 +49,74 @@ func (s *Server) Accept(ctx context.Context, viewer net.Conn) (*ViewerConn, erro
 		if err := h.secure(ctx, s, c.Version); err != nil {
 			return err
 		}
-		var shared [1]byte
-		if err := h.receive(ctx, "ClientInit", shared[:]); err != nil {
-			return err
-		}
-		c.Shared = shared[0] != 0
-		b, _ := s.Init.AppendBinary(nil)
-		return h.send(ctx, "ServerInit", b)
+		return h.begin(ctx, s, c)
 	})
 	if err != nil {
 		return nil, err
 	}
 	c.read = read
 	return c, nil
+}
+
+// begin is the end of a handshake, once a viewer may have the session.
+func (h *handshake) begin(ctx context.Context, s *Server, c *ViewerConn) error {
+	var shared [1]byte
+	if err := h.receive(ctx, "ClientInit", shared[:]); err != nil {
+		return err
+	}
+	c.Shared = shared[0] != 0
+	b, _ := s.Init.AppendBinary(nil)
+	return h.send(ctx, "ServerInit", b)
+}
+
+// A login is a handshake with a viewer whose user is asked for a server's
+// password: the server's challenge is put to the viewer, and its response is
+// the server's to judge.
+type login struct {
+	conn    net.Conn
+	version ProtocolVersion
+	read    int64
+	asked   bool
+}
+
+// answer asks.
+func (a *login) answer(ctx context.Context, challenge [challengeLen]byte) (response [challengeLen]byte, err error) {
+	a.asked = true
+	a.read, err = shake(ctx, a.conn, FromViewer, func(ctx context.Context, h *handshake) (err error) {
+		if a.version, err = h.greetViewer(ctx); err != nil {
+			return err
+		}
+		if err := h.offer(ctx, SecurityVNCAuth, a.version); err != nil {
+			return err
+		}
+		if err := h.send(ctx, "challenge", challenge[:]); err != nil {
+			return err
+		}
+		h.step, h.end = askTimeout, time.Now().Add(askTimeout)
+		return h.receive(ctx, "response", response[:])
+	})
+	return response, err
+}
+
+// refuse tells the viewer that the server didn't like its response.
+func (a *login) refuse(ctx context.Context, reason string) {
+	_, _ = shake(ctx, a.conn, FromViewer, func(ctx context.Context, h *handshake) error {
+		h.fail(ctx, a.version, reason)
+		return nil
+	})
+}
+
+// accept ends the handshake of a viewer whose response the server liked.
+func (a *login) accept(ctx context.Context, s *Server) (*ViewerConn, error) {
+	c := &ViewerConn{Conn: a.conn, Version: a.version}
+	read, err := shake(ctx, a.conn, FromViewer, func(ctx context.Context, h *handshake) error {
+		if err := h.send(ctx, "SecurityResult", u32bytes(resultOK)); err != nil {
+			return err
+		}
+		return h.begin(ctx, s, c)
+	})
+	c.read = a.read + read
+	return c, err
 }
 
 // Refuse tells a viewer why it can't have a session: it answers the viewer's

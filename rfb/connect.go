@@ -2,8 +2,12 @@ package rfb
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"strings"
+	"time"
 )
 
 // A ServerConn is a connection to an RFB server whose handshake is done; see
@@ -13,6 +17,7 @@ type ServerConn struct {
 	Init     ServerInit      // what the server said about its desktop
 	Version  ProtocolVersion // as the server announced it
 	Security SecurityType    // what was agreed on
+	Subtype  VeNCryptType    // if Security is VeNCrypt
 
 	read int64 // bytes of the handshake that the server sent
 }
@@ -24,9 +29,18 @@ type Client struct {
 	// and for VeNCrypt's Plain. Empty: neither is used.
 	Password string
 
-	// Username makes Plain possible. Plain sends it and the password in clear
-	// text.
+	// Username makes Plain possible, which sends it and the password. Over TLS
+	// nobody else can read them.
 	Username string
+
+	// TLS is how a server is verified that VeNCrypt's X509 types are used with;
+	// they are then preferred to whatever is in clear text. It needs a ServerName.
+	// Nil: they aren't used.
+	TLS *tls.Config
+
+	// answer answers a challenge of VNC authentication in Password's place; nil:
+	// nobody does. It may take its time.
+	answer func(ctx context.Context, challenge [challengeLen]byte) ([challengeLen]byte, error)
 }
 
 // Connect is [Client.Connect] of the zero Client.
@@ -41,15 +55,20 @@ func Connect(ctx context.Context, conn net.Conn) (*ServerConn, error) {
 // out whether it is talking to a browser, which takes it 100 ms.
 //
 // Of what the server offers it takes None if that is there, else VNC
-// authentication or what VeNCrypt has of None, VNC authentication and Plain;
-// never a type that would encrypt the stream, because encrypted streams can't
-// be inspected.
+// authentication or what VeNCrypt has of None, VNC authentication and Plain.
+// With c.TLS set VeNCrypt's X509None, X509Vnc and X509Plain come first, and the
+// ServerConn reads and writes what is inside TLS. Types that encrypt the stream
+// in other ways aren't spoken: TLSNone, TLSVnc and TLSPlain are TLS without
+// certificates, which crypto/tls hasn't got and which anybody in between could
+// undo.
 //
 // It gives the server 10 s in all and 5 s for each message, and stops when ctx
 // ends. The error is [context.Cause] of ctx, a [*ProtocolError] or a
 // [*ConnError]; a server that offers nothing usable gives [ErrSecurity] with
-// the names of what it offers, one that refuses, or doesn't like the password,
-// [ErrRefused] with the server's reason. Connect never closes conn.
+// the names of what it offers, and one whose certificate isn't good does; one
+// that refuses gives [ErrRefused] with the server's reason, and [ErrPassword],
+// which is one of them, if it was the password; one that is too slow
+// [ErrTimeout]. Connect never closes conn.
 //
 // A ServerConn given to [Relay.Run] is not greeted again.
 func (c *Client) Connect(ctx context.Context, conn net.Conn) (*ServerConn, error) {
@@ -69,10 +88,7 @@ func (c *Client) Connect(ctx context.Context, conn net.Conn) (*ServerConn, error
 const versionCommon = len("RFB 003.00")
 
 func (h *handshake) asClient(ctx context.Context, c *Client, s *ServerConn) error {
-	if err := h.send(ctx, "ProtocolVersion", version38.message()[:versionCommon]); err != nil {
-		return err
-	}
-	v, err := h.receiveVersion(ctx)
+	v, err := h.greetServer(ctx)
 	if err != nil {
 		return err
 	}
@@ -87,13 +103,34 @@ func (h *handshake) asClient(ctx context.Context, c *Client, s *ServerConn) erro
 	if s.Security, err = h.chooseSecurity(ctx, c, framing); err != nil {
 		return err
 	}
-	if err := h.authenticate(ctx, c, s.Security, framing); err != nil {
+	if err := h.authenticate(ctx, c, s, framing); err != nil {
 		return err
 	}
+	s.Conn = h.conn
 	if err := h.send(ctx, "ClientInit", []byte{1}); err != nil {
 		return err
 	}
 	return h.receiveServerInit(ctx, &s.Init)
+}
+
+// greetServer says the beginning of a version while it reads the server's, for
+// over a connection that keeps nothing, as net.Pipe's, neither can speak first.
+func (h *handshake) greetServer(ctx context.Context) (ProtocolVersion, error) {
+	if err := h.arm(ctx); err != nil {
+		return ProtocolVersion{}, err
+	}
+	said := make(chan error, 1)
+	go func() {
+		_, err := h.conn.Write(version38.message()[:versionCommon])
+		said <- err
+	}()
+	v, err := h.receiveVersion(ctx)
+	if err != nil { // which counts; nobody need hear ours any more
+		_ = h.conn.SetDeadline(longAgo)
+		<-said
+		return v, err
+	}
+	return v, h.failed(ctx, "ProtocolVersion", <-said)
 }
 
 // chooseSecurity reads the security types and answers with one. In 3.3 it is
@@ -134,7 +171,7 @@ func (h *handshake) toldSecurity(ctx context.Context, c *Client) (SecurityType, 
 	switch {
 	case n == uint32(SecurityInvalid):
 		return 0, h.refused(ctx)
-	case n == uint32(SecurityNone), n == uint32(SecurityVNCAuth) && c.Password != "":
+	case n == uint32(SecurityNone), n == uint32(SecurityVNCAuth) && c.authenticates():
 		return t, nil
 	case n > 255:
 		return 0, h.violation(c.unusable(largeType(n)))
@@ -144,47 +181,131 @@ func (h *handshake) toldSecurity(ctx context.Context, c *Client) (SecurityType, 
 
 // usable are the types that may be chosen, the preferred one first. VeNCrypt
 // comes last: what it has may not be usable.
-func (c *Client) usable() []SecurityType {
-	if c.Password == "" {
-		return []SecurityType{SecurityNone, SecurityVeNCrypt}
+func (c *Client) usable() (types []SecurityType) {
+	types = append(types, SecurityNone)
+	if c.authenticates() {
+		types = append(types, SecurityVNCAuth)
 	}
-	return []SecurityType{SecurityNone, SecurityVNCAuth, SecurityVeNCrypt}
+	if c.TLS != nil { // who wants TLS gets nothing less, where it is offered
+		return append([]SecurityType{SecurityVeNCrypt}, types...)
+	}
+	return append(types, SecurityVeNCrypt)
 }
 
+// authenticates reports whether c can answer a challenge.
+func (c *Client) authenticates() bool { return c.Password != "" || c.answer != nil }
+
+// usableSubtypes are those of VeNCrypt, the preferred one first.
+func (c *Client) usableSubtypes() (types []VeNCryptType) {
+	plain := c.Password != "" && c.Username != ""
+	add := func(usable bool, t VeNCryptType) {
+		if usable {
+			types = append(types, t)
+		}
+	}
+	add(c.TLS != nil, VeNCryptX509None)
+	add(c.TLS != nil && plain, VeNCryptX509Plain)
+	add(c.TLS != nil && c.authenticates(), VeNCryptX509Vnc)
+	add(true, VeNCryptType(SecurityNone))
+	add(c.authenticates(), VeNCryptType(SecurityVNCAuth))
+	add(plain, VeNCryptPlain)
+	return types
+}
+
+// unusable says what a server offers, and what would make it usable.
 func (c *Client) unusable(offers string) error {
-	return fmt.Errorf("%w: the server offers %s; let it allow None on this connection", ErrSecurity, offers)
+	hint := "let it allow None on this connection"
+	switch {
+	case strings.Contains(offers, "X509") && c.TLS == nil:
+		hint = "say which authority vouches for its certificate, or " + hint
+	case strings.Contains(offers, "Plain") && c.Username == "":
+		hint = "give a user and a password, or " + hint
+	case (strings.Contains(offers, SecurityVNCAuth.String()) || strings.Contains(offers, "X509Vnc")) && !c.authenticates():
+		hint = "give its password, or " + hint
+	}
+	return fmt.Errorf("%w: the server offers %s; %s", ErrSecurity, offers, hint)
 }
 
 // authenticate performs what a security type wants.
-func (h *handshake) authenticate(ctx context.Context, c *Client, t SecurityType, framing ProtocolVersion) error {
+func (h *handshake) authenticate(ctx context.Context, c *Client, s *ServerConn, framing ProtocolVersion) (err error) {
+	t := s.Security
 	if t == SecurityVeNCrypt {
-		inner, err := h.veNCrypt(ctx, c)
-		if err != nil {
+		if s.Subtype, err = h.veNCrypt(ctx, c); err != nil {
 			return err
 		}
-		if inner == VeNCryptPlain {
-			m := plainLogin{c.Username, c.Password}
-			if err := h.send(ctx, "user and password", m.append(nil)); err != nil {
-				return err
-			}
-			return h.securityResult(ctx, framing)
+		if t, err = h.wrap(ctx, c, s.Subtype); err != nil {
+			return err
 		}
-		t = SecurityType(inner)
 	}
-	if t == SecurityNone && framing != version38 {
+	switch {
+	case t == SecurityNone && framing != version38:
 		return nil
+	case t == SecurityNone:
+		return h.securityResult(ctx, framing, false)
+	case t == SecurityVNCAuth:
+		err = h.respond(ctx, c)
+	default: // Plain
+		err = h.send(ctx, "user and password", plainLogin{c.Username, c.Password}.append(nil))
 	}
-	if t == SecurityVNCAuth {
-		var challenge [challengeLen]byte
-		if err := h.receive(ctx, "challenge", challenge[:]); err != nil {
+	if err != nil {
+		return err
+	}
+	return h.securityResult(ctx, framing, true)
+}
+
+// wrap begins TLS if a sub-type wants it, and returns what comes inside:
+// None, VNC authentication or, as SecurityInvalid, Plain.
+func (h *handshake) wrap(ctx context.Context, c *Client, t VeNCryptType) (SecurityType, error) {
+	if !t.Encrypts() {
+		if t == VeNCryptPlain {
+			return SecurityInvalid, nil
+		}
+		return SecurityType(t), nil
+	}
+	var ready [1]byte
+	if err := h.receive(ctx, "answer to VeNCrypt type", ready[:]); err != nil {
+		return 0, err
+	}
+	if ready[0] == 0 {
+		return 0, h.violation(fmt.Errorf("%w: TLS isn't possible", ErrRefused))
+	}
+	if err := h.arm(ctx); err != nil {
+		return 0, err
+	}
+	secure := tls.Client(h.conn, c.TLS)
+	if err := secure.Handshake(); err != nil { // HandshakeContext would close the connection
+		var certificate *tls.CertificateVerificationError
+		if errors.As(err, &certificate) {
+			return 0, h.violation(fmt.Errorf("%w: the server's certificate isn't good: %w", ErrSecurity, certificate.Err))
+		}
+		return 0, h.failed(ctx, "TLS handshake", err)
+	}
+	h.conn = secure
+	switch t {
+	case VeNCryptX509None:
+		return SecurityNone, nil
+	case VeNCryptX509Vnc:
+		return SecurityVNCAuth, nil
+	}
+	return SecurityInvalid, nil
+}
+
+// respond answers a challenge, by the password or by who knows it. That one may
+// be a person who has to type it: the server's patience counts, not ours.
+func (h *handshake) respond(ctx context.Context, c *Client) error {
+	var challenge [challengeLen]byte
+	if err := h.receive(ctx, "challenge", challenge[:]); err != nil {
+		return err
+	}
+	response := vncResponse(challenge, c.Password)
+	if c.Password == "" {
+		var err error
+		if response, err = c.answer(ctx, challenge); err != nil {
 			return err
 		}
-		response := vncResponse(challenge, c.Password)
-		if err := h.send(ctx, "response", response[:]); err != nil {
-			return err
-		}
+		h.end = time.Now().Add(handshakeTimeout)
 	}
-	return h.securityResult(ctx, framing)
+	return h.send(ctx, "response", response[:])
 }
 
 // veNCrypt chooses a sub-type of VeNCrypt 0.2.
@@ -217,14 +338,7 @@ func (h *handshake) veNCrypt(ctx context.Context, c *Client) (VeNCryptType, erro
 	for i := range offered {
 		offered[i] = VeNCryptType(be32(b[4*i:]))
 	}
-	usable := []VeNCryptType{VeNCryptType(SecurityNone)}
-	if c.Password != "" {
-		usable = append(usable, VeNCryptType(SecurityVNCAuth))
-		if c.Username != "" {
-			usable = append(usable, VeNCryptPlain)
-		}
-	}
-	t, ok := firstOf(offered, usable...)
+	t, ok := firstOf(offered, c.usableSubtypes()...)
 	if !ok {
 		return 0, h.violation(c.unusable("VeNCrypt with " + described(offered)))
 	}
@@ -233,16 +347,21 @@ func (h *handshake) veNCrypt(ctx context.Context, c *Client) (VeNCryptType, erro
 
 // securityResult reads whether the server is content. In 3.8 a reason follows if
 // it isn't (RFC 6143 §7.1.3); some servers leave it out after too many attempts.
-func (h *handshake) securityResult(ctx context.Context, framing ProtocolVersion) error {
+// proved says that it was told a password.
+func (h *handshake) securityResult(ctx context.Context, framing ProtocolVersion, proved bool) error {
 	result, err := h.receive32(ctx, "SecurityResult")
 	if err != nil || result == resultOK {
 		return err
 	}
 	tooMany := h.violation(fmt.Errorf("%w: too many attempts", ErrRefused))
+	why := ErrRefused
+	if proved && result != resultTooMany {
+		why = ErrPassword
+	}
 	switch {
 	case framing == version38:
 		before := h.read
-		err := h.refused(ctx)
+		err := h.refusedFor(ctx, why)
 		if result == resultTooMany && h.read == before && ctx.Err() == nil {
 			return tooMany
 		}
@@ -250,11 +369,14 @@ func (h *handshake) securityResult(ctx context.Context, framing ProtocolVersion)
 	case result == resultTooMany:
 		return tooMany
 	}
-	return h.violation(fmt.Errorf("%w: the password is wrong", ErrRefused))
+	return h.violation(why)
 }
 
 // refused reads the server's reason and makes an error of it.
-func (h *handshake) refused(ctx context.Context) error {
+func (h *handshake) refused(ctx context.Context) error { return h.refusedFor(ctx, ErrRefused) }
+
+// refusedFor is refused with an error of one's own.
+func (h *handshake) refusedFor(ctx context.Context, why error) error {
 	n, err := h.receive32(ctx, "failure reason")
 	if err != nil {
 		return err
@@ -266,7 +388,7 @@ func (h *handshake) refused(ctx context.Context) error {
 	if err := h.receive(ctx, "failure reason", reason); err != nil {
 		return err
 	}
-	return h.violation(fmt.Errorf("%w: %s", ErrRefused, cleanText(string(reason), maxReason)))
+	return h.violation(fmt.Errorf("%w: %s", why, cleanText(string(reason), maxReason)))
 }
 
 func (h *handshake) receiveServerInit(ctx context.Context, init *ServerInit) error {

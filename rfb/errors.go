@@ -16,6 +16,12 @@ var (
 	ErrRefused   = errors.New("the server refuses clients") // the server ended the handshake with a reason
 )
 
+// What went wrong more closely, for those who ask again or later.
+var (
+	ErrPassword = fmt.Errorf("%w: wrong password", ErrRefused) // or user
+	ErrTimeout  = fmt.Errorf("%w: too late", ErrLimit)         // a peer didn't say in time what it had to
+)
+
 // ErrFormat says that a file is no trace, or no recording, at all. It wraps
 // [ErrMalformed].
 var ErrFormat = fmt.Errorf("%w: another kind of file", ErrMalformed)

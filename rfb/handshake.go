@@ -1,6 +1,7 @@
 package rfb
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -19,8 +20,9 @@ var longAgo = time.Unix(1, 0)
 type handshake struct {
 	conn net.Conn
 	peer Direction
-	end  time.Time // by when it must be over
-	read int64     // bytes the peer has sent
+	end  time.Time     // by when it must be over
+	step time.Duration // for one message; 0: stepTimeout
+	read int64         // bytes the peer has sent
 }
 
 // shake runs steps over conn, bounded by ctx and by the limits, and leaves the
@@ -46,7 +48,7 @@ func shake(ctx context.Context, conn net.Conn, peer Direction, steps func(contex
 // arm gives the next step its time. The deadline is set before the context is
 // looked at, so that the context's own deadline can't be lost.
 func (h *handshake) arm(ctx context.Context) error {
-	at := time.Now().Add(stepTimeout)
+	at := time.Now().Add(cmp.Or(h.step, stepTimeout))
 	if at.After(h.end) {
 		at = h.end
 	}
@@ -93,7 +95,7 @@ func (h *handshake) failed(ctx context.Context, what string, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return h.violation(fmt.Errorf("%w: no %s in time: %w", ErrLimit, what, err))
+		return h.violation(fmt.Errorf("%w: no %s in time: %w", ErrTimeout, what, err))
 	}
 	return connError(h.peer, err)
 }

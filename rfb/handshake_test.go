@@ -154,7 +154,7 @@ func TestConnectFails(t *testing.T) {
 		{"6.0", []byte("RFB 006.000\n"), ErrMalformed, "003.008 is needed"},
 		{"refused", join(version, []byte{0}, reason), ErrRefused, "refuses clients: too many u"},
 		{"refused at length", join(version, []byte{0}, u32(maxReason+1)), ErrLimit, "1025 bytes"},
-		{"password", join(version, []byte{2, 2, 18}), ErrSecurity, "offers VNC Authentication, TLS (encrypts the stream); let it allow None"},
+		{"password", join(version, []byte{2, 2, 18}), ErrSecurity, "offers VNC Authentication, TLS (encrypts the stream); give its password, or let it allow None"},
 		{"result", join(version, security, u32(1), reason), ErrRefused, "too many u"},
 		{"no size", join(version, security, ok, zeros(24)), ErrLimit, "framebuffer of 0 x 0"},
 		{"large", join(version, security, ok, u16(16384, 16384), init[4:]), ErrLimit, "framebuffer of 16384 x 16384"},

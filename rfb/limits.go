@@ -10,6 +10,7 @@ import (
 const (
 	handshakeTimeout = 10 * time.Second // a whole handshake
 	stepTimeout      = 5 * time.Second  // one message of a handshake
+	askTimeout       = 2 * time.Minute  // a person typing a server's password into a viewer
 	messageTimeout   = 10 * time.Second // a viewer's message, from its first byte to its last
 	serverTimeout    = 10 * time.Second // the server taking a few requests
 	viewerTimeout    = 30 * time.Second // the viewer taking one write; see below

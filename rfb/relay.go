@@ -23,10 +23,28 @@ type Relay struct {
 	// at once. Such a request, for one pixel, is put after as long a silence, since one that
 	// says nothing may just have nothing to show. 0: for ever.
 	ServerTimeout time.Duration
+
+	// Client greets servers that aren't greeted yet; nil is the zero Client. If it
+	// has no password and AskViewer is set, a server that wants VNC authentication
+	// has its challenge put to the viewer, which asks its user; he has two minutes.
+	Client    *Client
+	AskViewer bool
 }
 
 // refusal is what a viewer reads if the server fails before the session.
-const refusal = "the picture of this session can't be had: its RFB server doesn't answer"
+func refusal(err error) string {
+	why := "its RFB server doesn't answer"
+	var p *ProtocolError
+	switch {
+	case errors.Is(err, ErrPassword):
+		why = "its RFB server doesn't accept the password"
+	case errors.Is(err, ErrRefused) && errors.As(err, &p):
+		why = p.Err.Error()
+	case errors.Is(err, ErrSecurity):
+		why = "its RFB server wants another kind of login than was set up"
+	}
+	return "the picture of this session can't be had: " + why
+}
 
 // Run carries one session. To the viewer it is a server: RFB 3.8 (3.7 and 3.3
 // if the viewer wants), no authentication, because who may watch was decided
@@ -67,7 +85,7 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 	}
 	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout}
 	s.pulse.due = make(chan struct{}, 1)
-	if err := s.greet(ctx, server, r.Name); err != nil {
+	if err := s.greet(ctx, server, r); err != nil {
 		return outcome(err)
 	}
 	s.filter = newClientFilter(s.agreed, r.Policy, r.Name != "", r.OnDrop, s.viewerRead)
@@ -102,12 +120,10 @@ type session struct {
 }
 
 // greet performs the handshakes that are still to be done.
-func (s *session) greet(ctx context.Context, server net.Conn, name string) (err error) {
+func (s *session) greet(ctx context.Context, server net.Conn, r *Relay) (err error) {
+	user := &login{conn: s.viewer}
 	if s.server, _ = server.(*ServerConn); s.server == nil {
-		if s.server, err = Connect(ctx, server); err != nil {
-			if ctx.Err() == nil {
-				_ = Refuse(ctx, s.viewer, refusal)
-			}
+		if s.server, err = s.connect(ctx, server, r, user); err != nil {
 			return err
 		}
 	}
@@ -115,6 +131,7 @@ func (s *session) greet(ctx context.Context, server net.Conn, name string) (err 
 	if err := checkSize(init.Width, init.Height); err != nil {
 		return fmt.Errorf("rfb: ServerConn was not made by Connect: %w", err)
 	}
+	name := r.Name
 	if name == "" {
 		name = init.Name
 	}
@@ -124,12 +141,54 @@ func (s *session) greet(ctx context.Context, server net.Conn, name string) (err 
 	// Who may connect was decided before. Shared or not makes no difference:
 	// this viewer has a server of its own, or shares one and mustn't throw out
 	// others.
-	v, err := (&Server{Init: init}).Accept(ctx, s.viewer)
+	accept := (&Server{Init: init}).Accept
+	if user.asked {
+		accept = func(ctx context.Context, _ net.Conn) (*ViewerConn, error) {
+			return user.accept(ctx, &Server{Init: init})
+		}
+	}
+	v, err := accept(ctx, s.viewer)
 	if err != nil {
 		return err
 	}
 	s.viewerRead = v.read
 	return nil
+}
+
+// connect greets the server, and tells the viewer if that fails.
+func (s *session) connect(ctx context.Context, server net.Conn, r *Relay, user *login) (*ServerConn, error) {
+	var c Client
+	if r.Client != nil {
+		c = *r.Client
+	}
+	if r.AskViewer && c.Password == "" {
+		c.answer = user.answer
+	}
+	greeted, err := c.Connect(ctx, server)
+	if err == nil || ctx.Err() != nil {
+		return greeted, err
+	}
+	switch of, ok := directionOf(err); {
+	case ok && of == FromViewer: // it left while it was asked
+	case user.asked:
+		user.refuse(ctx, refusal(err))
+	default:
+		_ = Refuse(ctx, s.viewer, refusal(err))
+	}
+	return nil, err
+}
+
+// directionOf is who an error is about.
+func directionOf(err error) (Direction, bool) {
+	var p *ProtocolError
+	var c *ConnError
+	switch {
+	case errors.As(err, &p):
+		return p.Direction, true
+	case errors.As(err, &c):
+		return c.Direction, true
+	}
+	return 0, false
 }
 
 // run carries the session and returns how it ended.

@@ -12,8 +12,8 @@ import (
 // specification).
 type SecurityType uint8
 
-// The security types. [Client] speaks None, VNCAuth and the parts of VeNCrypt
-// that leave the stream clear; [Server] None and VNCAuth; [Handshake] follows
+// The security types. [Client] speaks None, VNCAuth and of VeNCrypt those
+// inside it and Plain, in the clear or over TLS with certificates; [Server] None and VNCAuth; [Handshake] follows
 // those that leave the stream clear and have a layout that is public. Sources:
 // RFC 6143, the community's specification, and of UltraVNC its rfbproto.h.
 const (

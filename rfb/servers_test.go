@@ -71,7 +71,7 @@ type xvnc struct {
 	socket  string
 }
 
-func startXvnc(t testing.TB, geometry string) *xvnc {
+func startXvnc(t testing.TB, geometry string, more ...string) *xvnc {
 	t.Helper()
 	path := testenv.Program(t, "Xvnc", "tigervnc-standalone-server")
 	answer, number, err := os.Pipe()
@@ -85,6 +85,7 @@ func startXvnc(t testing.TB, geometry string) *xvnc {
 	x := &xvnc{socket: filepath.Join(dir, "rfb")}
 	cmd := exec.Command(path, "-displayfd", "3", "-geometry", geometry, "-depth", "24", "-nolisten", "tcp", "-ac",
 		"-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", x.socket)
+	cmd.Args = append(cmd.Args, more...)
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	p, err := child.Start(cmd, child.Own())

@@ -153,7 +153,7 @@ func asClient(t SecurityType) string {
 			inside = append(inside, n.String())
 		}
 	}
-	return "spoken: " + strings.Join(inside, ", ")
+	return "spoken: " + strings.Join(inside, ", ") + "; with certificates X509None, X509Vnc, X509Plain"
 }
 
 // asServer is whether a Server offers a type, with or without a password.
