@@ -41,7 +41,8 @@ It exits with 0 only if a shadow would work: with 1 if something is marked with
 ✘, and if something that matters could not be seen or understood, as is usual
 for any user but root. Lines with ! that are only worth a look don't count, such
 as a firewall that lets some networks in; with --json the others have "unseen".`,
-		Args: cobra.MaximumNArgs(1),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: a.sessionIDs,
 		RunE: a.does(func(ctx context.Context, args []string) error {
 			if len(args) == 1 {
 				d.Session = args[0]

@@ -136,11 +136,10 @@ a refusal.`,
   shadowctl list
   shadowctl stop g6ctj2wr
   shadowctl doctor`,
-		Version:           version.String(),
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              knownCommand,
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			return errors.New("a command is missing")
 		},

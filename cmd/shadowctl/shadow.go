@@ -30,6 +30,7 @@ URL is good for one connection, for half a minute. Ctrl-C takes the question bac
 On a terminal it shows how many seconds the user has left, and then how to open
 the view. Otherwise it prints the URL, or with --json the whole grant, and nothing
 else.`,
+		ValidArgsFunction: a.sessionIDs,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
@@ -151,9 +152,10 @@ func waitViewer(seen []shadow.Event, events <-chan shadow.Event, streamErr *erro
 
 func (a *app) stopCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "stop ID",
-		Short: "end a shadow, or take its question back",
-		Long:  "stop ends a shadow, whatever state it is in, and returns when it has ended. 'shadowctl list' shows the ids.",
+		Use:               "stop ID",
+		Short:             "end a shadow, or take its question back",
+		Long:              "stop ends a shadow, whatever state it is in, and returns when it has ended. 'shadowctl list' shows the ids.",
+		ValidArgsFunction: a.shadowIDs,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 || args[0] == "" {
 				return errors.New("one shadow's id is needed; 'shadowctl list' shows them")
