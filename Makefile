@@ -76,8 +76,16 @@ successor: deps ## test wsproxy and consent with their libraries' successors in 
 		go get $(SUCCESSORS); \
 		go vet $(SUCCEED); go test -race $(SUCCEED)
 
-nightly: ## what is too long for each change: soak, fuzzers, newest dependencies, known vulnerabilities
-	$(MAKE) --no-print-directory soak fuzz newest vulnerabilities
+nightly: ## what is too long for each change: soak, fuzzers, whole desktops, newest dependencies, known vulnerabilities
+	$(MAKE) --no-print-directory soak fuzz desktops newest vulnerabilities
+
+# Whole desktops and their lockers, some 1.5 GB.
+DESKTOPS := xfce4-session xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
+	kwin-x11 cinnamon gnome-shell awesome fluxbox xmonad mate-screensaver libkscreenlocker5 cinnamon-screensaver xscreensaver
+
+desktops: deps ## ask, and show the banner, on whole desktops (and their lockers), one after the other; pictures go to bin/desktops
+	@.ci/deps $(DESKTOPS)
+	SHADOW_LIVE=1 SHADOW_DESKTOPS=$(CURDIR)/bin/desktops go test -count=1 -v -timeout 90m -run 'TestDesktops|TestLockPrograms' ./consent/desktop
 
 newest: deps ## test with the newest version of each dependency
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; git archive HEAD | tar -x -C "$$dir"; \
@@ -96,4 +104,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo lint test bench soak successor nightly newest vulnerabilities fuzz clean
+.PHONY: help build novnc deps demo lint test bench soak successor nightly desktops newest vulnerabilities fuzz clean

@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // families are the window managers of desktops, one of each family: Xfce's, MATE's, GNOME's, and
@@ -47,6 +48,8 @@ func eachFamily(t *testing.T, names []string, f func(t *testing.T, start func(d 
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			testenv.Program(t, name, name)
+			testenv.Program(t, "wmctrl", "wmctrl")
 			f(t, func(d *desk) { d.manage(families[name]) })
 		})
 	}
@@ -118,6 +121,8 @@ func (d *desk) hasKeyboard() bool {
 // A screen that becomes smaller takes the question along, and nothing counts before it is there.
 func TestScreenBecomesSmaller(t *testing.T) {
 	t.Parallel()
+	testenv.Program(t, "xfwm4", "xfwm4")
+	testenv.Program(t, "mutter", "mutter")
 	for name, start := range map[string]func(d *desk){
 		"bare": func(*desk) {}, "xfwm4": func(d *desk) { d.manage(families["xfwm4"]) }, "mutter": func(d *desk) { d.manage(families["mutter"]) },
 	} {
@@ -149,6 +154,7 @@ func TestNeverShown(t *testing.T) {
 	for _, composited := range []bool{false, true} {
 		t.Run(strconv.FormatBool(composited), func(t *testing.T) {
 			t.Parallel()
+			testenv.Program(t, "i3", "i3-wm")
 			d := put(t, family(640, 480), func(d *desk) {
 				d.manage(families["i3"])
 				if composited {
@@ -173,6 +179,8 @@ func TestWindowManagerIsReplaced(t *testing.T) {
 	for _, name := range []string{"xfwm4", "marco", "mutter"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			testenv.Program(t, "xfwm4", "xfwm4")
+			testenv.Program(t, name, name)
 			d := put(t, family(1024, 600), func(d *desk) { d.manage(families["xfwm4"]) }, patient).ready()
 			d.replaceManager(name)
 			eventually(t, d.hasKeyboard, "it has no keyboard")
@@ -181,6 +189,7 @@ func TestWindowManagerIsReplaced(t *testing.T) {
 	}
 	t.Run("by none", func(t *testing.T) {
 		t.Parallel()
+		testenv.Program(t, "xfwm4", "xfwm4")
 		var manager *child.Process
 		d := put(t, family(1024, 600), func(d *desk) { manager = d.manage(families["xfwm4"]) }, patient).ready()
 		manager.Stop(0, time.Second)
@@ -236,6 +245,8 @@ func TestBannerAfterACompositorIsReplaced(t *testing.T) {
 	for _, name := range []string{"xfwm4", "marco", "mutter"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			testenv.Program(t, "xfwm4", "xfwm4")
+			testenv.Program(t, name, name)
 			w := watch(t, family(1024, 600), func(d *desk) { d.manage(families["xfwm4"]) })
 			seen := func() bool {
 				img, err := w.Screenshot(w.ctx)

@@ -14,6 +14,7 @@ import (
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // surround starts another client and returns when its window is there.
@@ -65,6 +66,7 @@ var lockers = map[string]func(d *desk){
 // xsecurelock locks with the program of this name, and returns when the screen is dark.
 func (d *desk) xsecurelock() {
 	d.t.Helper()
+	testenv.Program(d.t, "xsecurelock", "xsecurelock")
 	d.run("xsetroot", "-solid", "#aa5500")
 	_, err := d.Spawn("env", "XSECURELOCK_SAVER=saver_blank", "XSECURELOCK_NO_PAM_RHOST=1", "xsecurelock")
 	require.NoError(d.t, err)

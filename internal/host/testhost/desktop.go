@@ -2,6 +2,7 @@ package testhost
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,8 @@ type Options struct {
 	DPI           int             // dots an inch that the server claims; 0 means 96
 	WindowManager bool            // run openbox, and return when it manages windows
 	Identity      *child.Identity // whose desktop; nil: nobody's (65534) if we are root, else our own
-	Args          []string        // more arguments for Xvfb
+	Args          []string        // more arguments for the X server
+	Server        string          // Xvfb, which the empty one is, or Xtigervnc, which listens for no viewer
 }
 
 // A Desktop is a running virtual desktop. Its methods are safe for concurrent
@@ -115,7 +117,7 @@ func (d *Desktop) makeHome() error {
 
 // startServer starts Xvfb on a display number of its own choice.
 func (d *Desktop) startServer(ctx context.Context, o Options) error {
-	path, err := tool("Xvfb")
+	path, err := tool(cmp.Or(o.Server, "Xvfb"))
 	if err != nil {
 		return err
 	}
@@ -129,11 +131,16 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	}
 	defer answer.Close()
 	defer number.Close()
-	screen := fmt.Sprintf("%dx%dx%d", orDefault(o.Width, 1024), orDefault(o.Height, 768), orDefault(o.Depth, 24))
-	args := append([]string{
-		"-displayfd", "3", "-auth", cookie.file, "-nolisten", "tcp", "-noreset",
-		"-dpi", strconv.Itoa(orDefault(o.DPI, 96)), "-screen", "0", screen,
-	}, o.Args...)
+	width, height, depth := orDefault(o.Width, 1024), orDefault(o.Height, 768), orDefault(o.Depth, 24)
+	args := []string{
+		"-displayfd", "3", "-auth", cookie.file, "-nolisten", "tcp", "-noreset", "-dpi", strconv.Itoa(orDefault(o.DPI, 96)),
+	}
+	if o.Server == "Xtigervnc" {
+		args = append(args, "-geometry", fmt.Sprintf("%dx%d", width, height), "-depth", strconv.Itoa(depth), "-rfbport", "-1", "-SecurityTypes", "None")
+	} else {
+		args = append(args, "-screen", "0", fmt.Sprintf("%dx%dx%d", width, height, depth))
+	}
+	args = append(args, o.Args...)
 	cmd := exec.Command(path, args...)
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log

@@ -23,7 +23,7 @@ const (
 var packages = map[string]string{
 	"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool", "xinput": "xinput", "xprop": "x11-utils",
 	"xwininfo": "x11-utils", "xwd": "x11-apps", "xclock": "x11-apps", "xeyes": "x11-apps",
-	"xsetroot": "x11-xserver-utils", "xterm": "xterm", "x11vnc": "x11vnc",
+	"xsetroot": "x11-xserver-utils", "xterm": "xterm", "x11vnc": "x11vnc", "Xtigervnc": "tigervnc-standalone-server",
 }
 
 // tool finds a program, or says which package it is in.

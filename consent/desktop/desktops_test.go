@@ -1,0 +1,252 @@
+package desktop
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
+)
+
+// desktopsVariable names the folder for the pictures of make desktops, which runs these tests.
+const desktopsVariable = "SHADOW_DESKTOPS"
+
+// A whole is a desktop as people have it.
+type whole struct {
+	program string // whose absence makes the test skip
+	debian  string // its package
+	server  string // empty: Xvfb
+	start   []string
+	hides   bool // it has a "show desktop" (EWMH, _NET_SHOWING_DESKTOP)
+}
+
+// desktops are those of Debian 12. Each runs with a session bus and as an ordinary user.
+var desktops = map[string]whole{
+	"xfce":     {program: "xfce4-session", debian: "xfce4-session", start: bus("xfce4-session"), hides: true},
+	"mate":     {program: "mate-session", debian: "mate-session-manager", start: bus("mate-session"), hides: true},
+	"lxqt":     {program: "lxqt-session", debian: "lxqt-session", start: bus("lxqt-session", "-w", "xfwm4"), hides: true},
+	"plasma":   {program: "kwin_x11", debian: "kwin-x11", start: bus("kwin_x11"), hides: true},
+	"cinnamon": {program: "cinnamon", debian: "cinnamon", start: bus("cinnamon"), hides: true},
+	"gnome":    {program: "gnome-shell", debian: "gnome-shell", start: bus("gnome-shell", "--x11"), hides: true},
+	"i3":       {program: "i3", debian: "i3-wm", start: families["i3"]},
+	"awesome":  {program: "awesome", debian: "awesome", start: bus("awesome")},
+	"fluxbox":  {program: "fluxbox", debian: "fluxbox", start: bus("fluxbox"), hides: true},
+	"xmonad":   {program: "xmonad", debian: "xmonad", start: bus("xmonad")},
+	"xvnc":     {program: "Xtigervnc", debian: "tigervnc-standalone-server", server: "Xtigervnc", start: families["marco"], hides: true},
+}
+
+// require ends the test if this isn't make desktops, or the machine lacks the desktop.
+func (w whole) require(t *testing.T) {
+	t.Helper()
+	if os.Getenv(desktopsVariable) == "" {
+		t.Skip("whole desktops are for make desktops")
+	}
+	testenv.Program(t, w.program, w.debian)
+}
+
+// open starts the desktop.
+func (w whole) open(t *testing.T) *desk {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	t.Cleanup(cancel)
+	o := family(1280, 800)
+	o.Server = w.server
+	if w.server != "" {
+		o.Args = nil
+	}
+	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
+	t.Cleanup(d.keepFailure)
+	_, err := d.Spawn(w.start[0], w.start[1:]...)
+	require.NoError(t, err)
+	require.NoError(t, testhost.Until(ctx, "a window manager", func() (bool, error) {
+		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
+		if w.program == "xmonad" { // which says nothing of itself
+			out, err = d.Run(d.ctx, "xprop", "-root", "WM_STATE", "_NET_SUPPORTED")
+			return err == nil, nil
+		}
+		return err == nil && strings.Contains(string(out), "window id"), nil
+	}))
+	d.settled()
+	return d
+}
+
+// settled waits until the screen has stayed the same for two seconds, or a minute has passed: a
+// desktop goes on for a while after its window manager is there.
+func (d *desk) settled() {
+	d.t.Helper()
+	var last *image.RGBA
+	same := 0
+	for range 60 {
+		time.Sleep(time.Second)
+		img, err := d.Screenshot(d.ctx)
+		if err != nil {
+			continue
+		}
+		if last != nil && difference(img, last, 16) < 20 {
+			same++
+		} else {
+			same = 0
+		}
+		if last = img; same >= 2 {
+			return
+		}
+	}
+}
+
+// picture keeps what is on the screen for people to look at.
+func (d *desk) picture(desktop, what string) {
+	d.t.Helper()
+	img, err := d.Screenshot(d.ctx)
+	require.NoError(d.t, err)
+	folder := os.Getenv(desktopsVariable)
+	require.NoError(d.t, os.MkdirAll(folder, 0o755))
+	keep(d.t, filepath.Join(folder, desktop+"-"+what+".png"), img)
+}
+
+// The question is answered, comes back and stays above on every desktop, and the banner is seen
+// and stops the viewing.
+func TestDesktops(t *testing.T) {
+	for name, w := range desktops {
+		t.Run(name, func(t *testing.T) {
+			w.require(t)
+			d := w.open(t)
+			step := func(what string, f func()) {
+				ok := t.Run(what, func(t *testing.T) {
+					outer := d.t
+					d.t = t
+					defer func() { d.t = outer }()
+					f()
+				})
+				fmt.Printf("desktops: %-9s %-22s %v\n", name, what, map[bool]string{true: "ok", false: "FAILED"}[ok])
+				for len(d.answer) > 0 {
+					<-d.answer
+				}
+			}
+			step("keys", func() {
+				d.put(patient)
+				d.ready()
+				d.picture(name, "question")
+				d.agree()
+			})
+			step("mouse", func() {
+				d.put(patient)
+				d.ready()
+				d.clickPatiently()
+				d.expect(consent.Granted)
+			})
+			if w.hides {
+				step("show desktop", func() {
+					d.put(patient)
+					d.ready()
+					d.run("wmctrl", "-k", "on")
+					d.agree()
+					_, _ = d.Run(d.ctx, "wmctrl", "-k", "off")
+				})
+			}
+			step("full screen", func() {
+				p, err := d.Spawn("xterm")
+				require.NoError(d.t, err)
+				defer p.Stop(0, time.Second)
+				_, err = d.FindWindow(d.ctx, "xterm")
+				require.NoError(d.t, err)
+				for range 20 { // xmonad's knows nothing of full screens
+					_, _ = d.Run(d.ctx, "wmctrl", "-x", "-r", "xterm.XTerm", "-b", "add,fullscreen")
+					time.Sleep(500 * time.Millisecond)
+					if windows, err := d.Windows(d.ctx, "xterm"); err == nil && len(windows) > 0 && windows[0].Height > 780 {
+						break
+					}
+				}
+				d.put(patient)
+				d.ready()
+				d.picture(name, "fullscreen")
+				d.agree()
+			})
+			step("banner", func() {
+				ended, result := make(chan string, 1), make(chan error, 1)
+				go func() { result <- quick.Show(d.ctx, request(d.Desktop), ended, func() { close(ended) }) }()
+				banner := &watched{desk: d}
+				banner.find()
+				eventually(d.t, func() bool {
+					img, err := d.Screenshot(d.ctx)
+					return err == nil && dark(img, image.Rect(0, 0, d.win.Width, d.win.Height).Add(image.Pt(d.win.X, d.win.Y)))
+				}, "the banner isn't painted")
+				d.picture(name, "banner")
+				assert.Empty(d.t, result)
+				require.NoError(d.t, testhost.Until(d.ctx, "the end of viewing", func() (bool, error) {
+					banner.click(banner.stop)
+					time.Sleep(700 * time.Millisecond)
+					return len(result) > 0, nil
+				}))
+				assert.ErrorIs(d.t, <-result, consent.ErrStopped)
+			})
+		})
+	}
+}
+
+// clickPatiently clicks on Yes until there is an answer.
+func (d *desk) clickPatiently() {
+	d.t.Helper()
+	for len(d.answer) == 0 {
+		require.NoError(d.t, d.ctx.Err(), "Yes was never heard")
+		if windows, err := d.Windows(d.ctx, "consent"); err == nil && len(windows) > 0 {
+			d.win = windows[0]
+			d.click(d.allow)
+		}
+		time.Sleep(800 * time.Millisecond)
+	}
+}
+
+// lockPrograms are programs that lock a screen, with what they need around them.
+var lockPrograms = map[string]struct {
+	program, debian string
+	lock            string // for a shell in the session
+}{
+	"i3lock":               {"i3lock", "i3lock", "exec i3lock -n -c 336699"},
+	"xsecurelock":          {"xsecurelock", "xsecurelock", "XSECURELOCK_SAVER=saver_blank exec xsecurelock"},
+	"xscreensaver":         {"xscreensaver", "xscreensaver", "xscreensaver --no-splash & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; xscreensaver-command -lock && break; done; wait"},
+	"mate-screensaver":     {"mate-screensaver", "mate-screensaver", "mate-screensaver --no-daemon & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; mate-screensaver-command --lock && break; done; wait"},
+	"cinnamon-screensaver": {"cinnamon-screensaver", "cinnamon-screensaver", "cinnamon-screensaver & for i in 1 2 3 4 5 6 7 8 9; do sleep 2; cinnamon-screensaver-command --lock && break; done; wait"},
+	"kscreenlocker":        {"/usr/lib/x86_64-linux-gnu/libexec/kscreenlocker_greet", "libkscreenlocker5", "exec kwin_x11 --lock"},
+}
+
+// Nobody is asked whose screen one of these has locked.
+func TestLockPrograms(t *testing.T) {
+	for name, l := range lockPrograms {
+		t.Run(name, func(t *testing.T) {
+			if os.Getenv(desktopsVariable) == "" {
+				t.Skip("whole desktops are for make desktops")
+			}
+			testenv.Program(t, l.program, l.debian)
+			d := whole{program: "marco", start: families["marco"]}.open(t)
+			address := "unix:path=" + d.Home + "/bus"
+			argv := []string{"dbus-daemon", "--session", "--nofork", "--address=" + address}
+			_, err := d.Spawn(argv[0], argv[1:]...)
+			require.NoError(t, err)
+			d.put(patient, func(r *consent.Request) { r.Bus = address })
+			d.ready()
+			_, err = d.Spawn("sh", "-c", "export XDG_RUNTIME_DIR=$HOME DBUS_SESSION_BUS_ADDRESS="+address+" LIBGL_ALWAYS_SOFTWARE=1; "+l.lock)
+			require.NoError(t, err)
+			got, err := d.result()
+			require.NoError(t, err)
+			assert.Equal(t, consent.Locked, got, "it is locked meanwhile")
+			d.settled()
+			d.picture("locker", name)
+			r := request(d.Desktop)
+			r.Bus = address
+			got, err = quick.Ask(d.ctx, r)
+			require.NoError(t, err)
+			assert.Equal(t, consent.Locked, got, "it is locked before")
+			fmt.Printf("desktops: %-20s %v\n", name, !t.Failed())
+		})
+	}
+}
