@@ -3,6 +3,7 @@ package consent
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // A Banner tells a session's user who is viewing the session, for as long as somebody
@@ -26,6 +27,32 @@ type Banner interface {
 	// It must be safe for concurrent use.
 	Show(ctx context.Context, r Request, ended <-chan string, stopped func()) error
 }
+
+// A View is what a banner is to tell of a viewing that goes on. The zero View is that somebody is
+// viewing.
+type View struct {
+	State ViewState
+	Until time.Time // of Away: when the viewer can't return any more
+}
+
+// A ViewState is how a viewing goes.
+type ViewState uint8
+
+// The states.
+const (
+	Viewing ViewState = iota // the viewer sees the screen
+	Paused                   // it is there, and sees nothing of it
+	Away                     // it was cut off, and may return
+)
+
+// A Wish is what a user wants of a viewing, besides that it ends.
+type Wish uint8
+
+// The wishes.
+const (
+	Pause  Wish = iota // the viewer is to see nothing for now
+	Resume             // it may go on
+)
 
 // ErrStopped is the user's wish to be viewed no longer.
 var ErrStopped = errors.New("consent: stopped by the user")

@@ -78,6 +78,12 @@ type Request struct {
 	// Basis is what allows the viewing, for a [Banner] and an [Announcer]; empty: an answer.
 	Basis Basis
 
+	// Changes tell a [Banner] how the viewing goes on, in the order in which it does. Nil: it doesn't change.
+	Changes <-chan View
+	// Wish is called by a [Banner] for what the user wants. What comes of it, Changes say. It doesn't
+	// block. Nil: the user can't pause the viewing.
+	Wish func(Wish)
+
 	Session    string // the session's id
 	Display    string // X display, ":1"
 	Xauthority string // file with the display's cookie; empty: none

@@ -35,6 +35,10 @@ type Texts struct {
 
 	Viewing string            `toml:"viewing,omitempty"` // the banner and its title; holds {admin}
 	Stop    string            `toml:"stop,omitempty"`    // its button; holds nothing
+	Pause   string            `toml:"pause,omitempty"`   // the button that pauses; holds nothing
+	Resume  string            `toml:"resume,omitempty"`  // and the one that ends the pause
+	Paused  string            `toml:"paused,omitempty"`  // the banner meanwhile; holds {admin}
+	Away    string            `toml:"away,omitempty"`    // the banner while a lost viewer may return; holds {admin}, and may hold {seconds}
 	Ended   string            `toml:"ended,omitempty"`   // the banner in the end; holds {admin}
 	Reasons map[string]string `toml:"reasons,omitempty"` // why it ended, by the reason's word ("viewer_left"); hold nothing
 
@@ -75,6 +79,10 @@ func (t *Texts) fields() []text {
 		{"yes", &t.Yes, "", maxLabel},
 		{"viewing", &t.Viewing, "admin", maxText},
 		{"stop", &t.Stop, "", maxLabel},
+		{"pause", &t.Pause, "", maxLabel},
+		{"resume", &t.Resume, "", maxLabel},
+		{"paused", &t.Paused, "admin", maxText},
+		{"away", &t.Away, "admin", maxText},
 		{"ended", &t.Ended, "admin", maxText},
 		{"somebody", &t.Somebody, "", maxName},
 		{"here", &t.Here, "", maxName},
@@ -127,6 +135,7 @@ func (f text) validate() error {
 		case !p.slot:
 		case p.text == f.holds:
 			found = true
+		case f.key == "away" && p.text == "seconds":
 		default:
 			return problem("holds {%s}, which has no meaning there", p.text)
 		}

@@ -26,6 +26,10 @@ type Wording struct {
 
 	Viewing Sentence // the banner and its title
 	Stop    string   // its button
+	Pause   string   // the other button
+	Resume  string   // the same during a pause
+	Paused  Sentence // the banner during a pause
+	Away    Sentence // the banner while a lost viewer may return, with the seconds that are left
 	Ended   Sentence // the banner in the end
 
 	admin, host, replaces, purpose string // cleaned
@@ -55,6 +59,7 @@ func (t Texts) Wording(r Request) Wording {
 	w.Basis = w.sentence(map[Basis]string{
 		ByNotice: words.Unasked, ByRuleOnly: words.Unasked, BySilence: words.Unanswered, ByLock: words.Locked,
 	}[r.Basis])
+	w.Pause, w.Resume, w.Paused, w.Away = words.Pause, words.Resume, w.sentence(words.Paused), w.sentence(words.Away)
 	w.Viewing, w.Ended = w.sentence(words.Viewing), w.sentence(words.Ended)
 	return w
 }

@@ -39,9 +39,10 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 		return err
 	}
 	pulse := &pulse{patience: patience, last: time.Now()}
+	var view consent.View // what the user is told now, whichever child does it
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := p.show(ctx, pulse, argv, r, ended, stopped)
+		again, err := p.show(ctx, pulse, argv, r, &view, ended, stopped)
 		if !again {
 			return err
 		}
@@ -55,7 +56,7 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 }
 
 // show runs one child. It reports whether another may do better.
-func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Request, ended <-chan string, stopped func()) (again bool, err error) {
+func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Request, view *consent.View, ended <-chan string, stopped func()) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
@@ -68,12 +69,12 @@ func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Re
 		return false, p.showEnd(ctx, argv, r, w, why, ended)
 	default:
 	}
-	c, err := pulse.start(ctx, argv, r, newBanner(w))
+	c, err := pulse.start(ctx, argv, r, bannerOf(w, r, *view))
 	if err != nil {
 		return false, err
 	}
 	defer c.in.Close()
-	why, again, err := c.viewing(ctx, pulse, ended)
+	why, again, err := c.viewing(ctx, pulse, r, w, view, ended)
 	if err != nil && !errors.Is(err, consent.ErrStopped) {
 		return again, err // the child is gone, and what comes of ended is the next one's
 	}
@@ -173,7 +174,7 @@ type bannerChild struct {
 // viewing waits for the end of the viewing, and says why that was (empty: the user is not to
 // be told), or for the banner's, which is an error. Only after [consent.ErrStopped], and without an
 // error, may the child still be there.
-func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, ended <-chan string) (why string, again bool, err error) {
+func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Request, w consent.Wording, view *consent.View, ended <-chan string) (why string, again bool, err error) {
 	late := time.NewTimer(pulse.left())
 	defer late.Stop()
 	for shown := c.out.isShown; ; {
@@ -183,6 +184,12 @@ func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, ended <-chan st
 			late.Reset(pulse.beat())
 		case <-c.out.alive:
 			late.Reset(pulse.beat())
+		case *view = <-r.Changes:
+			c.change(bannerOf(w, r, *view))
+		case <-c.out.toggled:
+			if r.Wish != nil && view.State != consent.Away {
+				r.Wish(map[consent.ViewState]consent.Wish{consent.Viewing: consent.Pause, consent.Paused: consent.Resume}[view.State])
+			}
 		case <-c.out.stopped:
 			return "", false, consent.ErrStopped
 		case why = <-ended:
@@ -204,6 +211,14 @@ func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, ended <-chan st
 			c.kill()
 			return "", false, gone(ctx)
 		}
+	}
+}
+
+// change makes the child show something else.
+func (c *bannerChild) change(b *banner) {
+	line, err := message{Banner: b}.encode()
+	if err == nil {
+		_ = tell(c.in, append([]byte(changeMark), line...)) // as in startBanner
 	}
 }
 

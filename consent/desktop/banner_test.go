@@ -538,20 +538,20 @@ func TestBannerIsToldTheEndAtOnce(t *testing.T) {
 // The child reads those words before the display is there, and no line after them.
 func TestListen(t *testing.T) {
 	t.Parallel()
-	why := listen("", bufio.NewReader(strings.NewReader("The viewer\x1b disconnected\nand more\n")))
+	_, why := listen("", bufio.NewReader(strings.NewReader("The viewer\x1b disconnected\nand more\n")))
 	assert.Equal(t, "The viewer disconnected", <-why)
 	_, more := <-why
 	assert.False(t, more)
 
 	lines, end := io.Pipe()
-	why = listen("Over", bufio.NewReader(lines))
+	_, why = listen("Over", bufio.NewReader(lines))
 	require.Len(t, why, 1, "not there from the beginning")
 	assert.Equal(t, "Over", <-why)
 	require.NoError(t, end.Close())
 	_, more = <-why
 	assert.False(t, more)
 
-	why = listen("Over", bufio.NewReader(strings.NewReader("The viewer disconnected\n")))
+	_, why = listen("Over", bufio.NewReader(strings.NewReader("The viewer disconnected\n")))
 	assert.Equal(t, "Over", <-why)
 	_, more = <-why
 	assert.False(t, more)

@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -121,9 +122,9 @@ func showBanner(b *banner, lines *bufio.Reader, display, xauthority string, show
 		return wordDisplay + " " + detail(err)
 	}
 	answer := guarded(func() string {
-		notice := dialog.Notice{Language: b.Language, Viewing: b.Viewing, Purpose: b.Purpose, Basis: b.Basis, Stop: b.Stop, Ended: b.Ended}
-		return outcomeWord(dialog.ShowBanner(context.Background(), x, notice, listen(b.Why, lines), dialog.Reports{
-			Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) },
+		changes, why := listen(b.Why, lines)
+		return outcomeWord(dialog.ShowBanner(context.Background(), x, b.notice(), changes, why, dialog.Reports{
+			Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }, Toggled: func() { say(wordToggle) },
 		}))
 	})
 	select {
@@ -167,22 +168,42 @@ func watchSaver(ctx context.Context, bus string, locked chan<- struct{}) {
 	}
 }
 
-// listen hands on why viewing has ended: what the message says of it, at once, or the next
-// line. The channel is closed at the end of the lines, or at one too many.
-func listen(ended string, lines *bufio.Reader) <-chan string {
-	why := make(chan string, 1)
+// changeMark begins the lines that change a banner. What else is said there never begins so.
+const changeMark = "\t"
+
+// listen hands on what a banner is told: how the viewing goes on, and why it has ended: what the
+// message says of it, at once, or a line. The second channel is closed at the end of the lines, at
+// one too many, or at one that means nothing.
+func listen(ended string, lines *bufio.Reader) (<-chan dialog.Notice, <-chan string) {
+	changes, why := make(chan dialog.Notice, 1), make(chan string, 1)
 	if ended != "" {
 		why <- process.OneLine(ended)
 	}
 	go func() {
 		defer close(why)
-		line, err := readLine(lines)
-		if err == nil && ended == "" {
-			why <- process.OneLine(line)
-			_, _ = readLine(lines)
+		for {
+			line, err := readLine(lines)
+			text, isChange := strings.CutPrefix(line, changeMark)
+			switch {
+			case err != nil || ended != "":
+				return
+			case !isChange:
+				why <- process.OneLine(line)
+				_, _ = readLine(lines)
+				return
+			}
+			m, err := readMessage(bufio.NewReaderSize(strings.NewReader(text+"\n"), maxMessage))
+			if err != nil || m.Banner == nil {
+				return
+			}
+			select { // only the last counts
+			case <-changes:
+			default:
+			}
+			changes <- m.Banner.notice()
 		}
 	}()
-	return why
+	return changes, why
 }
 
 // outcomeWord is how a banner ended, as the protocol has it.

@@ -70,14 +70,16 @@
 //
 //	{"banner":{"language":"en","viewing":[…],"purpose":[…],"basis":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
 //
-// and standard input stays open: one more line says why viewing has ended, which the child
+// in which "toggle" names another button, if there is one, and "left_ms" is the time for the seconds in
+// "viewing". Standard input stays open: a line that begins with a tab and goes on like this one changes
+// all of it. One more line says why viewing has ended, which the child
 // shows with the sentence "ended" for some seconds, and the end of the input,
 // before or after that line, takes the banner down at once. If "why" isn't empty, it holds
 // these words already: the child shows nothing else, from the beginning, and there is no
 // second line. The child answers "shown", and "alive" every two seconds after that as long as
 // the X server answers it: a child that says nothing for ten seconds is ended, and the view
 // with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed
-// Stop; the child stays, and is told why viewing has ended as ever. At the end it says
+// Stop, and "toggle" each press of the other button; the child stays, and is told why viewing has ended as ever. At the end it says
 //
 //	over             it was told that viewing has ended
 //	unseen           the screen doesn't show the banner any more, which ends the view

@@ -53,6 +53,9 @@ type banner struct {
 	Purpose  consent.Sentence `json:"purpose,omitempty"`
 	Basis    consent.Sentence `json:"basis,omitempty"` // what allows it; nil: an answer does
 	Stop     string           `json:"stop"`
+	Toggle   string           `json:"toggle,omitempty"`  // another button, that pauses or goes on; empty: there is none
+	Paused   bool             `json:"paused,omitempty"`  // nobody sees anything at the moment
+	Millis   int64            `json:"left_ms,omitempty"` // for the seconds in Viewing
 	Ended    consent.Sentence `json:"ended"`
 	Why      string           `json:"why,omitempty"` // viewing ended, which is all it says; empty: it hasn't
 }
@@ -82,6 +85,36 @@ func newNotice(r consent.Request, t consent.Texts) *question {
 // newBanner is what w says of somebody who is viewing.
 func newBanner(w consent.Wording) *banner {
 	return &banner{Language: w.Language, Viewing: w.Viewing, Purpose: w.Purpose, Basis: w.Basis, Stop: w.Stop, Ended: w.Ended}
+}
+
+// bannerOf is what w says of how r's viewing goes.
+func bannerOf(w consent.Wording, r consent.Request, v consent.View) *banner {
+	b := newBanner(w)
+	switch v.State {
+	case consent.Paused:
+		b.Viewing, b.Paused = w.Paused, true
+		if r.Wish != nil {
+			b.Toggle = w.Resume
+		}
+	case consent.Away:
+		b.Viewing, b.Paused, b.Millis = w.Away, true, max(1, time.Until(v.Until).Milliseconds())
+	default:
+		if r.Wish != nil {
+			b.Toggle = w.Pause
+		}
+	}
+	return b
+}
+
+// notice is the banner as a window shows it.
+func (b *banner) notice() dialog.Notice {
+	n := dialog.Notice{
+		Language: b.Language, Viewing: b.Viewing, Purpose: b.Purpose, Basis: b.Basis, Stop: b.Stop, Toggle: b.Toggle, Paused: b.Paused, Ended: b.Ended,
+	}
+	if b.Millis > 0 {
+		n.Until = time.Now().Add(time.Duration(b.Millis) * time.Millisecond)
+	}
+	return n
 }
 
 // dialog is the question as a window shows it.

@@ -32,6 +32,7 @@ const (
 	// Of a banner only.
 	wordAlive   = "alive"
 	wordStopped = "stopped"
+	wordToggle  = "toggle"
 	wordOver    = "over"
 	wordUnseen  = "unseen"
 )
@@ -187,11 +188,12 @@ type bannerTranscript struct {
 	transcript
 	stopped chan struct{} // closed when the user has pressed Stop
 	alive   chan struct{} // holds a sign of life that nobody has taken
+	toggled chan struct{} // holds a press of the other button that nobody has taken
 	stop    bool
 }
 
 func newBannerTranscript() *bannerTranscript {
-	t := &bannerTranscript{stopped: make(chan struct{}), alive: make(chan struct{}, 1)}
+	t := &bannerTranscript{stopped: make(chan struct{}), alive: make(chan struct{}, 1), toggled: make(chan struct{}, 1)}
 	t.transcript = newTranscript(t.word)
 	return t
 }
@@ -202,6 +204,12 @@ func (t *bannerTranscript) word(word string) (known, last bool) {
 	case word == wordAlive && t.shown:
 		select {
 		case t.alive <- struct{}{}:
+		default:
+		}
+		return true, false
+	case word == wordToggle && t.shown:
+		select {
+		case t.toggled <- struct{}{}:
 		default:
 		}
 		return true, false

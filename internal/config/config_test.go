@@ -244,7 +244,7 @@ func TestMessages(t *testing.T) {
 		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},
 		{"text with another name", "[consent]\ntexts.cannot = \"{admin}\"", `2: consent.texts.cannot: holds {admin}, which has no meaning there`},
 		{"long text", "[consent.texts]\nyes = \"" + strings.Repeat("y", 99) + "\"", `2: consent.texts.yes: is longer than 24 characters`},
-		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are begins, cannot, countdown`},
+		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are away, begins, cannot`},
 		{"text, the wrong table", "[consent]\nsees = \"{host}\"", `2: consent.sees: unknown key; did you mean texts.sees?`},
 		{"texts not a table", "[consent]\ntexts = \"de\"", `2: consent.texts: is a table: write [consent.texts] and its keys below`},
 		{"buttons alike", "[consent.texts]\nno = \"Oui\"\nyes = \"Oui\"", `3: consent.texts.yes: "Oui" is what the other button says, too`},

@@ -34,6 +34,10 @@ func textKeys(t *consent.Texts) []key {
 		word("yes", "", func(t *consent.Texts) *string { return &t.Yes }),
 		word("viewing", "the banner: must hold {admin}", func(t *consent.Texts) *string { return &t.Viewing }),
 		word("stop", "its button", func(t *consent.Texts) *string { return &t.Stop }),
+		word("pause", "its buttons that pause, and go on", func(t *consent.Texts) *string { return &t.Pause }),
+		word("resume", "", func(t *consent.Texts) *string { return &t.Resume }),
+		word("paused", "the banner meanwhile: must hold {admin}", func(t *consent.Texts) *string { return &t.Paused }),
+		word("away", "the banner while a lost viewer may return: must hold {admin}, and may hold {seconds}", func(t *consent.Texts) *string { return &t.Away }),
 		word("ended", "the banner in the end: must hold {admin}", func(t *consent.Texts) *string { return &t.Ended }),
 		{"consent.texts.reasons", "what it says then, by reason: {viewer_left = \"…\"}", dict{&t.Reasons, func(reason, words string) error {
 			return textProblem(consent.Texts{Reasons: map[string]string{reason: words}}.Validate())

@@ -39,6 +39,9 @@ type Notice struct {
 	Purpose  consent.Sentence // why, in the administrator's own words; nil: no reason was given
 	Basis    consent.Sentence // what allows it; nil: an answer does
 	Stop     string           // the button
+	Toggle   string           // another button, that pauses or goes on; empty: there is none
+	Paused   bool             // nobody sees anything at the moment
+	Until    time.Time        // for the seconds in Viewing
 	Ended    consent.Sentence // that it is over, also the title then
 }
 
@@ -47,6 +50,7 @@ type Notice struct {
 type Reports struct {
 	Shown   func() // it has been drawn
 	Alive   func() // every two seconds after that, if the X server has answered meanwhile
+	Toggled func() // the user has pressed the other button
 	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
 }
 
@@ -58,7 +62,9 @@ type Reports struct {
 //
 // The banner never takes the keyboard. It needs no window manager and none manages it:
 // it stays on top of other windows by itself, on every virtual desktop. The mouse moves it.
-func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan string, report Reports) (Outcome, error) {
+//
+// A notice from changes takes the place of n.
+func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Notice, ended <-chan string, report Reports) (Outcome, error) {
 	w, err := newWindow(x, bannerKind)
 	if err != nil {
 		return Over, err
@@ -95,7 +101,7 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, ended <-chan strin
 	if err := w.open(b.view.img, b.at, b.title); err != nil {
 		return Over, err
 	}
-	return b.run(ctx, ended)
+	return b.run(ctx, changes, ended)
 }
 
 // topCentre is the place on a monitor where a banner covers least: in the middle of its
@@ -125,9 +131,9 @@ type banner struct {
 	quit  bool             // the user has pressed Stop
 	done  <-chan time.Time // yields when that has been said for long enough
 
-	hover, down bool        // the pointer is over Stop; it was pressed there
-	dragging    bool        // the mouse moves the banner
-	grip        image.Point // where it has hold of it
+	hover, down bannerButton // that the pointer is over; that it was pressed on
+	dragging    bool         // the mouse moves the banner
+	grip        image.Point  // where it has hold of it
 
 	covered    bool // by another window
 	looked     time.Time
@@ -142,7 +148,7 @@ type banner struct {
 }
 
 // run handles events until viewing or the user ends it.
-func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) {
+func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan string) (Outcome, error) {
 	events := make(chan xgb.Event)
 	go receive(b.x, events) // see Ask
 	tick := time.NewTicker(tickTime)
@@ -158,9 +164,16 @@ func (b *banner) run(ctx context.Context, ended <-chan string) (Outcome, error) 
 			if err := b.finish(why); err != nil {
 				return Over, err
 			}
+		case n := <-changes:
+			if err := b.change(n); err != nil {
+				return Over, err
+			}
 		case <-b.done:
 			return Over, nil
 		case <-tick.C:
+			if err := b.countDown(); err != nil {
+				return Over, err
+			}
 			if err := b.look(); err != nil {
 				return Over, err
 			}
@@ -191,15 +204,20 @@ func (b *banner) handle(ev xgb.Event) bool {
 	case xproto.ButtonPressEvent:
 		b.press(e)
 	case xproto.ButtonReleaseEvent:
-		if b.release(e) {
+		switch b.release(e) {
+		case stopButton:
 			b.stop()
+		case toggleButton:
+			if !b.over && !b.quit {
+				b.report.Toggled()
+			}
 		}
 	case xproto.MotionNotifyEvent:
 		b.move(e)
 	case xproto.EnterNotifyEvent:
-		b.hover = b.onStop(e.EventX, e.EventY)
+		b.hover = b.view.at(int(e.EventX), int(e.EventY))
 	case xproto.LeaveNotifyEvent:
-		b.hover = false
+		b.hover = noBannerButton
 	case xproto.VisibilityNotifyEvent:
 		if e.Window == b.id { // and not that of a window from before
 			b.covered = e.State != xproto.VisibilityUnobscured
@@ -222,32 +240,33 @@ func (b *banner) stop() {
 	}
 }
 
-func (b *banner) onStop(x, y int16) bool { return image.Pt(int(x), int(y)).In(b.view.stop) }
-
 func (b *banner) press(e xproto.ButtonPressEvent) {
 	if e.Detail != 1 {
 		return
 	}
-	b.down = b.onStop(e.EventX, e.EventY)
-	b.dragging = !b.down
+	b.down = b.view.at(int(e.EventX), int(e.EventY))
+	b.dragging = b.down == noBannerButton
 	b.grip = image.Pt(int(e.EventX), int(e.EventY))
 }
 
-// release reports whether it completes a click on Stop.
-func (b *banner) release(e xproto.ButtonReleaseEvent) bool {
+// release is the button of which it completes a click, if it does.
+func (b *banner) release(e xproto.ButtonReleaseEvent) bannerButton {
 	if e.Detail != 1 {
-		return false
+		return noBannerButton
 	}
-	pressed := b.down && b.onStop(e.EventX, e.EventY)
+	pressed := b.down
 	if b.dragging {
 		b.mark()
 	}
-	b.down, b.dragging = false, false
+	b.down, b.dragging = noBannerButton, false
+	if b.view.at(int(e.EventX), int(e.EventY)) != pressed {
+		return noBannerButton
+	}
 	return pressed
 }
 
 func (b *banner) move(e xproto.MotionNotifyEvent) {
-	b.hover = b.onStop(e.EventX, e.EventY)
+	b.hover = b.view.at(int(e.EventX), int(e.EventY))
 	if b.dragging && e.State&xproto.KeyButMaskButton1 != 0 {
 		b.place(image.Pt(int(e.RootX), int(e.RootY)).Sub(b.grip))
 	}
@@ -348,7 +367,7 @@ var ErrUnpainted = errors.New("the screen doesn't show the banner, since its com
 func (b *banner) renew() error {
 	old := b.id
 	b.renewals++
-	b.unseen, b.covered, b.down, b.dragging = time.Now(), false, false, false
+	b.unseen, b.covered, b.down, b.dragging = time.Now(), false, noBannerButton, false
 	if err := b.create(b.at, b.title); err != nil {
 		return err
 	}
@@ -369,9 +388,44 @@ func (b *banner) live() {
 	b.report.Alive()
 }
 
+// change makes the banner say something else, in the place where it is.
+func (b *banner) change(n Notice) error {
+	if b.over {
+		return nil
+	}
+	same := n.Toggle == b.notice.Toggle
+	b.notice = n
+	old := b.size
+	b.view = layoutBanner(n, b.lib, b.scale, b.room)
+	if !same {
+		b.hover, b.down = noBannerButton, noBannerButton
+	}
+	b.title = n.Viewing.Text(time.Until(n.Until))
+	return b.swap(old)
+}
+
+// countDown shows the seconds that are left, if the notice has any.
+func (b *banner) countDown() error {
+	if b.notice.Until.IsZero() || b.over || seconds(time.Until(b.notice.Until)) == b.view.seconds {
+		return nil
+	}
+	return b.change(b.notice)
+}
+
+// swap shows the new picture and title where one of a size was.
+func (b *banner) swap(old image.Point) error {
+	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.title))
+	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.title)
+	if err := b.replace(b.view.img); err != nil {
+		return err
+	}
+	b.place(b.at.Add(image.Pt((old.X-b.size.X)/2, 0)))
+	return nil
+}
+
 // conclude makes the picture say that viewing has ended, and why.
 func (b *banner) conclude(why string) {
-	b.over, b.hover, b.down, b.dragging = true, false, false, false
+	b.over, b.hover, b.down, b.dragging = true, noBannerButton, noBannerButton, false
 	b.done = time.After(noticeTime)
 	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
 	b.title = b.notice.Ended.Text(0)
@@ -381,11 +435,5 @@ func (b *banner) conclude(why string) {
 func (b *banner) finish(why string) error {
 	old := b.size
 	b.conclude(why)
-	b.setText(xproto.AtomWmName, xproto.AtomString, latin1(b.title))
-	b.setText(b.atoms["_NET_WM_NAME"], b.atoms["UTF8_STRING"], b.title)
-	if err := b.replace(b.view.img); err != nil {
-		return err
-	}
-	b.place(b.at.Add(image.Pt((old.X-b.size.X)/2, 0)))
-	return nil
+	return b.swap(old)
 }

@@ -6,6 +6,7 @@ import (
 	"image/draw"
 	"math"
 	"slices"
+	"time"
 )
 
 // The banner's colours: dark, so that it can be told from what it lies on.
@@ -15,6 +16,9 @@ var (
 	alarm     = color.RGBA{0xd9, 0x3a, 0x2b, 0xff} // the Stop button, and the eye
 	alarmHot  = color.RGBA{0xc4, 0x30, 0x22, 0xff}
 	alarmLow  = color.RGBA{0xa1, 0x24, 0x18, 0xff}
+	slate     = color.RGBA{0x4a, 0x57, 0x64, 0xff} // the other button
+	slateHot  = color.RGBA{0x56, 0x65, 0x74, 0xff}
+	slateLow  = color.RGBA{0x3a, 0x46, 0x52, 0xff}
 	calm      = color.RGBA{0x8b, 0x98, 0xa5, 0xff} // the eye when it is over
 
 	mild  = &ink{C: color.RGBA{0xd5, 0xdc, 0xe2, 0xff}}
@@ -35,6 +39,7 @@ const (
 	bannerLeast   = 120 // for a line, however narrow the screen is
 	bannerPurpose = 4   // lines at most
 	stopHeight    = 26
+	toggleGap     = 8  // between the buttons
 	stopPad       = 16 // on either side of the word
 	stopWidest    = 200
 )
@@ -43,12 +48,36 @@ const (
 type bannerView struct {
 	img   *image.RGBA
 	scale float64
-	word  line            // on the button
+	word  line            // on Stop
 	stop  image.Rectangle // the button; empty when viewing has ended
-	bold  *style
-	drawn bool
-	hover bool
-	down  bool
+	other line            // on the other button
+	pause image.Rectangle // that one; empty if there is none
+
+	seconds int // that are shown, if any
+	bold    *style
+	drawn   bool
+	hover   bannerButton
+	down    bannerButton
+}
+
+// A bannerButton is one of a banner's buttons, or none.
+type bannerButton uint8
+
+const (
+	noBannerButton bannerButton = iota
+	stopButton
+	toggleButton
+)
+
+// at is the button at a place.
+func (v *bannerView) at(x, y int) bannerButton {
+	switch p := image.Pt(x, y); {
+	case p.In(v.stop):
+		return stopButton
+	case p.In(v.pause):
+		return toggleButton
+	}
+	return noBannerButton
 }
 
 // layoutBanner draws the banner while somebody is viewing, no wider than room pixels if
@@ -57,16 +86,31 @@ func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
 	v := newBannerView(lib, scale)
 	v.word = oneLineOf([]span{{text: n.Stop, style: v.bold, ink: white}}, v.px(stopWidest))
 	button := v.word.width.Ceil() + 2*v.px(stopPad)
+	other := 0 // width of the other button, with the gap before Stop
+	if n.Toggle != "" {
+		v.other = oneLineOf([]span{{text: n.Toggle, style: v.bold, ink: white}}, v.px(stopWidest))
+		other = v.other.width.Ceil() + 2*v.px(stopPad) + v.px(toggleGap)
+	}
+	if !n.Until.IsZero() {
+		v.seconds = seconds(time.Until(n.Until))
+	}
+	eye := alarm
+	if n.Paused {
+		eye = calm
+	}
 	inset := (v.px(bannerLine) + 2*v.px(bannerPadV) - v.px(stopHeight)) / 2 // of the button
 	body := lib.style(false, 13*scale)
-	width := v.lineRoom(room - button - v.px(bannerGap) - inset)
-	text := balanceLines(spans(n.Viewing, v.tone(body, width), 0), width, 3)
+	width := v.lineRoom(room - other - button - v.px(bannerGap) - inset)
+	text := balanceLines(spans(n.Viewing, v.tone(body, width), v.seconds), width, 3)
 	why := balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)
 	why = append(why, balanceLines(spans(n.Basis, tone{body, body, amber, amber, 0}, 0), width, 3)...)
-	right := v.draw(text, why, body, alarm, button+v.px(bannerGap)+inset)
+	right := v.draw(text, why, body, eye, other+button+v.px(bannerGap)+inset)
 	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2
 	v.stop = image.Rect(right-inset-button, top, right-inset, top+v.px(stopHeight))
-	v.update(false, false)
+	if n.Toggle != "" {
+		v.pause = image.Rect(v.stop.Min.X-other, top, v.stop.Min.X-v.px(toggleGap), v.stop.Max.Y)
+	}
+	v.update(noBannerButton, noBannerButton)
 	return v
 }
 
@@ -127,20 +171,30 @@ func (v *bannerView) px(n float64) int { return max(1, int(math.Round(n*v.scale)
 
 // update makes the button show whether the pointer is over it and whether it is being
 // pressed, and returns the parts that changed.
-func (v *bannerView) update(hover, down bool) []image.Rectangle {
+func (v *bannerView) update(hover, down bannerButton) []image.Rectangle {
 	if v.stop.Empty() || v.drawn && v.hover == hover && v.down == down {
 		return nil
 	}
 	v.drawn, v.hover, v.down = true, hover, down
-	c := alarm
-	switch {
-	case hover && down:
-		c = alarmLow
-	case hover:
-		c = alarmHot
+	v.drawButton(v.stop, v.word, stopButton, [3]color.RGBA{alarm, alarmHot, alarmLow})
+	if v.pause.Empty() {
+		return []image.Rectangle{v.stop}
 	}
-	draw.Draw(v.img, v.stop, image.NewUniform(night), image.Point{}, draw.Src)
-	roundRect(v.img, v.stop, float32(v.px(5)), c)
-	drawLine(v.img, v.word, v.stop.Min.X+(v.stop.Dx()-v.word.width.Round())/2, v.stop.Min.Y, v.stop.Dy(), v.bold)
-	return []image.Rectangle{v.stop}
+	v.drawButton(v.pause, v.other, toggleButton, [3]color.RGBA{slate, slateHot, slateLow})
+	return []image.Rectangle{v.stop, v.pause}
+}
+
+// drawButton draws a button in the first of its colours, the second if the pointer is over it, or the
+// third if it is being pressed.
+func (v *bannerView) drawButton(r image.Rectangle, word line, b bannerButton, colours [3]color.RGBA) {
+	c := colours[0]
+	switch {
+	case v.hover == b && v.down == b:
+		c = colours[2]
+	case v.hover == b:
+		c = colours[1]
+	}
+	draw.Draw(v.img, r, image.NewUniform(night), image.Point{}, draw.Src)
+	roundRect(v.img, r, float32(v.px(5)), c)
+	drawLine(v.img, word, r.Min.X+(r.Dx()-word.width.Round())/2, r.Min.Y, r.Dy(), v.bold)
 }
