@@ -35,8 +35,8 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net
 	if err != nil {
 		return nil, fmt.Errorf("source: socket for %s: %w", name, err)
 	}
-	var log tail
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, &log
+	log := newLog()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, log
 	cmd.WaitDelay = time.Second
 	since := time.Now()
 	proc, err := child.Start(cmd, identity(s), func(pid int) {
@@ -53,7 +53,7 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net
 		conn.Close()
 		return nil, fmt.Errorf("source: %s: %w", name, err)
 	}
-	return &process{Conn: conn, name: name, proc: proc, log: &log}, nil
+	return &process{Conn: conn, name: name, proc: proc, log: log}, nil
 }
 
 func identity(s *shadow.Session) child.Identity {
@@ -75,7 +75,7 @@ type process struct {
 	net.Conn
 	name   string
 	proc   *child.Process
-	log    *tail
+	log    *log
 	detail string // for the audit
 }
 
@@ -105,7 +105,7 @@ func (p *process) Err() error {
 	case exitGone:
 		return shadow.ErrSessionEnded
 	default:
-		return fmt.Errorf("source: %s ended with %w%s", p.name, p.proc.Err(), p.log.lastWords())
+		return fmt.Errorf("source: %s %s%s", p.name, howEnded(p.proc.Err()), p.log.telling())
 	}
 }
 

@@ -163,6 +163,15 @@ func x11vncArgs(s *shadow.Session) []string {
 // this process has started is removed when it ends.
 func (x *X11vnc) Sweep() (segments int, err error) { return sysv.Ledger(x.State).Sweep() }
 
+// x11vncMemory is what x11vnc is told where there is too little shared memory for it: it would
+// end.
+func x11vncMemory() []string {
+	if sharedMemory(x11vncSegments) {
+		return nil
+	}
+	return []string{"-noshm"}
+}
+
 // Open starts x11vnc on s. Whether it could reach the session is seen when its
 // greeting comes or doesn't; what it printed is in the error of [shadow.Ender]'s Err.
 func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
@@ -177,7 +186,7 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, x11vncArgs(s)...)
+	cmd := exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...)
 	if server.confine(cmd) {
 		conn, err := start("x11vnc", cmd, s, sysv.Ledger(x.State))
 		if err == nil || !noNamespace(err) {
@@ -187,5 +196,5 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err := server.unconfined(); err != nil {
 		return nil, err
 	}
-	return start("x11vnc", exec.Command(path, x11vncArgs(s)...), s, sysv.Ledger(x.State))
+	return start("x11vnc", exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...), s, sysv.Ledger(x.State))
 }
