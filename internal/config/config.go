@@ -139,7 +139,8 @@ func Default() *Config {
 
 // Load reads the file at path. If path is empty it is DefaultPath, which may
 // be missing; a file that was named may not. What is wrong with the file's
-// content is an *[Error].
+// content is an *[Error]. Root refuses a file, and a program that it names, that
+// anybody else could change.
 func Load(path string) (*Config, error) {
 	name := path
 	if name == "" {
@@ -152,7 +153,14 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("config: %w", err)
 	}
-	return parse(name, data)
+	c, err := parse(name, data)
+	if err == nil && os.Geteuid() == 0 {
+		err = c.judge(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // SettingsFrom returns a function that reads the VDA's two values each time it
