@@ -74,6 +74,8 @@ type census struct {
 	most    int             // of one colour
 	runs    int             // pieces of rows that have one colour
 	singles int             // of these, pieces of one pixel
+	steps   int             // from a piece of a row to the next
+	gentle  int             // of these, steps to a similar colour
 	pixels  int
 	more    bool // there are more colours; the counts are of what was seen until then
 }
@@ -86,7 +88,7 @@ const rowStep = 16
 // reports true. It doesn't count on then.
 func (c *census) take(m *Image, stop func(*census) bool) {
 	c.reset()
-	c.most, c.runs, c.singles, c.pixels, c.more = 0, 0, 0, 0, false
+	c.most, c.runs, c.singles, c.steps, c.gentle, c.pixels, c.more = 0, 0, 0, 0, 0, 0, false
 	for first := range min(rowStep, m.Height) {
 		for y := first; y < m.Height; y += rowStep {
 			if !c.row(m.row(y)) {
@@ -148,8 +150,16 @@ func (c *census) few(m *Image) bool {
 
 // row counts the colours of a row, and reports whether they fit.
 func (c *census) row(row []byte) bool {
+	last := color(row)
 	for i := 0; i < len(row); {
 		col := color(row[i:])
+		if i > 0 {
+			c.steps++
+			if similar(last, col) {
+				c.gentle++
+			}
+			last = col
+		}
 		n := sameRun(row[i:], col)
 		i += 4 * n
 		c.runs++
@@ -165,6 +175,17 @@ func (c *census) row(row []byte) bool {
 		}
 		c.counts[at] += n
 		c.most = max(c.most, c.counts[at])
+	}
+	return true
+}
+
+// similar reports whether colours differ as little as neighbours in smooth light.
+func similar(a, b uint32) bool {
+	const most = 6 // levels of 255
+	for shift := 0; shift < 24; shift += 8 {
+		if a>>shift&0xff-b>>shift&0xff+most > 2*most { // unsigned
+			return false
+		}
 	}
 	return true
 }

@@ -111,9 +111,12 @@ func (t *tightEncoder) classify(b *block, part *Image) {
 const fewColors = 24
 
 // photo reports whether what was counted looks like a photograph: many colours,
-// none of which is the paper, and no long runs of the same.
+// none of which is the paper, and no long runs of the same; or smooth light,
+// however few its colours are.
 func (c *census) photo() bool {
 	switch {
+	case c.n > 4 && c.gentle*4 >= c.steps*3 && c.steps*32 > c.pixels:
+		return true
 	case c.more:
 		return c.most*3 < c.pixels*2
 	case c.n > fewColors:

@@ -6,12 +6,9 @@ import (
 	"vda.internal/shadow/rfb"
 )
 
-const (
-	updateHeadLen = 4
-	// maxRects is how many rectangles an update can have: 65535 means that
-	// LastRect ends it.
-	maxRects = 0xfffe
-)
+// maxRects is how many rectangles an update can have: 65535 means that LastRect
+// ends it.
+const maxRects = 0xfffe
 
 // BeginUpdate appends the header of a FramebufferUpdate to dst, and before it a
 // colour map if one is due. The Append methods add rectangles to it, and

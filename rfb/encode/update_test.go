@@ -236,3 +236,14 @@ func TestMerged(t *testing.T) {
 		wide.same(0)
 	}
 }
+
+// Smooth light is sent as JPEG, however few its colours are: a palette's tiles
+// between pictures would take many times the bytes, and tear the pictures apart.
+func TestGentle(t *testing.T) {
+	r := newRig(t, 1, formats["noVNC"], 1280, 192, asNoVNC...)
+	paint(r.screen, r.rng, func(x, y int) uint32 { return uint32(60+x%64/8+y%64/8) * 0x010101 })
+	b, lossy := r.encoder.AppendRect(nil, 0, 0, r.screen, false)
+	assert.True(t, lossy)
+	assert.Equal(t, []rfb.Rect{{Width: 1280, Height: 192}}, r.encoder.Lossy())
+	assert.Less(t, len(b), 6000)
+}
