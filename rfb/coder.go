@@ -14,7 +14,8 @@ import (
 //
 // AppendBinary fails, leaving the bytes as they were, if a field is longer
 // than its length can say (with [ErrLimit]). UnmarshalBinary fails with
-// [ErrMalformed], or with [io.ErrUnexpectedEOF] if there are too few bytes.
+// [ErrMalformed], with [ErrLimit] if the message is well-formed and longer than
+// this package reads, or with [io.ErrUnexpectedEOF] if there are too few bytes.
 type Message interface {
 	encoding.BinaryAppender
 	encoding.BinaryUnmarshaler

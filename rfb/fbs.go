@@ -21,7 +21,8 @@ const fbsMagic = "FBS 001."
 // WriteFBS writes the trace as a recording. Its ServerInit has the pixel format
 // that the viewer asked for before anything was shown, so that players which
 // take it for the recording's are right; the error wraps [ErrForbidden] if the
-// viewer asked for another one later, which no player would know.
+// viewer asked for another one later, which no player would know, and [ErrLimit] if
+// a time is beyond the 49 days that there is room for.
 func (t *Trace) WriteFBS(w io.Writer) error {
 	h, err := t.Handshake()
 	if err != nil {
@@ -39,6 +40,7 @@ func (t *Trace) WriteFBS(w io.Writer) error {
 	head := append(version33.message(), u32bytes(uint32(SecurityNone))...)
 	head, _ = init.AppendBinary(head)
 	writeBlock(out, head, 0)
+	var at uint32
 	skip := h.Len(FromServer)
 	for _, c := range t.Chunks {
 		if c.From != FromServer {
@@ -47,7 +49,10 @@ func (t *Trace) WriteFBS(w io.Writer) error {
 		n := min(int64(len(c.Data)), skip)
 		skip -= n
 		if p := c.Data[n:]; len(p) > 0 {
-			writeBlock(out, p, c.At)
+			if at, err = milliseconds(c.At); err != nil {
+				return err
+			}
+			writeBlock(out, p, at)
 		}
 	}
 	if err := out.Flush(); err != nil {
@@ -77,11 +82,11 @@ func (t *Trace) onlyFormat(f PixelFormat) (PixelFormat, error) {
 }
 
 // writeBlock writes a block; a bufio.Writer keeps its errors.
-func writeBlock(w *bufio.Writer, p []byte, at time.Duration) {
+func writeBlock(w *bufio.Writer, p []byte, at uint32) {
 	_, _ = w.Write(u32bytes(uint32(len(p))))
 	_, _ = w.Write(p)
 	_, _ = w.Write(make([]byte, -len(p)&3))
-	_, _ = w.Write(u32bytes(uint32(at / time.Millisecond)))
+	_, _ = w.Write(u32bytes(at))
 }
 
 // ReadFBS reads a recording, as it is or packed with gzip, into a trace with

@@ -9,12 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 )
 
 // A Trace is a captured session: what both peers sent, from the first byte of
 // the handshake on, and when.
+//
+// The layout of its file: the line "RFB trace 001.000", lines "server: …", "viewer: …"
+// and "note: …", an empty line, and for each chunk U8 direction (1 viewer, 2
+// server), U32 milliseconds, U32 length, and the bytes.
 type Trace struct {
 	Server string  // the program and its version; one line
 	Viewer string  // the same of the viewer
@@ -25,13 +30,21 @@ type Trace struct {
 // A Chunk is what one peer sent at a time.
 type Chunk struct {
 	From Direction     // who sent it: FromViewer or FromServer
-	At   time.Duration // since the trace began; kept to the millisecond, up to 49 days
+	At   time.Duration // since the trace began; kept to the millisecond, and at most 49 days, which is what the layout has room for
 	Data []byte        // at most 16 MiB
 }
 
-// The layout of a trace: this line, lines "server: …", "viewer: …" and
-// "note: …", an empty line, and for each chunk U8 direction (1 viewer, 2
-// server), U32 milliseconds, U32 length, and the bytes.
+// maxTraceTime is the time that a trace and a recording have room for: 49 days.
+const maxTraceTime = math.MaxUint32 * time.Millisecond
+
+// milliseconds is at as files have it. The error wraps [ErrLimit].
+func milliseconds(at time.Duration) (uint32, error) {
+	if at < 0 || at > maxTraceTime {
+		return 0, fmt.Errorf("rfb: %w: a file can't say %v, at most %v", ErrLimit, at, maxTraceTime)
+	}
+	return uint32(at / time.Millisecond), nil
+}
+
 const traceMagic = "RFB trace 001.000"
 
 const (
@@ -278,11 +291,15 @@ func NewTraceWriter(w io.Writer, server, viewer, note string) (*TraceWriter, err
 }
 
 // Write adds a chunk; it is split if it is larger than a trace allows. The error
-// wraps [ErrLimit] if [ReadTrace] couldn't read the trace any more: nothing is
-// written then, and the trace is whole up to there.
+// wraps [ErrLimit] if [ReadTrace] couldn't read the trace any more, or the chunk's
+// time is negative or beyond 49 days: nothing is written then, and the trace is whole up to there.
 func (w *TraceWriter) Write(c Chunk) error {
 	if c.From != FromViewer && c.From != FromServer {
 		return fmt.Errorf("rfb: %v is no direction", c.From)
+	}
+	at, err := milliseconds(c.At)
+	if err != nil {
+		return err
 	}
 	left := w.left
 	for n := len(c.Data); ; n -= maxChunk {
@@ -299,7 +316,7 @@ func (w *TraceWriter) Write(c Chunk) error {
 		p := c.Data[:min(len(c.Data), maxChunk)]
 		c.Data = c.Data[len(p):]
 		w.buf = append(w.buf[:0], byte(c.From))
-		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(c.At/time.Millisecond))
+		w.buf = binary.BigEndian.AppendUint32(w.buf, at)
 		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(len(p)))
 		w.buf = append(w.buf, p...)
 		if _, err := w.w.Write(w.buf); err != nil {

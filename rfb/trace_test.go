@@ -476,3 +476,19 @@ func xwd(width, height int) []byte {
 	}
 	return b
 }
+
+// A time that the layout has no room for is an error, and not another time.
+func TestTraceBeyond49Days(t *testing.T) {
+	for _, at := range []time.Duration{-time.Millisecond, 50 * 24 * time.Hour} {
+		var b bytes.Buffer
+		_, err := (&Trace{Chunks: []Chunk{{FromServer, at, []byte("x")}}}).WriteTo(&b)
+		require.ErrorIs(t, err, ErrLimit)
+	}
+	var b bytes.Buffer
+	last := maxTraceTime.Truncate(time.Millisecond)
+	_, err := (&Trace{Chunks: []Chunk{{FromServer, last, []byte("x")}}}).WriteTo(&b)
+	require.NoError(t, err)
+	back, err := ReadTrace(&b)
+	require.NoError(t, err)
+	require.Equal(t, last, back.Chunks[0].At)
+}

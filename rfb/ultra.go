@@ -28,7 +28,7 @@ type FileTransfer struct {
 	Content uint8  // what it is about
 	Param   uint16 // libvncserver: one byte and padding
 	Size    uint32 // depends on Content
-	Data    []byte // as many bytes as Length says
+	Data    []byte // what follows; a length of four bytes stands before it
 }
 
 // AppendBinary implements [Message].

@@ -71,7 +71,8 @@
 //
 // Errors, with which no viewer can be served: the key belongs to no
 // certificate, the certificate has expired or isn't valid yet, it or one of the
-// authorities' is signed with less than SHA-256, it isn't for servers, or its
+// authorities' is signed by another with less than SHA-256 (a signature of its own
+// vouches for nothing and isn't looked at), it isn't for servers, or its
 // key is too short or of a kind that TLS can't use.
 //
 // Warnings, since browsers decide that, or some of them, or the

@@ -34,7 +34,7 @@ const (
 	BadOwner      Code = "bad_owner"       // a file or directory belongs to the wrong user
 	BadMode       Code = "bad_mode"        // a file or directory is open to others
 	Mismatch      Code = "mismatch"        // key and certificate don't belong together
-	WeakSignature Code = "weak_signature"  // a certificate is signed with less than SHA-256
+	WeakSignature Code = "weak_signature"  // a certificate is signed with less than SHA-256, by another
 	NotForServers Code = "not_for_servers" // the certificate is for other uses than a server's
 )
 

@@ -28,9 +28,11 @@
 //
 // # What the browser sees
 //
-// Every request that is a proper WebSocket handshake is upgraded, for a page
-// can read a close code but not an HTTP status; whoever must not come in is
-// closed with [StatusPolicyViolation] before anything was dialled. The stream
+// A proper WebSocket handshake is upgraded, also of whoever must not come in, for a page
+// can read a close code but not an HTTP status: that one is
+// closed with [StatusPolicyViolation] before anything was dialled. Without an upgrade
+// are answered a Handler without Dial (403), one that is being shut down, and one that is
+// closing as many as it may have at a time already (503). The stream
 // travels in binary messages of at most 1 MiB, and of no more than 64 KiB to a
 // viewer that takes its time; their boundaries mean nothing.
 // Fragments and empty messages are fine, a text message ends the session with
