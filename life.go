@@ -495,7 +495,13 @@ func (l *life) connect() error {
 		return l.refuse(SourceFailed, err)
 	}
 	l.source = newSourceConn(conn)
-	l.upstream, err = rfb.Connect(l.ctx, l.source)
+	if greeted, ok := conn.(*rfb.ServerConn); ok {
+		upstream := *greeted
+		upstream.Conn = l.source
+		l.upstream = &upstream
+	} else {
+		l.upstream, err = rfb.Connect(l.ctx, l.source)
+	}
 	if err != nil {
 		l.source.Close()
 		if why := l.source.why(); why != nil {

@@ -15,7 +15,8 @@ type Source interface {
 	Check(ctx context.Context, s *Session) error
 	// Open starts or dials an RFB server for one viewer of s. Closing the
 	// connection ends the server and returns when it has ended. The connection
-	// may be an [Ender] and a [Detailer].
+	// may be an [Ender] and a [Detailer]. A Source that has greeted the server, as
+	// it must where there is a password, returns an *[rfb.ServerConn].
 	Open(ctx context.Context, s *Session) (net.Conn, error)
 }
 

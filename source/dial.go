@@ -2,23 +2,39 @@ package source
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/rfb"
 )
 
 // Dial is a [shadow.Source] for RFB servers that run already: it connects to Network and
-// Address whatever the session. The server must offer security type None; keep
-// it where only this host's root can reach it.
+// Address whatever the session. A server without a password must be where only
+// this host's root can reach it.
 type Dial struct {
 	Network string        // "tcp" or "unix"
 	Address string        // "127.0.0.1:5900", or a path
 	Timeout time.Duration // for connecting; 0 means 5 s
+
+	// PasswordFile has the server's password in its first line, and User is the
+	// one that goes with it where the server wants both. Empty: there is none.
+	// The file is read at every Open.
+	User, PasswordFile string
+
+	// CAFile has the authorities, in PEM, that may vouch for the server's
+	// certificate, and ServerName is the certificate's; empty: the host of
+	// Address. With either of them set VeNCrypt's X509 types are preferred to what
+	// is in clear text.
+	CAFile, ServerName string
 
 	// Sessions are the host's. The server shows what it shows, whichever session
 	// is asked for, so with more than one user's session Check refuses: one
@@ -51,7 +67,55 @@ func (d *Dial) Validate() error {
 	case d.Timeout < 0:
 		return errors.New("source: the dial source's timeout is negative")
 	}
-	return nil
+	_, err := d.client()
+	return err
+}
+
+// client is how the server is greeted; nil: as one without a password.
+func (d *Dial) client() (*rfb.Client, error) {
+	c := &rfb.Client{Username: d.User}
+	if d.PasswordFile != "" {
+		b, err := readFile(d.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("source: the dial source's password: %w", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		if c.Password = strings.TrimSuffix(line, "\r"); c.Password == "" {
+			return nil, fmt.Errorf("source: the dial source's password: the first line of %s is empty", d.PasswordFile)
+		}
+	}
+	if d.CAFile == "" && d.ServerName == "" {
+		return c, nil
+	}
+	c.TLS = &tls.Config{ServerName: d.ServerName, MinVersion: tls.VersionTLS12}
+	if d.ServerName == "" {
+		host, _, err := net.SplitHostPort(d.Address)
+		if err != nil {
+			return nil, errors.New("source: the dial source needs the name in its server's certificate")
+		}
+		c.TLS.ServerName = host
+	}
+	if d.CAFile != "" {
+		b, err := readFile(d.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("source: the dial source's authorities: %w", err)
+		}
+		c.TLS.RootCAs = x509.NewCertPool()
+		if !c.TLS.RootCAs.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("source: %s has no certificate in PEM", d.CAFile)
+		}
+	}
+	return c, nil
+}
+
+// readFile reads a file that somebody has written: not one without an end.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, 4<<20))
 }
 
 // Check reports whether d has an address, and whether there is but one session
@@ -82,7 +146,9 @@ func (d *Dial) Check(ctx context.Context, _ *shadow.Session) error {
 	return nil
 }
 
-// Open connects.
+// Open connects, and greets the server: what it returns is an [rfb.ServerConn].
+// The error wraps [rfb.ErrPassword], [rfb.ErrRefused], [rfb.ErrTimeout] or
+// [rfb.ErrSecurity] if the server was reached.
 func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	if err := d.Check(ctx, s); err != nil {
 		return nil, err
@@ -95,5 +161,15 @@ func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("source: no RFB server: %w", err)
 	}
-	return conn, nil
+	client, err := d.client()
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	greeted, err := client.Connect(ctx, conn)
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	return greeted, nil
 }

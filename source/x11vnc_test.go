@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"net"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -107,9 +108,46 @@ func TestDial(t *testing.T) {
 	require.NoError(t, err)
 	d, err := source.ParseDial("unix:" + path)
 	require.NoError(t, err)
+	server := &rfb.Server{Init: rfb.ServerInit{Width: 2, Height: 3, Format: rfb.PixelFormat{BitsPerPixel: 32, Depth: 24, TrueColor: true, RedMax: 255, GreenMax: 255, BlueMax: 255}}}
+	serve := func() <-chan error {
+		done := make(chan error, 1)
+		go func() {
+			conn, err := ln.Accept()
+			if err == nil {
+				_, err = server.Accept(t.Context(), conn)
+				conn.Close()
+			}
+			done <- err
+		}()
+		return done
+	}
+	done := serve()
 	conn, err := d.Open(t.Context(), nil)
 	require.NoError(t, err)
+	assert.EqualValues(t, 3, conn.(*rfb.ServerConn).Init.Height, "it is greeted")
 	conn.Close()
+	require.NoError(t, <-done)
+
+	// With a password.
+	server.Password = "secret"
+	done = serve()
+	_, err = d.Open(t.Context(), nil)
+	require.ErrorIs(t, err, rfb.ErrSecurity)
+	require.ErrorContains(t, err, "give its password")
+	<-done
+	d.PasswordFile = filepath.Join(t.TempDir(), "password")
+	require.ErrorContains(t, d.Check(t.Context(), nil), "no such file", "before anybody is asked")
+	for password, want := range map[string]error{"secret\r\nnot this": nil, "guess": rfb.ErrPassword} {
+		require.NoError(t, os.WriteFile(d.PasswordFile, []byte(password), 0o600))
+		done = serve()
+		conn, err = d.Open(t.Context(), nil)
+		require.ErrorIs(t, err, want)
+		if err == nil {
+			conn.Close()
+		}
+		<-done
+	}
+	d.PasswordFile = ""
 	ln.Close()
 	_, err = d.Open(t.Context(), nil)
 	require.ErrorContains(t, err, "no RFB server")

@@ -33,6 +33,8 @@ func (c *Config) NewSource() (shadow.Source, error) {
 			return nil, err
 		}
 		d.Sessions = c.NewResolver()
+		d.User, d.PasswordFile = c.Source.DialUser, c.Source.DialPasswordFile
+		d.CAFile, d.ServerName = c.Source.DialCA, c.Source.DialName
 		return d, nil
 	case "x11vnc":
 		return &source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}, nil

@@ -93,6 +93,11 @@ type Source struct {
 	Pointer bool   // the user's pointer is part of the picture, if Kind is "x11" or "auto"
 	X11VNC  string // path of the program; "": found on PATH
 	Dial    string // "tcp:HOST:PORT" or "unix:/PATH", if Kind is "dial"
+
+	DialUser         string // of the dialled server; "": none
+	DialPasswordFile string // with its password; "": none
+	DialCA           string // file of authorities for its certificate; "": the system's
+	DialName         string // in its certificate; "": the host of Dial
 }
 
 // TLS is where the certificate is.

@@ -62,6 +62,10 @@ func (c *Config) keys() []key {
 		{"source.pointer", "true: the user's pointer is part of the picture", boolean{&c.Source.Pointer}},
 		{"source.x11vnc", "path of x11vnc; \"\" is the one on PATH", text{&c.Source.X11VNC, checkFile}},
 		{"source.dial", "\"tcp:HOST:PORT\" or \"unix:/PATH\" for kind = \"dial\"", text{&c.Source.Dial, checkDial}},
+		{"source.dial_password_file", "file whose first line is that server's password; \"\" is none", text{&c.Source.DialPasswordFile, checkFile}},
+		{"source.dial_user", "user that goes with the password, where the server wants both", text{&c.Source.DialUser, nil}},
+		{"source.dial_ca", "file of authorities that may vouch for that server's certificate, in PEM; with it or dial_name, TLS is preferred", text{&c.Source.DialCA, checkFile}},
+		{"source.dial_name", "name in that server's certificate; \"\" is the host of source.dial", text{&c.Source.DialName, nil}},
 
 		{"tls.dir", "where shadowingcert.* and shadowingkey.* are", text{&c.TLS.Dir, checkPath}},
 		{"tls.strict", "true: a certificate that browsers will refuse refuses requests, rather than being warned of", boolean{&c.TLS.Strict}},

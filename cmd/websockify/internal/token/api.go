@@ -83,11 +83,15 @@ func withoutURL(err error) error {
 
 func parseText(b []byte) (Target, error) { return ParseTarget(string(b)) }
 
-// parseJSON reads {"host": …, "port": …}, where the port may be a number.
+// parseJSON reads {"host": …, "port": …}, where the port may be a number, with or without
+// {"user": …, "password": …}.
 func parseJSON(b []byte) (Target, error) {
 	var v struct {
 		Host string          `json:"host"`
 		Port json.RawMessage `json:"port"`
+
+		User     string `json:"user"`
+		Password string `json:"password"`
 	}
 	if err := json.Unmarshal(b, &v); err != nil {
 		return Target{}, err
@@ -97,7 +101,7 @@ func parseJSON(b []byte) (Target, error) {
 		return Target{}, errors.New("no host or no port")
 	}
 	if v.Host == "unix_socket" {
-		return Target{Unix: port}, nil
+		return Target{Unix: port, User: v.User, Password: v.Password}, nil
 	}
-	return Target{Host: v.Host, Port: port}, nil
+	return Target{Host: v.Host, Port: port, User: v.User, Password: v.Password}, nil
 }

@@ -70,12 +70,16 @@ func (r *redis) Lookup(ctx context.Context, token string) (Target, error) {
 	}
 	if strings.HasPrefix(strings.TrimSpace(value), "{") {
 		var v struct {
-			Host string `json:"host"`
+			Host     string `json:"host"`
+			User     string `json:"user"`
+			Password string `json:"password"`
 		}
 		if err := json.Unmarshal([]byte(value), &v); err != nil {
 			return Target{}, fmt.Errorf("token: Redis: %w", err)
 		}
-		value = v.Host
+		t, err := ParseTarget(v.Host)
+		t.User, t.Password = v.User, v.Password
+		return t, err
 	}
 	return ParseTarget(value)
 }

@@ -40,6 +40,8 @@ var ErrUnknownPlugin = errors.New("token: no such plugin")
 type Target struct {
 	Unix       string
 	Host, Port string
+
+	User, Password string // for an RFB server behind --view-only; empty: not said
 }
 
 // String is the target as the log shows it.

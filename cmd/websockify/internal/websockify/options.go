@@ -33,6 +33,8 @@ type options struct {
 	timeout, idleTimeout         time.Duration
 	cert, key, keyPassword       string
 	keyPasswordFile              string
+	targetPasswordFile           string
+	targetUser                   string
 	sslOnly, sslTarget           bool
 	verifyClient                 bool
 	caFile, sslVersion           string
@@ -166,8 +168,10 @@ func (o *options) checkDependencies() error {
 		{o.legacySyslog && o.syslog == "", "You must use --syslog to use --legacy-syslog"},
 		{o.keyPassword != "" && o.keyPasswordFile != "", "You can't use both --key-password and --key-password-file"},
 		{o.proxyProtocol && o.trustedProxies == "", "You must use --trusted-proxies to use --proxy-protocol"},
-		{o.sslTargetCAFile != "" && !o.sslTarget, "You must use --ssl-target to use --ssl-target-cafile"},
-		{o.sslTargetInsecure && !o.sslTarget, "You must use --ssl-target to use --ssl-target-insecure"},
+		{o.sslTargetCAFile != "" && !o.sslTarget && !o.viewOnly, "You must use --ssl-target or --view-only to use --ssl-target-cafile"},
+		{o.sslTargetInsecure && !o.sslTarget && !o.viewOnly, "You must use --ssl-target or --view-only to use --ssl-target-insecure"},
+		{o.targetPasswordFile != "" && !o.viewOnly, "You must use --view-only to use --target-password-file"},
+		{o.targetUser != "" && !o.viewOnly, "You must use --view-only to use --target-user"},
 	} {
 		if d.wrong {
 			return usagef("%s", d.text)
@@ -350,7 +354,7 @@ func parseAddress(s string) (address, error) {
 // makeAbsolute makes paths independent of the working directory, which a
 // daemon leaves.
 func (o *options) makeAbsolute() error {
-	paths := []*string{&o.record, &o.cert, &o.key, &o.keyPasswordFile, &o.caFile, &o.web, &o.logFile, &o.unixTarget, &o.unixListen, &o.sslTargetCAFile}
+	paths := []*string{&o.record, &o.cert, &o.key, &o.keyPasswordFile, &o.targetPasswordFile, &o.caFile, &o.web, &o.logFile, &o.unixTarget, &o.unixListen, &o.sslTargetCAFile}
 	for _, p := range paths {
 		if *p == "" {
 			continue

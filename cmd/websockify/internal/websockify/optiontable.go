@@ -56,6 +56,8 @@ func (o *options) parser(program string) *optparse.Parser {
 
 		{Long: "version", Since: sinceUs, Help: "show the version, and exit", Set: yes(&o.version)},
 		{Long: "view-only", Since: sinceUs, Help: "speak RFB to both ends and let nothing through that could control the target", Set: yes(&o.viewOnly)},
+		{Long: "target-password-file", Arg: "FILE", Since: sinceUs, Help: "file whose first line is the password of the RFB server behind --view-only; without it, and without one from the token plugin, the viewer is asked", Set: text(&o.targetPasswordFile)},
+		{Long: "target-user", Arg: "USER", Since: sinceUs, Help: "user that goes with the password, for servers that want both", Set: text(&o.targetUser)},
 		{Long: "key-password-file", Arg: "FILE", Since: sinceUs, Help: "file whose first line is the SSL key password", Set: text(&o.keyPasswordFile)},
 		{Long: "origin", Arg: "LIST", Since: sinceUs, Help: "admit pages of this host and of the LIST (hosts, or scheme://host, with * and ?, separated by commas) only; \"same\" for this host alone; \"null\" in it for files and sandboxed pages", Set: text(&o.origin)},
 		{Long: "trusted-proxies", Arg: "LIST", Since: sinceUs, Help: "addresses and networks of reverse proxies, separated by commas (\"unix\" for clients of --unix-listen), whose X-Forwarded-For, -Host and -Proto are believed", Set: text(&o.trustedProxies)},

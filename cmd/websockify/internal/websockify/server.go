@@ -20,7 +20,6 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/token"
 	"vda.internal/shadow/cmd/websockify/internal/web"
 	"vda.internal/shadow/cmd/websockify/internal/wrap"
-	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -155,7 +154,7 @@ func (s *server) makeProxy() *wsproxy.Handler {
 		h.PingInterval = o.heartbeat
 	}
 	if o.viewOnly {
-		h.Relay = &rfb.Relay{OnDrop: s.metrics.drop}
+		h.Relay = viewer{s}
 	}
 	return h
 }

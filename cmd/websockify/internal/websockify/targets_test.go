@@ -1,9 +1,14 @@
 package websockify
 
 import (
+	"crypto/des"
 	"crypto/tls"
+	"fmt"
 	"io"
+	"math/bits"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -226,4 +231,73 @@ func TestViewOnly(t *testing.T) {
 	assert.NotContains(t, types, "\x04")
 	assert.NotContains(t, types, "\x05")
 	assert.Contains(t, types, "\x03")
+}
+
+// --view-only in front of a server with a password: from a file, from the token plugin's answer, or
+// asked of the viewer.
+func TestViewOnlyWithAPassword(t *testing.T) {
+	server := &rfb.Server{Password: "secret", Init: rfb.ServerInit{Width: 2, Height: 2, Name: "vault",
+		Format: rfb.PixelFormat{BitsPerPixel: 32, Depth: 24, TrueColor: true, RedMax: 255, GreenMax: 255, BlueMax: 255, RedShift: 16, GreenShift: 8}}}
+	target := serve(t, listenLoopback(t), func(c net.Conn) {
+		if _, err := server.Accept(t.Context(), c); err == nil {
+			_, _ = io.Copy(io.Discard, c)
+		}
+	})
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("secret\n"), 0o600))
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		host, port, _ := net.SplitHostPort(target)
+		fmt.Fprintf(w, `{"host": %q, "port": %s, "password": "secret"}`, host, port)
+	}))
+	defer api.Close()
+
+	start := func(args ...string) *client {
+		p := theGo.start(t, append([]string{"LISTEN"}, args...)...)
+		c := dialRaw(t, p.addr).upgrade("/?token=a")
+		assert.Equal(t, "RFB 003.008\n", c.stream(12))
+		c.send(frame(binFin, "RFB 003.008\n"))
+		return c
+	}
+	shown := func(c *client) {
+		c.send(frame(binFin, "\x01"))
+		assert.Contains(t, c.stream(24+5), "vault")
+	}
+	for name, args := range map[string][]string{
+		"file":   {target, "--view-only", "--target-password-file", file},
+		"plugin": {"--view-only", "--token-plugin", "JSONTokenApi", "--token-source", api.URL + "/%s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := start(args...)
+			assert.Equal(t, "\x01\x01", c.stream(2), "nobody is asked")
+			c.send(frame(binFin, "\x01"))
+			assert.Equal(t, "\x00\x00\x00\x00", c.stream(4))
+			shown(c)
+		})
+	}
+	t.Run("viewer", func(t *testing.T) {
+		c := start(target, "--view-only")
+		assert.Equal(t, "\x01\x02", c.stream(2), "the viewer is asked")
+		c.send(frame(binFin, "\x02"))
+		challenge := c.stream(16)
+		key := make([]byte, 8)
+		for i, b := range []byte("secret") {
+			key[i] = bits.Reverse8(b)
+		}
+		block, err := des.NewCipher(key)
+		require.NoError(t, err)
+		response := make([]byte, 16)
+		block.Encrypt(response, []byte(challenge))
+		block.Encrypt(response[8:], []byte(challenge)[8:])
+		c.send(frame(binFin, string(response)))
+		assert.Equal(t, "\x00\x00\x00\x00", c.stream(4))
+		shown(c)
+	})
+	t.Run("viewer guesses", func(t *testing.T) {
+		c := start(target, "--view-only")
+		c.stream(2)
+		c.send(frame(binFin, "\x02"))
+		c.stream(16)
+		c.send(frame(binFin, "0123456789abcdef"))
+		assert.Equal(t, "\x00\x00\x00\x01", c.stream(4))
+	})
 }
