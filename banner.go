@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"vda.internal/shadow/consent"
@@ -20,6 +21,23 @@ type banner struct {
 	why  chan string   // is told why viewing has ended; closed when the next banner is to take the place
 	over chan struct{} // closed when why has been told
 	down chan struct{} // closed when it is down
+
+	mu      sync.Mutex
+	changes chan consent.View // what it is to say, if it hasn't taken that yet
+}
+
+// tell makes l's banner say how the viewing goes on. Of what it hasn't taken yet, the last counts.
+func (l *life) tell(v consent.View) {
+	if l.banner == nil {
+		return
+	}
+	l.banner.mu.Lock()
+	defer l.banner.mu.Unlock()
+	select {
+	case <-l.banner.changes:
+	default:
+	}
+	l.banner.changes <- v
 }
 
 // showBanner tells the user that l's viewer is there, if there is a banner to do it. The
@@ -34,7 +52,7 @@ func (l *life) showBanner() {
 		})
 		return
 	}
-	l.banner = &banner{why: make(chan string, 1), over: make(chan struct{}), down: make(chan struct{})}
+	l.banner = &banner{why: make(chan string, 1), over: make(chan struct{}), down: make(chan struct{}), changes: make(chan consent.View, 1)}
 	before := l.m.replaceBanner(l)
 	l.m.banners.Go(func() {
 		defer l.m.removeBanner(l)
@@ -46,6 +64,7 @@ func (l *life) showBanner() {
 // runBanner shows l's banner, and ends l when the banner does before.
 func (l *life) runBanner() {
 	show, r := l.m.cfg.Banner.Show, l.question()
+	r.Changes = l.banner.changes
 	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
 	err := show(l.m.showing, r, l.banner.why, stopped)
 	if err == nil && l.ended() != nil {

@@ -47,7 +47,7 @@ func (c *Config) validate() error {
 	case c.GroupNames == nil && c.Rules.NeedsUserGroups():
 		return errors.New("shadow: Config.GroupNames is nil, and a rule looks at users' groups")
 	}
-	if c.PromptTimeout < 0 || c.ConnectTimeout < 0 {
+	if c.Reconnect < 0 || c.PromptTimeout < 0 || c.ConnectTimeout < 0 {
 		return errors.New("shadow: a timeout in Config is negative")
 	}
 	if err := checkHost(c.Host); err != nil {

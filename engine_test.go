@@ -27,6 +27,7 @@ type fakeSource struct {
 	mute  atomic.Bool // its servers take requests and answer none
 
 	mu       sync.Mutex
+	refused  error // of Open
 	opened   int
 	open     map[*fakeServer]bool
 	received []byte // everything that viewers' messages became
@@ -43,7 +44,20 @@ type fakeServer struct {
 
 func (s *fakeSource) Check(context.Context, *shadow.Session) error { return s.check }
 
+// refuse makes Open fail from now on.
+func (s *fakeSource) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refused = err
+}
+
 func (s *fakeSource) Open(context.Context, *shadow.Session) (net.Conn, error) {
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	if refused != nil {
+		return nil, refused
+	}
 	near, far := net.Pipe()
 	f := &fakeServer{Conn: near, far: far, from: s, ended: make(chan struct{})}
 	s.mu.Lock()

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -59,8 +61,11 @@ type life struct {
 	basis consent.Basis   // what allows the viewing; empty before
 	shown bool            // the question was on the screen
 
-	asked    chan struct{} // closed when the prompter has returned or has had its grace; nil before it is called
-	claimed  atomic.Bool   // the token was used
+	asked    chan struct{}              // closed when the prompter has returned or has had its grace; nil before it is called
+	claimed  atomic.Bool                // the token was used
+	home     atomic.Pointer[netip.Addr] // from where alone it may be used again; nil: it wasn't used before
+	bare     atomic.Bool                // the viewer brought no token
+	departed departed
 	rejected rejections
 	door     *strangers.Door // of the port. Set by serve
 	noise    zerolog.Logger  // for what strangers cause
@@ -84,7 +89,7 @@ func (l *life) status() Status {
 	if l.session != nil {
 		s.User = l.session.User
 	}
-	if l.state == Granted || l.state == Viewing {
+	if l.state == Granted || l.state == Viewing || l.state == Away {
 		s.Port = l.port.Port()
 	}
 	return s
@@ -387,7 +392,7 @@ func (l *life) replaces() string {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	place := l.m.seats[l.session.Screen()]
-	if place == nil || place.watching == nil || place.watching.state != Viewing || place.watching.req.Admin == l.req.Admin {
+	if place == nil || place.watching == nil || place.watching.state != Viewing && place.watching.state != Away || place.watching.req.Admin == l.req.Admin {
 		return ""
 	}
 	return place.watching.req.Admin
@@ -558,9 +563,10 @@ func (l *life) grant(token string) *Grant {
 }
 
 // claim admits the bearer of token, once.
-func (l *life) claim(token string) error {
+func (l *life) claim(r *http.Request) error {
+	token := r.URL.Query().Get("token")
 	hash := sha256.Sum256([]byte(token))
-	optional := token == "" && l.m.cfg.TokenOptional
+	optional := token == "" && l.m.cfg.TokenOptional && (l.home.Load() == nil || l.bare.Load())
 	if e := l.ended(); e != nil {
 		return &wsproxy.CloseError{Code: closeCode(e.reason, nil), Reason: string(e.reason)}
 	}
@@ -569,9 +575,10 @@ func (l *life) claim(token string) error {
 		return errors.New("token missing")
 	case !optional && subtle.ConstantTimeCompare(hash[:], l.token[:]) != 1:
 		return errors.New("token wrong")
-	case !l.claimed.CompareAndSwap(false, true):
+	case l.isElsewhere(r) || !l.claimed.CompareAndSwap(false, true):
 		return errors.New("token used")
 	}
+	l.bare.Store(optional)
 	return nil
 }
 

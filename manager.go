@@ -63,6 +63,7 @@ type Config struct {
 	Host           string        // this host's FQDN, for URLs; empty: the system's
 	PromptTimeout  time.Duration // how long the user has; 0 means 20 s
 	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s
+	Reconnect      time.Duration // how long a viewer that was cut off may return without a new question; 0: not at all
 	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
 	TokenOptional  bool          // admit the first viewer on the port even if it brings no token
 
@@ -103,7 +104,10 @@ var ErrNotFound = errors.New("shadow: no such shadow")
 //	        checks       20 s, the user    port open,    one viewer,
 //	                     is asked          ≤ 30 s        port shut
 //
-// A session has at most one shadow that is granted or viewing, and at most one
+// With Config.Reconnect a viewer that was cut off is away for that time, its port listening again for
+// the same token from the same address; then it is viewing again, or the shadow ends (viewer_left).
+//
+// A session has at most one shadow that is granted, viewing or away, and at most one
 // that is prompting. When the second is granted the first ends (superseded)
 // before the second's port accepts anybody; when it is refused the first is
 // left alone.

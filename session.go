@@ -122,6 +122,7 @@ const (
 	Prompting State = "prompting" // the user is being asked
 	Granted   State = "granted"   // the port is open, no viewer yet
 	Viewing   State = "viewing"   // a viewer is connected
+	Away      State = "away"      // the viewer was cut off, and may return
 	Ended     State = "ended"
 )
 
@@ -185,6 +186,8 @@ const (
 	EventRefused   EventType = "refused"   // not granted, with its reason
 	EventConnected EventType = "connected" // the viewer with the token is there
 	EventRejected  EventType = "rejected"  // somebody without the right token or origin was turned away
+	EventAway      EventType = "away"      // the viewer was cut off, and may return
+	EventReturned  EventType = "returned"  // it has
 	EventEnded     EventType = "ended"     // over, with its reason
 )
 

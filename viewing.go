@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vda.internal/shadow/consent"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
 )
@@ -22,8 +23,15 @@ type watch struct {
 	left    chan struct{} // closed when it has left, record and reason being set
 	dropped atomic.Int64  // its messages that view-only dropped
 
-	err    error          // of the relay
-	record wsproxy.Record // of the WebSocket session
+	returned bool           // it has been there before
+	err      error          // of the relay
+	record   wsproxy.Record // of the WebSocket session
+}
+
+// restart is for a viewer that may return.
+func (w *watch) restart() {
+	w.arrived, w.left = make(chan struct{}), make(chan struct{})
+	w.returned, w.err, w.record = true, nil, wsproxy.Record{}
 }
 
 // came reports whether there was a viewer.
@@ -43,14 +51,20 @@ func (l *life) run(deadline time.Time) {
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
 	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&quiet{})
 	proxy := l.proxy()
-	server, served := l.serve(l.answers(proxy))
+	handler := l.answers(proxy)
+	server, served := l.serve(handler)
 	l.await(deadline)
+	l.countViewer()
+	for l.mayReturn() {
+		server.Close()
+		l.leave("the viewers' port", served)
+		server, served = l.awaitReturn(handler)
+		l.countViewer()
+	}
 
 	// From here nothing new begins. What is going on ends with l.ctx.
 	l.end(l.verdict())
-	if l.watch.came() {
-		l.endBanner()
-	}
+	l.endBanner()
 	server.Close()
 	l.closeViewer(proxy)
 	l.leave("the viewers' port", served)
@@ -59,6 +73,13 @@ func (l *life) run(deadline time.Time) {
 	l.m.forget(l)
 	l.farewell()
 	close(l.done)
+}
+
+// countViewer notes what is known of a viewer's connection that has ended.
+func (l *life) countViewer() {
+	if l.watch.came() && within(l.watch.left, 0) {
+		l.departed.add(l.watch.record)
+	}
 }
 
 // closeViewer returns when the viewer's connection is closed, or won't be in time.
@@ -74,7 +95,7 @@ func (l *life) closeViewer(proxy *wsproxy.Handler) {
 func (l *life) proxy() *wsproxy.Handler {
 	return &wsproxy.Handler{
 		Authorize:      l.authorize,
-		Dial:           func(context.Context, *http.Request) (net.Conn, error) { return l.upstream, nil },
+		Dial:           l.dial,
 		Relay:          (*relay)(l),
 		OriginPatterns: l.m.cfg.OriginPatterns,
 		OnReject: func(r *http.Request, err error) {
@@ -132,11 +153,15 @@ func (l *life) awaitLeft() {
 // authorize admits the viewer that brings the token; from then on nobody else
 // can connect to the port.
 func (l *life) authorize(r *http.Request) error {
-	if err := l.claim(r.URL.Query().Get("token")); err != nil {
+	if err := l.claim(r); err != nil {
 		return err
 	}
 	known(r)
-	l.showBanner()
+	if l.watch.returned {
+		l.tell(consent.View{})
+	} else {
+		l.showBanner()
+	}
 	close(l.watch.arrived)
 	if err := l.port.Hold(); err != nil {
 		l.m.journal.error(l.m.cfg.Logger, l.id, "the port of a connected viewer still listens: "+err.Error())
@@ -151,7 +176,11 @@ type relay life
 func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	l := (*life)(r)
 	l.setState(Viewing, viewer.RemoteAddr().String())
-	l.emit(Event{Type: EventConnected, Viewer: viewer.RemoteAddr().String()})
+	came := EventConnected
+	if l.watch.returned {
+		came = EventReturned
+	}
+	l.emit(Event{Type: came, Viewer: viewer.RemoteAddr().String()})
 	session := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -164,7 +193,8 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 		l.watch.err = context.Cause(session)
 	}
 	why := l.verdict()
-	if why.reason != ViewerLeft || why.detail != "" { // a bare one's record may say otherwise
+	// A bare one's record may say otherwise, and a viewer that was lost may return.
+	if why.reason != ViewerLeft || why.detail != "" && l.m.cfg.Reconnect <= 0 {
 		// Nobody sees anything any more. The viewer has two seconds for the closing handshake,
 		// and the user isn't to wait for it.
 		l.end(why)
@@ -304,11 +334,8 @@ func (l *life) farewell() {
 		l.m.pauses.no(l)
 	}
 	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
-	if l.watch.came() && within(l.watch.left, 0) {
-		record := l.watch.record
-		e.Viewer, e.Duration = record.Remote, record.Duration.Seconds()
-		e.Sent, e.Received = record.Sent, record.Received
-	}
+	e.Viewer, e.Duration = l.departed.viewer, l.departed.duration.Seconds()
+	e.Sent, e.Received = l.departed.sent, l.departed.received
 	if t := l.door.Turned(); t.Crowded+t.Late > 0 {
 		l.m.journal.write(func() {
 			l.m.cfg.Logger.Warn().Str("id", l.id).Uint64("crowded", t.Crowded).Uint64("late", t.Late).

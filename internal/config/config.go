@@ -65,8 +65,9 @@ type Viewer struct {
 	Host           string // FQDN in the URL; "": the system's
 	Token          string // "required" or "optional"
 	ConnectTimeout time.Duration
-	Origins        []string // patterns as of path.Match for host or host:port
-	Page           bool     // the granted port also serves a page that shows the view
+	Reconnect      time.Duration // how long a viewer that was cut off may return; 0: not at all
+	Origins        []string      // patterns as of path.Match for host or host:port
+	Page           bool          // the granted port also serves a page that shows the view
 }
 
 // Consent is how the user is asked.
@@ -132,7 +133,7 @@ func Default() *Config {
 		EnableSessionShadowing: true,
 		Settings:               "file",
 		Ports:                  Ports{First: 6001, Last: 6099},
-		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Page: true},
+		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Reconnect: 30 * time.Second, Page: true},
 		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Purpose: "optional"},
 		Source:                 Source{Kind: "x11", MaxFPS: 30, Pointer: true},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},

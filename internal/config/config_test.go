@@ -40,6 +40,7 @@ last = 7001
 host = "vda1.corp.example"
 token = "optional"
 connect_timeout = "1m30s"
+reconnect = "45s"
 origins = ["director.corp", "*.corp:8443"]
 page = false
 
@@ -124,7 +125,7 @@ func TestLoadEveryKey(t *testing.T) {
 		Ctxreg:                 "/opt/ctxreg",
 		Ports:                  Ports{Listen: "::1", First: 7001, Last: 7001},
 		Viewer: Viewer{
-			Host: "vda1.corp.example", Token: "optional", ConnectTimeout: 90 * time.Second,
+			Host: "vda1.corp.example", Token: "optional", ConnectTimeout: 90 * time.Second, Reconnect: 45 * time.Second,
 			Origins: []string{"director.corp", "*.corp:8443"},
 		},
 		Consent: Consent{

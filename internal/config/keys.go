@@ -43,6 +43,7 @@ func (c *Config) keys() []key {
 		{"viewer.host", "FQDN in the URL; \"\" is the system's", text{&c.Viewer.Host, checkHost}},
 		{"viewer.token", "required | optional (for a client that can't carry one: the first connection on the port wins)", choice{&c.Viewer.Token, []string{"required", "optional"}}},
 		{"viewer.connect_timeout", "from Yes to the viewer's connection", duration{&c.Viewer.ConnectTimeout, 100 * time.Millisecond, 10 * time.Minute}},
+		{"viewer.reconnect", "how long a viewer that was cut off, or whose page is loaded anew, may come back without a new question; \"0s\": not at all", duration{&c.Viewer.Reconnect, 0, 10 * time.Minute}},
 		{"viewer.origins", "web origins besides the request's own host: patterns such as \"director.corp\" or \"*.corp:8443\"", list{&c.Viewer.Origins, checkOrigins}},
 		{"viewer.page", "true: the granted port also serves a page that shows the session", boolean{&c.Viewer.Page}},
 

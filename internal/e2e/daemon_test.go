@@ -112,6 +112,9 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	var b strings.Builder
 	fmt.Fprintln(&b, o.settings)
 	fmt.Fprintf(&b, "[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", d.first, d.last)
+	if !strings.Contains(o.viewer, "reconnect") {
+		o.viewer += "\nreconnect = \"0s\"" // or tabs that are closed would be waited for
+	}
 	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
 	fmt.Fprintf(&b, "[consent]\nbanner = %v\n%s\n[tls]\ndir = %q\n", o.banner, o.consent, suite.certs)
 	fmt.Fprintf(&b, "[source]\n%s\n", cmp.Or(o.source, "pointer = false"))

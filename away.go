@@ -1,0 +1,129 @@
+package shadow
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/wsproxy"
+)
+
+// A viewer whose connection was lost may return within Config.Reconnect, without a new question. The
+// port listens again; only the same token from the same address is admitted, to a fresh source. The
+// banner says that the viewer is away, and for how long.
+
+// lost reports whether a viewer was cut off, rather than having closed its view: the connection
+// broke, its browser left the page or loads it anew (1001), or it is there no more by all signs. A
+// script that closes its WebSocket, as noVNC's Disconnect does, gives 1000 or no status.
+func lost(r wsproxy.Record) bool {
+	switch r.Code {
+	case wsproxy.StatusAbnormalClosure, wsproxy.StatusStalled:
+		return true
+	case wsproxy.StatusGoingAway:
+		return r.ByViewer
+	}
+	return false
+}
+
+// mayReturn reports whether l's viewer has left and may come back.
+func (l *life) mayReturn() bool {
+	return l.m.cfg.Reconnect > 0 && l.ended() == nil && l.watch.came() && within(l.watch.left, 0) &&
+		lost(l.watch.record) && l.verdict().reason == ViewerLeft
+}
+
+// awaitReturn waits for a viewer that was lost until it has returned and left again, or l ends.
+func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-chan struct{}) {
+	until := time.Now().Add(l.m.cfg.Reconnect)
+	record := l.watch.record
+	l.source.Close()
+	l.leave("the source", l.source.closed)
+	l.source, l.upstream = nil, nil
+	l.watch.restart()
+	l.setState(Away, record.Remote)
+	l.emit(Event{Type: EventAway, Viewer: record.Remote, Until: until})
+	l.tell(consent.View{State: consent.Away, Until: until})
+
+	home := addressOf(record.Remote)
+	l.home.Store(&home)
+	l.claimed.Store(false)
+	if err := l.port.Listen(); err != nil {
+		l.end(&ending{reason: NoPort, detail: "its port can't be opened again: " + detail(err)})
+	}
+	server, served = l.serve(handler)
+	absent := time.NewTimer(time.Until(until))
+	defer absent.Stop()
+	select {
+	case <-l.watch.arrived:
+		l.awaitLeft()
+	case <-absent.C:
+		l.shut(&ending{reason: ViewerLeft, detail: "it was cut off and did not return in time"})
+	case <-l.ctx.Done():
+		l.shut(nil)
+	}
+	return server, served
+}
+
+// isElsewhere reports whether a request comes from another place than a viewer that may return.
+func (l *life) isElsewhere(r *http.Request) bool {
+	home := l.home.Load()
+	return home != nil && addressOf(r.RemoteAddr) != *home
+}
+
+// addressOf is the IP address in a remote address; none if it has none.
+func addressOf(remote string) netip.Addr {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		host = remote
+	}
+	addr, _ := netip.ParseAddr(host)
+	return addr.Unmap()
+}
+
+// dial is the source's connection for the viewer: the one that was opened before the grant, or a
+// fresh one for a viewer that has returned.
+func (l *life) dial(context.Context, *http.Request) (net.Conn, error) {
+	if l.upstream != nil {
+		return l.upstream, nil
+	}
+	err := l.findSame()
+	if err == nil {
+		err = l.connect()
+	}
+	if err == nil {
+		return l.upstream, nil
+	}
+	r := asRefusal(err)
+	l.end(&ending{reason: r.Reason, detail: r.Detail})
+	return nil, &wsproxy.CloseError{Code: closeCode(r.Reason, nil), Reason: string(r.Reason)}
+}
+
+// findSame makes sure that the session is still the one that its user let be viewed. A lock that came
+// since matters as little as in a view that goes on.
+func (l *life) findSame() error {
+	now, err := l.lookUp()
+	if err != nil {
+		return err
+	}
+	if now.UID != l.session.UID || now.Screen() != l.session.Screen() {
+		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
+	}
+	return nil
+}
+
+// A departed is what is known of the connections of a viewer that were there before.
+type departed struct {
+	viewer         string
+	duration       time.Duration
+	sent, received int64
+}
+
+// add counts one more.
+func (d *departed) add(r wsproxy.Record) {
+	d.viewer = r.Remote
+	d.duration += r.Duration
+	d.sent += r.Sent
+	d.received += r.Received
+}
