@@ -189,9 +189,11 @@ type goneError struct{ error }
 
 func (goneError) Is(target error) bool { return target == errGone }
 
-// limitRuntime keeps the Go runtime small: most of the work is one goroutine's.
+// limitRuntime keeps the Go runtime small. Nearly all work is one goroutine's, and a
+// second processor costs more in wake-ups than it saves: half of the CPU while
+// somebody types.
 func limitRuntime() {
-	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
 }
 
