@@ -235,7 +235,9 @@ func (l *life) lookUp() (*Session, error) {
 	case err != nil:
 		return nil, l.refuse(PromptFailed, err)
 	}
-	return session, nil
+	asked := *session // which is the resolver's
+	asked.Monitor = l.req.Monitor
+	return &asked, nil
 }
 
 // findAgain looks the session up once more after a Yes: it may have been locked or have

@@ -25,6 +25,8 @@ type Session struct {
 	State      string   // logind's: "active", "online", "closing"
 	Locked     bool     // logind's LockedHint
 
+	Monitor string // which of the display's monitors a request asks for, set by the Manager: a number from 1, or a name; empty: all
+
 	Unavailable *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 
@@ -94,6 +96,7 @@ type Request struct {
 	Admin   string // the administrator's name, shown to the user
 	Client  string // where the administrator sits, for the audit; may be empty
 	Purpose string // why, in the administrator's own words; see Config.Purpose and [consent.CleanPurpose]
+	Monitor string // which of several monitors is to be shown: a number, the primary one's is 1, or a name such as "DP-1"; empty: all
 
 	Groups  []string // that the administrator is in, as the caller says, for Config.Rules
 	Account string   // account of this host that asks, as the kernel says, for Config.Rules; empty: not known

@@ -120,7 +120,10 @@ func readFile(name string) ([]byte, error) {
 
 // Check reports whether d has an address, and whether there is but one session
 // that its server can be showing. Whether a server answers is seen by Open.
-func (d *Dial) Check(ctx context.Context, _ *shadow.Session) error {
+func (d *Dial) Check(ctx context.Context, s *shadow.Session) error {
+	if err := allMonitors(s, "a server that is dialled"); err != nil {
+		return err
+	}
 	if err := d.Validate(); err != nil {
 		return err
 	}

@@ -56,6 +56,14 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net
 	return &process{Conn: conn, name: name, proc: proc, log: log}, nil
 }
 
+// allMonitors refuses a single monitor of s, which what can't show.
+func allMonitors(s *shadow.Session, what string) error {
+	if s == nil || s.Monitor == "" {
+		return nil
+	}
+	return fmt.Errorf("source: %s shows all monitors, and not %q alone", what, s.Monitor)
+}
+
 func identity(s *shadow.Session) child.Identity {
 	return child.User(s.User, s.UID, s.GID, s.Groups)
 }

@@ -57,6 +57,9 @@ func (x *X11) command(s *shadow.Session, more ...string) (*exec.Cmd, error) {
 	if s.Xauthority != "" {
 		args = append(args, "--xauthority", s.Xauthority)
 	}
+	if s.Monitor != "" {
+		args = append(args, "--monitor", s.Monitor)
+	}
 	return exec.Command(argv[0], append(args, more...)...), nil
 }
 
@@ -128,5 +131,9 @@ func (x *X11) Open(_ context.Context, s *shadow.Session) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return start("the capture of the display", cmd, s, "")
+	conn, err := start("the capture of the display", cmd, s, "")
+	if p, ok := conn.(*process); ok && s.Monitor != "" {
+		p.detail = "only monitor " + s.Monitor + " is shown"
+	}
+	return conn, err
 }

@@ -169,3 +169,33 @@ func TestAuto(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, 320, server.Init.Width)
 }
+
+// A monitor that was asked for is shown alone; what isn't there, or what shows all, refuses
+// before anybody is asked.
+func TestOneMonitor(t *testing.T) {
+	d, s := xSession(t)
+	for _, monitor := range []string{"left 200/100x200/100+0+0 screen", "right 120/100x100/100+200+0 none"} {
+		_, err := d.Run(t.Context(), "xrandr", append([]string{"--setmonitor"}, strings.Fields(monitor)...)...)
+		require.NoError(t, err)
+	}
+	x := new(source.X11)
+	display, err := x.Look(t.Context(), s)
+	require.NoError(t, err)
+	require.Len(t, display.Monitors, 2)
+	s.Monitor = display.Monitors[1].Name
+	require.Equal(t, "right", s.Monitor)
+	require.NoError(t, x.Check(t.Context(), s))
+	conn, err := x.Open(t.Context(), s)
+	require.NoError(t, err)
+	defer conn.Close()
+	server, err := rfb.Connect(t.Context(), conn)
+	require.NoError(t, err)
+	assert.EqualValues(t, 120, server.Init.Width)
+	assert.EqualValues(t, 100, server.Init.Height)
+	assert.Contains(t, conn.(shadow.Detailer).Detail(), "right")
+
+	assert.ErrorContains(t, new(source.X11vnc).Check(t.Context(), s), "all monitors")
+	assert.ErrorContains(t, (&source.Dial{Network: "unix", Address: "/x"}).Check(t.Context(), s), "all monitors")
+	s.Monitor = "7"
+	assert.ErrorContains(t, x.Check(t.Context(), s), `there is no monitor "7"; there are 1 (left, 200x200), 2 (right, 120x100)`)
+}

@@ -43,6 +43,9 @@ type X11vnc struct {
 // answer is kept while the program is there, a bad one is looked into anew at the next request. The error
 // says how to install it on this distribution.
 func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
+	if err := allMonitors(s, "x11vnc"); err != nil {
+		return err
+	}
 	if _, err := x.program(ctx); err != nil || s == nil {
 		return err
 	}

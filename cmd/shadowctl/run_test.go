@@ -148,9 +148,9 @@ func TestShadow(t *testing.T) {
 		return granted(ctx, r)
 	}})
 	r := shadowctl(t.Context(), "--socket", socket, "shadow", "42", "--admin", `CORP\alice`, "--client", "10.0.0.7",
-		"--purpose", "INC-1 flickers", "--group", "a", "--group", "b, c")
+		"--purpose", "INC-1 flickers", "--group", "a", "--group", "b, c", "--monitor", "2")
 	asked.Account = "" // who runs the test
-	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1 flickers", Groups: []string{"a", "b, c"}}, asked)
+	assert.Equal(t, shadow.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1 flickers", Monitor: "2", Groups: []string{"a", "b, c"}}, asked)
 	assert.Equal(t, result{0, "ws://vda1.corp:6001/websockify?token=t&x\n", ""}, r)
 
 	r = shadowctl(t.Context(), "shadow", "42", "--admin", "a", "--json", "--socket", socket)

@@ -52,6 +52,7 @@ else.`,
 	flags.StringVar(&r.Client, "client", "", "`address` the administrator comes from, for the audit")
 	flags.StringVar(&r.Purpose, "purpose", "", "why, in your own words, shown to the user: `text` such as \"INC-1234 screen flickers\"")
 	flags.StringArrayVar(&r.Groups, "group", nil, "`group` that the administrator is in, for the organisation's rules; may be given several times")
+	flags.StringVar(&r.Monitor, "monitor", "", "show only this `monitor`: its number, the primary one's is 1, or its name (default: all)")
 	flags.BoolVar(&open, "open", false, "open the view in your browser, by way of xdg-open")
 	flags.BoolVar(&wait, "wait-viewer", false, "return only when the viewer has connected")
 	return cmd

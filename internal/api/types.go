@@ -27,6 +27,8 @@ type Request struct {
 	Client  string `json:"client,omitempty"`  // the address that the administrator comes from
 	Purpose string `json:"purpose,omitempty"` // why, in the administrator's own words; at most 200 characters
 
+	Monitor string `json:"monitor,omitempty"` // which of several is to be shown: a number, the primary one's is "1", or a name such as "DP-1"; all without it
+
 	Groups []string `json:"groups,omitempty"` // that the administrator is in, for the rules; at most 64
 }
 

@@ -69,7 +69,7 @@ func TestShadow(t *testing.T) {
 		return grant(), nil
 	}}
 	client, _ := serve(t, e, Options{})
-	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1234\nscreen flickers", Groups: []string{"helpdesk"}}
+	want := api.Request{Session: "42", Admin: `CORP\alice`, Client: "10.0.0.7", Purpose: "INC-1234\nscreen flickers", Monitor: "DP-1", Groups: []string{"helpdesk"}}
 
 	got, err := client.Shadow(t.Context(), want)
 	require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 
 // requestOf is what r asks of the engine.
 func requestOf(r api.Request, account string) shadow.Request {
-	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Groups: r.Groups, Account: account}
+	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Monitor: r.Monitor, Groups: r.Groups, Account: account}
 }
 
 // grantOf is g on the wire.
