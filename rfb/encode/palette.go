@@ -192,13 +192,25 @@ func similar(a, b uint32) bool {
 
 // sameRun is how many pixels b begins with that have a colour; the first has.
 func sameRun(b []byte, col uint32) int {
-	n := 4
+	const mask = colorMask<<32 | colorMask
 	both := uint64(col)<<32 | uint64(col)
+	n := 4
 	for len(b)-n >= 8 {
-		if d := (binary.LittleEndian.Uint64(b[n:]) ^ both) & (colorMask<<32 | colorMask); d != 0 {
+		if d := (binary.LittleEndian.Uint64(b[n:]) ^ both) & mask; d != 0 {
 			return n/4 + bits.TrailingZeros64(d)>>5
 		}
 		n += 8
+		for len(b)-n >= 32 { // most runs that are not short are long
+			p := b[n:][:32]
+			d := binary.LittleEndian.Uint64(p) ^ both
+			d |= binary.LittleEndian.Uint64(p[8:]) ^ both
+			d |= binary.LittleEndian.Uint64(p[16:]) ^ both
+			d |= binary.LittleEndian.Uint64(p[24:]) ^ both
+			if d&mask != 0 {
+				break
+			}
+			n += 32
+		}
 	}
 	if len(b)-n >= 4 && color(b[n:]) == col {
 		n += 4
