@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/program"
 	"vda.internal/shadow/internal/host/strict"
 	"vda.internal/shadow/internal/host/sysv"
+	"vda.internal/shadow/source/internal/self"
 )
 
 // minX11vnc is the oldest x11vnc that is known to work (-noultraext, -safer and
@@ -175,6 +177,18 @@ func x11vncMemory() []string {
 	return []string{"-noshm"}
 }
 
+// x11vncCommand is what to run for s. Where this program can, it first finds the cookie that
+// opens the display, as everything else here does, and gives x11vnc that one alone.
+func x11vncCommand(path string, s *shadow.Session) *exec.Cmd {
+	if s.Xauthority == "" || !self.Captures.Load() {
+		return exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...)
+	}
+	found := *s
+	found.Xauthority = self.CookieFile
+	args := append([]string{self.CookieArg, s.Display, s.Xauthority, path}, x11vncArgs(&found)...)
+	return exec.Command(child.Self, append(args, x11vncMemory()...)...)
+}
+
 // Open starts x11vnc on s. Whether it could reach the session is seen when its
 // greeting comes or doesn't; what it printed is in the error of [shadow.Ender]'s Err.
 func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
@@ -189,7 +203,7 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...)
+	cmd := x11vncCommand(path, s)
 	if server.confine(cmd) {
 		conn, err := start("x11vnc", cmd, s, sysv.Ledger(x.State))
 		if err == nil || !noNamespace(err) {
@@ -199,5 +213,5 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err := server.unconfined(); err != nil {
 		return nil, err
 	}
-	return start("x11vnc", exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...), s, sysv.Ledger(x.State))
+	return start("x11vnc", x11vncCommand(path, s), s, sysv.Ledger(x.State))
 }

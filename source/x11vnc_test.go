@@ -80,7 +80,7 @@ func TestX11vncFailureHasItsLastWords(t *testing.T) {
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
 	assert.ErrorContains(t, err, "exit status")
-	assert.ErrorContains(t, err, "cannot open display "+s.Display)
+	assert.ErrorContains(t, err, "the file with the cookie, "+s.Xauthority)
 	assert.NotContains(t, err.Error(), "http")
 	require.NoError(t, conn.Close())
 }
@@ -161,4 +161,31 @@ func TestDialWithSeveralSessions(t *testing.T) {
 	require.NoError(t, d.Check(t.Context(), nil))
 	d.Sessions = sessions.Static{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
 	require.ErrorContains(t, d.Check(t.Context(), nil), "2 sessions")
+}
+
+// A host that was renamed: the question finds the cookie under the old name, and so does x11vnc.
+func TestX11vncOnARenamedHost(t *testing.T) {
+	_, s := xSession(t)
+	data, err := os.ReadFile(s.Xauthority)
+	require.NoError(t, err)
+	const local = 256
+	require.Equal(t, []byte{local >> 8, local & 0xff}, data[:2], "the file begins with another entry")
+	end := 2
+	for range 4 {
+		end += 2 + int(data[end])<<8 + int(data[end+1])
+	}
+	data = data[:end]
+	for i := range data[4 : 4+int(data[3])] {
+		data[4+i] = 'x'
+	}
+	s.Xauthority = filepath.Join(filepath.Dir(s.Xauthority), "renamed")
+	require.NoError(t, os.WriteFile(s.Xauthority, data, 0o644))
+	conn, err := new(source.X11vnc).Open(t.Context(), s)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = rfb.Connect(t.Context(), conn)
+	if err != nil {
+		err = ended(t, conn)
+	}
+	require.NoError(t, err)
 }

@@ -18,6 +18,7 @@ import (
 	"vda.internal/shadow/internal/host/xconn"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
+	"vda.internal/shadow/source/internal/authority"
 	"vda.internal/shadow/source/internal/screen"
 	"vda.internal/shadow/source/internal/self"
 )
@@ -49,6 +50,9 @@ type options struct {
 // Child does what this process is for, and exits, if its first argument is [Arg];
 // in any other process it returns at once.
 func Child() {
+	if len(os.Args) > 1 && os.Args[1] == self.CookieArg {
+		os.Exit(authority.Become(os.Args[2:], os.Stderr))
+	}
 	if len(os.Args) < 2 || os.Args[1] != Arg {
 		self.Captures.Store(true)
 		return

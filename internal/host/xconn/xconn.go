@@ -67,7 +67,7 @@ func (c *Conn) SendDescriptor(request []byte, fd int) error {
 // An error is a [*StrangerError], a [*RefusedError], a [*CookieError], or any other if nothing
 // that is an X server answers.
 func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
-	conn, setup, err := connect(display, xauthority, timeout)
+	conn, setup, _, err := connect(display, xauthority, timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +85,28 @@ func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 // its whole answer to the set-up, of at least 40 bytes, none of which but the first eight were
 // looked at.
 func Probe(display, xauthority string, timeout time.Duration) (setup []byte, err error) {
-	conn, setup, err := connect(display, xauthority, timeout)
+	conn, setup, _, err := connect(display, xauthority, timeout)
 	if err != nil {
 		return nil, err
 	}
 	return setup, conn.Close()
 }
 
-// connect connects and does the set-up. It returns the server's part of it.
-func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byte, error) {
+// Cookie is the cookie with which Dial succeeds now; nil if that needs none.
+func Cookie(display, xauthority string, timeout time.Duration) ([]byte, error) {
+	conn, _, cookie, err := connect(display, xauthority, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return cookie, conn.Close()
+}
+
+// connect connects and does the set-up. It returns the server's part of it, and the cookie
+// that it took.
+func connect(display, xauthority string, timeout time.Duration) (c net.Conn, setup, cookie []byte, err error) {
 	number, _, err := parseDisplay(display)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// Without a cookie the server may still know us by our uid, so it is asked.
 	cookies, cookieErr := readCookies(xauthority, number)
@@ -106,12 +116,12 @@ func connect(display, xauthority string, timeout time.Duration) (net.Conn, []byt
 		refused, ok := errors.AsType[*RefusedError](err)
 		switch {
 		case !ok:
-			return conn, setup, err
+			return conn, setup, cookies[0], err
 		case cookieErr != nil:
-			return nil, nil, &CookieError{Err: cookieErr, Refused: refused}
+			return nil, nil, nil, &CookieError{Err: cookieErr, Refused: refused}
 		}
 		if cookies = cookies[1:]; len(cookies) == 0 {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 }

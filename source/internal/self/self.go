@@ -9,3 +9,10 @@ var Captures atomic.Bool
 
 // Arg is the first argument of a process that is to capture.
 const Arg = "capture"
+
+// CookieArg is the first argument of a process that is to find a display's cookie and then become
+// another program; see package authority.
+const CookieArg = "with-cookie"
+
+// CookieFile stands, in that program's arguments, for the file with the cookie.
+const CookieFile = "{authority}"
