@@ -228,3 +228,8 @@ exec = ["/bin/sleep", "600"]`)
 	}
 	assert.Equal(t, 3, strings.Count(string(data), "\n"), "requested, prompted, refused")
 }
+
+// shadowd works on the kernels that the feature is documented for.
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(Callers|Hangup|BlockedLog)$", 5*time.Minute)
+}

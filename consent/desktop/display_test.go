@@ -112,3 +112,8 @@ func TestOneQuestionPerDisplay(t *testing.T) {
 	d.ready().key("Return")
 	d.expect(consent.Denied)
 }
+
+// The question and the banner work on the kernels that the feature is documented for.
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(ChildIsTheUsers|BannerStop)$", 5*time.Minute)
+}

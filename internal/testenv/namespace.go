@@ -1,3 +1,5 @@
+//go:build linux
+
 package testenv
 
 import (
@@ -6,18 +8,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // insideVariable is set in a test that InNamespaces runs.
 const insideVariable = "SHADOW_TEST_INSIDE"
 
 // InNamespaces reports whether the test runs in namespaces of its own, with private process
-// numbers, mounts, X sockets, SysV memory and network. If it doesn't, InNamespaces runs the test
+// numbers, mounts, /tmp with its X sockets, SysV memory and network. If it doesn't, InNamespaces runs the test
 // once more in such ones, and fails it if it fails there or isn't through within limit; then the
 // caller is to return. It takes root.
 func InNamespaces(t *testing.T, limit time.Duration) bool {
 	t.Helper()
 	if os.Getenv(insideVariable) == t.Name() {
+		if err := unix.Mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777"); err != nil {
+			t.Fatalf("a private /tmp: %v", err)
+		}
 		return true
 	}
 	Root(t)

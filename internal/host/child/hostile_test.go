@@ -207,3 +207,9 @@ func TestRecycledNumber(t *testing.T) {
 	assert.Zero(t, n, "the stranger was killed")
 	_ = victim.Process.Kill()
 }
+
+// All this holds on a kernel without pidfds, too, but that a traced child's death shows only when
+// it is given up or let go.
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(Runs|ExitCode|Stop|Nothing|StartFails|Self|NoNew|Standard|HeldStreams|TracedChild$|Stopped|Recycled)", 5*time.Minute)
+}
