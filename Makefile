@@ -64,10 +64,10 @@ soak: ## ten minutes of viewers that come and go in every way, and ten more with
 # The WebSocket library's notice points to the one, the X library's to the other, with the same API.
 SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
 # What uses them.
-SUCCEED := ./wsproxy/... ./consent/... ./internal/host/xconn
+SUCCEED := ./wsproxy/... ./consent/... ./internal/host/xconn ./source/capture ./source/internal/screen
 
 successor: export SHADOW_LIVE := 1
-successor: deps ## test wsproxy and consent with their libraries' successors in the libraries' place
+successor: deps ## test wsproxy, consent and the capture with their libraries' successors in the libraries' place
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 		needed=$$(go list -deps -test -f '{{with .Module}}{{if .Main}}{{$$.Dir}}{{end}}{{end}}' $(SUCCEED) | sort -u); \
 		cp -R --parents go.mod go.sum testdata dist $$(realpath --relative-to=. $$needed) "$$dir"; cd "$$dir"; \
