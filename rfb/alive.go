@@ -31,7 +31,7 @@ func (s *session) watchServer(patience time.Duration) error {
 			heard = now
 			s.pulse.asked.Store(false)
 		case s.pulse.asked.Load():
-			return &ProtocolError{FromServer, s.server.read, fmt.Errorf("%w: no answer to a request for %v", ErrLimit, patience)}
+			return &ProtocolError{FromServer, s.server.read, fmt.Errorf("%w: no answer to a request for %v", ErrTimeout, patience)}
 		default:
 			select {
 			case s.pulse.due <- struct{}{}:

@@ -212,6 +212,7 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, st
 	if _, err := netip.ParseAddr(cfg.Viewer.Host); err == nil {
 		logger.Warn().Str("host", cfg.Viewer.Host).Msg("viewer.host is an address: administrators are meant to be given a name, and few certificates name an address")
 	}
+	announceDescriptors(logger, cfg)
 	if cfg.Consent.Prompter == "allow" {
 		logger.Warn().Msg(`prompter = "allow": sessions are shown without asking their users`)
 	}
