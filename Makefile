@@ -100,8 +100,11 @@ FUZZTIME ?= 1m
 fuzz: ## run each fuzz target for a minute (FUZZTIME=10s: shorter, FUZZ=./rfb: of one package); for a schedule
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
+packages: novnc ## deb and rpm for amd64 and arm64 into bin/packages (VERSION=1.2.3)
+	go run ./tools/packages -version "$(VERSION)" -out bin/packages
+
 clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build novnc deps demo lint test bench soak successor nightly desktops newest vulnerabilities fuzz clean
+.PHONY: help build packages novnc deps demo lint test bench soak successor nightly desktops newest vulnerabilities fuzz clean
