@@ -57,6 +57,13 @@ bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/websockify ./cmd/websockify
 	bin/bench run -config tools/bench/peers.json -rounds $(or $(ROUNDS),5) -duration 1500ms -out bin/bench-result -doc docs/performance.md
 
+# What is watched with, besides Chromium, and shown.
+VIEWING := $(TESTING) ssvnc qemu-system-x86
+
+viewers: novnc ## every viewer in front of every server, for a schedule: releases of noVNC from npm, native viewers
+	@.ci/deps $(VIEWING)
+	SHADOW_LIVE=1 SHADOW_VIEWERS=1 go test ./internal/viewers -v -count=1 -timeout 60m
+
 soak: ## ten minutes of viewers that come and go in every way, and ten more with -race (SOAK=1h: longer)
 	go test ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
 	go test -race ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
@@ -107,4 +114,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build packages novnc deps demo lint test bench soak successor nightly desktops newest vulnerabilities fuzz clean
+.PHONY: help build packages novnc deps demo lint test bench soak successor nightly desktops viewers newest vulnerabilities fuzz clean
