@@ -51,7 +51,7 @@ func TestOpenAPISchemas(t *testing.T) {
 func schemas(t *testing.T) string {
 	docs := comments(t, "..", "../../..")
 	var b strings.Builder
-	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, shadow.Event{}, shadow.Caller{}, api.Problem{}} {
+	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, api.Rule{}, api.RuleList{}, api.Verdict{}, shadow.Event{}, shadow.Caller{}, api.Problem{}} {
 		schema(&b, reflect.TypeOf(v), docs)
 	}
 	return b.String()
@@ -82,6 +82,14 @@ func fields(typ reflect.Type) func(yield func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for i := range typ.NumField() {
 			f := typ.Field(i)
+			if f.Anonymous {
+				for inner := range fields(f.Type) {
+					if !yield(inner) {
+						return
+					}
+				}
+				continue
+			}
 			if tag := f.Tag.Get("json"); tag != "" && tag != "-" && !yield(f) {
 				return
 			}
@@ -237,6 +245,8 @@ func TestOpenAPI(t *testing.T) {
 	try("DELETE", "/v1/shadows/ab12", "", 204)
 	try("DELETE", "/v1/shadows/none", "", 404)
 	try("GET", "/v1/sessions", "", 200)
+	try("GET", "/v1/rules", "", 200)
+	try("POST", "/v1/rules/test", ask, 200)
 	try("GET", "/metrics", "", 200)
 	try("GET", "/healthz", "", 200)
 
