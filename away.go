@@ -15,14 +15,18 @@ import (
 // port listens again; only the same token from the same address is admitted, to a fresh source. The
 // banner says that the viewer is away, and for how long.
 
+// statusReload is the close code by which our page says that it is about to be loaded anew.
+const statusReload = 4000
+
 // lost reports whether a viewer was cut off, rather than having closed its view: the connection
 // broke, its browser left the page or loads it anew (1001), or it is there no more by all signs. A
-// script that closes its WebSocket, as noVNC's Disconnect does, gives 1000 or no status.
+// script that closes its WebSocket, as noVNC's Disconnect does, gives 1000 or no status, and the page
+// of a granted port 4000 when it is loaded anew: its browser asks for the page before it closes.
 func lost(r wsproxy.Record) bool {
 	switch r.Code {
 	case wsproxy.StatusAbnormalClosure, wsproxy.StatusStalled:
 		return true
-	case wsproxy.StatusGoingAway:
+	case wsproxy.StatusGoingAway, statusReload:
 		return r.ByViewer
 	}
 	return false
@@ -38,8 +42,7 @@ func (l *life) mayReturn() bool {
 func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-chan struct{}) {
 	until := time.Now().Add(l.m.cfg.Reconnect)
 	record := l.watch.record
-	l.source.Close()
-	l.leave("the source", l.source.closed)
+	old := l.source
 	l.source, l.upstream = nil, nil
 	l.watch.restart()
 	l.setState(Away, record.Remote)
@@ -53,6 +56,8 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 		l.end(&ending{reason: NoPort, detail: "its port can't be opened again: " + detail(err)})
 	}
 	server, served = l.serve(handler)
+	old.Close() // a page that is loaded anew doesn't wait for it
+	l.leave("the source", old.closed)
 	absent := time.NewTimer(time.Until(until))
 	defer absent.Stop()
 	select {

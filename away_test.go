@@ -96,7 +96,8 @@ func TestWhoMayReturn(t *testing.T) {
 		"noVNC's disconnect":  {func(v *viewer) { _ = v.ws.Close(websocket.StatusNoStatusRcvd, "") }, false},
 		"broke the rules":     {func(v *viewer) { v.text("x") }, false},
 		"broke the protocol":  {func(v *viewer) { v.send([]byte{99}) }, false},
-		"some other farewell": {func(v *viewer) { _ = v.ws.Close(4000, "") }, false},
+		"our page, reloaded":  {func(v *viewer) { _ = v.ws.Close(4000, "reload") }, true},
+		"some other farewell": {func(v *viewer) { _ = v.ws.Close(4010, "") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

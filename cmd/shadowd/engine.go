@@ -70,7 +70,7 @@ func page(cfg *config.Config) http.Handler {
 	if !cfg.Viewer.Page {
 		return nil
 	}
-	return viewer.Page(0)
+	return viewer.Page(cfg.Viewer.Reconnect)
 }
 
 // certificates is the store. What is to be warned of in a pair is told when the

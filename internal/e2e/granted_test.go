@@ -14,7 +14,7 @@ import (
 // Who opens the page of a granted port sees the session, and is told in words what ended it.
 func TestThePageOfAGrantedPort(t *testing.T) {
 	session := desktop(t)
-	d := startDaemon(t, options{}, session)
+	d := startDaemon(t, options{viewer: `reconnect = "1m"`}, session)
 	g := d.grantWithYes("s1", "alice", session)
 	require.True(t, strings.HasPrefix(g.Page, "http://localhost:"), g.Page)
 	p := openPage(t, g.Page)
@@ -27,6 +27,12 @@ func TestThePageOfAGrantedPort(t *testing.T) {
 		`performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith(location.origin) && !n.startsWith("data:") && !n.startsWith("blob:")).join(" ")`))
 	require.NoError(t, err)
 	assert.Empty(t, foreign, "something was asked of another host")
+
+	// A reload comes back without a new question.
+	p.run(chromedp.Reload())
+	p.says("live", "")
+	p.shows(session)
+	d.event("returned", g.ID)
 
 	require.NoError(t, d.client.Stop(t.Context(), g.ID))
 	p.says("ended", "An administrator stopped the view")
