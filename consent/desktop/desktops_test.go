@@ -27,17 +27,18 @@ type whole struct {
 	debian  string // its package
 	server  string // empty: Xvfb
 	start   []string
+	paints  bool // it has a background or a panel
 	hides   bool // it has a "show desktop" (EWMH, _NET_SHOWING_DESKTOP)
 }
 
 // desktops are those of Debian 12. Each runs with a session bus and as an ordinary user.
 var desktops = map[string]whole{
-	"xfce":     {program: "xfce4-session", debian: "xfce4-session", start: bus("xfce4-session"), hides: true},
-	"mate":     {program: "mate-session", debian: "mate-session-manager", start: bus("mate-session"), hides: true},
-	"lxqt":     {program: "lxqt-session", debian: "lxqt-session", start: bus("lxqt-session", "-w", "xfwm4"), hides: true},
+	"xfce":     {program: "xfdesktop", debian: "xfdesktop4", start: bus("sh", "-c", "xfsettingsd & xfwm4 --vblank=off & xfce4-panel & exec xfdesktop"), paints: true, hides: true},
+	"mate":     {program: "mate-session", debian: "mate-session-manager", start: bus("mate-session"), paints: true, hides: true},
+	"lxqt":     {program: "lxqt-session", debian: "lxqt-session", start: bus("lxqt-session", "-w", "xfwm4"), paints: true, hides: true},
 	"plasma":   {program: "kwin_x11", debian: "kwin-x11", start: bus("kwin_x11"), hides: true},
-	"cinnamon": {program: "cinnamon", debian: "cinnamon", start: bus("cinnamon"), hides: true},
-	"gnome":    {program: "gnome-shell", debian: "gnome-shell", start: bus("gnome-shell", "--x11"), hides: true},
+	"cinnamon": {program: "cinnamon", debian: "cinnamon", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec cinnamon"), paints: true, hides: true},
+	"gnome":    {program: "gnome-shell", debian: "gnome-shell", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"), paints: true, hides: true},
 	"i3":       {program: "i3", debian: "i3-wm", start: families["i3"]},
 	"awesome":  {program: "awesome", debian: "awesome", start: bus("awesome")},
 	"fluxbox":  {program: "fluxbox", debian: "fluxbox", start: bus("fluxbox"), hides: true},
@@ -76,13 +77,30 @@ func (w whole) open(t *testing.T) *desk {
 		}
 		return err == nil && strings.Contains(string(out), "window id"), nil
 	}))
-	d.settled()
+	d.settled(w.paints)
+	d.alive(w)
+	if w.program == "gnome-shell" { // which begins with its overview
+		d.key("Escape")
+		d.settled(true)
+	}
 	return d
 }
 
+// alive makes sure that the desktop's window manager is there: what it has said of itself stays
+// after its end.
+func (d *desk) alive(w whole) {
+	d.t.Helper()
+	if w.program != "xmonad" {
+		out, err := d.Run(d.ctx, "wmctrl", "-m")
+		require.NoError(d.t, err, "the desktop has ended")
+		require.Contains(d.t, string(out), "Name: ")
+	}
+}
+
 // settled waits until the screen has stayed the same for two seconds, or a minute has passed: a
-// desktop goes on for a while after its window manager is there.
-func (d *desk) settled() {
+// desktop goes on for a while after its window manager is there. If painted, it has more than one
+// colour by then.
+func (d *desk) settled(painted bool) {
 	d.t.Helper()
 	var last *image.RGBA
 	same := 0
@@ -92,7 +110,7 @@ func (d *desk) settled() {
 		if err != nil {
 			continue
 		}
-		if last != nil && difference(img, last, 16) < 20 {
+		if last != nil && difference(img, last, 16) < 20 && (!painted || !uniform(img)) {
 			same++
 		} else {
 			same = 0
@@ -101,6 +119,19 @@ func (d *desk) settled() {
 			return
 		}
 	}
+}
+
+// uniform reports whether a screen is all of one colour, in every tenth row.
+func uniform(img *image.RGBA) bool {
+	first := img.RGBAAt(0, 0)
+	for y := 0; y < img.Rect.Dy(); y += 10 {
+		for x := range img.Rect.Dx() {
+			if img.RGBAAt(x, y) != first {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // picture keeps what is on the screen for people to look at.
@@ -132,6 +163,7 @@ func TestDesktops(t *testing.T) {
 					<-d.answer
 				}
 			}
+			defer d.alive(w)
 			step("keys", func() {
 				d.put(patient)
 				d.ready()
@@ -239,7 +271,7 @@ func TestLockPrograms(t *testing.T) {
 			got, err := d.result()
 			require.NoError(t, err)
 			assert.Equal(t, consent.Locked, got, "it is locked meanwhile")
-			d.settled()
+			d.settled(false)
 			d.picture("locker", name)
 			r := request(d.Desktop)
 			r.Bus = address
