@@ -1,7 +1,11 @@
 package encode_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
@@ -27,4 +31,49 @@ func Example() {
 	// Output:
 	// 1 false <nil>
 	// Tight 64x64+0+0 true <nil>
+}
+
+// A server that shows a screen to a viewer for as long as it asks.
+func ExampleEncoder() {
+	show := func(ctx context.Context, conn net.Conn, screen encode.Image) error {
+		server := rfb.Server{Init: rfb.ServerInit{
+			Width: uint16(screen.Width), Height: uint16(screen.Height), Format: encode.Format(), Name: "screen",
+		}}
+		if _, err := server.Accept(ctx, conn); err != nil {
+			return err
+		}
+		var e encode.Encoder
+		var in, out []byte // of the viewer, and for it
+		for part := make([]byte, 4096); ; {
+			n, err := conn.Read(part)
+			if err != nil {
+				return err
+			}
+			for in = append(in, part[:n]...); ; {
+				m, n, err := rfb.ParseClientMessage(in)
+				if errors.Is(err, io.ErrUnexpectedEOF) {
+					break // the rest of the message is still to come
+				} else if err != nil {
+					return err
+				}
+				in = in[n:]
+				switch m := m.(type) {
+				case *rfb.SetPixelFormat:
+					if err := e.SetPixelFormat(m.Format); err != nil {
+						return err
+					}
+				case *rfb.SetEncodings:
+					e.SetEncodings(m.Encodings)
+				case *rfb.FramebufferUpdateRequest:
+					// A real server answers an incremental one when something has changed.
+					out = e.BeginUpdate(out[:0])
+					out, _ = e.AppendRect(out, 0, 0, screen, false)
+					if _, err := conn.Write(e.EndUpdate(out)); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	_ = show // for each connection
 }

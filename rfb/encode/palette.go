@@ -80,17 +80,15 @@ type census struct {
 	more    bool // there are more colours; the counts are of what was seen until then
 }
 
-// rowStep is how far apart rows are that are looked at one after another, so
-// that the first ones tell something about all.
-const rowStep = 16
-
 // take counts the colours of m, until there are too many for a palette or stop
-// reports true. It doesn't count on then.
+// reports true. It doesn't count on then. It looks at four rows that are far
+// apart first, so that they tell something about all, then at four others.
 func (c *census) take(m *Image, stop func(*census) bool) {
 	c.reset()
 	c.most, c.runs, c.singles, c.steps, c.gentle, c.pixels, c.more = 0, 0, 0, 0, 0, 0, false
-	for first := range min(rowStep, m.Height) {
-		for y := first; y < m.Height; y += rowStep {
+	step := (m.Height + 3) / 4
+	for first := range step {
+		for y := first; y < m.Height; y += step {
 			if !c.row(m.row(y)) {
 				c.more = true
 				return

@@ -91,7 +91,7 @@ func (t *tightEncoder) classify(b *block, part *Image) {
 	c := &t.census
 	jpegs := t.jpegs && part.Width*part.Height >= minJPEGArea
 	if !c.few(part) {
-		c.take(part, func(c *census) bool { return jpegs && c.photo() })
+		c.take(part, func(c *census) bool { return jpegs && c.pixels >= sample && c.photo() })
 	}
 	switch {
 	case c.n == 1:
@@ -106,6 +106,9 @@ func (t *tightEncoder) classify(b *block, part *Image) {
 		b.kind = indexBlock
 	}
 }
+
+// sample is how many pixels tell what the others of a tile are.
+const sample = 256
 
 // fewColors is how many colours are drawn rather than photographed.
 const fewColors = 24

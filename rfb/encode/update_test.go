@@ -247,3 +247,16 @@ func TestGentle(t *testing.T) {
 	assert.Equal(t, []rfb.Rect{{Width: 1280, Height: 192}}, r.encoder.Lossy())
 	assert.Less(t, len(b), 6000)
 }
+
+// One row is too little to tell text from a photograph.
+func TestCrowdedRow(t *testing.T) {
+	r := newRig(t, 1, formats["noVNC"], 64, 13, asNoVNC...)
+	paint(r.screen, r.rng, func(x, y int) uint32 {
+		if y > 2 {
+			return 0xffffff
+		}
+		return uint32(x) * 0x037713
+	})
+	assert.False(t, r.update(0, 0, 64, 13, false))
+	r.same(0)
+}
