@@ -62,6 +62,7 @@ func (f *clientFilter) setPixelFormat(now time.Duration) error {
 	if f.re.phase == settled {
 		f.re.phase = queued
 	}
+	f.agreed.turn.awaited.Store(true) // before anything is looked at that may change
 	f.reformat(now)
 	f.done()
 	return nil
@@ -104,6 +105,7 @@ func (f *clientFilter) begin(now time.Duration) {
 	case t.fencing(): // one after the other
 	case re.wanted == re.format && re.exact == f.exact:
 		re.phase = settled
+		t.awaited.Store(false)
 	case !f.formats.take(now): // the latest counts
 	case re.wanted.framing() == re.format.framing(), !re.shaped && !re.flowing && t.quiet():
 		f.tell(nil)
@@ -196,6 +198,7 @@ func (f *clientFilter) tell(fence []byte) {
 // resume sends what has waited for a change of the format.
 func (f *clientFilter) resume() {
 	f.re.phase = settled
+	f.agreed.turn.awaited.Store(false)
 	width, height := f.agreed.framebuffer()
 	if r := f.re.later.clamp(width, height); !r.Empty() {
 		f.sendRequest(FramebufferUpdateRequest{true, r})

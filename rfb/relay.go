@@ -102,16 +102,24 @@ func outcome(err error) error {
 }
 
 // A session is one Run after its handshakes: two streams, each followed by one
-// goroutine, and one more that only reads from the viewer, so that what is due
-// at a time can be done while nothing comes.
+// goroutine, and one more for what is due at a time while nothing comes. What
+// people do makes small messages, whose cost is that of waking up: no goroutine
+// hands anything to another on their way.
 type session struct {
 	viewer     net.Conn
 	server     *ServerConn
 	viewerRead int64 // bytes of the viewer's handshake
 	agreed     *agreed
-	filter     *clientFilter
 	patience   time.Duration // Relay.ServerTimeout
 	pulse      pulse
+
+	up         sync.Mutex // what goes to the server
+	filter     *clientFilter
+	alarm      *time.Timer // of what the filter has to do without the viewer
+	alarmed    bool        // it is set
+	serverTime deadline
+
+	viewerTime deadline // of toViewer
 
 	once  sync.Once
 	over  chan struct{} // closed when the session has ended
@@ -195,10 +203,10 @@ func directionOf(err error) (Direction, bool) {
 func (s *session) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
-	input := make(chan []byte)
-	read := make(chan struct{})
-	wg.Go(func() { s.guard(func() error { return s.readViewer(input, read) }) })
-	wg.Go(func() { s.guard(func() error { return s.toServer(input, read) }) })
+	s.alarm, s.alarmed = time.NewTimer(0), true // the filter has something from the beginning
+	defer s.alarm.Stop()
+	wg.Go(func() { s.guard(s.fromViewer) })
+	wg.Go(func() { s.guard(s.attend) })
 	wg.Go(func() { s.guard(s.toViewer) })
 	if s.patience > 0 {
 		wg.Go(func() { s.guard(func() error { return s.watchServer(s.patience) }) })
@@ -236,83 +244,105 @@ func (s *session) guard(run func() error) {
 	s.end(run())
 }
 
-// readViewer hands on what the viewer sends, and reads on when that was taken.
-func (s *session) readViewer(input chan<- []byte, read <-chan struct{}) error {
+// fromViewer passes on what the viewer sends.
+func (s *session) fromViewer() error {
 	buf := make([]byte, viewerBuffer)
 	for {
-		n, err := s.viewer.Read(buf)
-		if n > 0 {
-			select {
-			case input <- buf[:n]:
-			case <-s.over:
-				return nil
+		n, readErr := s.viewer.Read(buf)
+		for p := buf[:n]; len(p) > 0; {
+			used, again, err := s.forward(p, false)
+			if err != nil {
+				return err
 			}
-			select {
-			case <-read:
-			case <-s.over:
+			if p = p[used:]; len(p) > 0 && !s.sleep(time.Until(again)) {
 				return nil
 			}
 		}
-		if err != nil {
-			return connError(FromViewer, err)
+		if readErr != nil {
+			return connError(FromViewer, readErr)
 		}
 	}
 }
 
-// toServer filters what the viewer sends and writes to the server.
-func (s *session) toServer(input <-chan []byte, read chan<- struct{}) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	var held []byte // of input, not yet filtered
+// sleep reports false if the session ends meanwhile.
+func (s *session) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.over:
+		return false
+	}
+}
+
+// attend does what is due though the viewer sends nothing.
+func (s *session) attend() error {
 	for {
-		from := input
-		if len(held) > 0 {
-			from = nil
-		}
-		fresh, sign := false, false
+		sign := false
 		select {
 		case <-s.pulse.due:
 			sign = true
-		case held = <-from:
-			fresh = true
-		case <-timer.C:
+		case <-s.alarm.C:
 		case <-s.agreed.fences.more:
 		case <-s.over:
 			return nil
 		}
-		pending := fresh || len(held) > 0
-		n, err := s.filter.feed(time.Now(), held)
-		if err != nil {
+		if _, _, err := s.forward(nil, sign); err != nil {
 			return err
-		}
-		asked := sign && s.filter.sign()
-		if err := s.flush(); err != nil {
-			return err
-		}
-		if asked {
-			s.pulse.asked.Store(true)
-		}
-		if held = held[n:]; pending && len(held) == 0 {
-			select {
-			case read <- struct{}{}:
-			case <-s.over:
-				return nil
-			}
-		}
-		if at := s.filter.wake(len(held) > 0); at.IsZero() {
-			timer.Stop()
-		} else {
-			timer.Reset(time.Until(at))
 		}
 	}
 }
 
-// flush writes what the filter has for the server.
+// forward filters what the viewer has sent and writes to the server. It returns
+// how much of p it took, and when to come again with the rest. sign says that
+// the server is to be asked for a sign of life.
+func (s *session) forward(p []byte, sign bool) (n int, again time.Time, err error) {
+	s.up.Lock()
+	defer s.up.Unlock()
+	if n, err = s.filter.feed(time.Now(), p); err != nil {
+		return n, again, err
+	}
+	asked := sign && s.filter.sign()
+	if err := s.flush(); err != nil {
+		return n, again, err
+	}
+	if asked {
+		s.pulse.asked.Store(true)
+	}
+	if at := s.filter.wake(false); !at.IsZero() {
+		s.alarm.Reset(time.Until(at))
+		s.alarmed = true
+	} else if s.alarmed {
+		s.alarm.Stop()
+		s.alarmed = false
+	}
+	if n < len(p) {
+		again = s.filter.wake(true)
+	}
+	return n, again, nil
+}
+
+// A deadline is a connection's write deadline. It is moved seldom: to set one
+// wakes a thread.
+type deadline struct{ at time.Time }
+
+// extend gives the next write at least d, and at most half as much again.
+func (l *deadline) extend(c net.Conn, d time.Duration) error {
+	now := time.Now()
+	if l.at.Sub(now) >= d {
+		return nil
+	}
+	l.at = now.Add(d + d/2)
+	return c.SetWriteDeadline(l.at)
+}
+
+// flush writes what the filter has for the server. It is called with up held.
 func (s *session) flush() error {
 	if len(s.filter.out) == 0 {
 		return nil
 	}
-	err := s.server.SetWriteDeadline(time.Now().Add(serverTimeout))
+	err := s.serverTime.extend(s.server, serverTimeout)
 	if err == nil {
 		_, err = s.server.Write(s.filter.out)
 	}
@@ -323,27 +353,30 @@ func (s *session) flush() error {
 	return nil
 }
 
-// toViewer walks what the server sends and writes it to the viewer.
+// toViewer walks what the server sends and writes it to the viewer, an update
+// that comes in small pieces as a whole.
 func (s *session) toViewer() error {
 	from := serverMemory{part: make([]byte, serverPart)}
 	defer from.free()
 	w, t := newWalker(s.agreed, pinned, s.filter.policy, s.server.read), &s.agreed.turn
+	j := joiner{s: s, w: w}
 	for {
 		buf := from.next()
 		n, readErr := s.server.Read(buf)
+		if j.expired(readErr) {
+			readErr = nil
+		}
 		from.last = n
-		t.heard.Add(1)
+		if n > 0 {
+			t.heard.Add(1)
+		}
 		t.busy.Store(true)
 		p, err := w.walk(buf[:n])
 		if err != nil {
 			return err
 		}
-		for _, p := range [][]byte{w.late, p} {
-			if len(p) > 0 {
-				if err := s.show(p); err != nil {
-					return err
-				}
-			}
+		if err := j.show(w.late, p, n, w.between() || readErr != nil); err != nil {
+			return err
 		}
 		w.late = w.late[:0]
 		t.busy.Store(!w.between())
@@ -385,7 +418,10 @@ func (m *serverMemory) free() {
 // show writes p to the viewer. The deadline is set before the end is looked
 // for, so that the end's own deadline can't be lost.
 func (s *session) show(p []byte) error {
-	err := s.viewer.SetWriteDeadline(time.Now().Add(viewerTimeout))
+	if len(p) == 0 {
+		return nil
+	}
+	err := s.viewerTime.extend(s.viewer, viewerTimeout)
 	select {
 	case <-s.over:
 		return nil

@@ -358,7 +358,8 @@ func TestRelayGivesUpAServerThatTakesNothing(t *testing.T) {
 		require.ErrorAs(t, err, &c)
 		assert.Equal(t, FromServer, c.Direction)
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		assert.Equal(t, serverTimeout, time.Since(begin))
+		assert.GreaterOrEqual(t, time.Since(begin), serverTimeout)
+		assert.LessOrEqual(t, time.Since(begin), serverTimeout+serverTimeout/2)
 	})
 }
 
@@ -372,7 +373,8 @@ func TestRelayGivesUpAViewerThatTakesNothing(t *testing.T) {
 		require.ErrorAs(t, err, &c)
 		assert.Equal(t, FromViewer, c.Direction)
 		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
-		assert.Equal(t, viewerTimeout, time.Since(begin))
+		assert.GreaterOrEqual(t, time.Since(begin), viewerTimeout)
+		assert.LessOrEqual(t, time.Since(begin), viewerTimeout+viewerTimeout/2)
 	})
 }
 

@@ -47,7 +47,8 @@ type turn struct {
 	probes []Rect       // one pixel each, that were asked for; the last is waited for
 	probed bool         // it has come
 
-	news chan struct{} // has a value after something happened that the filter waits for
+	awaited atomic.Bool   // the filter waits for news
+	news    chan struct{} // has a value after something happened that the filter waits for
 }
 
 // requested counts a request that is being sent.
@@ -109,8 +110,11 @@ func (t *turn) answered() bool {
 
 func (t *turn) note() { t.some.Store(t.next != nil || t.fence != nil || t.probes != nil) }
 
-// tell wakes the filter.
+// tell wakes the filter, if it waits for anything.
 func (t *turn) tell() {
+	if !t.awaited.Load() {
+		return
+	}
 	select {
 	case t.news <- struct{}{}:
 	default:

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"syscall"
+
+	"vda.internal/shadow/internal/quiet"
 )
 
 // ReadFrom sends what it reads from r until r ends. It implements
@@ -51,7 +53,7 @@ const bulk = 16 << 10
 func (c *conn) downloadFrom(r io.Reader) *download {
 	d := &download{c: c, r: r}
 	if conn, ok := r.(net.Conn); ok {
-		d.raw = rawOf(conn)
+		d.raw = quiet.Raw(conn)
 	}
 	return d
 }
@@ -96,7 +98,7 @@ func (d *download) send() (int, error) {
 // holds no memory while there is nothing.
 func (d *download) readRaw(fd uintptr) (done bool) {
 	d.hold()
-	n, waiting, err := readNow(fd, d.room())
+	n, waiting, err := quiet.Read(fd, d.room())
 	if waiting {
 		d.much = false
 		d.drop()

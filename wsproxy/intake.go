@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+
+	"vda.internal/shadow/internal/quiet"
 )
 
 var (
@@ -60,7 +62,7 @@ const (
 
 // newIntake makes an intake of c, before which comes what was read of it early.
 func newIntake(c net.Conn, early []byte) *intake {
-	f := &intake{conn: c, early: early, raw: rawOf(c)}
+	f := &intake{conn: c, early: early, raw: quiet.Raw(c)}
 	f.readRaw = f.rawReader
 	return f
 }
@@ -234,7 +236,7 @@ func (f *intake) fillRaw() {
 func (f *intake) rawReader(fd uintptr) (done bool) {
 	f.hold()
 	var waiting bool
-	f.last, waiting, f.lastErr = readNow(fd, f.buf[f.w:])
+	f.last, waiting, f.lastErr = quiet.Read(fd, f.buf[f.w:])
 	if waiting && f.w == 0 {
 		f.release()
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"vda.internal/shadow/internal/quiet"
 )
 
 // errStalled: the peer took nothing for the write timeout.
@@ -28,7 +30,8 @@ type wire struct {
 	patience time.Duration // for a write that makes no progress
 
 	out    net.Conn        // what is written to: Conn, or what is under a TLS one if that lets us
-	raw    syscall.RawConn // of out; nil if there is something in between
+	raw    syscall.RawConn // of out; nil if there is something in between, as TLS
+	quick  syscall.RawConn // of out, whatever is above it; nil if it isn't a socket
 	secure bool            // Conn is a TLS connection
 	sealed *accepted       // gathers what it seals; nil: it writes for itself
 
@@ -44,7 +47,7 @@ type wire struct {
 	clock     sync.Mutex
 	user      time.Time // write deadline of data, by SetWriteDeadline
 	last      time.Time // write deadline of everything, once the end has begun
-	until     time.Time // write deadline of the write in progress, of send's own
+	until     time.Time // write deadline of the write in progress, of send's own; zero: there is none
 	userFrame bool      // the write in progress is bound by user
 }
 
@@ -61,7 +64,10 @@ func newWire(c net.Conn, early []byte, patience time.Duration) *wire {
 		if a, ok := c.(*accepted); ok {
 			w.out, from = a.Conn, a.Conn
 		}
-		w.raw = rawOf(w.out)
+		w.raw = quiet.Raw(w.out)
+	}
+	if w.raw != nil || w.sealed != nil {
+		w.quick = quiet.Raw(w.out)
 	}
 	w.intake = newIntake(from, early)
 	return w
@@ -182,10 +188,22 @@ func (w *wire) sendBytes(user bool, pieces ...[]byte) (n int, err error) {
 		w.rest = append(w.pieces[:0], pieces...)
 	}
 	defer clear(w.pieces[:])
-	n, err = w.send(total, user, func(int) (int, error) {
+	n = w.sendNow(user, w.rest...)
+	for left := n; left > 0; { // of what was sent
+		first := min(left, len(w.rest[0]))
+		left -= first
+		if w.rest[0] = w.rest[0][first:]; len(w.rest[0]) == 0 {
+			w.rest = w.rest[1:]
+		}
+	}
+	if n == total {
+		return n, nil
+	}
+	m, err := w.send(total-n, user, func(int) (int, error) {
 		m, err := w.rest.WriteTo(w.out) // writev, and takes away what was written
 		return int(m), err
 	})
+	n += m
 	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		w.tail = slices.Concat(w.rest...)
 	}
@@ -204,12 +222,29 @@ func (w *wire) sendSealed(user bool, total int, pieces [][]byte) (n int, err err
 	}
 	records := w.sealed.take()
 	defer putMemory(records)
-	n, err = w.send(len(records), user, func(n int) (int, error) { return w.out.Write(records[n:]) })
+	done := w.sendNow(user, records)
+	n, err = w.send(len(records)-done, user, func(n int) (int, error) { return w.out.Write(records[done+n:]) })
+	n += done
 	if errors.Is(err, os.ErrDeadlineExceeded) { // what is sealed has to go
 		w.tail = bytes.Clone(records[n:])
 		n = total
 	}
 	return n, err
+}
+
+// sendNow sends what there is room for, which is nearly always all of it, and
+// sets no deadline: that would cost more than small frames do. What is left, and
+// what goes wrong, is send's. It is called with mu held.
+func (w *wire) sendNow(user bool, pieces ...[]byte) (n int) {
+	if w.quick == nil || w.dead != nil || len(pieces) > 2 || w.expiredFor(user, time.Now()) {
+		return 0
+	}
+	var second []byte
+	if len(pieces) == 2 {
+		second = pieces[1]
+	}
+	_ = w.quick.Control(func(fd uintptr) { n, _ = quiet.Write(fd, pieces[0], second) })
+	return n
 }
 
 // maxRecord is the payload of a TLS record (RFC 8446 §5.1).
@@ -245,6 +280,7 @@ func (w *wire) send(total int, user bool, write func(done int) (int, error)) (n 
 	if w.dead != nil {
 		return 0, w.dead
 	}
+	defer w.rests()
 	stalls := time.Now().Add(w.patience)
 	early := 0 // expiries before their time
 	for n < total {
@@ -290,10 +326,22 @@ func (w *wire) begin(user bool) (until time.Time) {
 	return w.until
 }
 
-// arm sets the Conn's write deadline to the first of those that count. It is
-// called with clock held.
+// rests says that there is no write in progress any more.
+func (w *wire) rests() {
+	w.clock.Lock()
+	defer w.clock.Unlock()
+	w.until = time.Time{}
+}
+
+// arm sets the Conn's write deadline to the first of those that count, or
+// leaves that to the next write. It is called with clock held.
 func (w *wire) arm() {
 	t := w.until
+	if t.IsZero() {
+		if t = w.last; t.IsZero() {
+			return
+		}
+	}
 	if w.userFrame && !w.user.IsZero() && w.user.Before(t) {
 		t = w.user
 	}
@@ -303,11 +351,14 @@ func (w *wire) arm() {
 	_ = w.out.SetWriteDeadline(t) // fails on a closed connection only, and then so does the write
 }
 
-// expired reports whether the user's or the last deadline is over.
-func (w *wire) expired(now time.Time) bool {
+// expired reports whether a deadline of the write in progress is over: the
+// user's or the last.
+func (w *wire) expired(now time.Time) bool { return w.expiredFor(w.userFrame, now) }
+
+func (w *wire) expiredFor(user bool, now time.Time) bool {
 	w.clock.Lock()
 	defer w.clock.Unlock()
-	return w.userFrame && !w.user.IsZero() && !now.Before(w.user) || !w.last.IsZero() && !now.Before(w.last)
+	return user && !w.user.IsZero() && !now.Before(w.user) || !w.last.IsZero() && !now.Before(w.last)
 }
 
 // setUserDeadline is net.Conn's SetWriteDeadline, for data only.

@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/logs"
 	"vda.internal/shadow/cmd/websockify/internal/record"
 	"vda.internal/shadow/cmd/websockify/internal/token"
+	"vda.internal/shadow/internal/quiet"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -260,6 +261,9 @@ func (s *server) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
 		}
 		s.log.Access(logs.Warn, ss.remote, text, id, logs.F("target", name), logs.F("error", err))
 		return nil, err
+	}
+	if s.o.viewOnly { // what copies bytes knows sockets better
+		conn = quiet.New(conn)
 	}
 	return s.tap(ss, conn), nil
 }
