@@ -378,7 +378,11 @@ func (m *Manager) Stop(ctx context.Context, id string, reason Reason) error {
 
 // Sessions lists the host's sessions; [Session.Refusal] says which can't be shadowed.
 func (m *Manager) Sessions(ctx context.Context) ([]*Session, error) {
-	return m.cfg.Sessions.Sessions(ctx)
+	list, err := m.cfg.Sessions.Sessions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.findMonitors(ctx, list), nil
 }
 
 // Subscribe returns the events from now on. The channel is closed when ctx

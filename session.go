@@ -27,6 +27,10 @@ type Session struct {
 
 	Monitor string // which of the display's monitors a request asks for, set by the Manager: a number from 1, or a name; empty: all
 
+	// Monitors are the display's, set by Manager.Sessions if its Source is a [MonitorLister]
+	// and they could be found out.
+	Monitors []Monitor
+
 	Unavailable *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 

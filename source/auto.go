@@ -35,6 +35,11 @@ func (a *Auto) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	return conn, err
 }
 
+// Monitors implements [shadow.MonitorLister].
+func (a *Auto) Monitors(ctx context.Context, s *shadow.Session) ([]shadow.Monitor, error) {
+	return a.X11.Monitors(ctx, s)
+}
+
 // choose is the one that can show s, and why it isn't X11.
 func (a *Auto) choose(ctx context.Context, s *shadow.Session) (from shadow.Source, why, err error) {
 	if why = a.X11.Check(ctx, s); why == nil {

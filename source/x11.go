@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"vda.internal/shadow"
@@ -25,6 +26,9 @@ type X11 struct {
 	Command   []string // program and arguments in the place of this program and "capture"; nil: this program
 	MaxFPS    int      // looks at the screen a second at most, 1 to 60; 0 means 30
 	NoPointer bool     // leave the user's pointer out of the picture
+
+	mu       sync.Mutex
+	monitors map[seen]sight
 }
 
 // The other exit statuses of capture.
@@ -72,20 +76,10 @@ func (x *X11) Check(ctx context.Context, s *shadow.Session) error {
 
 // A Display is what there is to be shown of a session.
 type Display struct {
-	Width    int       `json:"width"` // pixels
-	Height   int       `json:"height"`
-	Lacks    []string  `json:"lacks"`    // sentences: what the X server lacks, and what follows from it
-	Monitors []Monitor `json:"monitors"` // the primary one first, then from left to right
-}
-
-// A Monitor is a part of a display that is on a screen of its own.
-type Monitor struct {
-	Name    string `json:"name"` // "DP-1"
-	X       int    `json:"x"`    // pixels of the display
-	Y       int    `json:"y"`
-	Width   int    `json:"width"`
-	Height  int    `json:"height"`
-	Primary bool   `json:"primary,omitempty"`
+	Width    int              // pixels
+	Height   int              // pixels
+	Lacks    []string         // sentences: what the X server lacks, and what follows from it
+	Monitors []shadow.Monitor // the primary one first, then from left to right
 }
 
 // Look is Check, and says what there is.
@@ -114,6 +108,50 @@ func (x *X11) Look(ctx context.Context, s *shadow.Session) (*Display, error) {
 		return nil, &shadow.Refusal{Reason: shadow.Wayland, Detail: said}
 	}
 	return nil, fmt.Errorf("source: %.300s (exit status %d)", said, code)
+}
+
+// lookTime is for how long a display's monitors are remembered.
+const lookTime = 10 * time.Second
+
+// Monitors implements [shadow.MonitorLister]. What is found is kept for ten seconds.
+func (x *X11) Monitors(ctx context.Context, s *shadow.Session) ([]shadow.Monitor, error) {
+	key := seen{s.UID, s.Display, s.Xauthority}
+	x.mu.Lock()
+	known, ok := x.monitors[key]
+	x.mu.Unlock()
+	if ok && time.Since(known.at) < lookTime {
+		return known.list, nil
+	}
+	whole := *s
+	whole.Monitor = ""
+	d, err := x.Look(ctx, &whole)
+	if err != nil {
+		return nil, err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for k, v := range x.monitors {
+		if time.Since(v.at) >= lookTime {
+			delete(x.monitors, k)
+		}
+	}
+	if x.monitors == nil {
+		x.monitors = make(map[seen]sight)
+	}
+	x.monitors[key] = sight{d.Monitors, time.Now()}
+	return d.Monitors, nil
+}
+
+// seen is a display that was looked at, by whom and with which cookie; sight is what was
+// seen.
+type seen struct {
+	uid                 uint32
+	display, xauthority string
+}
+
+type sight struct {
+	list []shadow.Monitor
+	at   time.Time
 }
 
 // Open starts the RFB server for one viewer of s. Whether it could reach the session

@@ -199,3 +199,18 @@ func TestOneMonitor(t *testing.T) {
 	s.Monitor = "7"
 	assert.ErrorContains(t, x.Check(t.Context(), s), `there is no monitor "7"; there are 1 (left, 200x200), 2 (right, 120x100)`)
 }
+
+// Monitors are found out once in a while, however often they are asked for.
+func TestMonitorsAreRemembered(t *testing.T) {
+	d, s := xSession(t)
+	x := new(source.X11)
+	first, err := x.Monitors(t.Context(), s)
+	require.NoError(t, err)
+	require.Len(t, first, 1)
+	d.Kill()
+	again, err := x.Monitors(t.Context(), s)
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	_, err = new(source.X11).Monitors(t.Context(), s)
+	require.Error(t, err)
+}

@@ -295,13 +295,15 @@ func TestTables(t *testing.T) {
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "list").stdout)
 
 	e.sessions = []*shadow.Session{
-		{ID: "42", User: "user1", UID: 1001, Display: ":1", Type: "x11", State: "active"},
+		{ID: "42", User: "user1", UID: 1001, Display: ":1", Type: "x11", State: "active", Monitors: []shadow.Monitor{
+			{Name: "DP-1", Width: 800, Height: 600, Primary: true}, {Name: "DP-2", X: 800, Width: 640, Height: 480},
+		}},
 		{ID: "c1", User: "gdm", Type: "wayland", Class: "greeter", State: "online"},
 		{ID: "c2", User: "user2", Display: ":2", Locked: true},
 	}
 	assert.Equal(t, strings.Join([]string{
 		`SESSION   USER    DISPLAY   TYPE      STATE    CAN BE SHADOWED`,
-		`42        user1   :1        x11       active   yes`,
+		`42        user1   :1        x11       active   yes; monitors: 1 DP-1 800x600, 2 DP-2 640x480`,
 		`c1        gdm     -         wayland   online   no (wayland): the session isn't an X11 session: its type is "wayland"`,
 		`c2        user2   :2        -         -        no (locked): the session is locked, so its user can't be asked`,
 		``,

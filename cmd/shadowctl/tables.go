@@ -69,8 +69,20 @@ func (a *app) sessionsCommand() *cobra.Command {
 	}
 }
 
+// monitors are those of a session with several, as --monitor takes them.
+func monitors(s api.Session) string {
+	names := make([]string, len(s.Monitors))
+	for i, m := range s.Monitors {
+		names[i] = fmt.Sprintf("%d %s %dx%d", i+1, m.Name, m.Width, m.Height)
+	}
+	return strings.Join(names, ", ")
+}
+
 func shadowable(s api.Session) string {
-	if s.Shadowable {
+	switch {
+	case s.Shadowable && len(s.Monitors) > 1:
+		return "yes; monitors: " + monitors(s)
+	case s.Shadowable:
 		return "yes"
 	}
 	why := fmt.Sprintf("no (%s): %s", s.Reason, s.Reason.Sentence())

@@ -74,9 +74,21 @@ type Session struct {
 	State      string `json:"state,omitempty"`
 	Locked     bool   `json:"locked"`
 
+	Monitors []Monitor `json:"monitors,omitempty"` // the primary one first, then from left to right
+
 	Shadowable bool          `json:"shadowable"`
 	Reason     shadow.Reason `json:"reason,omitempty"` // why it isn't shadowable
 	Detail     string        `json:"detail,omitempty"` // more than the reason's sentence says
+}
+
+// A Monitor is a part of a session's display that is on a screen of its own.
+type Monitor struct {
+	Name    string `json:"name"`
+	X       int    `json:"x"` // pixels of the display
+	Y       int    `json:"y"`
+	Width   int    `json:"width"`
+	Height  int    `json:"height"`
+	Primary bool   `json:"primary,omitempty"`
 }
 
 // ShadowList is the answer to GET /v1/shadows.

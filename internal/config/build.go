@@ -25,7 +25,6 @@ func (c *Config) NewResolver() shadow.Resolver {
 
 // NewSource is the source that c describes.
 func (c *Config) NewSource() (shadow.Source, error) {
-	own := source.X11{MaxFPS: c.Source.MaxFPS, NoPointer: !c.Source.Pointer}
 	switch c.Source.Kind {
 	case "dial":
 		d, err := source.ParseDial(c.Source.Dial)
@@ -39,9 +38,11 @@ func (c *Config) NewSource() (shadow.Source, error) {
 	case "x11vnc":
 		return &source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}, nil
 	case "auto":
-		return &source.Auto{X11: own, X11vnc: source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}}, nil
+		a := &source.Auto{X11vnc: source.X11vnc{Path: c.Source.X11VNC, State: c.state("x11vnc")}}
+		a.X11.MaxFPS, a.X11.NoPointer = c.Source.MaxFPS, !c.Source.Pointer
+		return a, nil
 	}
-	return &own, nil
+	return &source.X11{MaxFPS: c.Source.MaxFPS, NoPointer: !c.Source.Pointer}, nil
 }
 
 // NewPurpose is what c demands of the reasons that administrators give.

@@ -35,6 +35,9 @@ func sessionOf(s *shadow.Session) api.Session {
 		ID: s.ID, User: s.User, UID: s.UID, Display: s.Display, Xauthority: s.Xauthority, Locale: s.Locale, Bus: s.Bus,
 		Type: s.Type, Class: s.Class, State: s.State, Locked: s.Locked, Shadowable: true,
 	}
+	for _, m := range s.Monitors {
+		one.Monitors = append(one.Monitors, api.Monitor(m))
+	}
 	if r := s.Refusal(); r != nil {
 		one.Shadowable, one.Reason, one.Detail = false, r.Reason, r.Detail
 	}

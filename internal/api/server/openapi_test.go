@@ -51,7 +51,7 @@ func TestOpenAPISchemas(t *testing.T) {
 func schemas(t *testing.T) string {
 	docs := comments(t, "..", "../../..")
 	var b strings.Builder
-	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Session{}, api.SessionList{}, api.Rule{}, api.RuleList{}, api.Verdict{}, shadow.Event{}, shadow.Caller{}, api.Problem{}} {
+	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Monitor{}, api.Session{}, api.SessionList{}, api.Rule{}, api.RuleList{}, api.Verdict{}, shadow.Event{}, shadow.Caller{}, api.Problem{}} {
 		schema(&b, reflect.TypeOf(v), docs)
 	}
 	return b.String()
