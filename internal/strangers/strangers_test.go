@@ -2,6 +2,7 @@ package strangers
 
 import (
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,11 +14,11 @@ import (
 type conn struct {
 	net.Conn
 	from   string
-	closed bool
+	closed atomic.Bool
 }
 
 func (c *conn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(c.from), Port: 1} }
-func (c *conn) Close() error         { c.closed = true; return nil }
+func (c *conn) Close() error         { c.closed.Store(true); return nil }
 
 // come lets n strangers in from an address.
 func come(d *Door, from string, n int) (list []*conn) {
@@ -31,7 +32,7 @@ func come(d *Door, from string, n int) (list []*conn) {
 
 func closed(list []*conn) (which []int) {
 	for i, c := range list {
-		if c.closed {
+		if c.closed.Load() {
 			which = append(which, i)
 		}
 	}
@@ -105,8 +106,10 @@ func TestTimeIsUp(t *testing.T) {
 		s.Grant(time.Second)
 		assert.Equal(t, 2, c.Here())
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		assert.Equal(t, []int{0}, closed([]*conn{slow, asking, known}))
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		assert.Equal(t, []int{0, 1}, closed([]*conn{slow, asking, known}))
 		assert.Equal(t, Turned{Late: 2}, d.Turned())
 		assert.Zero(t, c.Here())
