@@ -3,7 +3,6 @@ package shadow
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"sync"
 	"time"
 
@@ -127,19 +126,4 @@ func (w journalWriter) WriteLevel(level zerolog.Level, line []byte) (int, error)
 	delete(fields, zerolog.LevelFieldName)
 	w.j.write(func() { w.to.WithLevel(level).Fields(fields).Msg(msg) })
 	return len(line), nil
-}
-
-// lines is a writer for the lines of package log, which become messages of
-// to's.
-func (j *journal) lines(to zerolog.Logger) io.Writer { return logLines{j, to} }
-
-type logLines struct {
-	j  *journal
-	to zerolog.Logger
-}
-
-func (l logLines) Write(p []byte) (int, error) {
-	msg := string(bytes.TrimSuffix(p, []byte("\n")))
-	l.j.write(func() { l.to.Log().Msg(msg) })
-	return len(p), nil
 }
