@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -159,9 +160,10 @@ func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) err
 	for _, what := range append(s.Lacks(), confine()...) {
 		warn(what)
 	}
-	// When the X server goes, whoever waits for its answer waits for ever.
-	ended := make(chan error, 1)
-	go func() { ended <- o.show(s, shown, name, conn, warn) }()
+	// Whoever waits for the answer of an X server that has gone, or hangs, waits for
+	// ever, and mustn't keep this process.
+	ended := make(chan error, 2)
+	go func() { ended <- o.show(s, shown, name, conn, ended, warn) }()
 	select {
 	case err = <-ended:
 	case <-s.Gone():
@@ -193,16 +195,21 @@ type goneError struct{ error }
 
 func (goneError) Is(target error) bool { return target == errGone }
 
+// maxHeap is beyond what memory the garbage collector works hard; the picture of a large
+// screen comes on top.
+const maxHeap = 64 << 20
+
 // limitRuntime keeps the Go runtime small. Nearly all work is one goroutine's, and a
 // second processor costs more in wake-ups than it saves: half of the CPU while
 // somebody types.
 func limitRuntime() {
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(maxHeap)
 }
 
-// show greets the viewer and serves it.
-func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Conn, warn func(string)) error {
+// show greets the viewer and serves it. Left is told when the viewer has gone.
+func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Conn, left chan<- error, warn func(string)) error {
 	view, err := shown.view(s, warn)
 	if err != nil {
 		return err
@@ -218,12 +225,16 @@ func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Con
 		return fmt.Errorf("the viewer: %w", err)
 	}
 	v := newViewer(conn)
-	go v.read()
+	go func() {
+		v.read()
+		left <- cmp.Or(v.err, errLeft)
+	}()
 	interval := time.Second / time.Duration(o.maxFPS)
 	gap := min(minGap, interval)
 	if !s.Shared() {
 		interval, gap = max(interval, slowGap), slowGap
 	}
+	debug.SetMemoryLimit(maxHeap + int64(4*view.Dx()*view.Dy()))
 	srv := &server{
 		screen: s, viewer: v, choice: shown, view: view, frame: newFrame(view.Size()), scroll: newScroller(),
 		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap}, warn: warn,

@@ -3,6 +3,7 @@ package capture
 import (
 	"image"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,6 +274,20 @@ func TestEnds(t *testing.T) {
 	}
 	late := start(t, d)
 	assert.Equal(t, ExitGone, late.ends(t))
+}
+
+// An X server that hangs doesn't keep the child of a viewer that has left.
+func TestXServerHangs(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	r := watch(t, d, rawOnly)
+	r.ask(t, false)
+	r.update(t)
+	require.NoError(t, syscall.Kill(d.ServerPID(), syscall.SIGSTOP))
+	defer func() { _ = syscall.Kill(d.ServerPID(), syscall.SIGCONT) }()
+	r.ask(t, false) // which it now waits for
+	time.Sleep(200 * time.Millisecond) // nobody tells that it waits; too short would only make the test easier
+	r.Close()
+	assert.Equal(t, ExitDone, r.ends(t))
 }
 
 // Input is read over; nonsense ends the child with one line.
