@@ -183,9 +183,9 @@ const (
 	quietTime  = 10 * time.Second
 )
 
-// A quiet is a hook for the log of what strangers cause. It leaves lines out, and says in the
+// A noiseLimit is a hook for the log of what strangers cause. It leaves lines out, and says in the
 // next one how many.
-type quiet struct {
+type noiseLimit struct {
 	mu   sync.Mutex
 	room float64 // lines
 	last time.Time
@@ -193,7 +193,7 @@ type quiet struct {
 }
 
 // Run implements zerolog.Hook.
-func (q *quiet) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+func (q *noiseLimit) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 	left, ok := q.line(time.Now())
 	switch {
 	case !ok:
@@ -204,7 +204,7 @@ func (q *quiet) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
 }
 
 // line reports whether there may be a line, and how many were left out before it.
-func (q *quiet) line(now time.Time) (left int, ok bool) {
+func (q *noiseLimit) line(now time.Time) (left int, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.last.IsZero() {

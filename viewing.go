@@ -49,7 +49,7 @@ func (w *watch) came() bool {
 func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
-	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&quiet{})
+	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&noiseLimit{})
 	proxy := l.proxy()
 	handler := l.answers(proxy)
 	server, served := l.serve(handler)
