@@ -284,7 +284,7 @@ func TestXServerHangs(t *testing.T) {
 	r.update(t)
 	require.NoError(t, syscall.Kill(d.ServerPID(), syscall.SIGSTOP))
 	defer func() { _ = syscall.Kill(d.ServerPID(), syscall.SIGCONT) }()
-	r.ask(t, false) // which it now waits for
+	r.ask(t, false)                    // which it now waits for
 	time.Sleep(200 * time.Millisecond) // nobody tells that it waits; too short would only make the test easier
 	r.Close()
 	assert.Equal(t, ExitDone, r.ends(t))
