@@ -77,7 +77,7 @@ func TestStillPhotographsBecomeSharp(t *testing.T) {
 	r := watch(t, d, []rfb.Encoding{rfb.EncodingTight, rfb.EncodingQuality0 + 6}, "--pointer=false")
 	asked := time.Now()
 	r.ask(t, false)
-	jpeg, exact, rest := r.parts(t, nil)
+	jpeg, _, rest := r.parts(t, nil)
 	require.NotEmpty(t, jpeg, "nothing was sent as JPEG")
 	lossy := map[image.Point]bool{}
 	for _, rect := range jpeg {
@@ -90,6 +90,7 @@ func TestStillPhotographsBecomeSharp(t *testing.T) {
 	assert.Greater(t, len(lossy), photo.Dx()*photo.Dy()/2)
 	for len(lossy) > 0 {
 		r.ask(t, true)
+		var exact []image.Rectangle
 		jpeg, exact, rest = r.parts(t, rest)
 		assert.Empty(t, jpeg)
 		for _, rect := range exact {
@@ -104,7 +105,7 @@ func TestStillPhotographsBecomeSharp(t *testing.T) {
 	// Nothing more comes: the next update is that of the next change.
 	r.ask(t, true)
 	p.fill(image.Rect(0, 0, 10, 10), 0x00ff00)
-	_, exact, _ = r.parts(t, rest)
+	_, exact, _ := r.parts(t, rest)
 	for _, rect := range exact {
 		assert.True(t, rect.In(image.Rect(30, 40, 64, 64)), "%v", rect)
 	}
