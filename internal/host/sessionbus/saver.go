@@ -32,13 +32,15 @@ const (
 // ScreenLocked asks the session's screen savers whether one is active that locks the screen. A
 // saver is active while the screen is only blank, too, because nobody was there: so it is told
 // that somebody is (SimulateUserActivity), which ends it unless it locks, and has 1.5 s to end.
-// One that can't be told counts as locked. None is started for it. One that gives no answer in time,
+// One that can't be told, or doesn't answer, counts as locked. None is started for it. One that gives no answer in time,
 // half a second or ctx, doesn't count; known is false if none gave any.
 func ScreenLocked(ctx context.Context, conn *dbus.Conn) (locked, known bool) {
 	active, known := activeSavers(ctx, conn)
 	if len(active) == 0 {
 		return false, known
 	}
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
+	defer cancel()
 	for _, i := range active {
 		s := savers[i]
 		call := conn.Object(s.name, s.path).CallWithContext(ctx, s.name+".SimulateUserActivity", dbus.FlagNoAutoStart)
@@ -46,8 +48,6 @@ func ScreenLocked(ctx context.Context, conn *dbus.Conn) (locked, known bool) {
 			return true, true
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, wakeTime)
-	defer cancel()
 	for {
 		select {
 		case <-ctx.Done():

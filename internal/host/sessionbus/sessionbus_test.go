@@ -147,12 +147,16 @@ func (text) GetActive() (string, *dbus.Error) { return "true", nil }
 // it locks.
 type idler struct {
 	locks bool
+	deaf  chan struct{} // it answers only once this is closed; nil: at once
 	gone  atomic.Bool
 }
 
 func (s *idler) GetActive() (bool, *dbus.Error) { return !s.gone.Load(), nil }
 
 func (s *idler) SimulateUserActivity() *dbus.Error {
+	if s.deaf != nil {
+		<-s.deaf
+	}
 	s.gone.Store(!s.locks)
 	return nil
 }
@@ -167,6 +171,7 @@ func TestScreenLocked(t *testing.T) {
 		"on":                        {map[string]any{"org.freedesktop.ScreenSaver": saver{active: true}}, true, true},
 		"the desktop's own":         {map[string]any{"org.freedesktop.ScreenSaver": saver{active: os.ErrInvalid}, "org.gnome.ScreenSaver": saver{active: true}}, true, true},
 		"idle":                      {map[string]any{"org.mate.ScreenSaver": &idler{}}, false, true},
+		"deaf":                      {map[string]any{"org.mate.ScreenSaver": &idler{deaf: make(chan struct{})}}, true, true},
 		"locked":                    {map[string]any{"org.mate.ScreenSaver": &idler{locks: true}}, true, true},
 		"idle beside":               {map[string]any{"org.mate.ScreenSaver": &idler{}, "org.freedesktop.ScreenSaver": saver{active: true}}, true, true},
 		"one of two":                {map[string]any{"org.xfce.ScreenSaver": saver{active: true}, "org.mate.ScreenSaver": saver{active: false}}, true, true},
@@ -183,6 +188,9 @@ func TestScreenLocked(t *testing.T) {
 			require.NoError(t, err)
 			defer service.Close()
 			for name, object := range c.services {
+				if s, ok := object.(*idler); ok && s.deaf != nil {
+					defer close(s.deaf)
+				}
 				if s, ok := object.(saver); ok {
 					object = saver{s.active, stop}
 				}
