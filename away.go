@@ -93,6 +93,11 @@ func (l *life) dial(context.Context, *http.Request) (net.Conn, error) {
 	if l.upstream != nil {
 		return l.upstream, nil
 	}
+	return l.reopen()
+}
+
+// reopen opens the source again. That it can't be ends l.
+func (l *life) reopen() (net.Conn, error) {
 	err := l.findSame()
 	if err == nil {
 		err = l.connect()

@@ -65,6 +65,9 @@ func (l *life) showBanner() {
 func (l *life) runBanner() {
 	show, r := l.m.cfg.Banner.Show, l.question()
 	r.Changes = l.banner.changes
+	if l.pauser != nil {
+		r.Wish = l.wish
+	}
 	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
 	err := show(l.m.showing, r, l.banner.why, stopped)
 	if err == nil && l.ended() != nil {

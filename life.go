@@ -61,17 +61,21 @@ type life struct {
 	basis consent.Basis   // what allows the viewing; empty before
 	shown bool            // the question was on the screen
 
-	asked    chan struct{}              // closed when the prompter has returned or has had its grace; nil before it is called
-	claimed  atomic.Bool                // the token was used
-	home     atomic.Pointer[netip.Addr] // from where alone it may be used again; nil: it wasn't used before
-	bare     atomic.Bool                // the viewer brought no token
-	departed departed
-	rejected rejections
-	door     *strangers.Door // of the port. Set by serve
-	noise    zerolog.Logger  // for what strangers cause
-	watch    watch
-	banner   *banner        // tells the user of the viewer; nil: there is none. Set by authorize
-	guards   sync.WaitGroup // what guard has started; ends with ctx
+	asked        chan struct{}              // closed when the prompter has returned or has had its grace; nil before it is called
+	claimed      atomic.Bool                // the token was used
+	home         atomic.Pointer[netip.Addr] // from where alone it may be used again; nil: it wasn't used before
+	bare         atomic.Bool                // the viewer brought no token
+	departed     departed
+	cutSource    context.CancelCauseFunc // ends the relay, for watchSource
+	stopWatching func()
+	pauser       *rfb.Pauser // nil: there are no pauses
+	paused       bool        // nothing of the screen passes; guarded by m.mu
+	rejected     rejections
+	door         *strangers.Door // of the port. Set by serve
+	noise        zerolog.Logger  // for what strangers cause
+	watch        watch
+	banner       *banner        // tells the user of the viewer; nil: there is none. Set by authorize
+	guards       sync.WaitGroup // what guard has started; ends with ctx
 }
 
 // An ending is why a life's context ended.
@@ -85,7 +89,7 @@ func (e *ending) Error() string { return "shadow: " + string(e.reason) }
 
 // status describes l; the caller holds m.mu.
 func (l *life) status() Status {
-	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, Purpose: l.req.Purpose, State: l.state, Viewer: l.viewer, Since: l.since}
+	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, Purpose: l.req.Purpose, Paused: l.paused, State: l.state, Viewer: l.viewer, Since: l.since}
 	if l.session != nil {
 		s.User = l.session.User
 	}

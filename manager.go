@@ -63,6 +63,7 @@ type Config struct {
 	Host           string        // this host's FQDN, for URLs; empty: the system's
 	PromptTimeout  time.Duration // how long the user has; 0 means 20 s
 	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s
+	Pause          bool          // the banner has a button that hides the screen from the viewer for a while
 	Reconnect      time.Duration // how long a viewer that was cut off may return without a new question; 0: not at all
 	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
 	TokenOptional  bool          // admit the first viewer on the port even if it brings no token

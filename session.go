@@ -141,6 +141,7 @@ type Status struct {
 	Admin   string
 	Client  string
 	Purpose string // why, cleaned
+	Paused  bool   // the user hides the screen from the viewer
 	State   State
 	Port    int
 	Viewer  string    // the viewer's address while viewing
@@ -195,6 +196,8 @@ const (
 	EventRejected  EventType = "rejected"  // somebody without the right token or origin was turned away
 	EventAway      EventType = "away"      // the viewer was cut off, and may return
 	EventReturned  EventType = "returned"  // it has
+	EventPaused    EventType = "paused"    // the user hides the screen from the viewer
+	EventResumed   EventType = "resumed"   // and no longer
 	EventEnded     EventType = "ended"     // over, with its reason
 )
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -114,9 +115,10 @@ func (l *life) abandon(what string, done <-chan struct{}) {
 // to a goroutine, and closed tells when its Close has returned.
 type sourceConn struct {
 	net.Conn
-	ended  <-chan struct{} // closed when the server has ended; nil: nobody says
-	once   sync.Once
-	closed chan struct{}
+	ended   <-chan struct{} // closed when the server has ended; nil: nobody says
+	once    sync.Once
+	closing atomic.Bool // Close was called
+	closed  chan struct{}
 }
 
 func newSourceConn(conn net.Conn) *sourceConn {
@@ -129,6 +131,7 @@ func newSourceConn(conn net.Conn) *sourceConn {
 
 // Close implements net.Conn.
 func (c *sourceConn) Close() error {
+	c.closing.Store(true)
 	c.once.Do(func() {
 		go func() {
 			defer close(c.closed)

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"vda.internal/shadow/consent"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
 )
@@ -50,6 +49,7 @@ func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
 	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&noiseLimit{})
+	l.pauser = l.newPauser()
 	proxy := l.proxy()
 	handler := l.answers(proxy)
 	server, served := l.serve(handler)
@@ -158,7 +158,7 @@ func (l *life) authorize(r *http.Request) error {
 	}
 	known(r)
 	if l.watch.returned {
-		l.tell(consent.View{})
+		l.tell(l.view())
 	} else {
 		l.showBanner()
 	}
@@ -185,7 +185,9 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(l.ctx, func() { cancel(context.Cause(l.ctx)) })()
-	defer l.watchSource(cancel)()
+	l.cutSource = cancel
+	l.watchSource()
+	defer func() { l.stopWatching() }()
 	l.watch.err = l.inspect(ctx, viewer, server)
 	if session.Err() != nil {
 		// The WebSocket end is over and has closed both connections: what the
@@ -206,7 +208,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 // inspect is the relay. A source that doesn't let go of it is left behind: the
 // viewer, which is open still, can be told why.
 func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
-	inspect := rfb.Relay{ServerTimeout: l.m.answer, OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
+	inspect := rfb.Relay{ServerTimeout: l.m.answer, Pauser: l.pauser, OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
 	result := make(chan error, 1)
 	ended := done(func() { result <- inspect.Run(ctx, viewer, server) })
 	select {
@@ -224,22 +226,29 @@ func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
 // viewer still greets, nobody reads from the source.
 var errSourceEnded = errors.New("shadow: the source ended")
 
-// watchSource cancels when the source has ended, if it says so. What it returns
-// ends the watch.
-func (l *life) watchSource(cancel context.CancelCauseFunc) (stop func()) {
-	if l.source.ended == nil {
-		return func() {}
+// watchSource ends the relay when the source has ended by itself, if it says so, until stopWatching is
+// called. It takes the place of a watch before it.
+func (l *life) watchSource() {
+	if l.stopWatching != nil {
+		l.stopWatching()
+	}
+	l.stopWatching = func() {}
+	source, cancel := l.source, l.cutSource
+	if source.ended == nil {
+		return
 	}
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
 		select {
-		case <-l.source.ended:
-			cancel(errSourceEnded)
+		case <-source.ended:
+			if !source.closing.Load() { // as at a pause
+				cancel(errSourceEnded)
+			}
 		case <-quit:
 		}
 	}()
-	return func() { close(quit); <-gone }
+	l.stopWatching = func() { close(quit); <-gone; l.stopWatching = func() {} }
 }
 
 // verdict is why l ends, as far as it is known.

@@ -38,9 +38,10 @@ type clientFilter struct {
 
 	messages, fulls, encodings, formats, drops bucket
 
-	re    reformat
-	wants []byte // the viewer's list of encodings, as it is on the wire
-	exact bool   // what the server was told of them fits any format; see relist
+	re      reformat
+	wants   []byte // the viewer's list of encodings, as it is on the wire
+	resumed bool   // the viewer has seen another server before
+	exact   bool   // what the server was told of them fits any format; see relist
 
 	full    Rect        // a full update that is owed; empty: none
 	next    []Encoding  // encodings that are owed
@@ -363,11 +364,19 @@ func (f *clientFilter) setEncodings(now time.Duration) error {
 	return nil
 }
 
+// list is the viewer's list of encodings, as far as the server may use it.
+func (f *clientFilter) list() []byte {
+	if f.resumed {
+		return stateless(f.wants)
+	}
+	return f.wants
+}
+
 // encode notes what a list of encodings is reduced to; pay sends it. One that
 // makes no difference isn't sent again.
 func (f *clientFilter) encode(now time.Duration, list []byte) {
 	f.wants = append(f.wants[:0], list...)
-	f.next, f.nextSet = f.policy.encodings(f.next, list, f.ownName, f.exact)
+	f.next, f.nextSet = f.policy.encodings(f.next, f.list(), f.ownName, f.exact)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
 }

@@ -212,7 +212,7 @@ func (f *clientFilter) relist(exact bool) {
 	if f.exact = exact; len(f.wants) == 0 {
 		return
 	}
-	f.next, f.nextSet = f.policy.encodings(f.next, f.wants, f.ownName, exact)
+	f.next, f.nextSet = f.policy.encodings(f.next, f.list(), f.ownName, exact)
 	f.sendEncodings()
 }
 

@@ -29,6 +29,9 @@ type Relay struct {
 	// has its challenge put to the viewer, which asks its user; he has two minutes.
 	Client    *Client
 	AskViewer bool
+
+	// Pauser pauses the session. It is for one session at a time. Nil: there are no pauses.
+	Pauser *Pauser
 }
 
 // refusal is what a viewer reads if the server fails before the session.
@@ -83,13 +86,22 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 	if r.Policy != ViewOnly && r.Policy != Control {
 		return fmt.Errorf("rfb: %v is no policy", r.Policy)
 	}
-	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout}
+	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout, between: true}
 	s.pulse.due = make(chan struct{}, 1)
 	if err := s.greet(ctx, server, r); err != nil {
 		return outcome(err)
 	}
 	s.filter = newClientFilter(s.agreed, r.Policy, r.Name != "", r.OnDrop, s.viewerRead)
-	return outcome(s.run(ctx))
+	for {
+		if r.Pauser != nil && r.Pauser.wanted() { // before a pixel can pass
+			_ = s.server.Close()
+		} else if err = s.run(ctx, r.Pauser); err != errPaused {
+			return outcome(err)
+		}
+		if s, err = s.paused(ctx, r); err != nil {
+			return outcome(err)
+		}
+	}
 }
 
 // outcome is what Run returns: a viewer that left is no error.
@@ -112,6 +124,12 @@ type session struct {
 	agreed     *agreed
 	patience   time.Duration // Relay.ServerTimeout
 	pulse      pulse
+	fresh      bool   // the viewer has seen another server before
+	unread     []byte // of the viewer, that was read and not filtered: before, and after, the session
+
+	stage   sync.Mutex // held while something of the server's is shown
+	between bool       // the viewer is between two messages; guarded by stage
+	pausing bool       // guarded by stage
 
 	up         sync.Mutex // what goes to the server
 	filter     *clientFilter
@@ -200,7 +218,7 @@ func directionOf(err error) (Direction, bool) {
 }
 
 // run carries the session and returns how it ended.
-func (s *session) run(ctx context.Context) error {
+func (s *session) run(ctx context.Context, p *Pauser) error {
 	var wg sync.WaitGroup
 	stop := context.AfterFunc(ctx, func() { s.end(context.Cause(ctx)) })
 	s.alarm, s.alarmed = time.NewTimer(0), true // the filter has something from the beginning
@@ -208,6 +226,9 @@ func (s *session) run(ctx context.Context) error {
 	wg.Go(func() { s.guard(s.fromViewer) })
 	wg.Go(func() { s.guard(s.attend) })
 	wg.Go(func() { s.guard(s.toViewer) })
+	if p != nil {
+		wg.Go(func() { s.guard(func() error { return s.watchPause(p) }) })
+	}
 	if s.patience > 0 {
 		wg.Go(func() { s.guard(func() error { return s.watchServer(s.patience) }) })
 	}
@@ -247,14 +268,21 @@ func (s *session) guard(run func() error) {
 // fromViewer passes on what the viewer sends.
 func (s *session) fromViewer() error {
 	buf := make([]byte, viewerBuffer)
+	before := s.unread
+	s.unread = nil
 	for {
-		n, readErr := s.viewer.Read(buf)
+		n, readErr := copy(buf, before), error(nil)
+		if before = before[n:]; n == 0 {
+			n, readErr = s.viewer.Read(buf)
+		}
 		for p := buf[:n]; len(p) > 0; {
 			used, again, err := s.forward(p, false)
+			p = p[used:]
+			s.unread = append(p[:len(p):len(p)], before...) // for the session after a pause
 			if err != nil {
 				return err
 			}
-			if p = p[used:]; len(p) > 0 && !s.sleep(time.Until(again)) {
+			if len(p) > 0 && !s.sleep(time.Until(again)) {
 				return nil
 			}
 		}
@@ -359,6 +387,7 @@ func (s *session) toViewer() error {
 	from := serverMemory{part: make([]byte, serverPart)}
 	defer from.free()
 	w, t := newWalker(s.agreed, pinned, s.filter.policy, s.server.read), &s.agreed.turn
+	w.reset = s.fresh
 	j := joiner{s: s, w: w}
 	for {
 		buf := from.next()
@@ -367,23 +396,44 @@ func (s *session) toViewer() error {
 			readErr = nil
 		}
 		from.last = n
-		if n > 0 {
-			t.heard.Add(1)
-		}
-		t.busy.Store(true)
-		p, err := w.walk(buf[:n])
-		if err != nil {
+		if err := s.pass(w, t, &j, buf[:n], readErr != nil); err != nil {
 			return err
 		}
-		if err := j.show(w.late, p, n, w.between() || readErr != nil); err != nil {
-			return err
-		}
-		w.late = w.late[:0]
-		t.busy.Store(!w.between())
 		if readErr != nil {
 			return connError(FromServer, readErr)
 		}
 	}
+}
+
+// pass shows the viewer what it is to have of p. It is errPaused between two messages if there is to
+// be a pause.
+func (s *session) pass(w *walker, t *turn, j *joiner, read []byte, last bool) error {
+	s.stage.Lock()
+	defer s.stage.Unlock()
+	select {
+	case <-s.over:
+		return nil
+	default:
+	}
+	if len(read) > 0 {
+		t.heard.Add(1)
+	}
+	t.busy.Store(true)
+	p, err := w.walk(read)
+	if err != nil {
+		return err
+	}
+	s.between = false
+	if err := j.show(w.late, p, len(read), w.between() || last); err != nil {
+		return err
+	}
+	w.late = w.late[:0]
+	s.between = w.between()
+	t.busy.Store(!s.between)
+	if s.between && s.pausing {
+		return errPaused
+	}
+	return nil
 }
 
 // A serverMemory is where a server's bytes are read to: much while much comes,

@@ -43,6 +43,7 @@ type walker struct {
 	outer   format     // of pixels after a CursorWithAlpha, which has its own
 	length  uint32     // of Tight data, as far as it is read
 	shift   uint8      // bits of length; in JPEG the marker of the segment
+	reset   bool       // the next Tight rectangle is to say that all streams begin anew
 	plain   bool       // Tight data isn't compressed, whatever its length
 	flags   FenceFlags // of the current fence
 	pixels  uint64     // bytes of Tight data before compression
@@ -166,6 +167,11 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 		}
 		w.text = false
 		switch w.state {
+		case inTight:
+			if w.reset && w.have == 0 { // all four streams begin anew
+				p[i] |= 0x0f
+				w.reset = false
+			}
 		case atMessage:
 			hidden := w.hide
 			if hidden {
@@ -181,7 +187,7 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			}
 		case atRect:
 			if w.have == 0 && !w.doubt {
-				if w.enc == EncodingTight && w.counted && w.probes == nil {
+				if w.enc == EncodingTight && w.counted && w.probes == nil && !w.reset {
 					i += w.fills(p[i:])
 				}
 				if len(p)-i >= rectangleHeadLen { // the same as read, sooner

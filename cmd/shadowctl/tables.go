@@ -36,7 +36,7 @@ func (a *app) listCommand() *cobra.Command {
 			}
 			rows := make([][]string, len(list))
 			for i, s := range list {
-				rows[i] = []string{s.ID, s.Session, s.User, s.Admin, string(s.State), since(s.Since), port(s.Port), s.Viewer, s.Purpose}
+				rows[i] = []string{s.ID, s.Session, s.User, s.Admin, state(s), since(s.Since), port(s.Port), s.Viewer, s.Purpose}
 			}
 			return table(a.stdout, []string{"ID", "SESSION", "USER", "ADMIN", "STATE", "SINCE", "PORT", "VIEWER", "PURPOSE"}, rows)
 		}),
@@ -147,6 +147,14 @@ func eventLine(e shadow.Event) string {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
 	return clean(b.String())
+}
+
+// state is a shadow's, with whether the user hides the screen.
+func state(s api.Status) string {
+	if s.Paused {
+		return string(s.State) + ", paused"
+	}
+	return string(s.State)
 }
 
 // quoted is somebody's own words, if there are any.

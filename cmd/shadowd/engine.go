@@ -41,6 +41,7 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 		Host:           cfg.Viewer.Host,
 		PromptTimeout:  cfg.Consent.Timeout,
 		ConnectTimeout: cfg.Viewer.ConnectTimeout,
+		Pause:          cfg.Consent.Pause,
 		Reconnect:      cfg.Viewer.Reconnect,
 		OriginPatterns: cfg.Viewer.Origins,
 		TokenOptional:  cfg.Viewer.Token == "optional",

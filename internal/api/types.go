@@ -54,6 +54,7 @@ type Status struct {
 	Admin   string       `json:"admin"`
 	Client  string       `json:"client,omitempty"`
 	Purpose string       `json:"purpose,omitempty"` // why, in the administrator's own words
+	Paused  bool         `json:"paused,omitempty"`  // the user hides the screen from the viewer
 	State   shadow.State `json:"state"`
 	Port    int          `json:"port,omitempty"`
 	Viewer  string       `json:"viewer,omitempty"` // the viewer's address while viewing
@@ -91,7 +92,6 @@ type Monitor struct {
 	Primary bool   `json:"primary,omitempty"`
 }
 
-// ShadowList is the answer to GET /v1/shadows.
 // A Rule is one of the organisation's, or what decides where none does.
 type Rule struct {
 	Number     int    `json:"number"`     // from 1; 0: none of them
@@ -113,6 +113,7 @@ type Verdict struct {
 	Why     []string `json:"why,omitempty"` // why each rule before doesn't
 }
 
+// ShadowList is the answer to GET /v1/shadows.
 type ShadowList struct {
 	Shadows []Status `json:"shadows"`
 }

@@ -80,6 +80,7 @@ type Consent struct {
 
 	Rules policy.Rules
 
+	Pause          bool   // the banner has a Pause button
 	Purpose        string // "required", "optional" or "hidden"
 	PurposePattern string // regular expression that a reason must match; "": any reason
 	PurposeHint    string // what an administrator is told whose reason doesn't; "": the pattern
@@ -134,7 +135,7 @@ func Default() *Config {
 		Settings:               "file",
 		Ports:                  Ports{First: 6001, Last: 6099},
 		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Reconnect: 30 * time.Second, Page: true},
-		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Purpose: "optional"},
+		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Pause: true, Purpose: "optional"},
 		Source:                 Source{Kind: "x11", MaxFPS: 30, Pointer: true},
 		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
 		Sessions:               Sessions{Resolver: "logind"},

@@ -50,6 +50,7 @@ timeout = "5s"
 exec = ["/usr/bin/ask", "a \"b\" \\ é"]
 banner = false
 language = "de_AT:de"
+pause = false
 purpose = "required"
 purpose_pattern = "^INC-[0-9]+"
 purpose_hint = "name the ticket"
@@ -130,7 +131,7 @@ func TestLoadEveryKey(t *testing.T) {
 		},
 		Consent: Consent{
 			Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Language: "de_AT:de",
-			Purpose: "required", PurposePattern: "^INC-[0-9]+", PurposeHint: "name the ticket",
+			Pause: false, Purpose: "required", PurposePattern: "^INC-[0-9]+", PurposeHint: "name the ticket",
 			Rules: policy.Rules{
 				{Admins: []string{`CORP\alice`, "*@corp.example"}, Groups: []string{"helpdesk"}, Sessions: []string{"x11"}, Unanswered: true},
 				{Accounts: []string{"director"}, Users: []string{"kiosk*"}, UserGroups: []string{"kiosk"}, Answer: policy.Notify, Locked: true},

@@ -51,6 +51,7 @@ func (c *Config) keys() []key {
 		{"consent.timeout", "how long the user has", duration{&c.Consent.Timeout, 100 * time.Millisecond, 10 * time.Minute}},
 		{"consent.exec", "program and arguments for prompter = \"exec\"", list{&c.Consent.Exec, checkCommand}},
 		{"consent.banner", "true: while somebody is viewing the user sees who it is, and can stop it; false is logged at every view", boolean{&c.Consent.Banner}},
+		{"consent.pause", "true: the banner has a button by which the user hides the screen from the viewer for a while", boolean{&c.Consent.Pause}},
 		{"consent.language", "in which users are asked, such as \"de\"; \"\" is each session's own. There are words in en, de, fr, es, ja and zh; others are asked in English", text{&c.Consent.Language, checkLocale}},
 		{"consent.purpose", "the reason that administrators give, shown to the user: required | optional | hidden (recorded, and not shown)", choice{&c.Consent.Purpose, []string{"required", "optional", "hidden"}}},
 		{"consent.purpose_pattern", "regular expression that must match in a reason, such as \"^INC-[0-9]+\" for a ticket's number; \"\" is any", text{&c.Consent.PurposePattern, checkPattern}},

@@ -24,7 +24,7 @@ func grantOf(g *shadow.Grant) api.Grant {
 // statusOf is s on the wire.
 func statusOf(s shadow.Status) api.Status {
 	return api.Status{
-		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client, Purpose: s.Purpose,
+		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client, Purpose: s.Purpose, Paused: s.Paused,
 		State: s.State, Port: s.Port, Viewer: s.Viewer, Since: s.Since,
 	}
 }

@@ -1,0 +1,315 @@
+package rfb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// A Pauser hides the picture of one session of a [Relay] for as long as its owner wants, and shows the
+// viewer another one meanwhile. The server is closed for that time: nothing that happens on its
+// screen can reach the viewer. Afterwards there is a fresh one.
+//
+// The viewer's decoders remember what the old server sent. So nothing that only makes sense together
+// with that is used after a pause: no zlib streams but those of Tight, which begin anew, since each
+// of Tight's rectangles may say so.
+type Pauser struct {
+	// Draw returns a FramebufferUpdate that shows something in place of a whole framebuffer, in a pixel
+	// format and in the encodings listed, or Raw. Required.
+	Draw func(width, height uint16, format PixelFormat, list []Encoding) []byte
+	// Open returns a fresh server for the same screen, greeted by [Connect]. Required.
+	Open func(ctx context.Context) (*ServerConn, error)
+	// Changed is called when the session is paused, with nothing of the screen passing any more, and
+	// when it goes on. It must not block. Nil ignores.
+	Changed func(paused bool)
+
+	mu   sync.Mutex
+	on   bool
+	flip chan struct{} // closed at the next change; nil: nobody waits
+}
+
+// Set begins a pause, or ends it. It takes effect soon, which Changed says.
+func (p *Pauser) Set(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.on == on {
+		return
+	}
+	p.on = on
+	if p.flip != nil {
+		close(p.flip)
+		p.flip = nil
+	}
+}
+
+// state is whether there is to be a pause, and what is closed when that changes.
+func (p *Pauser) state() (on bool, flip <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.flip == nil {
+		p.flip = make(chan struct{})
+	}
+	return p.on, p.flip
+}
+
+func (p *Pauser) wanted() bool {
+	on, _ := p.state()
+	return on
+}
+
+func (p *Pauser) tell(paused bool) {
+	if p.Changed != nil {
+		p.Changed(paused)
+	}
+}
+
+// pauseTime is how long an update that is under way may take to end when a pause begins. Then the
+// viewer is cut off.
+const pauseTime = 2 * time.Second
+
+var (
+	errPaused = errors.New("rfb: paused")
+	errResize = errors.New("rfb: the screen's size has changed during a pause, which the viewer doesn't understand")
+)
+
+// watchPause ends the session with errPaused once a pause is wanted, between two messages to the
+// viewer.
+func (s *session) watchPause(p *Pauser) error {
+	for {
+		on, flip := p.state()
+		if on {
+			break
+		}
+		select {
+		case <-flip:
+		case <-s.over:
+			return nil
+		}
+	}
+	late := time.AfterFunc(pauseTime, func() {
+		s.end(&ConnError{FromViewer, fmt.Errorf("rfb: an update was not taken in %v when a pause began: %w", pauseTime, os.ErrDeadlineExceeded)})
+	})
+	defer late.Stop()
+	s.stage.Lock()
+	s.pausing = true
+	if s.between {
+		s.end(errPaused)
+	}
+	s.stage.Unlock()
+	<-s.over
+	return nil
+}
+
+// paused shows the viewer something else until the pause is over, and returns the session that goes on
+// then.
+func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
+	p := r.Pauser
+	c := &cover{s: s, p: p}
+	width, height := s.agreed.framebuffer()
+	c.filter = s.filter.successor(newAgreed(width, height))
+	c.filter.out = c.filter.out[:0]
+	if err := c.run(ctx); err != nil {
+		return nil, err
+	}
+	server, err := p.Open(ctx)
+	if err != nil {
+		return nil, connError(FromServer, err)
+	}
+	next := &session{viewer: s.viewer, server: server, over: make(chan struct{}), patience: s.patience, unread: c.unread, fresh: true, between: true}
+	next.pulse.due = make(chan struct{}, 1)
+	if server.Init.Width != width || server.Init.Height != height {
+		if err := next.resize(c.filter.wants); err != nil {
+			_ = server.Close()
+			return nil, err
+		}
+	}
+	next.agreed = newAgreed(server.Init.Width, server.Init.Height)
+	next.filter = c.filter.successor(next.agreed)
+	p.tell(false)
+	return next, nil
+}
+
+// resize tells the viewer the new size of the screen.
+func (s *session) resize(wants []byte) error {
+	for ; len(wants) >= 4; wants = wants[4:] {
+		if Encoding(be32(wants)) == EncodingDesktopSize {
+			size := Rect{Width: s.server.Init.Width, Height: s.server.Init.Height}
+			return showTo(s.viewer, appendResize(size))
+		}
+	}
+	return errResize
+}
+
+// appendResize is a FramebufferUpdate that says that the framebuffer has another size.
+func appendResize(size Rect) []byte {
+	e := EncodingDesktopSize
+	return []byte{
+		byte(ServerFramebufferUpdate), 0, 0, 1, 0, 0, 0, 0,
+		byte(size.Width >> 8), byte(size.Width), byte(size.Height >> 8), byte(size.Height),
+		byte(uint32(e) >> 24), byte(uint32(e) >> 16), byte(uint32(e) >> 8), byte(uint32(e)),
+	}
+}
+
+// A cover is what a viewer sees during a pause. It is the viewer's server meanwhile.
+type cover struct {
+	s      *session
+	p      *Pauser
+	filter *clientFilter // of what the viewer says, which goes to nobody
+	format PixelFormat   // that was drawn in last
+	unread []byte        // of the viewer, not filtered
+}
+
+// run shows the cover until the pause is over.
+func (c *cover) run(ctx context.Context) error {
+	viewer := c.s.viewer
+	_ = viewer.SetDeadline(time.Time{})
+	c.unread = append([]byte(nil), c.s.unread...)
+	if err := c.draw(); err != nil {
+		return err
+	}
+	c.p.tell(true)
+	over, stop := context.WithCancel(ctx)
+	defer stop()
+	watched := make(chan struct{})
+	go func() { // gets the viewer's Read to return
+		defer close(watched)
+		for {
+			on, flip := c.p.state()
+			if !on {
+				break
+			}
+			select {
+			case <-flip:
+				continue
+			case <-over.Done():
+			}
+			break
+		}
+		stop()
+		_ = viewer.SetReadDeadline(longAgo)
+	}()
+	defer func() { stop(); <-watched; _ = viewer.SetDeadline(time.Time{}) }()
+	buf := make([]byte, viewerBuffer)
+	for {
+		if err := c.take(); err != nil {
+			return err
+		}
+		at := c.filter.wake(len(c.unread) > 0)
+		_ = viewer.SetReadDeadline(at)
+		if over.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if len(c.unread) > 0 { // the viewer says too much at once
+			select {
+			case <-time.After(time.Until(at)):
+			case <-over.Done():
+			}
+			continue
+		}
+		n, err := viewer.Read(buf)
+		c.unread = append(c.unread[:0], buf[:n]...)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return connError(FromViewer, err)
+		}
+	}
+}
+
+// take filters what the viewer has said, and draws anew if that asks for it.
+func (c *cover) take() error {
+	n, err := c.filter.feed(time.Now(), c.unread)
+	if err != nil {
+		return err
+	}
+	c.unread = c.unread[n:]
+	out, again := c.filter.out, c.wanted() != c.format
+	for len(out) > 0 {
+		m, n, err := ParseClientMessage(out)
+		if err != nil {
+			return err
+		}
+		if r, ok := m.(*FramebufferUpdateRequest); ok && !r.Incremental {
+			again = true
+		}
+		out = out[n:]
+	}
+	c.filter.out = c.filter.out[:0]
+	if again {
+		return c.draw()
+	}
+	return nil
+}
+
+// wanted is the pixel format that the viewer wants.
+func (c *cover) wanted() PixelFormat {
+	if f := c.filter.re.wanted; f != (PixelFormat{}) {
+		return f
+	}
+	return pinned
+}
+
+// draw shows the cover.
+func (c *cover) draw() error {
+	c.format = c.wanted()
+	var list []Encoding
+	for w := c.filter.wants; len(w) >= 4; w = w[4:] {
+		if e := Encoding(be32(w)); e == EncodingHextile {
+			list = append(list, e)
+		}
+	}
+	width, height := c.filter.agreed.framebuffer()
+	return showTo(c.s.viewer, c.p.Draw(width, height, c.format, list))
+}
+
+// showTo writes b to a viewer.
+func showTo(viewer net.Conn, b []byte) error {
+	err := viewer.SetWriteDeadline(time.Now().Add(viewerTimeout))
+	if err == nil {
+		_, err = viewer.Write(b)
+	}
+	if err != nil {
+		return connError(FromViewer, err)
+	}
+	return nil
+}
+
+// successor is a filter for another server and the same viewer, as if the viewer had just said what it
+// wants, and asked for everything.
+func (f *clientFilter) successor(a *agreed) *clientFilter {
+	g := newClientFilter(a, f.policy, f.ownName, f.onDrop, f.offset)
+	g.zero, g.resumed = f.zero, true
+	if g.zero.IsZero() {
+		g.zero = time.Now()
+	}
+	var said []byte
+	if f.re.wanted != (PixelFormat{}) {
+		said, _ = SetPixelFormat{f.re.wanted}.AppendBinary(said)
+	}
+	if len(f.wants) > 0 {
+		n := len(f.wants) / 4
+		said = append(append(said, byte(ClientSetEncodings), 0, byte(n>>8), byte(n)), f.wants...)
+	}
+	width, height := a.framebuffer()
+	said, _ = FramebufferUpdateRequest{Rect: Rect{Width: width, Height: height}}.AppendBinary(said)
+	_, _ = g.feed(time.Now(), said) // which has all passed f before
+	g.offset = f.offset
+	g.head, g.have, g.need, g.skip, g.text, g.begun, g.before = f.head, f.have, f.need, f.skip, f.text, f.begun, f.before
+	g.messages, g.drops = f.messages, f.drops
+	return g
+}
+
+// stateless is a list of encodings, as it is on the wire, without those whose rectangles make sense
+// only to whoever has seen what came before, and can't say that they begin anew.
+func stateless(list []byte) []byte {
+	var kept []byte
+	for ; len(list) >= 4; list = list[4:] {
+		switch e := Encoding(be32(list)); {
+		case e < 0, e == EncodingRaw, e == EncodingCopyRect, e == EncodingRRE, e == EncodingCoRRE, e == EncodingHextile, e == EncodingTight, e == EncodingTRLE:
+			kept = append(kept, list[:4]...)
+		}
+	}
+	return kept
+}
