@@ -263,7 +263,7 @@ func sourceIsTheUsers(t *testing.T, lines string) {
 	require.NoError(t, err)
 	for _, variable := range strings.Split(strings.Trim(string(environ), "\x00"), "\x00") {
 		name, _, _ := strings.Cut(variable, "=")
-		assert.Contains(t, []string{"", "X11VNC_EXTRA_HTTPS_PARAMS"}, name, "the source's environment")
+		assert.Contains(t, []string{"", "X11VNC_EXTRA_HTTPS_PARAMS", "XAUTHORITY"}, name, "the source's environment")
 	}
 	tables, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pids[0]))
 	require.NoError(t, err)
