@@ -51,6 +51,15 @@ test: deps novnc lint ## install what is needed, lint, all tests with -race, and
 # What the gateway is compared with.
 MEASURED := websockify haproxy
 
+# What needs no Linux, which every system with Go has use for.
+PORTABLE := ./rfb/... ./wsproxy/... ./portpool/... ./tlsstore/... ./consent ./consent/policy ./cmd/websockify/... ./cmd/rfbtrace/...
+
+cross: ## build for the other processors, and what needs no Linux for the other systems
+	@set -e; for arch in 386 arm arm64; do echo linux/$$arch; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -o /dev/null $$(go list -f "{{if .GoFiles}}{{.ImportPath}}{{end}}" ./... | grep -v /tools/); done
+	@set -e; for os in darwin freebsd; do echo $$os/arm64; \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=arm64 go build -o /dev/null $(PORTABLE); done
+
 bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (20 minutes, as root; ROUNDS=5)
 	@.ci/deps $(MEASURED)
 	go build -trimpath -o bin/bench ./tools/bench

@@ -16,6 +16,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/host/kernel"
 	"vda.internal/shadow/internal/logs"
 	"vda.internal/shadow/internal/version"
 	"vda.internal/shadow/tlsstore"
@@ -215,6 +216,9 @@ func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, st
 	announceDescriptors(logger, cfg)
 	if cfg.Consent.Prompter == "allow" {
 		logger.Warn().Msg(`prompter = "allow": sessions are shown without asking their users`)
+	}
+	for _, l := range kernel.Lacks() {
+		logger.Warn().Msg(l.String())
 	}
 	logger.Info().Str("version", version.String()).Str("socket", cfg.Control.Socket).
 		Int("first", cfg.Ports.First).Int("last", cfg.Ports.Last).Msg("ready")

@@ -121,7 +121,7 @@ func (d *Doctor) examine(ctx context.Context) {
 		return // all the rest depends on it
 	}
 	for _, check := range []func(context.Context){
-		d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
+		d.kernel, d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
 	} {
 		if ctx.Err() != nil {
 			return

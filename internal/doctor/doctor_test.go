@@ -58,7 +58,7 @@ func TestAWellHost(t *testing.T) {
 		}
 		assert.Equal(t, c.State == OK, c.Remedy == "", "%+v: what isn't fine comes with what to do", c)
 	}
-	assert.Equal(t, []string{"configuration", "settings", "daemon", "name", "ports", "firewall", "certificate", "picture", "session 42", "question", "self-test"}, names)
+	assert.Equal(t, []string{"configuration", "kernel", "settings", "daemon", "name", "ports", "firewall", "certificate", "picture", "session 42", "question", "self-test"}, names)
 }
 
 const nftDrop = `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "filter"}},

@@ -31,6 +31,14 @@ var newer = []string{
 	"futex_wake", "futex_wait", "futex_requeue", "statmount", "listmount", "mseal",
 }
 
+// peerGroups is an option of sockets since Linux 4.13.
+var peerGroups = seccomp.SyscallGroup{
+	Action: seccomp.ActionErrno | seccomp.Action(unix.ENOPROTOOPT),
+	NamesWithCondtions: []seccomp.NameWithConditions{
+		{Name: "getsockopt", Conditions: []seccomp.Condition{{Argument: 2, Operation: seccomp.Equal, Value: unix.SO_PEERGROUPS}}},
+	},
+}
+
 // A test binary that OldKernel runs gives the newer system calls up before its tests run.
 func init() {
 	if os.Getenv(oldVariable) == "" {
@@ -48,7 +56,7 @@ func init() {
 	}
 	if err := seccomp.LoadFilter(seccomp.Filter{
 		NoNewPrivs: true, Flag: seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{group}},
+		Policy: seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{group, peerGroups}},
 	}); err != nil {
 		panic(fmt.Sprintf("no filter of system calls: %v", err))
 	}

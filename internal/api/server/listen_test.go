@@ -11,11 +11,13 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestListenMakesDirectoryAndSocket(t *testing.T) {
@@ -193,4 +195,9 @@ func TestOtherListener(t *testing.T) {
 	var problem *api.Problem
 	require.ErrorAs(t, err, &problem)
 	assert.Equal(t, 403, problem.Status)
+}
+
+// A kernel that doesn't tell a process's groups admits the same members of the group.
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(Peers|Listen)", 5*time.Minute)
 }

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +32,9 @@ func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, refused error) {
 			groups, err = peerGroups(int(fd))
 		}
 	})
+	if errors.Is(err, unix.ENOPROTOOPT) && controlErr == nil { // Linux before 4.13
+		groups, err = processGroups(cred.Pid)
+	}
 	switch {
 	case controlErr != nil:
 		return unix.Ucred{Uid: nobody}, controlErr
@@ -44,6 +50,30 @@ func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, refused error) {
 
 // nobody is the uid that is no user's.
 const nobody = ^uint32(0)
+
+// processGroups lists the supplementary groups of a process as they are now (proc_pid_status(5)).
+// It may have gone since it connected; but that it could connect the file's mode has decided.
+func processGroups(pid int32) ([]uint32, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, err
+	}
+	var groups []uint32
+	for line := range strings.Lines(string(status)) {
+		list, found := strings.CutPrefix(line, "Groups:")
+		if !found {
+			continue
+		}
+		for _, f := range strings.Fields(list) {
+			g, err := strconv.ParseUint(f, 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			groups = append(groups, uint32(g))
+		}
+	}
+	return groups, nil
+}
 
 // peerGroups lists the supplementary groups of the process that connected.
 func peerGroups(fd int) ([]uint32, error) {

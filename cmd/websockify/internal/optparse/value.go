@@ -34,9 +34,9 @@ func Int(v *int) func(string) error {
 // Seconds returns a Set that takes a whole number of seconds, as Int does, or
 // a duration that names its unit ("1m30s").
 func Seconds(v *time.Duration) func(string) error {
-	const most = int(1 << 62 / time.Second)
+	const most = int64(1 << 62 / time.Second) // of which an int of 32 bits is never
 	return func(s string) error {
-		if n, err := parseInt(s); err == nil && -most < n && n < most {
+		if n, err := parseInt(s); err == nil && -most < int64(n) && int64(n) < most {
 			*v = time.Duration(n) * time.Second
 			return nil
 		}
