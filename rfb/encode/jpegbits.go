@@ -72,7 +72,7 @@ func (w *bitWriter) block(c *coefs, last int32, dc, ac *huffman) (mean int32) {
 		mean = c.value[0]
 	}
 	code, n := symbol(dc, 0, mean-last)
-	acc, used = acc<<n|code, used+n
+	acc, used = acc<<(n&63)|code, used+n
 	at := 0
 	for set := c.set &^ 1; set != 0; set &= set - 1 {
 		next := bits.TrailingZeros64(set)
@@ -86,7 +86,7 @@ func (w *bitWriter) block(c *coefs, last int32, dc, ac *huffman) (mean int32) {
 			}
 			const zeros = 0xf0
 			n := uint(ac[zeros] & 0xff)
-			acc, used = acc<<n|uint64(ac[zeros]>>8), used+n
+			acc, used = acc<<(n&63)|uint64(ac[zeros]>>8), used+n
 		}
 		if used >= 32 {
 			w.bits, w.used = acc, used
@@ -94,7 +94,7 @@ func (w *bitWriter) block(c *coefs, last int32, dc, ac *huffman) (mean int32) {
 			used = w.used
 		}
 		code, n := symbol(ac, run<<4, c.value[next&63])
-		acc, used = acc<<n|code, used+n
+		acc, used = acc<<(n&63)|code, used+n
 	}
 	w.bits, w.used = acc, used
 	if used >= 32 {
@@ -102,7 +102,7 @@ func (w *bitWriter) block(c *coefs, last int32, dc, ac *huffman) (mean int32) {
 	}
 	if at < 63 {
 		n := uint(ac[0] & 0xff)
-		w.bits, w.used = w.bits<<n|uint64(ac[0]>>8), w.used+n
+		w.bits, w.used = w.bits<<(n&63)|uint64(ac[0]>>8), w.used+n
 		if w.used >= 32 {
 			w.flush32()
 		}
@@ -111,10 +111,11 @@ func (w *bitWriter) block(c *coefs, last int32, dc, ac *huffman) (mean int32) {
 }
 
 // symbol is the code of v after a run, and its bits behind it: a negative number
-// is written less one.
+// is written less one. Shifts here are masked so that the compiler knows that they
+// are less than 64.
 func symbol(h *huffman, run int, v int32) (code uint64, length uint) {
 	sign := v >> 31
 	size := uint(bits.Len32(uint32((v ^ sign) - sign)))
 	entry := h[(uint(run)|size)&0xff]
-	return uint64(entry>>8)<<size | uint64(uint32(v+sign))&(1<<size-1), uint(entry&0xff) + size
+	return uint64(entry>>8)<<(size&63) | uint64(uint32(v+sign))&(1<<(size&63)-1), uint(entry&0xff) + size
 }

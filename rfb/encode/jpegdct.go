@@ -219,7 +219,7 @@ func (q *quantizer) put(out *coefs, set uint64, i int, c int64) uint64 {
 	if uint64(c)+q.half[i] < q.step[i] {
 		return set
 	}
-	at := zigzag[i] & 63
-	out.value[at] = int32((c>>coefShift*q.reciprocal[i] + 1<<(quantShift-1)) >> quantShift)
-	return set | 1<<at
+	at := zigzag[i]
+	out.value[at&63] = int32((c>>coefShift*q.reciprocal[i] + 1<<(quantShift-1)) >> quantShift)
+	return set | 1<<(at&63)
 }
