@@ -67,13 +67,3 @@ func TestNoPauseWithoutAUser(t *testing.T) {
 	h.refused(t, shadow.Denied)
 	h.refused(t, shadow.Denied)
 }
-
-// Who was stopped by the user was told No, too.
-func TestPauseAfterAStop(t *testing.T) {
-	h := start(t, shadow.Config{})
-	g := h.granted(t, "s1", "alice")
-	require.NoError(t, h.Stop(t.Context(), g.ID, shadow.StoppedByUser))
-	_, err := h.ask("s1", "alice")
-	require.ErrorContains(t, err, "ask again in")
-	h.granted(t, "s1", "bob")
-}

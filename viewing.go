@@ -339,9 +339,6 @@ func closeCode(reason Reason, err error) int {
 // farewell announces the end.
 func (l *life) farewell() {
 	why := l.ended()
-	if why.reason == StoppedByUser {
-		l.m.pauses.no(l)
-	}
 	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
 	e.Viewer, e.Duration = l.departed.viewer, l.departed.duration.Seconds()
 	e.Sent, e.Received = l.departed.sent, l.departed.received

@@ -131,7 +131,7 @@ func (p *peer) watch(t *testing.T) *ServerConn {
 func TestViewerIsAskedForTheServersPassword(t *testing.T) {
 	t.Parallel()
 	x := startXvnc(t, "320x240", "-SecurityTypes", "VncAuth", "-PasswordFile", passwordFile(t, "secret78"))
-	ask := func(c Client) (*ServerConn, error, <-chan error) {
+	ask := func(c Client) (*ServerConn, <-chan error, error) {
 		near, far := pipe(t)
 		done := background(func() error { return (&Relay{AskViewer: true}).Run(t.Context(), near, x.dial(t)) })
 		v, err := c.Connect(t.Context(), far.Conn)
@@ -141,22 +141,22 @@ func TestViewerIsAskedForTheServersPassword(t *testing.T) {
 			_, err = io.ReadFull(far, make([]byte, 4))
 		}
 		far.Close()
-		return v, err, done
+		return v, done, err
 	}
-	v, err, done := ask(Client{Password: "secret78"})
+	v, done, err := ask(Client{Password: "secret78"})
 	require.NoError(t, err)
 	assert.Equal(t, SecurityVNCAuth, v.Security)
 	assert.EqualValues(t, 320, v.Init.Width)
 	require.NoError(t, result(t, done))
 
-	_, err, done = ask(Client{Password: "guess"})
+	_, done, err = ask(Client{Password: "guess"})
 	require.ErrorIs(t, err, ErrPassword)
 	assert.ErrorContains(t, err, "its RFB server doesn't accept the password")
 	require.ErrorIs(t, result(t, done), ErrPassword)
 
 	// A server without a password asks nobody.
 	x = startXvnc(t, "320x240")
-	v, err, done = ask(Client{})
+	v, done, err = ask(Client{})
 	require.NoError(t, err)
 	assert.Equal(t, SecurityNone, v.Security)
 	require.NoError(t, result(t, done))

@@ -72,7 +72,7 @@ func (w whole) open(t *testing.T) *desk {
 	require.NoError(t, testhost.Until(ctx, "a window manager", func() (bool, error) {
 		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
 		if w.program == "xmonad" { // which says nothing of itself
-			out, err = d.Run(d.ctx, "xprop", "-root", "WM_STATE", "_NET_SUPPORTED")
+			_, err = d.Run(d.ctx, "xprop", "-root", "WM_STATE", "_NET_SUPPORTED")
 			return err == nil, nil
 		}
 		return err == nil && strings.Contains(string(out), "window id"), nil

@@ -1,5 +1,7 @@
 package doctor
 
+//lint:file-ignore SA1019 The import path is the one asked for; github.com/coder/websocket has the same API.
+
 import (
 	"context"
 	"crypto/tls"

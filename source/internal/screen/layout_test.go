@@ -23,7 +23,7 @@ func TestConvert(t *testing.T) {
 		"24 in 32, blue first": {32, false, [3]uint32{0xff, 0xff00, 0xff0000}, 0x00123456, [3]byte{0x56, 0x34, 0x12}},
 		"packed 24":            {24, false, [3]uint32{0xff0000, 0xff00, 0xff}, 0x123456, [3]byte{0x12, 0x34, 0x56}},
 		"packed 24, big":       {24, true, [3]uint32{0xff0000, 0xff00, 0xff}, 0x123456, [3]byte{0x12, 0x34, 0x56}},
-		"30":                   {32, false, [3]uint32{0x3ff00000, 0xffc00, 0x3ff}, 0x3ff<<20 | 0x200<<10, [3]byte{255, 128, 0}},
+		"30":                   {32, false, [3]uint32{0x3ff00000, 0xffc00, 0x3ff}, 0x3ff<<20 | 0x200<<10 | 1, [3]byte{255, 128, 0}},
 		"16":                   {16, false, [3]uint32{0xf800, 0x7e0, 0x1f}, 0xf800 | 0x3f<<5, [3]byte{255, 255, 0}},
 		"16, big":              {16, true, [3]uint32{0xf800, 0x7e0, 0x1f}, 0x8000, [3]byte{132, 0, 0}},
 		"15":                   {16, false, [3]uint32{0x7c00, 0x3e0, 0x1f}, 0x1f, [3]byte{0, 0, 255}},
