@@ -78,3 +78,30 @@ func TestInheritKeepsTheSocket(t *testing.T) {
 	require.Equal(t, before, inode(b))
 	require.NoError(t, b.Close())
 }
+
+// An inherited port counts as handed out: the search for the next one goes on
+// behind it.
+func TestSearchGoesOnBehindAnInheritedPort(t *testing.T) {
+	p := &Pool{Host: "127.0.0.1", First: DefaultFirst, Last: DefaultFirst + 2}
+	var all []*Listener
+	for {
+		l, err := p.Listen(t.Context())
+		if err != nil {
+			break
+		}
+		defer l.Close()
+		all = append(all, l)
+	}
+	if len(all) != 3 {
+		t.Skip("somebody else has one of the ports")
+	}
+	middle, err := p.Replace(t.Context(), all[1])
+	require.NoError(t, err)
+	defer middle.Close()
+	require.NoError(t, all[0].Close())
+	require.NoError(t, all[2].Close())
+	next, err := p.Listen(t.Context())
+	require.NoError(t, err)
+	defer next.Close()
+	require.Equal(t, all[2].Port(), next.Port())
+}

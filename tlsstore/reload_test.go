@@ -3,6 +3,7 @@ package tlsstore_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/youmark/pkcs8"
 
 	"vda.internal/shadow/tlsstore"
 )
@@ -204,5 +206,28 @@ func TestReloadBehindALink(t *testing.T) {
 		require.NoError(t, os.Rename(d.file("next"), d.file("data")))
 		time.Sleep(time.Second)
 		require.Equal(t, versions[1].cert, served(t, config))
+	})
+}
+
+// A changed credential is noticed as a changed file is.
+func TestReloadOfACredential(t *testing.T) {
+	d := newDir(t)
+	credentials := newDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		var told reloads
+		pair := issue(t, nil, nil, nil)
+		der, err := pkcs8.MarshalPrivateKey(pair.key, []byte("secret"), nil)
+		require.NoError(t, err)
+		d.write("shadowingcert.pem", 0o644, pair.pem())
+		d.write("shadowingkey.pem", 0o600, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der}))
+		credentials.write("shadowingpassphrase", 0o600, []byte("secret"))
+		store := &tlsstore.Store{Dir: d.path, Credentials: credentials.path, OnReload: told.add}
+		config, err := store.TLSConfig("vda1.corp")
+		require.NoError(t, err)
+		credentials.write("shadowingpassphrase", 0o600, []byte("no longer"))
+		time.Sleep(time.Second)
+		assert.Equal(t, pair.cert, served(t, config), "what is in use stays")
+		_, err = told.take(t)
+		assert.ErrorContains(t, err, "doesn't open the private key")
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -325,4 +326,44 @@ func FuzzUnmask(f *testing.F) {
 		unmask(got[cut:], masked[cut:], next)
 		assert.True(t, bytes.Equal(want, got))
 	})
+}
+
+// An address is forgotten with its last session: or each that ever came would
+// be remembered.
+func TestPlacesAreForgotten(t *testing.T) {
+	h := &Handler{MaxSessionsPerAddress: 2}
+	var all []*session
+	for i := range 100 {
+		s := &session{h: h, place: placeOf(fmt.Sprintf("192.0.2.%d:1", i/2))}
+		require.Nil(t, h.add(s))
+		all = append(all, s)
+	}
+	assert.Len(t, h.places, 50)
+	for _, s := range all {
+		h.remove(s)
+	}
+	assert.Empty(t, h.places)
+	assert.Empty(t, h.sessions)
+}
+
+// What crypto/tls has written by itself, an alert or the answer to a key update,
+// goes before the records of the next frame, however long that is.
+func TestLeftOverRecordsGoFirst(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	a := &accepted{Conn: near}
+	a.capture()
+	a.expect(10)
+	_, err := a.Write([]byte("alert"))
+	require.NoError(t, err)
+	long := bytes.Repeat([]byte("x"), copyFrame)
+	a.expect(len(long))
+	_, err = a.Write(long)
+	require.NoError(t, err)
+	records := a.take()
+	assert.Equal(t, "alertx", string(records[:6]))
+	assert.Len(t, records, 5+len(long))
+	putMemory(records)
+	assert.Nil(t, a.take())
 }
