@@ -92,8 +92,8 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		go get $(SUCCESSORS); \
 		go vet $(SUCCEED); go test -race $(SUCCEED)
 
-nightly: ## what is too long for each change: soak, fuzzers, whole desktops, newest dependencies, known vulnerabilities
-	$(MAKE) --no-print-directory soak fuzz desktops newest vulnerabilities
+nightly: ## what is too long for each change: soak, fuzzers, whole desktops, every viewer, newest dependencies, known vulnerabilities
+	$(MAKE) --no-print-directory soak fuzz desktops viewers newest vulnerabilities
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \

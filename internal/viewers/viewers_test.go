@@ -34,35 +34,46 @@ const patience = 2 * time.Minute
 // Everything is the environment variable that makes the whole matrix run, with the value "1".
 const everything = "SHADOW_VIEWERS"
 
-// releases are those of @novnc/novnc on npm, which has none before 1.0.0. short ones run in make test:
-// the oldest, the last that asks for red in the third byte, and the newest.
+// releases are those of noVNC's npm packages, and two of other people's for what is older than 1.0.0,
+// which npm hasn't got of noVNC itself. short ones run in make test: the oldest with modules, the last
+// that asks for red in the third byte, and the newest. 1.5.0 and
+// 1.6.0 are on npm as CommonJS only, which no browser loads.
 var releases = []struct {
-	version string
-	short   bool
+	name, pack string
+	file       string // that shows it is there
+	page       string
+	short      bool
 }{
-	{"1.0.0", true}, {"1.1.0", false}, {"1.2.0", true}, {"1.3.0", false}, {"1.4.0", false}, {"1.5.0", false}, {"1.6.0", false}, {"1.7.0", true},
+	{"0.5", "novnc-node@0.5.3", "dist/novnc-node.js", page05, false},
+	{"0.6", "@nraynaud/novnc@0.6.1", "lib/rfb.js", page06, false},
+	{"1.0.0", "@novnc/novnc@1.0.0", "core/rfb.js", page, true},
+	{"1.1.0", "@novnc/novnc@1.1.0", "core/rfb.js", page, false},
+	{"1.2.0", "@novnc/novnc@1.2.0", "core/rfb.js", page, true},
+	{"1.3.0", "@novnc/novnc@1.3.0", "core/rfb.js", page, false},
+	{"1.4.0", "@novnc/novnc@1.4.0", "core/rfb.js", page, false},
+	{"1.7.0", "@novnc/novnc@1.7.0", "core/rfb.js", page, true},
 }
 
-// release returns the folder of a release, from npm if it isn't in the user's cache yet.
-func release(t *testing.T, version string) string {
+// release returns the folder of a package, from npm if it isn't in the user's cache yet.
+func release(t *testing.T, pack, file string) string {
 	t.Helper()
 	npm := testenv.Program(t, "npm", "npm")
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		cache = os.TempDir()
 	}
-	dir := filepath.Join(cache, "shadow-viewers", "novnc-"+version)
-	if _, err := os.Stat(filepath.Join(dir, "package", "core", "rfb.js")); err == nil {
+	dir := filepath.Join(cache, "shadow-viewers", strings.NewReplacer("/", "-", "@", "-").Replace(pack))
+	if _, err := os.Stat(filepath.Join(dir, "package", file)); err == nil {
 		return filepath.Join(dir, "package")
 	}
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	pack := exec.CommandContext(ctx, npm, "pack", "--silent", "@novnc/novnc@"+version)
-	pack.Dir = dir
-	out, err := pack.CombinedOutput()
+	get := exec.CommandContext(ctx, npm, "pack", "--silent", pack)
+	get.Dir = dir
+	out, err := get.CombinedOutput()
 	if err != nil {
-		testenv.Lack(t, "noVNC %s from npm is needed: %v: %s", version, err, out)
+		testenv.Lack(t, "%s from npm is needed: %v: %s", pack, err, out)
 	}
 	unpack := exec.CommandContext(ctx, "tar", "xzf", strings.TrimSpace(string(out)))
 	unpack.Dir = dir
@@ -168,17 +179,19 @@ func startXvnc(t *testing.T) *screen {
 
 // front is websockify --view-only and the granted port at once: wsproxy with the relay. It serves a
 // release of noVNC and a page with it, too.
-func front(t *testing.T, novnc string, s *screen) string {
+func front(t *testing.T, novnc, page string, s *screen) string {
 	t.Helper()
 	mux := http.NewServeMux()
+	mux.Handle("/pako/", http.StripPrefix("/pako/", http.FileServer(http.Dir(release(t, "pako@1.0.11", "lib/zlib/inflate.js")))))
 	mux.Handle("/novnc/", http.StripPrefix("/novnc/", http.FileServer(http.Dir(novnc))))
 	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, page)
 	})
 	proxy := &wsproxy.Handler{
-		Dial:  func(ctx context.Context, _ *http.Request) (net.Conn, error) { return s.dial(ctx) },
-		Relay: new(rfb.Relay),
+		Dial:     func(ctx context.Context, _ *http.Request) (net.Conn, error) { return s.dial(ctx) },
+		Relay:    new(rfb.Relay),
+		OnReject: func(_ *http.Request, err error) { t.Logf("refused: %v", err) },
 		OnEnd: func(r wsproxy.Record) {
 			if r.Err != nil && !errors.Is(r.Err, context.Canceled) {
 				t.Logf("the session ended with %d %s: %v", r.Code, r.Reason, r.Err)
@@ -203,8 +216,37 @@ func front(t *testing.T, novnc string, s *screen) string {
 const page = `<!doctype html><div id="v" style="width:600px;height:500px"></div><script type="module">
 import RFB from "/novnc/core/rfb.js";
 window.ended = "";
+window.onerror = m => { window.ended = m; };
 window.rfb = new RFB(document.getElementById("v"), "ws://" + location.host + "/ws", {});
 window.rfb.addEventListener("disconnect", () => { window.ended = "disconnected"; });
+</script>`
+
+// page05 and page06 are the same for releases that have no modules and draw on a canvas that is given.
+const page05 = `<!doctype html><canvas id="v"></canvas><script src="/novnc/dist/novnc-node.js"></script><script>
+window.ended = "";
+window.onerror = m => { window.ended = m; };
+window.rfb = new noVNC.RFB({target: document.getElementById("v"), encrypt: false, onUpdateState: (rfb, state, old, text) => {
+	if (state === "failed") window.ended = state + ": " + text;
+}});
+window.rfb.connect("ws://" + location.host + "/ws", "");
+</script>`
+
+const page06 = `<!doctype html><canvas id="v"></canvas><script>
+const modules = {};
+function load(path) {
+	if (modules[path]) return modules[path].exports;
+	const m = modules[path] = {exports: {}}, get = new XMLHttpRequest();
+	get.open("GET", path + ".js", false);
+	get.send();
+	new Function("require", "module", "exports", get.responseText)(
+		p => load(new URL(p.replace(/[.]js$/, "").replace(/^pako/, "/pako"), location.origin + path).pathname), m, m.exports);
+	return m.exports;
+}
+window.ended = "";
+window.onerror = m => { window.ended = m; };
+const module06 = load("/novnc/lib/rfb"), RFB = module06.default || module06;
+window.rfb = new RFB({target: document.getElementById("v"), encrypt: false, onDisconnected: (rfb, why) => { window.ended = "disconnected: " + why; }});
+window.rfb.connect(location.hostname, location.port, "", "ws");
 </script>`
 
 // colour is JavaScript for the size of the picture, and its colour if nine of ten pixels have one
@@ -246,26 +288,26 @@ func TestNoVNC(t *testing.T) {
 				if !all && !r.short {
 					continue
 				}
-				t.Run("noVNC "+r.version, func(t *testing.T) { watch(t, browser, s, release(t, r.version)) })
+				t.Run("noVNC "+r.name, func(t *testing.T) { watch(t, browser, s, release(t, r.pack, r.file), r.page) })
 			}
 		})
 	}
 }
 
-func watch(t *testing.T, browser context.Context, s *screen, novnc string) {
+func watch(t *testing.T, browser context.Context, s *screen, novnc, page string) {
 	size := "320x240"
 	shows := func(want string) {
 		t.Helper()
 		got := ""
-		require.Eventually(t, func() bool {
+		ok := assert.Eventually(t, func() bool {
 			var err error
 			got, err = chromedp.Run(browser, chromedp.Evaluate[string](colour))
 			return err == nil && got == want
-		}, patience, 50*time.Millisecond, "the picture is wrong: want %s", want)
-		_ = got
+		}, patience, 50*time.Millisecond)
+		require.True(t, ok, "the picture is %q, want %s", got, want)
 	}
 	s.paint("#c83214") // no two channels alike
-	require.NoError(t, chromedp.Do(browser, chromedp.Navigate(front(t, novnc, s)+"/")))
+	require.NoError(t, chromedp.Do(browser, chromedp.Navigate(front(t, novnc, page, s)+"/")))
 	shows(size + " 200,50,20")
 	s.paint("#0a78f0")
 	shows(size + " 10,120,240")
