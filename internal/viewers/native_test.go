@@ -30,12 +30,12 @@ var natives = []struct {
 	short                 bool
 }{
 	{"TigerVNC", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-RemoteResize=0"}, "::", 6, true},
-	{"TigerVNC, 256 colours", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-FullColor=0", "-LowColorLevel=2", "-RemoteResize=0"}, "::", 45, true},
-	{"TigerVNC, 64 colours", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-FullColor=0", "-LowColorLevel=1", "-RemoteResize=0"}, "::", 45, false},
+	{"TigerVNC, 256 colours", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-FullColor=0", "-LowColorLevel=2", "-RemoteResize=0"}, "::", 66, true},
+	{"TigerVNC, 64 colours", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-FullColor=0", "-LowColorLevel=1", "-RemoteResize=0"}, "::", 66, false},
 	{"TigerVNC, 8 colours", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-AutoSelect=0", "-FullColor=0", "-LowColorLevel=0", "-RemoteResize=0"}, "::", 128, false},
-	{"TigerVNC, of itself", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-RemoteResize=0"}, "::", 45, false},
+	{"TigerVNC, of itself", "xtigervncviewer", "tigervnc-viewer", []string{"-SecurityTypes=None", "-RemoteResize=0"}, "::", 66, false},
 	{"TightVNC", "xtightvncviewer", "xtightvncviewer", nil, "::", 6, true},
-	{"TightVNC, bgr233", "xtightvncviewer", "xtightvncviewer", []string{"-bgr233"}, "::", 45, false},
+	{"TightVNC, bgr233", "xtightvncviewer", "xtightvncviewer", []string{"-bgr233"}, "::", 66, false},
 	{"ssvnc", "ssvncviewer", "ssvnc", nil, "::", 6, false},
 	{"gtk-vnc", "gvncviewer", "gvncviewer", nil, ":", 6, false},
 }
