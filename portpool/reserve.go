@@ -115,9 +115,9 @@ func bind(ip netip.Addr, port int, alone bool) (*os.File, error) {
 		}
 		addr = six
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := socket(family)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
 	held := os.NewFile(uintptr(fd), "portpool")
 	if err := setUp(fd, family == unix.AF_INET6, alone, addr); err != nil {
@@ -125,6 +125,25 @@ func bind(ip netip.Addr, port int, alone bool) (*os.File, error) {
 		return nil, err
 	}
 	return held, nil
+}
+
+// socket makes one that no child inherits, and that doesn't block. Not every system can ask
+// for that at once.
+func socket(family int) (fd int, err error) {
+	syscall.ForkLock.RLock()
+	fd, err = unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return -1, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
 }
 
 // setUp binds fd. Remains of old connections don't count, but nobody else can bind it then.

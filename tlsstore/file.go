@@ -166,7 +166,7 @@ func (me identity) checkOwner(f *file) error {
 // checkOwner has passed: 0600 at most; one of root's may be 0640 if the group
 // is root's or one of mine.
 func (me identity) checkSecret(f *file) error {
-	mode := f.stat.Mode & 0o7777
+	mode := uint32(f.stat.Mode) & 0o7777 // 16 bits on some systems
 	allowed := uint32(0o600)
 	group := f.stat.Gid == 0 || slices.Contains(me.groups, f.stat.Gid)
 	if f.stat.Uid == 0 && group {

@@ -98,5 +98,5 @@ func stampOf(path string) fileStamp {
 	if unix.Stat(path, &st) != nil {
 		return fileStamp{}
 	}
-	return fileStamp{dev: st.Dev, ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+	return fileStamp{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
 }
