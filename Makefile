@@ -97,7 +97,7 @@ nightly: ## what is too long for each change: soak, fuzzers, whole desktops, eve
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
-	kwin-x11 cinnamon gnome-shell awesome fluxbox xmonad mate-screensaver libkscreenlocker5 cinnamon-screensaver xscreensaver
+	kwin-x11 cinnamon gnome-shell awesome fluxbox xmonad mate-screensaver cinnamon-screensaver xscreensaver
 
 desktops: deps ## ask, and show the banner, on whole desktops (and their lockers), one after the other; pictures go to bin/desktops
 	@.ci/deps $(DESKTOPS)

@@ -248,7 +248,6 @@ var lockPrograms = map[string]struct {
 	"xscreensaver":         {"xscreensaver", "xscreensaver", "xscreensaver --no-splash & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; xscreensaver-command -lock && break; done; wait"},
 	"mate-screensaver":     {"mate-screensaver", "mate-screensaver", "mate-screensaver --no-daemon & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; mate-screensaver-command --lock && break; done; wait"},
 	"cinnamon-screensaver": {"cinnamon-screensaver", "cinnamon-screensaver", "cinnamon-screensaver & for i in 1 2 3 4 5 6 7 8 9; do sleep 2; cinnamon-screensaver-command --lock && break; done; wait"},
-	"kscreenlocker":        {"/usr/lib/x86_64-linux-gnu/libexec/kscreenlocker_greet", "libkscreenlocker5", "exec kwin_x11 --lock"},
 }
 
 // Nobody is asked whose screen one of these has locked.
