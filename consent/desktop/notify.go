@@ -57,8 +57,8 @@ func (p Notify) Ask(ctx context.Context, r consent.Request) (consent.Decision, e
 }
 
 const (
-	busTime   = 3 * time.Second        // a bus may take to let the child in
-	saverTime = 500 * time.Millisecond // the bus may take to let the child in, for the screen savers
+	busTime   = 3 * time.Second // a bus may take to let the child in
+	saverTime = 2 * time.Second // the bus may take to let the child in, for the screen savers
 )
 
 // notify shows the notification, in the child, and returns the line that answers it. It

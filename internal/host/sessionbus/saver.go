@@ -24,7 +24,7 @@ var savers = []struct {
 
 // Bounds of ScreenLocked.
 const (
-	activeTime = 500 * time.Millisecond  // all savers may take to say whether they are active
+	activeTime = 2 * time.Second         // all savers may take to say whether they are active
 	wakeTime   = 1500 * time.Millisecond // one that is active may take to end, once there is somebody
 	wakePause  = 100 * time.Millisecond
 )
@@ -33,7 +33,7 @@ const (
 // saver is active while the screen is only blank, too, because nobody was there: so it is told
 // that somebody is (SimulateUserActivity), which ends it unless it locks, and has 1.5 s to end.
 // One that can't be told, or doesn't answer, counts as locked. None is started for it. One that gives no answer in time,
-// half a second or ctx, doesn't count; known is false if none gave any.
+// two seconds or ctx, doesn't count; known is false if none gave any.
 func ScreenLocked(ctx context.Context, conn *dbus.Conn) (locked, known bool) {
 	active, known := activeSavers(ctx, conn)
 	if len(active) == 0 {
