@@ -44,9 +44,9 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 	$(TOOL) staticcheck ./...
 
 test: export SHADOW_LIVE := 1
-test: deps novnc lint ## install what is needed, lint, all tests with -race, and successor
+test: deps novnc lint ## install what is needed, lint, all tests with -race, cross and successor
 	go test -race ./...
-	$(MAKE) --no-print-directory successor
+	$(MAKE) --no-print-directory cross successor
 
 # What the gateway is compared with.
 MEASURED := websockify haproxy
@@ -123,4 +123,4 @@ clean: ## remove what was built
 	rm -rf bin demo.png
 	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
 
-.PHONY: help build packages novnc deps demo lint test bench soak successor nightly desktops viewers newest vulnerabilities fuzz clean
+.PHONY: cross help build packages novnc deps demo lint test bench soak successor nightly desktops viewers newest vulnerabilities fuzz clean
