@@ -387,9 +387,22 @@ func (l *life) answer() (consent.Decision, error) {
 	// Silence means something only from somebody who could see the question, and whose prompter works.
 	l.shown = shown.Load() && a.err == nil
 	if ctx.Err() != nil {
-		return consent.TimedOut, nil
+		return l.late(a.decision, a.err), nil
 	}
 	return a.decision, a.err
+}
+
+// late is what a prompter's answer means that came when the time was up: a Yes is none any more, and
+// a No is one still, and no silence.
+func (l *life) late(d consent.Decision, err error) consent.Decision {
+	switch {
+	case err != nil:
+	case d == consent.Denied, d == consent.Closed:
+		return d
+	case d == consent.Locked:
+		l.shown = false // nobody was there to be silent
+	}
+	return consent.TimedOut
 }
 
 // replaces is the administrator whose view a Yes would end: one who has been granted it but

@@ -162,6 +162,23 @@ func TestSilenceOfWhoSawNothing(t *testing.T) {
 	assert.Equal(t, "unanswered", h.until(t, shadow.EventGranted).Consent)
 }
 
+// A refusal that comes with the end of the time is no silence.
+func TestLateRefusalIsNoSilence(t *testing.T) {
+	for decision, want := range map[consent.Decision]shadow.Reason{
+		consent.Denied: shadow.Denied, consent.Closed: shadow.Closed, consent.Locked: shadow.TimedOut,
+	} {
+		h := start(t, shadow.Config{
+			Rules: policy.Rules{{Unanswered: true, Locked: true}}, PromptTimeout: 20 * time.Millisecond,
+			Prompter: consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
+				r.Shown()
+				<-ctx.Done()
+				return decision, nil
+			}),
+		})
+		h.refused(t, want)
+	}
+}
+
 // The name that is decided by is the one that the user is shown.
 func TestRulesSeeCleanNames(t *testing.T) {
 	h := start(t, shadow.Config{Rules: policy.Rules{{Admins: []string{`CORP\mallory`}, Answer: policy.Deny}}})

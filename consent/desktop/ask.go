@@ -58,10 +58,10 @@ func askChild(ctx context.Context, argv, environ []string, r consent.Request, q 
 		}
 	default:
 	}
-	if ctx.Err() != nil {
-		return ended(ctx)
-	}
 	d, err := out.decision()
+	if ctx.Err() != nil {
+		return late(ctx, d, err)
+	}
 	switch {
 	case errors.Is(err, errNoAnswer):
 		return consent.Denied, fmt.Errorf("%w (%s)%s", err, exitStatus(proc.Err()), stderr.Suffix())
@@ -85,6 +85,15 @@ func ended(ctx context.Context) (consent.Decision, error) {
 		return consent.Denied, err
 	}
 	return consent.TimedOut, nil
+}
+
+// late is Ask's answer once ctx is over, of a child that said d, or failed: it may have taken its time
+// to exit. A Yes is none any more, and a refusal is one still, for silence may mean a Yes.
+func late(ctx context.Context, d consent.Decision, err error) (consent.Decision, error) {
+	if process.GivenUp(ctx) == nil && err == nil && d != consent.Granted {
+		return d, nil
+	}
+	return ended(ctx)
 }
 
 // identity is whom the request's children run as.

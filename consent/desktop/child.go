@@ -107,7 +107,10 @@ func askWindow(ctx context.Context, q *question, lapse time.Time, display, xauth
 		return whyGone(display, xauthority)
 	case <-ctx.Done():
 		select { // the question gives the keyboard back
-		case <-answer:
+		case a := <-answer:
+			if a == wordNo || a == wordClosed || a == wordLocked { // which came before the end
+				return a
+			}
 		case <-x.Gone():
 		case <-time.After(process.TermTime / 2):
 		}

@@ -192,3 +192,24 @@ func TestBadTextsAskNobody(t *testing.T) {
 	_, err := X11{Texts: consent.Texts{Question: "x"}}.Ask(t.Context(), self())
 	assert.ErrorContains(t, err, `text "question" must hold {admin}`)
 }
+
+// A refusal counts although its child exits only when the time is up: a rule may take silence for a Yes.
+// A Yes doesn't.
+func TestLateExit(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]consent.Decision{
+		"no": consent.Denied, "closed": consent.Closed, "locked": consent.Locked, "yes": consent.TimedOut,
+	} {
+		t.Run(word, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			r, shown := self(), false
+			r.Shown = func() { shown = true }
+			d, err := X11{Command: sh("echo shown; echo " + word + "; sleep 1.5")}.Ask(ctx, r)
+			require.NoError(t, err)
+			assert.Equal(t, want, d)
+			assert.True(t, shown)
+		})
+	}
+}
