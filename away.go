@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -42,8 +43,7 @@ func (l *life) mayReturn() bool {
 func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-chan struct{}) {
 	until := time.Now().Add(l.m.cfg.Reconnect)
 	record := l.watch.record
-	old := l.source
-	l.source, l.upstream = nil, nil
+	old := l.disown()
 	l.watch.restart()
 	l.setState(Away, record.Remote)
 	l.emit(Event{Type: EventAway, Viewer: record.Remote, Until: until})
@@ -56,8 +56,10 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 		l.end(&ending{reason: NoPort, detail: "its port can't be opened again: " + detail(err)})
 	}
 	server, served = l.serve(handler)
-	old.Close() // a page that is loaded anew doesn't wait for it
-	l.leave("the source", old.closed)
+	if old != nil { // a page that is loaded anew doesn't wait for it
+		old.Close()
+		l.leave("the source", old.closed)
+	}
 	absent := time.NewTimer(time.Until(until))
 	defer absent.Stop()
 	select {
@@ -93,17 +95,25 @@ func (l *life) dial(context.Context, *http.Request) (net.Conn, error) {
 	if l.upstream != nil {
 		return l.upstream, nil
 	}
-	return l.reopen()
+	upstream, err := l.reopen(l.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return upstream, nil
 }
 
-// reopen opens the source again. That it can't be ends l.
-func (l *life) reopen() (net.Conn, error) {
+// reopen opens the source again. That it can't be ends l, unless ctx is over: it was for a viewer that
+// has gone.
+func (l *life) reopen(ctx context.Context) (*rfb.ServerConn, error) {
 	err := l.findSame()
 	if err == nil {
-		err = l.connect()
+		var upstream *rfb.ServerConn
+		if upstream, err = l.connect(ctx); err == nil {
+			return upstream, nil
+		}
 	}
-	if err == nil {
-		return l.upstream, nil
+	if ctx.Err() != nil && l.ended() == nil {
+		return nil, context.Cause(ctx)
 	}
 	r := asRefusal(err)
 	l.end(&ending{reason: r.Reason, detail: r.Detail})

@@ -470,7 +470,7 @@ func (l *life) prompterBusy() bool {
 // wait for the viewer. Until the last moment a failure leaves the one who
 // watches alone.
 func (l *life) open() (*Grant, error) {
-	if err := l.connect(); err != nil {
+	if _, err := l.connect(l.ctx); err != nil {
 		return nil, err
 	}
 	old := l.m.watcher(l)
@@ -509,35 +509,67 @@ func (l *life) open() (*Grant, error) {
 }
 
 // connect opens the source and greets it, so that a source that doesn't work
-// is a refusal rather than an empty window.
-func (l *life) connect() error {
+// is a refusal rather than an empty window. What comes when ctx is over is closed.
+func (l *life) connect(ctx context.Context) (*rfb.ServerConn, error) {
 	if l.ended() != nil {
-		return l.refusal()
+		return nil, l.refusal()
 	}
-	conn, err := l.m.cfg.Source.Open(l.ctx, l.session)
+	conn, err := l.m.cfg.Source.Open(ctx, l.session)
 	if err != nil {
-		return l.refuse(SourceFailed, err)
+		return nil, l.refuse(SourceFailed, err)
 	}
-	l.source = newSourceConn(conn)
+	source := newSourceConn(conn)
+	var upstream *rfb.ServerConn
 	if greeted, ok := conn.(*rfb.ServerConn); ok {
-		upstream := *greeted
-		upstream.Conn = l.source
-		l.upstream = &upstream
+		wrapped := *greeted
+		wrapped.Conn = source
+		upstream = &wrapped
 	} else {
-		l.upstream, err = rfb.Connect(l.ctx, l.source)
+		upstream, err = rfb.Connect(ctx, source)
+	}
+	if err == nil && !l.adopt(ctx, source, upstream) {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
-		l.source.Close()
-		if why := l.source.why(); why != nil {
+		source.Close()
+		if why := source.why(); why != nil {
 			err = why
 		}
-		l.leave("the source", l.source.closed)
+		l.leave("the source", source.closed)
 		if errors.Is(err, ErrSessionEnded) {
-			return l.refuse(SessionEnded, err)
+			return nil, l.refuse(SessionEnded, err)
 		}
-		return l.refuse(SourceFailed, err)
+		return nil, l.refuse(SourceFailed, err)
 	}
-	return nil
+	return upstream, nil
+}
+
+// adopt makes source l's, unless ctx is over: then nobody waits for it any more, and l may have
+// another one.
+func (l *life) adopt(ctx context.Context, source *sourceConn, upstream *rfb.ServerConn) bool {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	if ctx.Err() != nil {
+		return false
+	}
+	l.source, l.upstream = source, upstream
+	return true
+}
+
+// current is l's source.
+func (l *life) current() *sourceConn {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	return l.source
+}
+
+// disown leaves l without a source, and returns the one that it had; nil: none.
+func (l *life) disown() *sourceConn {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	old := l.source
+	l.source, l.upstream = nil, nil
+	return old
 }
 
 // listen takes a port; when none is left it inherits that of old.
@@ -606,8 +638,8 @@ func (l *life) release() {
 	if l.port != nil {
 		l.port.Close()
 	}
-	if l.source != nil {
-		l.source.Close()
-		l.leave("the source", l.source.closed)
+	if source := l.disown(); source != nil {
+		source.Close()
+		l.leave("the source", source.closed)
 	}
 }

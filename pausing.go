@@ -51,13 +51,15 @@ func (l *life) view() consent.View {
 	return consent.View{}
 }
 
-// openAnew opens the source again after a pause.
-func (l *life) openAnew(context.Context) (*rfb.ServerConn, error) {
-	l.source.Close()
-	l.leave("the source", l.source.closed)
-	if _, err := l.reopen(); err != nil {
+// openAnew opens the source again after a pause, for the viewer whose relay ends with ctx.
+func (l *life) openAnew(ctx context.Context) (*rfb.ServerConn, error) {
+	old := l.current()
+	old.Close()
+	l.leave("the source", old.closed)
+	upstream, err := l.reopen(ctx)
+	if err != nil {
 		return nil, err
 	}
 	l.watchSource()
-	return l.upstream, nil
+	return upstream, nil
 }

@@ -2,6 +2,7 @@ package shadow_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -109,4 +110,37 @@ func TestNoPause(t *testing.T) {
 	h := start(t, shadow.Config{Banner: b})
 	view(t, h.granted(t, "s1", "alice").URL)
 	assert.Nil(t, next(t, b.shown).Wish)
+}
+
+// A source that is opened after a pause for a viewer that was lost meanwhile is nobody's: it is closed,
+// and the viewer that returns has its own.
+func TestLostWhileTheSourceOpens(t *testing.T) {
+	b := newFakeBanner()
+	c := &clamp{where: "source.Open", release: make(chan struct{})}
+	free := sync.OnceFunc(func() { close(c.release) })
+	defer free()
+	source := &fakeSource{}
+	h := start(t, shadow.Config{Banner: b, Pause: true, Reconnect: patience, Source: stuckSource{source, c}})
+	h.TidyFor(50 * time.Millisecond)
+	g := h.granted(t, "s1", "alice")
+	v := view(t, g.URL)
+	v.update()
+	wish := next(t, b.shown).Wish
+	wish(consent.Pause)
+	v.covered()
+	h.until(t, shadow.EventPaused)
+	c.set.Store(true)
+	wish(consent.Resume)
+	time.Sleep(100 * time.Millisecond)
+	v.hangUp()
+	h.until(t, shadow.EventAway)
+	c.set.Store(false)
+	free()
+	require.Eventually(t, func() bool { opened, open := source.counts(); return opened == 2 && open == 0 }, patience, time.Millisecond)
+	v = view(t, g.URL)
+	v.update()
+	h.until(t, shadow.EventReturned)
+	require.NoError(t, h.Stop(t.Context(), g.ID, shadow.StoppedByAdmin))
+	_, open := source.counts()
+	assert.Zero(t, open)
 }

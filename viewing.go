@@ -121,7 +121,7 @@ func (l *life) await(deadline time.Time) {
 		l.awaitLeft() // Run watches the source
 	case <-absent.C:
 		l.shut(&ending{reason: ViewerAbsent})
-	case <-l.source.ended:
+	case <-l.current().ended:
 		l.shut(nil)
 	case <-l.ctx.Done():
 		l.shut(nil)
