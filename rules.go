@@ -84,8 +84,10 @@ func (l *life) without(basis consent.Basis) error {
 		return err
 	}
 	l.basis = basis
-	l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("user", l.session.User).Str("admin", l.req.Admin).
-		Str("rule", l.rule.Name()).Str("consent", string(basis)).Msg("a rule allows viewing without the user's Yes")
+	l.m.journal.write(func() {
+		l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("user", l.session.User).Str("admin", l.req.Admin).
+			Str("rule", l.rule.Name()).Str("consent", string(basis)).Msg("a rule allows viewing without the user's Yes")
+	})
 	return nil
 }
 

@@ -239,3 +239,13 @@ func TestNoRule(t *testing.T) {
 	assert.Equal(t, "none", e.Rule)
 	assert.Equal(t, "answer", e.Consent)
 }
+
+// A log that hangs keeps no viewing from beginning that needs no Yes.
+func TestRuleAndStuckLog(t *testing.T) {
+	s := stuckAt(t, "log", shadow.Config{Rules: policy.Rules{{Answer: policy.Allow}}})
+	s.c.set.Store(true)
+	soon(t, "the request", func() {
+		_, err := s.ask("s1", "alice")
+		assert.NoError(t, err)
+	})
+}
