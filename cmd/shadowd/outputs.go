@@ -81,7 +81,20 @@ func (o *outputs) reopen() error {
 func (o *outputs) close() {
 	_ = o.queue.Close(flushTime) // who doesn't read the log doesn't read of this
 	if o.file != nil {
-		_ = o.file.Close()
+		within(flushTime, func() { _ = o.file.Close() }) // a Reopen may hang in the file system
+	}
+}
+
+// within returns when f has, or after d at the latest.
+func within(d time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
 	}
 }
 

@@ -38,7 +38,7 @@ func tend(ctx context.Context, r *reloader, m *shadow.Manager) (stop func()) {
 	}
 	return func() {
 		cancel()
-		running.Wait()
+		within(flushTime, running.Wait) // to open a file anew may hang
 	}
 }
 

@@ -147,11 +147,13 @@ func (l *File) Reopen() error {
 	return nil
 }
 
-// Write implements [io.Writer].
+// Write implements [io.Writer]. It holds up neither Reopen nor Close: what a pipe hasn't taken by then
+// is an error.
 func (l *File) Write(p []byte) (int, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.f.Write(p)
+	f := l.f
+	l.mu.Unlock()
+	return f.Write(p)
 }
 
 // Close closes the file.

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -104,4 +105,52 @@ func TestFileIsBegunAnew(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "3\n4\n", string(got), "the one from before stays")
 	require.NoError(t, f.Close())
+}
+
+// A file that takes nothing, as a pipe does that nobody reads, holds up neither the end nor a new beginning.
+func TestFileThatHangs(t *testing.T) {
+	for name, do := range map[string]func(f *File, path string) error{
+		"close": func(f *File, _ string) error { return f.Close() },
+		"reopen": func(f *File, path string) error {
+			if err := os.Rename(path, path+".1"); err != nil {
+				return err
+			}
+			if err := f.Reopen(); err != nil {
+				return err
+			}
+			_, err := f.Write([]byte("anew\n"))
+			return errors.Join(err, f.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			require.NoError(t, unix.Mkfifo(path, 0o600))
+			r, err := os.OpenFile(path, os.O_RDWR, 0)
+			require.NoError(t, err)
+			defer r.Close()
+			f, err := OpenFile(path, 0o600)
+			require.NoError(t, err)
+			wrote := make(chan error, 1)
+			go func() {
+				_, err := f.Write(make([]byte, 1<<20))
+				wrote <- err
+			}()
+			time.Sleep(100 * time.Millisecond)
+			did := make(chan error, 1)
+			go func() { did <- do(f, path) }()
+			select {
+			case err := <-did:
+				assert.NoError(t, err)
+			case <-time.After(5 * time.Second):
+				t.Error("it hangs")
+				_, _ = io.ReadFull(r, make([]byte, 1<<20))
+			}
+			select {
+			case err := <-wrote:
+				assert.Error(t, err, "it is tried again")
+			case <-time.After(5 * time.Second):
+				t.Error("the write hangs")
+			}
+		})
+	}
 }
