@@ -234,3 +234,18 @@ func TestReturnToNoSource(t *testing.T) {
 	v.closed(1011, "source_failed")
 	assert.Equal(t, shadow.SourceFailed, h.until(t, shadow.EventEnded).Reason)
 }
+
+// A viewer that comes and goes all the time, each time with a new source and two lines in the audit, is
+// sent away.
+func TestReturnsTooOften(t *testing.T) {
+	h := start(t, shadow.Config{Reconnect: patience})
+	g := h.granted(t, "s1", "alice")
+	for range 10 {
+		view(t, g.URL).hangUp()
+		h.until(t, shadow.EventAway)
+	}
+	view(t, g.URL).hangUp()
+	e := h.until(t, shadow.EventEnded)
+	assert.Equal(t, shadow.ViewerLeft, e.Reason)
+	assert.Contains(t, e.Detail, "too often")
+}

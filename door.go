@@ -184,7 +184,7 @@ const (
 )
 
 // A noiseLimit is a hook for the log of what strangers cause. It leaves lines out, and says in the
-// next one how many.
+// next one how many. It limits as well what somebody else than the administrator repeats as he likes.
 type noiseLimit struct {
 	mu   sync.Mutex
 	room float64 // lines

@@ -73,6 +73,8 @@ type life struct {
 	rejected     rejections
 	door         *strangers.Door // of the port. Set by serve
 	noise        zerolog.Logger  // for what strangers cause
+	returns      noiseLimit      // of a viewer that was cut off
+	resumes      noiseLimit      // after a pause
 	watch        watch
 	banner       *banner        // tells the user of the viewer; nil: there is none. Set by authorize
 	guards       sync.WaitGroup // what guard has started; ends with ctx

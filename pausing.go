@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"context"
+	"time"
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/rfb"
@@ -53,6 +54,7 @@ func (l *life) view() consent.View {
 
 // openAnew opens the source again after a pause, for the viewer whose relay ends with ctx.
 func (l *life) openAnew(ctx context.Context) (*rfb.ServerConn, error) {
+	l.restBetween(ctx)
 	old := l.current()
 	old.Close()
 	l.leave("the source", old.closed)
@@ -62,4 +64,19 @@ func (l *life) openAnew(ctx context.Context) (*rfb.ServerConn, error) {
 	}
 	l.watchSource()
 	return upstream, nil
+}
+
+// restBetween waits if the viewing is paused and goes on all the time: each time has a source opened, and
+// makes two lines of the audit. The pause lasts meanwhile.
+func (l *life) restBetween(ctx context.Context) {
+	for {
+		if _, ok := l.resumes.line(time.Now()); ok {
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return
+		}
+	}
 }

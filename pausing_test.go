@@ -144,3 +144,28 @@ func TestLostWhileTheSourceOpens(t *testing.T) {
 	_, open := source.counts()
 	assert.Zero(t, open)
 }
+
+// Whoever pauses and goes on all the time, each time with a new source and two lines in the audit, waits
+// before it goes on. A pause begins at once, and an end waits for nothing.
+func TestPausesTooOften(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Banner: b, Pause: true})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	wish := next(t, b.shown).Wish
+	for range 10 {
+		wish(consent.Pause)
+		h.until(t, shadow.EventPaused)
+		wish(consent.Resume)
+		h.until(t, shadow.EventResumed)
+	}
+	wish(consent.Pause)
+	h.until(t, shadow.EventPaused)
+	wish(consent.Resume)
+	time.Sleep(300 * time.Millisecond)
+	assert.True(t, h.List()[0].Paused)
+	opened, _ := h.source.counts()
+	assert.Equal(t, 11, opened)
+	b.stop <- struct{}{}
+	assert.Equal(t, shadow.StoppedByUser, h.until(t, shadow.EventEnded).Reason)
+}

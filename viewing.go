@@ -56,6 +56,10 @@ func (l *life) run(deadline time.Time) {
 	l.await(deadline)
 	l.countViewer()
 	for l.mayReturn() {
+		if _, ok := l.returns.line(time.Now()); !ok { // each has a source opened, and makes two lines of the audit
+			l.end(&ending{reason: ViewerLeft, detail: "it was cut off too often"})
+			break
+		}
 		server.Close()
 		l.leave("the viewers' port", served)
 		server, served = l.awaitReturn(handler)
