@@ -105,9 +105,9 @@ func TestEarlyInputIsIgnored(t *testing.T) { // not in parallel: it must be quic
 	t.Run("bare", func(t *testing.T) { early(t, bare) })
 }
 
-// early gives input in the first half second.
+// early gives input in the first half second, as soon as the machine lets it.
 func early(t *testing.T, o testhost.Options) {
-	for range 5 {
+	for begun := time.Now(); time.Since(begun) < 4*time.Minute; {
 		d := put(t, o, nil)
 		d.click(d.deny)
 		d.key("Escape", "Return")
@@ -119,7 +119,7 @@ func early(t *testing.T, o testhost.Options) {
 		d.expect(consent.Granted)
 		return
 	}
-	t.Error("this machine is too slow to press a key within half a second")
+	t.Error("for four minutes this machine was too slow to press a key within half a second")
 }
 
 func TestAButtonThatWasDownIsIgnored(t *testing.T) {
