@@ -17,7 +17,7 @@ func TestMovedUnderTheClick(t *testing.T) { // not in parallel: it must be quick
 	options := map[string]testhost.Options{"managed": managed, "bare": bare}
 	for name, o := range options {
 		t.Run(name, func(t *testing.T) {
-			for range 5 {
+			for begun := time.Now(); time.Since(begun) < 4*time.Minute; {
 				d := put(t, o, nil).ready()
 				d.win.X, d.win.Y = 100, 30 // where it will be
 				x, y := d.allow()
@@ -33,7 +33,7 @@ func TestMovedUnderTheClick(t *testing.T) { // not in parallel: it must be quick
 				d.expect(consent.Denied)
 				return
 			}
-			t.Error("this machine is too slow to click within half a second")
+			t.Error("for four minutes this machine was too slow to click within half a second")
 		})
 	}
 }
