@@ -45,7 +45,7 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 
 test: export SHADOW_LIVE := 1
 test: deps novnc lint ## install what is needed, lint, all tests with -race, cross and successor
-	go test -race ./...
+	go test -race -timeout 30m ./...
 	$(MAKE) --no-print-directory cross successor
 
 # What the gateway is compared with.
@@ -90,7 +90,7 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
 			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
 		go get $(SUCCESSORS); \
-		go vet $(SUCCEED); go test -race $(SUCCEED)
+		go vet $(SUCCEED); go test -race -timeout 30m $(SUCCEED)
 
 nightly: ## what is too long for each change: soak, fuzzers, whole desktops, every viewer, newest dependencies, known vulnerabilities
 	$(MAKE) --no-print-directory soak fuzz desktops viewers newest vulnerabilities
