@@ -45,7 +45,7 @@ func TestUserStopsTheViewer(t *testing.T) {
 	require.NoError(t, session.Click(t.Context(), w.X+w.Width-30, w.Y+w.Height/2))
 	p.closed(4002, "stopped_by_user")
 	assert.Equal(t, shadow.StoppedByUser, d.event(shadow.EventEnded, g.ID).Reason)
-	assert.Empty(t, d.sources())
+	d.noSource()
 	noBanner(t, session)
 }
 

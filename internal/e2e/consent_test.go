@@ -52,7 +52,7 @@ func TestPauseAndReload(t *testing.T) {
 		require.NoError(t, session.SetRoot(t.Context(), colours[i%len(colours)]))
 		require.Zero(t, covered(), "pixels of the session")
 	}
-	assert.Empty(t, d.sources(), "the screen is still captured")
+	d.noSource()
 
 	p.run(chromedp.Reload())
 	d.event(shadow.EventAway, g.ID)

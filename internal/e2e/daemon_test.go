@@ -29,7 +29,7 @@ import (
 )
 
 // patience bounds every single wait.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // eventually waits for a condition, within patience.
 func eventually(t testing.TB, what string, ok func() bool) {
@@ -39,6 +39,13 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		require.True(t, time.Now().Before(deadline), "waited in vain: %s", what)
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// noSource waits until no picture is captured any more. An end that is announced doesn't wait for
+// a source that is slow to end.
+func (d *daemon) noSource() {
+	d.t.Helper()
+	eventually(d.t, "no source runs", func() bool { return len(d.sources()) == 0 })
 }
 
 // A daemon is a running shadowd and the sessions that it knows.

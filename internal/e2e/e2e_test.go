@@ -54,7 +54,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 	p.close()
 	e = d.event(shadow.EventEnded, g.ID)
 	assert.Equal(t, shadow.ViewerLeft, e.Reason)
-	assert.Empty(t, d.sources(), "the source outlived its viewer")
+	d.noSource()
 	ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", g.Port))
 	require.NoError(t, err, "the port is not free")
 	ln.Close()
@@ -344,7 +344,7 @@ func TestStopAndShutdown(t *testing.T) {
 	p.shows(session)
 	require.NoError(t, d.client.Stop(t.Context(), g.ID))
 	p.closed(1000, "stopped_by_admin")
-	assert.Empty(t, d.sources())
+	d.noSource()
 
 	g = d.grantWithYes("s1", "alice", session)
 	p = view(t, g.URL)

@@ -24,7 +24,7 @@ func TestSwitchedOffWhileSomebodyWatches(t *testing.T) {
 	e := d.event(shadow.EventEnded, g.ID)
 	assert.Equal(t, shadow.Disabled, e.Reason)
 	assert.Equal(t, "EnableSessionShadowing is 0", e.Detail)
-	assert.Empty(t, d.sources())
+	d.noSource()
 	d.ask("s1", "alice").refused(shadow.Disabled)
 
 	require.NoError(t, config.Set(d.config, ctxreg.EnableSessionShadowing, 1))
@@ -54,7 +54,7 @@ func TestSessionEndsWhileSomebodyWatches(t *testing.T) {
 	logind.Remove("c2")
 	p.closed(1001, "session_ended")
 	assert.Equal(t, shadow.SessionEnded, d.event(shadow.EventEnded, g.ID).Reason)
-	assert.Empty(t, d.sources())
+	d.noSource()
 	d.ask("c2", "alice").refused(shadow.NoSession)
 
 	// While the user is asked, too.
