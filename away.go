@@ -46,15 +46,15 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 	old := l.disown()
 	l.watch.restart()
 	l.setState(Away, record.Remote)
-	l.emit(Event{Type: EventAway, Viewer: record.Remote, Until: until})
-	l.tell(consent.View{State: consent.Away, Until: until})
-
 	home := addressOf(record.Remote)
 	l.home.Store(&home)
 	l.claimed.Store(false)
 	if err := l.port.Listen(); err != nil {
 		l.end(&ending{reason: NoPort, detail: "its port can't be opened again: " + detail(err)})
 	}
+	// Whoever hears it may come at once, and is let in after it.
+	l.emit(Event{Type: EventAway, Viewer: record.Remote, Until: until})
+	l.tell(consent.View{State: consent.Away, Until: until})
 	server, served = l.serve(handler)
 	if old != nil { // a page that is loaded anew doesn't wait for it
 		old.Close()

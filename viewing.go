@@ -237,8 +237,8 @@ func (l *life) watchSource() {
 		l.stopWatching()
 	}
 	l.stopWatching = func() {}
-	source, cancel := l.source, l.cutSource
-	if source.ended == nil {
+	source, cancel := l.current(), l.cutSource
+	if source == nil || source.ended == nil {
 		return
 	}
 	quit, gone := make(chan struct{}), make(chan struct{})
@@ -279,8 +279,10 @@ func (l *life) verdict() *ending {
 
 // sourceEnding tells a source that failed from one whose session ended.
 func (l *life) sourceEnding(err error) *ending {
-	if why := l.source.why(); why != nil {
-		err = why
+	if source := l.current(); source != nil { // paused or away, there is none
+		if why := source.why(); why != nil {
+			err = why
+		}
 	}
 	switch {
 	case errors.Is(err, ErrSessionEnded):

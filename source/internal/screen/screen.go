@@ -211,12 +211,3 @@ func (s *Screen) Refresh() error {
 	s.size = image.Pt(int(g.Width), int(g.Height))
 	return nil
 }
-
-// Close closes the connection, unless the X server has gone.
-func (s *Screen) Close() {
-	select {
-	case <-s.Gone():
-	default:
-		s.conn.Close()
-	}
-}
