@@ -2,29 +2,34 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# What a virtual desktop needs, and what only tests need besides.
-DESKTOP := xvfb openbox xterm x11vnc xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
-TESTING := $(DESKTOP) chromium tigervnc-viewer xtightvncviewer gvncviewer xsel libnss3-tools openssl dbus tigervnc-standalone-server gcc libc6-dev picom metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock
+# What the demo's desktop needs, and what only tests need besides.
+DESKTOP := tigervnc-standalone-server openbox xterm xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
+TESTING := $(DESKTOP) xvfb x11vnc chromium firefox-esr tigervnc-viewer xtightvncviewer gvncviewer xsel libnss3-tools openssl dbus gcc libc6-dev picom metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock weston xwayland libvncserver-dev at-spi2-core python3-pyatspi strace python3-redis python3-simplejson python3-requests systemd
 
-NOVNC := internal/viewer/dist/index.html
+# The bundled pages, and what they are made of.
+PAGES := internal/viewer/dist/index.html internal/gate/web/dist/index.html
+SOURCES := internal/viewer/package-lock.json $(wildcard internal/viewer/page/* internal/viewer/page/lang/* internal/gate/web/page/* internal/gate/web/page/lang/*)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: novnc ## build shadowd, shadowctl, websockify and rfbtrace into bin
+build: pages ## build shadowd, shadowctl, shadowgate, websockify and rfbtrace into bin
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 
-novnc: $(NOVNC) ## fetch noVNC from npm and bundle the page of a granted port, to be embedded
+pages: $(PAGES) ## fetch noVNC from npm and bundle the pages of a granted port and of the console, to be embedded
 
-$(NOVNC): internal/viewer/package-lock.json $(wildcard internal/viewer/page/*)
+$(PAGES) &: $(SOURCES)
 	cd internal/viewer && npm ci --ignore-scripts --no-audit --no-fund
-	rm -rf internal/viewer/novnc/*
+	$(CLEANED)
 	cd internal/viewer/node_modules/@novnc/novnc && \
 		cp -R core vendor package.json AUTHORS LICENSE.txt $(CURDIR)/internal/viewer/novnc && \
 		mkdir $(CURDIR)/internal/viewer/novnc/docs && cp docs/LICENSE.* $(CURDIR)/internal/viewer/novnc/docs
-	find internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
+	cp internal/viewer/node_modules/axe-core/axe.min.js internal/gate/web/axe
 	cd internal/viewer && npm run --silent build
 	rm -rf internal/viewer/node_modules
+
+# Folders of what the build makes to be embedded, or tested with.
+CLEANED = find internal/viewer/novnc internal/viewer/dist internal/gate/web/dist internal/gate/web/axe -mindepth 1 ! -name .gitkeep -delete
 
 deps: ## install what the tests need and this machine lacks
 	@.ci/deps $(TESTING)
@@ -44,7 +49,7 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 	$(TOOL) staticcheck ./...
 
 test: export SHADOW_LIVE := 1
-test: deps novnc lint ## install what is needed, lint, all tests with -race, cross and successor
+test: deps pages lint ## install what is needed, lint, all tests with -race, cross and successor
 	go test -race -timeout 30m ./...
 	$(MAKE) --no-print-directory cross successor
 
@@ -60,22 +65,37 @@ cross: ## build for the other processors, and what needs no Linux for the other 
 	@set -e; for os in darwin freebsd; do echo $$os/arm64; \
 		CGO_ENABLED=0 GOOS=$$os GOARCH=arm64 go build -o /dev/null $(PORTABLE); done
 
-bench: ## compare the speed with websockify, HAProxy and a raw relay, into docs/performance.md (20 minutes, as root; ROUNDS=5)
-	@.ci/deps $(MEASURED)
+bench: console ## compare the speed with x11vnc, websockify, HAProxy and a raw relay, into docs/performance.md (half an hour, as root; ROUNDS=5)
+	@.ci/deps $(MEASURED) xvfb x11vnc xterm linux-perf
+	go build -trimpath -o bin/screens ./tools/screens
+	bin/screens -rounds $(or $(ROUNDS),5) -doc docs/performance.md
 	go build -trimpath -o bin/bench ./tools/bench
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/websockify ./cmd/websockify
 	bin/bench run -config tools/bench/peers.json -rounds $(or $(ROUNDS),5) -duration 1500ms -out bin/bench-result -doc docs/performance.md
+	go run ./tools/pace -rounds $(or $(ROUNDS),5) "python=/usr/bin/websockify LISTEN TARGET" "ours=bin/websockify --view-only LISTEN TARGET"
+
+console: build ## what the console costs beside HAProxy, and how soon its pages are there, into docs/performance.md (four parts of at most 3 minutes, as root; ROUNDS=3)
+	@.ci/deps $(DESKTOP) xvfb haproxy chromium
+	go build -trimpath -o bin/bench ./tools/bench
+	bin/bench views -rounds $(or $(ROUNDS),3) | tee bin/console-views.txt
+	SHADOW_LIVE=1 go test ./internal/e2e -run '^$$' -bench GateAdds -benchtime 60x | tee bin/console-adds.txt
+	SHADOW_LIVE=1 go test ./internal/e2e -run '^$$' -bench 'Page$$' -benchtime 12x | tee bin/console-page.txt
+	SHADOW_LIVE=1 go test ./internal/gate/web -run '^$$' -bench ManySessions -benchtime 10x | tee bin/console-list.txt
+	bin/bench rows -doc docs/performance.md bin/console-*.txt
 
 # What is watched with, besides Chromium, and shown.
-VIEWING := $(TESTING) ssvnc qemu-system-x86
+VIEWING := $(TESTING) ssvnc qemu-system-x86 remmina-plugin-vnc tightvncserver tigervnc-tools xfonts-base
 
-viewers: novnc ## every viewer in front of every server, for a schedule: releases of noVNC from npm, native viewers
+viewers: pages ## every viewer in front of every server, for a schedule: releases of noVNC from npm, native viewers
 	@.ci/deps $(VIEWING)
 	SHADOW_LIVE=1 SHADOW_VIEWERS=1 go test ./internal/viewers -v -count=1 -timeout 60m
 
 soak: ## ten minutes of viewers that come and go in every way, and ten more with -race (SOAK=1h: longer)
 	go test ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
 	go test -race ./wsproxy -run TestSoak -v -soak $(or $(SOAK),10m) -timeout 0
+
+pictures: deps ## an hour of a desktop at random, with new sizes, before every kind of viewer: no pixel may be wrong (SOAK=10m, SEED=7)
+	SHADOW_LIVE=1 SHADOW_PICTURES=$(CURDIR)/bin/pictures go test ./source/capture -run 'TestSoak|TestMemory' -v -count=1 -soak $(or $(SOAK),1h) -soak-seed $(or $(SEED),0) -timeout 0
 
 # The WebSocket library's notice points to the one, the X library's to the other, with the same API.
 SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
@@ -92,20 +112,37 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		go get $(SUCCESSORS); \
 		go vet $(SUCCEED); go test -race -timeout 30m $(SUCCEED)
 
-nightly: ## what is too long for each change: soak, fuzzers, whole desktops, every viewer, newest dependencies, known vulnerabilities
-	$(MAKE) --no-print-directory soak fuzz desktops viewers newest vulnerabilities
+fleet: deps ## three gates and three hosts of the real programs, in namespaces: killed, cut off, slow, without room; as root, minutes
+	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 30m -run TestFaults ./internal/fleet/rig
+
+nightly: ## what is too long for each change: soak, an hour of pictures, fuzzers, whole desktops, every viewer, a booted host, a fleet's faults, the policies, newest dependencies, known vulnerabilities
+	$(MAKE) --no-print-directory soak pictures fuzz desktops viewers hosts fleet policies newest vulnerabilities
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
-	kwin-x11 cinnamon gnome-shell awesome fluxbox xmonad mate-screensaver cinnamon-screensaver xscreensaver
+	kwin-x11 plasma-desktop plasma-workspace cinnamon gnome-shell awesome fluxbox xmonad xserver-xorg-core xorgxrdp mate-screensaver cinnamon-screensaver xscreensaver
 
 desktops: deps ## ask, and show the banner, on whole desktops (and their lockers), one after the other; pictures go to bin/desktops
 	@.ci/deps $(DESKTOPS)
 	SHADOW_LIVE=1 SHADOW_DESKTOPS=$(CURDIR)/bin/desktops go test -count=1 -v -timeout 90m -run 'TestDesktops|TestLockPrograms' ./consent/desktop
 
+realdesktops: deps ## what the capture costs beside x11vnc on whole desktops, a quarter of an hour; pictures go to bin/realdesktops
+	@.ci/deps $(DESKTOPS)
+	go run ./tools/screens -desktops all -duration 6s -pictures bin/realdesktops
+
+hosts: deps ## install the packages on a booted Debian (a container), and do what operators do; as root, minutes
+	@.ci/deps debootstrap systemd-container lintian rpm rpmlint cpio
+	SHADOW_LIVE=1 SHADOW_HOSTS=1 go test -count=1 -v -timeout 60m ./internal/hosts
+
+policies: ## compile the AppArmor profiles and the SELinux module, into bin/policies
+	@.ci/deps apparmor selinux-policy-dev
+	set -e; for p in dist/apparmor/*; do apparmor_parser --skip-kernel-load --skip-cache --skip-read-cache --warn=all "$$p"; done
+	rm -rf bin/policies; mkdir -p bin; cp -R dist/selinux bin/policies
+	$(MAKE) -C bin/policies -f /usr/share/selinux/devel/Makefile shadow.pp
+
 newest: deps ## test with the newest version of each dependency
 	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; git archive HEAD | tar -x -C "$$dir"; \
-		cp -R internal/viewer/novnc internal/viewer/dist "$$dir/internal/viewer/"; cd "$$dir"; \
+		cp -R --parents internal/viewer/novnc internal/viewer/dist internal/gate/web/dist internal/gate/web/axe "$$dir"; cd "$$dir"; \
 		go get -u ./... && go mod tidy && go vet ./... && go test ./...
 
 vulnerabilities: ## ask Go's database, where it can be reached, about what the programs link
@@ -116,11 +153,11 @@ FUZZTIME ?= 1m
 fuzz: ## run each fuzz target for a minute (FUZZTIME=10s: shorter, FUZZ=./rfb: of one package); for a schedule
 	@.ci/fuzz $(FUZZTIME) $(FUZZ)
 
-packages: novnc ## deb and rpm for amd64 and arm64 into bin/packages (VERSION=1.2.3)
+packages: pages ## deb and rpm for amd64 and arm64 into bin/packages (VERSION=1.2.3)
 	go run ./tools/packages -version "$(VERSION)" -out bin/packages
 
 clean: ## remove what was built
 	rm -rf bin demo.png
-	find internal/viewer/novnc internal/viewer/dist -mindepth 1 ! -name .gitkeep -delete
+	$(CLEANED)
 
-.PHONY: cross help build packages novnc deps demo lint test bench soak successor nightly desktops viewers newest vulnerabilities fuzz clean
+.PHONY: console hosts fleet policies cross help build packages pages deps demo lint test bench soak pictures successor nightly desktops realdesktops viewers newest vulnerabilities fuzz clean

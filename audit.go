@@ -6,18 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"vda.internal/shadow/internal/strangers"
 )
 
+// A kind of event is what it is about.
+type kind int
+
 const (
-	// maxSpool is how many events wait for an audit that can't be written.
-	maxSpool = 4096
-	// maxRequests is how many may wait for a request to be spooled, too. What is
-	// left is for shadows that are going on.
-	maxRequests = maxSpool / 2
+	ofShadow  kind = iota // one that is going on
+	ofRequest             // a new one: its channel tells how the first attempt to write it went
+	ofRefusal             // a request that came to nothing
+	ofNothing             // a request that the audit doesn't know: it isn't to know of the refusal either
+)
+
+// maxSpool is how many events may wait for an audit that can't be written, for another to be spooled.
+// Requests leave room for their refusals, and both for the shadows that are going on.
+var maxSpool = [...]int{ofShadow: 4096, ofRefusal: 4096 / 2, ofRequest: 4096 / 4, ofNothing: 0}
+
+const (
 	// auditTime is how long a request waits for its own line to be written.
 	auditTime = 5 * time.Second
 	// The pause between two attempts to write doubles from the first to the last.
@@ -65,14 +77,17 @@ func JSONLines(w io.Writer) func(Event) error {
 type auditor struct {
 	write  func(Event) error // nil: there is no audit
 	logger zerolog.Logger
-	kick   chan struct{} // ends the pause before the next attempt
-	quit   chan struct{} // closed when nobody waits for run any more
+	kick   chan struct{}  // ends the pause before the next attempt
+	quit   chan struct{}  // closed when nobody waits for run any more
+	losses strangers.Rate // limits the log of lost requests
 
 	mu      sync.Mutex
 	spool   []auditLine
 	running bool
+	over    bool          // quit is closed
 	idle    chan struct{} // closed when run has nothing left to write
 	state   AuditState    // without Waiting
+	since   time.Time     // of the attempt that is under way; zero: none is
 }
 
 // An auditLine is an event on its way to the audit.
@@ -82,29 +97,50 @@ type auditLine struct {
 }
 
 // errAuditFull is why an event isn't spooled.
-var errAuditFull = errors.New("the audit can't be written, and too many lines wait for it")
+var (
+	errAuditFull  = errors.New("the audit can't be written, and too many lines wait for it")
+	errAuditOver  = errors.New("the audit was given up at Shutdown")
+	errAuditHangs = fmt.Errorf("the audit has taken no line for %v", auditTime)
+)
 
 func newAuditor(write func(Event) error, logger zerolog.Logger) *auditor {
 	return &auditor{write: write, logger: logger, kick: make(chan struct{}, 1), quit: make(chan struct{})}
 }
 
-// put spools e. On the line of a request something depends: the channel tells how the first
-// attempt to write it went.
-func (a *auditor) put(e Event, request bool) <-chan error {
+// put spools e, and reports whether it was kept: written it will be, or logged. What isn't is lost. On the
+// line of a request something depends: the channel tells how the first attempt to write it went.
+func (a *auditor) put(e Event, of kind) (kept bool, written <-chan error) {
 	tried := make(chan error, 1)
 	if a.write == nil {
 		tried <- nil
-		return tried
+		return true, tried
 	}
+	err := a.enqueue(e, of, tried)
+	switch {
+	case errors.Is(err, errAuditOver):
+		a.unwritten(e)
+	case err != nil:
+		a.lose(e, of)
+	}
+	if err != nil {
+		tried <- err
+	}
+	return !errors.Is(err, errAuditFull), tried
+}
+
+// enqueue is put's part under the lock.
+func (a *auditor) enqueue(e Event, of kind, tried chan error) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.spool) >= maxSpool || request && len(a.spool) >= maxRequests {
+	if a.over {
+		return errAuditOver
+	}
+	if len(a.spool) >= maxSpool[of] {
 		a.state.Lost++
-		tried <- errAuditFull
-		return tried
+		return errAuditFull
 	}
 	line := auditLine{event: e}
-	if request {
+	if of == ofRequest {
 		line.tried = tried
 	}
 	a.spool = append(a.spool, line)
@@ -112,10 +148,22 @@ func (a *auditor) put(e Event, request bool) <-chan error {
 	case !a.running:
 		a.running, a.idle = true, make(chan struct{})
 		go a.run()
-	case request:
+	case of == ofRequest:
 		a.hurry()
 	}
-	return tried
+	return nil
+}
+
+// lose logs an event for which there is no room. Of requests, who asks makes as many as he likes.
+func (a *auditor) lose(e Event, of kind) {
+	left := 0
+	if of != ofShadow {
+		var ok bool
+		if left, ok = a.losses.Take(time.Now()); !ok {
+			return
+		}
+	}
+	a.logger.Error().Interface("event", e).Int("left_out", left).Msg("a line of the audit is lost: too many wait for it to be written")
 }
 
 // hurry lets the next attempt begin at once.
@@ -160,6 +208,7 @@ func (a *auditor) next() (Event, bool) {
 		close(a.idle)
 		return Event{}, false
 	}
+	a.since = time.Now()
 	return a.spool[0].event, true
 }
 
@@ -176,14 +225,9 @@ func (a *auditor) attempt(e Event) bool {
 	return err == nil
 }
 
-// hand gives e to the audit, whose panic is an error.
-func (a *auditor) hand(e Event) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("the audit panicked: %v", r)
-		}
-	}()
-	return a.write(e)
+// hand gives e to the audit.
+func (a *auditor) hand(e Event) error {
+	return apart("the audit", func() error { return a.write(e) })
 }
 
 // tried notes how an attempt to write the first line went, and tells those who wait.
@@ -191,6 +235,7 @@ func (a *auditor) tried(err error) (before, now AuditState) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	before = a.status()
+	a.since = time.Time{}
 	a.state.Err = err
 	if err == nil {
 		a.spool[0].tell(nil)
@@ -217,16 +262,20 @@ func (l *auditLine) tell(err error) {
 func (a *auditor) status() AuditState {
 	s := a.state
 	s.Waiting = len(a.spool)
+	if !a.since.IsZero() && time.Since(a.since) >= auditTime { // an attempt that doesn't return is one that fails
+		s.Err = errAuditHangs
+		s.Failures++
+	}
 	return s
 }
 
 // close waits until everything is written or ctx has ended. What is left then goes to the
-// log: nothing else can be done with it. It is called once.
+// log, as what comes later does: nothing else can be done with it.
 func (a *auditor) close(ctx context.Context) {
 	a.mu.Lock()
-	idle, running := a.idle, a.running
+	idle, wait := a.idle, a.running && !a.over
 	a.mu.Unlock()
-	if !running {
+	if !wait {
 		return
 	}
 	a.hurry()
@@ -235,11 +284,24 @@ func (a *auditor) close(ctx context.Context) {
 		return
 	case <-ctx.Done():
 	}
-	close(a.quit)
-	a.mu.Lock()
-	left := a.spool
-	a.mu.Unlock()
-	for _, line := range left {
-		a.logger.Error().Interface("event", line.event).Msg("a line of the audit was not written")
+	for _, line := range a.giveUp() {
+		a.unwritten(line.event)
 	}
+}
+
+// giveUp ends run, and is what it leaves behind. Once it was called there is nothing.
+func (a *auditor) giveUp() []auditLine {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return nil
+	}
+	a.over = true
+	close(a.quit)
+	return slices.Clone(a.spool)
+}
+
+// unwritten logs an event that the audit hasn't taken.
+func (a *auditor) unwritten(e Event) {
+	a.logger.Error().Interface("event", e).Msg("a line of the audit was not written")
 }

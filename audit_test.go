@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -102,9 +105,12 @@ func TestAuditThatHangs(t *testing.T) {
 		})
 		require.NoError(t, err)
 		_, err = m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
-		var r *shadow.Refusal
+		var r *shadow.End
 		require.ErrorAs(t, err, &r)
 		assert.Equal(t, shadow.AuditFailed, r.Reason)
+		state := m.Audit()
+		assert.ErrorContains(t, state.Err, "has taken no line for 5s")
+		assert.EqualValues(t, 1, state.Failures)
 		before := time.Now()
 		require.NoError(t, m.Shutdown(t.Context()))
 		assert.LessOrEqual(t, time.Since(before), 5*time.Second, "the end depends on the audit")
@@ -118,6 +124,53 @@ func TestAuditThatHangs(t *testing.T) {
 	}})
 	_, err := h.ask("s1", "alice")
 	assert.ErrorContains(t, err, "panicked")
+}
+
+// An audit that ends its goroutine is one that fails: the next line is written.
+func TestAuditThatEndsItsGoroutine(t *testing.T) {
+	var once sync.Once
+	h := start(t, shadow.Config{Audit: func(shadow.Event) error {
+		once.Do(runtime.Goexit)
+		return nil
+	}})
+	_, err := h.ask("s1", "alice")
+	require.ErrorContains(t, err, "ended its goroutine")
+	h.granted(t, "s1", "alice")
+}
+
+// A host program may call Shutdown as often as it likes, and at once, while its audit takes nothing.
+func TestShutdownTwice(t *testing.T) {
+	for name, record := range map[string]func(release <-chan struct{}) error{
+		"hangs": func(release <-chan struct{}) error { <-release; return nil },
+		"fails": func(<-chan struct{}) error { return errFull },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				defer close(release)
+				var logged log
+				m, err := shadow.New(shadow.Config{
+					Sessions: oneSession{}, Source: &fakeSource{}, Host: "h", Prompter: untouched(t), Logger: zerolog.New(&logged),
+					Audit: func(shadow.Event) error { return record(release) },
+				})
+				require.NoError(t, err)
+				_, err = m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
+				require.ErrorContains(t, err, "audit_failed")
+				var all sync.WaitGroup
+				for range 3 {
+					all.Go(func() { assert.NoError(t, m.Shutdown(t.Context())) })
+				}
+				all.Wait()
+				require.NoError(t, m.Shutdown(t.Context()))
+				lost := "a line of the audit was not written"
+				assert.Equal(t, 2, strings.Count(logged.String(), lost))
+				_, err = m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
+				require.ErrorContains(t, err, "shutdown")
+				synctest.Wait()
+				assert.Equal(t, 4, strings.Count(logged.String(), lost), "what comes later is in the log, too")
+			})
+		})
+	}
 }
 
 // untouched is a prompter that isn't asked.
@@ -140,6 +193,42 @@ func TestAuditSpoolIsBounded(t *testing.T) {
 	assert.LessOrEqual(t, state.Waiting, 4096)
 	assert.Positive(t, state.Lost)
 	a.set(nil)
+}
+
+// However many requests are refused while the audit can't be written, what happens to views that go on keeps its
+// place, no request is refused in the file that isn't in it, and what is lost is in the log.
+func TestRefusalsLeaveRoomForViews(t *testing.T) {
+	var logged log
+	a := &audit{}
+	h := start(t, shadow.Config{Audit: a.record, Logger: zerolog.New(&logged)})
+	v := view(t, h.granted(t, "s1", "alice").URL)
+	v.update()
+	require.Eventually(t, func() bool { return h.Audit().Waiting == 0 }, patience, time.Millisecond)
+	a.set(errFull)
+	for range 4096 {
+		_, err := h.ask("s1", "bob")
+		require.ErrorContains(t, err, string(shadow.AuditFailed))
+	}
+	v.hangUp()
+	require.Eventually(t, func() bool { return len(h.List()) == 0 }, patience, time.Millisecond)
+	assert.LessOrEqual(t, h.Audit().Waiting, 4096/2+1)
+	assert.Positive(t, h.Audit().Lost)
+	a.set(nil)
+	require.Eventually(t, func() bool { return h.Audit().Waiting == 0 }, patience, time.Millisecond)
+	assert.True(t, slices.Contains(a.types(), shadow.EventEnded), "the end of the view is lost")
+	requested, refused := map[string]bool{}, map[string]bool{}
+	for _, e := range a.events {
+		switch {
+		case e.Type == shadow.EventRequested && e.Admin == "bob":
+			requested[e.ID] = true
+		case e.Type == shadow.EventRefused:
+			refused[e.ID] = true
+		}
+	}
+	assert.True(t, maps.Equal(requested, refused), "a request without its refusal, or the other way round")
+	lines := strings.Count(logged.String(), "a line of the audit is lost")
+	assert.Positive(t, lines)
+	assert.Less(t, lines, 1000, "who asks writes as much into the log as he likes")
 }
 
 // The audit has the schema of the events, and doesn't depend on what a host

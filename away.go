@@ -13,8 +13,10 @@ import (
 )
 
 // A viewer whose connection was lost may return within Config.Reconnect, without a new question. The
-// port listens again; only the same token from the same address is admitted, to a fresh source. The
-// banner says that the viewer is away, and for how long.
+// port listens again; only the same token from the same address is admitted, to a fresh source. The view of
+// a fleet's gate may come back through another one, so from any address. A viewer that brought no token
+// can't show that it is the same, and doesn't return. The banner says that the viewer is away, and for how
+// long.
 
 // statusReload is the close code by which our page says that it is about to be loaded anew.
 const statusReload = 4000
@@ -35,8 +37,8 @@ func lost(r wsproxy.Record) bool {
 
 // mayReturn reports whether l's viewer has left and may come back.
 func (l *life) mayReturn() bool {
-	return l.m.cfg.Reconnect > 0 && l.ended() == nil && l.watch.came() && within(l.watch.left, 0) &&
-		lost(l.watch.record) && l.verdict().reason == ViewerLeft
+	return l.m.cfg.Reconnect > 0 && !l.bare.Load() && l.ended() == nil && l.watch.came() && within(l.watch.left, 0) &&
+		lost(l.watch.record) && l.watch.end.Reason == ViewerLeft
 }
 
 // awaitReturn waits for a viewer that was lost until it has returned and left again, or l ends.
@@ -46,11 +48,14 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 	old := l.disown()
 	l.watch.restart()
 	l.setState(Away, record.Remote)
-	home := addressOf(record.Remote)
-	l.home.Store(&home)
+	l.again.Store(true)
+	if l.caller == nil || l.caller.Gate == "" { // a fleet's view may come back through another gate
+		home := addressOf(record.Remote)
+		l.home.Store(&home)
+	}
 	l.claimed.Store(false)
 	if err := l.port.Listen(); err != nil {
-		l.end(&ending{reason: NoPort, detail: "its port can't be opened again: " + detail(err)})
+		l.end(&End{Reason: NoPort, Detail: "its port can't be opened again: " + detail(err)})
 	}
 	// Whoever hears it may come at once, and is let in after it.
 	l.emit(Event{Type: EventAway, Viewer: record.Remote, Until: until})
@@ -66,9 +71,11 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 	case <-l.watch.arrived:
 		l.awaitLeft()
 	case <-absent.C:
-		l.shut(&ending{reason: ViewerLeft, detail: "it was cut off and did not return in time"})
+		if l.shut() {
+			l.end(&End{Reason: ViewerLeft, Detail: "it was cut off and did not return in time"})
+		}
 	case <-l.ctx.Done():
-		l.shut(nil)
+		l.shut()
 	}
 	return server, served
 }
@@ -97,7 +104,7 @@ func (l *life) dial(context.Context, *http.Request) (net.Conn, error) {
 	}
 	upstream, err := l.reopen(l.ctx)
 	if err != nil {
-		return nil, err
+		return nil, err // and no *rfb.ServerConn in a net.Conn
 	}
 	return upstream, nil
 }
@@ -105,30 +112,29 @@ func (l *life) dial(context.Context, *http.Request) (net.Conn, error) {
 // reopen opens the source again. That it can't be ends l, unless ctx is over: it was for a viewer that
 // has gone.
 func (l *life) reopen(ctx context.Context) (*rfb.ServerConn, error) {
-	err := l.findSame()
-	if err == nil {
+	why := l.findSame()
+	if why == nil {
 		var upstream *rfb.ServerConn
-		if upstream, err = l.connect(ctx); err == nil {
+		if upstream, why = l.connect(ctx); why == nil {
 			return upstream, nil
 		}
 	}
 	if ctx.Err() != nil && l.ended() == nil {
 		return nil, context.Cause(ctx)
 	}
-	r := asRefusal(err)
-	l.end(&ending{reason: r.Reason, detail: r.Detail})
-	return nil, &wsproxy.CloseError{Code: closeCode(r.Reason, nil), Reason: string(r.Reason)}
+	l.end(why)
+	return nil, why.closing()
 }
 
 // findSame makes sure that the session is still the one that its user let be viewed. A lock that came
 // since matters as little as in a view that goes on.
-func (l *life) findSame() error {
-	now, err := l.lookUp()
-	if err != nil {
-		return err
+func (l *life) findSame() *End {
+	now, why := l.lookUp()
+	if why != nil {
+		return why
 	}
 	if now.UID != l.session.UID || now.Screen() != l.session.Screen() {
-		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
+		return &End{Reason: SessionEnded, Detail: "its id is another session's by now"}
 	}
 	return nil
 }

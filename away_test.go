@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ type awayBanner struct {
 	views chan consent.View
 }
 
-func (b *awayBanner) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
+func (b *awayBanner) Show(ctx context.Context, r consent.Request, s *consent.Showing) error {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
@@ -40,7 +41,7 @@ func (b *awayBanner) Show(ctx context.Context, r consent.Request, ended <-chan s
 		}
 	}()
 	defer func() { cancel(); <-done }()
-	return b.fakeBanner.Show(ctx, r, ended, stopped)
+	return b.fakeBanner.Show(ctx, r, s)
 }
 
 // returning is a host whose viewers may return for so long.
@@ -146,23 +147,79 @@ func TestThiefWhileAway(t *testing.T) {
 	h.until(t, shadow.EventAway)
 	u, err := url.Parse(g.URL)
 	require.NoError(t, err)
-	from := func(ip, url string) *viewer {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-		ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{DialContext: d.DialContext}}})
-		require.NoError(t, err)
-		v := &viewer{t: t, ws: ws, conn: websocket.NetConn(t.Context(), ws, websocket.MessageBinary)}
-		t.Cleanup(v.hangUp)
-		return v
-	}
-	thief := from("127.0.0.2", g.URL)
+	thief := viewFrom(t, "127.0.0.2", g.URL)
 	thief.turnedAway(1008, "token used")
 	assert.Contains(t, h.until(t, shadow.EventRejected).Viewer, "127.0.0.2")
-	from("127.0.0.1", "ws://"+u.Host+"/websockify?token=wrong").turnedAway(1008, "token wrong")
+	viewFrom(t, "127.0.0.1", "ws://"+u.Host+"/websockify?token=wrong").turnedAway(1008, "token wrong")
 	assert.Equal(t, shadow.Away, h.List()[0].State)
 	back := view(t, g.URL)
 	back.update()
+}
+
+// A view of a fleet's may come back through another gate, and so from another address. Nobody but gates has its token,
+// and nothing else lets anybody in.
+func TestFleetsViewReturnsFromElsewhere(t *testing.T) {
+	h, _ := returning(t, patience)
+	ctx := shadow.WithCaller(t.Context(), shadow.Caller{Gate: "gate1"})
+	g, err := h.Shadow(ctx, shadow.Request{Session: "s1", Admin: "alice"})
+	require.NoError(t, err)
+	view(t, g.URL).hangUp()
+	h.until(t, shadow.EventAway)
+	u, err := url.Parse(g.URL)
+	require.NoError(t, err)
+	for _, ip := range []string{"127.0.0.1", "127.0.0.2"} {
+		viewFrom(t, ip, "ws://"+u.Host+"/websockify?token=wrong").turnedAway(1008, "token wrong")
+	}
+	assert.Equal(t, shadow.Away, h.List()[0].State)
+	viewFrom(t, "127.0.0.2", g.URL).expect([]byte("RFB 003.008\n"))
+}
+
+// viewFrom connects from an address of this host's.
+func viewFrom(t *testing.T, ip, url string) *viewer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	d := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+	transport := &http.Transport{DialContext: d.DialContext, DisableKeepAlives: true}
+	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	v := &viewer{t: t, ws: ws, conn: websocket.NetConn(t.Context(), ws, websocket.MessageBinary)}
+	t.Cleanup(v.hangUp)
+	return v
+}
+
+// A viewer that brought no token can't show that it is the one that was there: anybody at its address could
+// say so. It doesn't return.
+func TestNobodyReturnsWithoutAToken(t *testing.T) {
+	for name, ctx := range map[string]context.Context{
+		"asked here":     context.Background(),
+		"asked by gates": shadow.WithCaller(context.Background(), shadow.Caller{Gate: "gate1"}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, shadow.Config{TokenOptional: true, Reconnect: patience})
+			granted := func() *shadow.Grant {
+				g, err := h.Shadow(ctx, shadow.Request{Session: "s1", Admin: "alice"})
+				require.NoError(t, err)
+				return g
+			}
+			g := granted()
+			address := strings.Split(g.URL, "?")[0]
+			view(t, address).hangUp()
+			assert.Equal(t, shadow.ViewerLeft, h.until(t, shadow.EventEnded).Reason)
+			_, err := dial(t, address, nil)
+			require.Error(t, err, "somebody else is let in")
+
+			g = granted()
+			view(t, g.URL).hangUp() // with its token
+			h.until(t, shadow.EventAway)
+			address = strings.Split(g.URL, "?")[0]
+			thief, err := dial(t, address, nil)
+			require.NoError(t, err)
+			thief.turnedAway(1008, "token missing")
+			view(t, g.URL).update()
+		})
+	}
 }
 
 // Stop counts while the viewer is away, and so does what ends a view otherwise.

@@ -18,12 +18,19 @@ const (
 
 // A banner is one that is shown on a display.
 type banner struct {
-	why  chan string   // is told why viewing has ended; closed when the next banner is to take the place
-	over chan struct{} // closed when why has been told
+	over chan struct{} // closed when it is to say why viewing has ended, which its life knows by then
+	told sync.Once     // closes over
+	next chan struct{} // closed when the next banner is to take its place
 	down chan struct{} // closed when it is down
 
 	mu      sync.Mutex
 	changes chan consent.View // what it is to say, if it hasn't taken that yet
+}
+
+func newBanner() *banner {
+	return &banner{
+		over: make(chan struct{}), next: make(chan struct{}), down: make(chan struct{}), changes: make(chan consent.View, 1),
+	}
 }
 
 // tell makes l's banner say how the viewing goes on. Of what it hasn't taken yet, the last counts.
@@ -52,7 +59,7 @@ func (l *life) showBanner() {
 		})
 		return
 	}
-	l.banner = &banner{why: make(chan string, 1), over: make(chan struct{}), down: make(chan struct{}), changes: make(chan consent.View, 1)}
+	l.banner = newBanner()
 	before := l.m.replaceBanner(l)
 	l.m.banners.Go(func() {
 		defer l.m.removeBanner(l)
@@ -63,26 +70,52 @@ func (l *life) showBanner() {
 
 // runBanner shows l's banner, and ends l when the banner does before.
 func (l *life) runBanner() {
-	show, r := l.m.cfg.Banner.Show, l.question()
+	r := l.question()
 	r.Changes = l.banner.changes
 	if l.pauser != nil {
 		r.Wish = l.wish
 	}
-	stopped := func() { l.end(&ending{reason: StoppedByUser}) }
-	err := show(l.m.showing, r, l.banner.why, stopped)
+	first := consent.NewShowing()
+	first.Start(l.m.showing, l.m.cfg.Banner, r)
+	err := l.follow(first, l.banner.over)
 	if err == nil && l.ended() != nil {
 		return
 	}
-	why := bannerEnding(err)
+	why := bannerEnd(err)
 	l.end(why)
-	if why.reason != PromptFailed {
+	if why.Reason != PromptFailed {
 		return
 	}
 	// The user saw who is viewing, and not that it is over. Another banner says that much, if
 	// it can. It has nothing to say if the first has taken the words.
 	<-l.banner.over
-	if len(l.banner.why) > 0 {
-		_ = show(l.m.showing, r, l.banner.why, func() {})
+	if first.Told() {
+		return
+	}
+	last := consent.NewShowing()
+	last.End(string(l.ended().Reason))
+	last.Start(l.m.showing, l.m.cfg.Banner, r)
+	_ = l.follow(last, nil)
+}
+
+// follow tells a banner what it is to do until it is down, and returns how it went. over is closed when the
+// banner is to say why l has ended; nil: it knows.
+func (l *life) follow(b *consent.Showing, over <-chan struct{}) error {
+	stopped, next := b.Stopped(), l.banner.next
+	for {
+		select {
+		case <-stopped:
+			stopped = nil
+			l.end(&End{Reason: StoppedByUser})
+		case <-over:
+			over = nil
+			b.End(string(l.ended().Reason))
+		case <-next:
+			next = nil
+			b.Close()
+		case <-b.Done():
+			return b.Err()
+		}
 	}
 }
 
@@ -94,7 +127,7 @@ func (m *Manager) replaceBanner(l *life) *banner {
 	screen := l.session.Screen()
 	before := m.shown[screen]
 	if before != nil {
-		close(before.why) // its life has ended, and said all it had to
+		close(before.next) // its life has ended, and said all it had to
 	}
 	m.shown[screen] = l.banner
 	return before
@@ -123,32 +156,27 @@ func (b *banner) wait() {
 	}
 }
 
-// bannerEnding is the end that a banner's end means while somebody is viewing.
-func bannerEnding(err error) *ending {
+// bannerEnd is the end that a banner's end means while somebody is viewing.
+func bannerEnd(err error) *End {
 	switch {
 	case err == nil:
-		return &ending{reason: PromptFailed, detail: "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
+		return &End{Reason: PromptFailed, Detail: "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
 	case errors.Is(err, consent.ErrStopped):
-		return &ending{reason: StoppedByUser}
+		return &End{Reason: StoppedByUser}
 	case errors.Is(err, consent.ErrGone):
-		return &ending{reason: SessionEnded}
+		return &End{Reason: SessionEnded}
 	case errors.Is(err, consent.ErrDisplay):
-		return &ending{reason: DisplayUnreachable, detail: detail(err)}
+		return &End{Reason: DisplayUnreachable, Detail: detail(err)}
 	}
-	return &ending{reason: PromptFailed, detail: "the user can't be told of the viewer: " + detail(err)}
+	return &End{Reason: PromptFailed, Detail: "the user can't be told of the viewer: " + detail(err)}
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for
-// a few seconds, or until the next banner of the display takes its place. Once it has been
-// called it does nothing.
+// a few seconds, or until the next banner of the display takes its place. Called again, also at
+// once, it does nothing.
 func (l *life) endBanner() {
 	if l.banner == nil {
 		return
 	}
-	select {
-	case <-l.banner.over:
-	default:
-		l.banner.why <- string(l.ended().reason)
-		close(l.banner.over)
-	}
+	l.banner.told.Do(func() { close(l.banner.over) })
 }

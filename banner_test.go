@@ -29,14 +29,14 @@ func newFakeBanner() *fakeBanner {
 	return &fakeBanner{make(chan consent.Request, 9), make(chan string, 9), make(chan string, 9), make(chan struct{}), make(chan error, 1), make(chan struct{})}
 }
 
-func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) (err error) {
+func (b *fakeBanner) Show(ctx context.Context, r consent.Request, s *consent.Showing) (err error) {
 	b.shown <- r
 	select {
-	case why := <-ended:
+	case why := <-s.Why():
 		b.said <- why
 	case <-b.stop:
-		stopped()
-		b.said <- <-ended
+		s.Stop()
+		b.said <- <-s.Why()
 		err = consent.ErrStopped
 	case err := <-b.failed:
 		return err
@@ -45,7 +45,7 @@ func (b *fakeBanner) Show(ctx context.Context, r consent.Request, ended <-chan s
 		return context.Cause(ctx)
 	}
 	select { // the words stay until they are taken down
-	case <-ended:
+	case <-s.Closing():
 		time.Sleep(20 * time.Millisecond) // as a window takes a moment to go
 		b.gone <- r.Admin
 	case <-b.done:
@@ -178,10 +178,10 @@ func TestBannerThatGoesEndsTheView(t *testing.T) {
 // viewing.
 func TestBannerFailsOverItsWords(t *testing.T) {
 	shown := make(chan string, 9)
-	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, ended <-chan string, _ func()) error {
+	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, s *consent.Showing) error {
 		shown <- r.Admin
 		select {
-		case why := <-ended:
+		case why := <-s.Why():
 			return errors.New("out of ink for " + why)
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -198,7 +198,7 @@ func TestBannerFailsOverItsWords(t *testing.T) {
 // A banner that never goes holds up the next one for a moment, and not for ever.
 func TestBannerThatStaysMakesRoom(t *testing.T) {
 	shown := make(chan string, 9)
-	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, _ <-chan string, _ func()) error {
+	h := start(t, shadow.Config{Banner: bannerFunc(func(ctx context.Context, r consent.Request, _ *consent.Showing) error {
 		shown <- r.Admin
 		<-ctx.Done() // whatever else is to end it
 		return context.Cause(ctx)
@@ -210,10 +210,10 @@ func TestBannerThatStaysMakesRoom(t *testing.T) {
 }
 
 // A bannerFunc is a function as a banner.
-type bannerFunc func(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error
+type bannerFunc func(ctx context.Context, r consent.Request, s *consent.Showing) error
 
-func (f bannerFunc) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
-	return f(ctx, r, ended, stopped)
+func (f bannerFunc) Show(ctx context.Context, r consent.Request, s *consent.Showing) error {
+	return f(ctx, r, s)
 }
 
 // Stop ends the view at once, while the user is still told so.

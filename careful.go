@@ -4,16 +4,14 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/tlsstore"
 	"vda.internal/shadow/wsproxy"
@@ -38,24 +36,38 @@ func (c *Config) validate() error {
 		{"Source", c.Source, "there would be no picture"},
 	} {
 		if isNil(needed.value) {
-			return fmt.Errorf("shadow: Config.%s is nil: %s", needed.name, needed.words)
+			return pkg.Errorf("Config.%s is nil: %s", needed.name, needed.words)
 		}
 	}
 	switch {
 	case isNil(c.Announcer) && c.Rules.Notifies():
-		return errors.New("shadow: Config.Announcer is nil, and a rule wants users to be told")
+		return pkg.New("Config.Announcer is nil, and a rule wants users to be told")
 	case c.GroupNames == nil && c.Rules.NeedsUserGroups():
-		return errors.New("shadow: Config.GroupNames is nil, and a rule looks at users' groups")
+		return pkg.New("Config.GroupNames is nil, and a rule looks at users' groups")
+	}
+	for i, rule := range c.Rules {
+		if rule.Answer > policy.Allow {
+			return pkg.Errorf("Config.Rules: rule %d has %v, which is no answer", i+1, rule.Answer)
+		}
+	}
+	if i := c.Rules.WithoutYes(); i >= 0 && isNil(c.Banner) {
+		return pkg.Errorf("Config.Banner is nil, and by rule %d users may be viewed without a Yes: nothing would tell them", i+1)
+	}
+	if c.Rules.Notifies() && c.PromptTimeout > 0 && c.PromptTimeout < consent.MinNoticeTimeout {
+		return pkg.Errorf("Config.PromptTimeout is %v, and a notice needs %v", c.PromptTimeout, consent.MinNoticeTimeout)
+	}
+	if c.Purpose.Mode > policy.Hidden {
+		return pkg.Errorf("Config.Purpose.Mode is %d, which is none", c.Purpose.Mode)
 	}
 	if c.Reconnect < 0 || c.PromptTimeout < 0 || c.ConnectTimeout < 0 {
-		return errors.New("shadow: a timeout in Config is negative")
+		return pkg.New("a timeout in Config is negative")
 	}
 	if err := checkHost(c.Host); err != nil {
 		return err
 	}
 	for _, pattern := range c.OriginPatterns {
 		if err := wsproxy.CheckOriginPattern(pattern); err != nil {
-			return fmt.Errorf("shadow: Config.OriginPatterns: %w", err)
+			return pkg.Errorf("Config.OriginPatterns: %w", err)
 		}
 	}
 	for _, part := range []struct {
@@ -66,12 +78,18 @@ func (c *Config) validate() error {
 		{"Banner", c.Banner}, {"Announcer", c.Announcer}, {"Ports", c.Ports}, {"Certificates", c.Certificates},
 	} {
 		if v, ok := part.value.(Validator); ok && !isNil(part.value) {
-			if err := v.Validate(); err != nil {
-				return fmt.Errorf("shadow: Config.%s: %w", part.name, err)
+			if err := validated(v); err != nil {
+				return pkg.Errorf("Config.%s: %w", part.name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// validated is what v says of itself.
+func validated(v Validator) (err error) {
+	defer caught("Validate", &err)
+	return v.Validate()
 }
 
 // isNil reports whether v is nil, or an interface around a nil pointer.
@@ -93,14 +111,14 @@ func checkHost(host string) error {
 		return nil
 	}
 	if i := strings.IndexFunc(host, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`/\:?#@[]"<>%`, r) }); i >= 0 {
-		return fmt.Errorf("shadow: Config.Host is %q, and has a %q, which no host's name has; a port isn't part of it", host, host[i])
+		return pkg.Errorf("Config.Host is %q, and has a %q, which no host's name has; a port isn't part of it", host, host[i])
 	}
 	return nil
 }
 
-// complete fills in what is left out, and makes everything that is called from a request
-// careful: a panic in it, or an answer that is none, is an error.
-func (c *Config) complete() {
+// complete fills in what is left out, and makes everything that m calls for a request
+// careful: a panic in it, no answer, or one that is none, is an error.
+func (c *Config) complete(m *Manager) {
 	if c.Ports == nil {
 		c.Ports = &portpool.Pool{}
 	}
@@ -110,61 +128,82 @@ func (c *Config) complete() {
 	if c.Settings == nil {
 		c.Settings = func(context.Context) (Settings, error) { return Settings{EnableSessionShadowing: true}, nil }
 	}
-	c.PromptTimeout = cmp.Or(c.PromptTimeout, 20*time.Second)
-	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, 30*time.Second)
+	c.PromptTimeout = cmp.Or(c.PromptTimeout, consent.DefaultTimeout)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
 	c.OriginPatterns = slices.Clone(c.OriginPatterns)
 
-	resolver := carefulResolver{c.Sessions}
+	resolver := carefulResolver{c.Sessions, m}
 	if w, ok := c.Sessions.(SessionWaiter); ok {
 		c.Sessions = carefulWaiter{resolver, w}
 	} else {
 		c.Sessions = resolver
 	}
 	c.Prompter = carefulPrompter{c.Prompter}
-	if isNil(c.Banner) {
+	if isNil(c.Banner) { // of one that isn't, consent.Showing catches what it does wrong
 		c.Banner = nil
-	} else {
-		c.Banner = carefulBanner{c.Banner}
 	}
 	if !isNil(c.Announcer) {
 		c.Announcer = carefulAnnouncer{c.Announcer}
 	}
 	if names := c.GroupNames; names != nil {
-		c.GroupNames = func(ctx context.Context, gids []uint32) (all []string, err error) {
-			defer caught("Config.GroupNames", &err)
-			return names(ctx, gids)
+		c.GroupNames = func(ctx context.Context, gids []uint32) ([]string, error) {
+			return ask(ctx, m, part{"Config.GroupNames", ""}, func(ctx context.Context) ([]string, error) { return names(ctx, gids) }, nil)
+		}
+	}
+	if find := c.Accounts; find != nil {
+		c.Accounts = func(ctx context.Context, name string) (account, full string, err error) {
+			type entry struct{ account, full string }
+			e, err := ask(ctx, m, part{"Config.Accounts", name}, func(ctx context.Context) (e entry, err error) {
+				e.account, e.full, err = find(ctx, name)
+				return e, err
+			}, nil)
+			return e.account, e.full, err
 		}
 	}
 	c.Rules = slices.Clone(c.Rules)
-	c.Source = carefulSource{c.Source}
-	c.Certificates = carefulCertificates{c.Certificates}
+	c.Source = carefulSource{c.Source, m}
+	c.Certificates = carefulCertificates{c.Certificates, m}
 	settings := c.Settings
 	c.Settings = func(ctx context.Context) (s Settings, err error) {
-		defer caught("Config.Settings", &err)
-		return settings(ctx)
+		err = apart("Config.Settings", func() (err error) { s, err = settings(ctx); return err })
+		return s, err
 	}
 }
 
 // caught makes an error of a panic in a part of the Config.
 func caught(what string, err *error) {
 	if r := recover(); r != nil {
-		*err = fmt.Errorf("shadow: %s panicked: %v", what, r)
+		*err = pkg.Errorf("%s panicked: %v", what, r)
 	}
 }
 
-type carefulResolver struct{ Resolver }
+// apart calls f, a part of the Config, on a goroutine of its own: that it panics, or ends its goroutine, is
+// an error and stops nothing else.
+func apart(what string, f func() error) error {
+	err := pkg.Errorf("%s ended its goroutine", what)
+	<-done(func() {
+		defer caught(what, &err)
+		err = f()
+	})
+	return err
+}
 
-func (c carefulResolver) Session(ctx context.Context, id string) (s *Session, err error) {
-	defer caught("the resolver", &err)
-	if s, err = c.Resolver.Session(ctx, id); s == nil && err == nil {
-		err = errors.New("shadow: the resolver returned neither a session nor an error")
+type carefulResolver struct {
+	Resolver
+	m *Manager
+}
+
+func (c carefulResolver) Session(ctx context.Context, id string) (*Session, error) {
+	s, err := ask(ctx, c.m, part{"the resolver", id}, func(ctx context.Context) (*Session, error) { return c.Resolver.Session(ctx, id) }, nil)
+	if s == nil && err == nil {
+		err = pkg.New("the resolver returned neither a session nor an error")
 	}
 	return s, err
 }
 
-func (c carefulResolver) Sessions(ctx context.Context) (list []*Session, err error) {
-	defer caught("the resolver", &err)
-	if list, err = c.Resolver.Sessions(ctx); slices.Contains(list, nil) {
+func (c carefulResolver) Sessions(ctx context.Context) ([]*Session, error) {
+	list, err := ask(ctx, c.m, part{"the resolver", ""}, c.Resolver.Sessions, nil)
+	if slices.Contains(list, nil) {
 		list = slices.DeleteFunc(slices.Clone(list), func(s *Session) bool { return s == nil })
 	}
 	return list, err
@@ -175,9 +214,8 @@ type carefulWaiter struct {
 	waiter SessionWaiter
 }
 
-func (c carefulWaiter) WaitEnd(ctx context.Context, id string) (err error) {
-	defer caught("the resolver", &err)
-	return c.waiter.WaitEnd(ctx, id)
+func (c carefulWaiter) WaitEnd(ctx context.Context, id string) error {
+	return apart("the resolver", func() error { return c.waiter.WaitEnd(ctx, id) })
 }
 
 type carefulPrompter struct{ consent.Prompter }
@@ -194,34 +232,40 @@ func (c carefulAnnouncer) Announce(ctx context.Context, r consent.Request) (d co
 	return c.Announcer.Announce(ctx, r)
 }
 
-type carefulBanner struct{ consent.Banner }
-
-func (c carefulBanner) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) (err error) {
-	defer caught("the banner", &err)
-	return c.Banner.Show(ctx, r, ended, stopped)
+type carefulSource struct {
+	Source
+	m *Manager
 }
 
-type carefulSource struct{ Source }
-
-func (c carefulSource) Check(ctx context.Context, s *Session) (err error) {
-	defer caught("the source", &err)
-	return c.Source.Check(ctx, s)
+func (c carefulSource) Check(ctx context.Context, s *Session) error {
+	_, err := ask(ctx, c.m, ofUser("the source", s), func(ctx context.Context) (struct{}, error) { return struct{}{}, c.Source.Check(ctx, s) }, nil)
+	return err
 }
 
-func (c carefulSource) Open(ctx context.Context, s *Session) (conn net.Conn, err error) {
-	defer caught("the source", &err)
-	if conn, err = c.Source.Open(ctx, s); err == nil && isNil(conn) {
-		err = errors.New("shadow: the source returned neither a connection nor an error")
+func (c carefulSource) Open(ctx context.Context, s *Session) (net.Conn, error) {
+	conn, err := ask(ctx, c.m, ofUser("the source", s), func(ctx context.Context) (net.Conn, error) { return c.Source.Open(ctx, s) }, closeLate)
+	if err == nil && isNil(conn) {
+		err = pkg.New("the source returned neither a connection nor an error")
 	}
 	return conn, err
 }
 
-type carefulCertificates struct{ Certificates }
+// closeLate closes what a source has opened too late.
+func closeLate(conn net.Conn) {
+	if !isNil(conn) {
+		guarded(func() { _ = conn.Close() })
+	}
+}
 
-func (c carefulCertificates) TLSConfig(host string) (config *tls.Config, err error) {
-	defer caught("the certificate store", &err)
-	if config, err = c.Certificates.TLSConfig(host); config == nil && err == nil {
-		err = errors.New("shadow: the certificate store returned neither a configuration nor an error")
+type carefulCertificates struct {
+	Certificates
+	m *Manager
+}
+
+func (c carefulCertificates) TLSConfig(host string) (*tls.Config, error) {
+	config, err := ask(c.m.base, c.m, part{"the certificate store", host}, func(context.Context) (*tls.Config, error) { return c.Certificates.TLSConfig(host) }, nil)
+	if config == nil && err == nil {
+		err = pkg.New("the certificate store returned neither a configuration nor an error")
 	}
 	return config, err
 }

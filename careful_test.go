@@ -5,14 +5,19 @@ import (
 	"crypto/tls"
 	"net"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/source"
 	"vda.internal/shadow/tlsstore"
@@ -47,6 +52,8 @@ func TestPartsThatAreWrong(t *testing.T) {
 	}{
 		"settings panic": {shadow.Config{Settings: func(context.Context) (shadow.Settings, error) { panic("boom") }},
 			shadow.Disabled, "Config.Settings panicked: boom"},
+		"settings end their goroutine": {shadow.Config{Settings: func(context.Context) (shadow.Settings, error) { runtime.Goexit(); return shadow.Settings{}, nil }},
+			shadow.Disabled, "Config.Settings ended its goroutine"},
 		"resolver panics": {shadow.Config{Sessions: sessionFunc(func() (*shadow.Session, error) { panic("boom") })},
 			shadow.PromptFailed, "the resolver panicked: boom"},
 		"resolver says nothing": {shadow.Config{Sessions: sessionFunc(func() (*shadow.Session, error) { return nil, nil })},
@@ -74,7 +81,7 @@ func TestPartsThatAreWrong(t *testing.T) {
 			h := start(t, c.cfg)
 			for range 2 { // nothing is left of the first
 				_, err := h.Shadow(context.Background(), shadow.Request{Session: "s1", Admin: "alice"})
-				var r *shadow.Refusal
+				var r *shadow.End
 				require.ErrorAs(t, err, &r)
 				assert.Equal(t, c.want, r.Reason)
 				assert.Contains(t, r.Detail, c.detail)
@@ -94,9 +101,74 @@ func TestBannerThatPanics(t *testing.T) {
 	assert.Contains(t, e.Detail, "the banner panicked: boom")
 }
 
+// A banner that ends its goroutine is one that fails: nobody views without one.
+func TestBannerThatEndsItsGoroutine(t *testing.T) {
+	h := start(t, shadow.Config{Banner: exitingBanner{}})
+	_, err := dial(t, h.granted(t, "s1", "alice").URL, nil)
+	require.NoError(t, err)
+	e := h.until(t, shadow.EventEnded)
+	assert.Equal(t, shadow.PromptFailed, e.Reason)
+	assert.Contains(t, e.Detail, "the banner ended its goroutine")
+}
+
+type exitingBanner struct{}
+
+func (exitingBanner) Show(context.Context, consent.Request, *consent.Showing) error {
+	runtime.Goexit()
+	return nil
+}
+
+// A wait for a session's end that ends its goroutine is one that fails, and is begun again.
+func TestWaitThatEndsItsGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var once sync.Once
+		h := start(t, shadow.Config{Sessions: exitingWaiter{&once}, Prompter: consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+			<-ctx.Done()
+			return consent.TimedOut, nil
+		})})
+		h.refused(t, shadow.SessionEnded)
+	})
+}
+
+type exitingWaiter struct{ once *sync.Once }
+
+func (exitingWaiter) Session(context.Context, string) (*shadow.Session, error) {
+	return oneSession{}.Session(context.Background(), "s1")
+}
+func (exitingWaiter) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
+func (w exitingWaiter) WaitEnd(context.Context, string) error {
+	w.once.Do(runtime.Goexit)
+	return nil
+}
+
+// A log that ends its goroutine takes the next line.
+func TestLogThatEndsItsGoroutine(t *testing.T) {
+	w := &exitingWriter{}
+	h := start(t, shadow.Config{Logger: zerolog.New(w)})
+	for range 2 {
+		v := view(t, h.granted(t, "s1", "alice").URL) // without a banner, which is logged
+		v.update()
+		v.hangUp()
+		h.until(t, shadow.EventEnded)
+	}
+	require.NoError(t, h.Shutdown(t.Context()))
+	assert.Positive(t, w.lines.Load())
+}
+
+type exitingWriter struct {
+	once  sync.Once
+	lines atomic.Int32
+}
+
+func (w *exitingWriter) Write(p []byte) (int, error) {
+	w.once.Do(runtime.Goexit)
+	w.lines.Add(1)
+	return len(p), nil
+}
+
 type panickingBanner struct{}
 
-func (panickingBanner) Show(context.Context, consent.Request, <-chan string, func()) error {
+func (panickingBanner) Show(context.Context, consent.Request, *consent.Showing) error {
 	panic("boom")
 }
 
@@ -108,20 +180,35 @@ func TestListWithHoles(t *testing.T) {
 	assert.Empty(t, list)
 }
 
+type panickyValidator struct{ sourceFunc }
+
+func (panickyValidator) Validate() error { panic("boom") }
+
 // New finds what can be found.
 func TestNewRefusesNonsense(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*shadow.Config)
 		want   string
 	}{
-		"nil resolver":     {func(c *shadow.Config) { c.Sessions = (*nilResolver)(nil) }, "Config.Sessions is nil"},
-		"nil prompter":     {func(c *shadow.Config) { c.Prompter = consent.Func(nil) }, "Config.Prompter is nil"},
-		"nil source":       {func(c *shadow.Config) { c.Source = (*source.X11vnc)(nil) }, "Config.Source is nil"},
-		"dial nowhere":     {func(c *shadow.Config) { c.Source = &source.Dial{} }, "Config.Source: source: the dial source has no address"},
-		"dial by pigeon":   {func(c *shadow.Config) { c.Source = &source.Dial{Network: "pigeon", Address: "x"} }, "neither tcp nor unix"},
+		"nil resolver":       {func(c *shadow.Config) { c.Sessions = (*nilResolver)(nil) }, "Config.Sessions is nil"},
+		"nil prompter":       {func(c *shadow.Config) { c.Prompter = consent.Func(nil) }, "Config.Prompter is nil"},
+		"nil source":         {func(c *shadow.Config) { c.Source = (*source.X11vnc)(nil) }, "Config.Source is nil"},
+		"dial nowhere":       {func(c *shadow.Config) { c.Source = &source.Dial{} }, "Config.Source: the dial source has no address"},
+		"dial by pigeon":     {func(c *shadow.Config) { c.Source = &source.Dial{Network: "pigeon", Address: "x"} }, "neither tcp nor unix"},
+		"no answer":          {func(c *shadow.Config) { c.Rules = policy.Rules{{}, {Answer: 9}} }, "rule 2 has Answer(9), which is no answer"},
+		"allow, no banner":   {func(c *shadow.Config) { c.Rules = policy.Rules{{Answer: policy.Deny}, {Answer: policy.Allow}} }, "Config.Banner is nil, and by rule 2 users may be viewed without a Yes"},
+		"silence, no banner": {func(c *shadow.Config) { c.Rules = policy.Rules{{Unanswered: true}} }, "Config.Banner is nil, and by rule 1"},
+		"lock, no banner":    {func(c *shadow.Config) { c.Banner = (*fakeBanner)(nil); c.Rules = policy.Rules{{Locked: true}} }, "Config.Banner is nil, and by rule 1"},
+		"notice, no banner":  {func(c *shadow.Config) { c.Announcer = &user{}; c.Rules = policy.Rules{{Answer: policy.Notify}} }, "Config.Banner is nil, and by rule 1"},
+		"notice, no time": {func(c *shadow.Config) {
+			c.Announcer, c.Banner, c.PromptTimeout = &user{}, newFakeBanner(), 9*time.Second
+			c.Rules = policy.Rules{{Answer: policy.Notify}}
+		}, "Config.PromptTimeout is 9s, and a notice needs 10s"},
+		"no mode":          {func(c *shadow.Config) { c.Purpose.Mode = 9 }, "Config.Purpose.Mode is 9"},
+		"panic":            {func(c *shadow.Config) { c.Source = panickyValidator{} }, "Validate panicked: boom"},
 		"timeout":          {func(c *shadow.Config) { c.PromptTimeout = -time.Second }, "negative"},
 		"connect timeout":  {func(c *shadow.Config) { c.ConnectTimeout = -time.Second }, "negative"},
-		"ports":            {func(c *shadow.Config) { c.Ports = &portpool.Pool{First: 7000, Last: 6000} }, "Config.Ports: portpool: the range 7000-6000 is empty"},
+		"ports":            {func(c *shadow.Config) { c.Ports = &portpool.Pool{First: 7000, Last: 6000} }, "Config.Ports: the range 7000-6000 is empty"},
 		"negative port":    {func(c *shadow.Config) { c.Ports = &portpool.Pool{First: -1} }, "-1 is not a port number"},
 		"listen address":   {func(c *shadow.Config) { c.Ports = &portpool.Pool{Host: "localhost"} }, "not an IP address"},
 		"origin":           {func(c *shadow.Config) { c.OriginPatterns = []string{"ok", "[a"} }, `"[a" has a bracket`},

@@ -21,7 +21,7 @@
 //		defer m.Shutdown(context.Background())
 //		grant, err := m.Shadow(context.Background(), shadow.Request{Session: "c2", Admin: `CORP\alice`})
 //		if err != nil {
-//			log.Fatal(err) // a *shadow.Refusal says why
+//			log.Fatal(err) // a *shadow.End says why
 //		}
 //		fmt.Println(grant.URL)
 //		...

@@ -2,6 +2,9 @@ package shadow
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
 	"log"
 	"net"
 	"net/http"
@@ -10,17 +13,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"vda.internal/shadow/internal/strangers"
 	"vda.internal/shadow/wsproxy"
 )
 
 const (
-	// introduction is how long a stranger has for the request, TLS included.
+	// introduction is how long a stranger has from the connection to a request with the token, TLS
+	// included, whatever comes meanwhile.
 	introduction = 3 * time.Second
-	// answering is how long a stranger may take from the request to the end of an answer that
-	// isn't a view: a page, over a slow line.
+	// answering is how long a stranger may take from the request for the page until it has all of it, over
+	// a slow line. Whoever wants a view doesn't get it.
 	answering = 20 * time.Second
 
 	// What strangers may hold: on all ports, on one, and on one from one address.
@@ -68,7 +70,9 @@ func known(r *http.Request) {
 // serve starts the HTTP server on l's port. served is closed when it has ended. A connection
 // has one request, and no more time than that takes, until it has shown the token.
 func (l *life) serve(handler http.Handler) (server *http.Server, served <-chan struct{}) {
-	l.door = l.m.crowd.Door()
+	if l.door == nil { // a viewer's return goes on with it: what the end says counts all who were turned away
+		l.door = l.m.crowd.Door()
+	}
 	var here sync.Map // net.Conn, as the server knows it, to *visitor
 	server = &http.Server{
 		Handler:           l.oneRequest(handler),
@@ -122,6 +126,7 @@ func (l *life) answers(viewer http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
+			visitorOf(r).Grant(answering)
 			l.m.cfg.Page.ServeHTTP(w, r)
 			return
 		}
@@ -133,10 +138,8 @@ func (l *life) answers(viewer http.Handler) http.Handler {
 func (l *life) oneRequest(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
-		v := visitorOf(r)
-		v.Grant(answering)
 		next.ServeHTTP(w, r)
-		if v.taken.Load() {
+		if v := visitorOf(r); v.taken.Load() {
 			v.Leave() // the WebSocket end has closed it
 		}
 	})
@@ -176,48 +179,22 @@ func (l *life) tells(remote string) bool {
 	return true
 }
 
-const (
-	// A port's strangers may make so many lines of the log at once, and one more after
-	// each quietTime.
-	noisyLines = 10
-	quietTime  = 10 * time.Second
-)
-
-// A noiseLimit is a hook for the log of what strangers cause. It leaves lines out, and says in the
-// next one how many. It limits as well what somebody else than the administrator repeats as he likes.
-type noiseLimit struct {
-	mu   sync.Mutex
-	room float64 // lines
-	last time.Time
-	left int // lines left out since the last
-}
-
-// Run implements zerolog.Hook.
-func (q *noiseLimit) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
-	left, ok := q.line(time.Now())
+// claim admits the bearer of token, once.
+func (l *life) claim(r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	hash := sha256.Sum256([]byte(token))
+	optional := token == "" && l.m.cfg.TokenOptional && !l.again.Load() // nobody returns without one
+	if why := l.ended(); why != nil {
+		return why.closing()
+	}
 	switch {
-	case !ok:
-		e.Discard()
-	case left > 0:
-		e.Int("left_out", left)
+	case token == "" && !optional:
+		return errors.New("token missing")
+	case !optional && subtle.ConstantTimeCompare(hash[:], l.token[:]) != 1:
+		return errors.New("token wrong")
+	case l.isElsewhere(r) || !l.claimed.CompareAndSwap(false, true):
+		return errors.New("token used")
 	}
-}
-
-// line reports whether there may be a line, and how many were left out before it.
-func (q *noiseLimit) line(now time.Time) (left int, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.last.IsZero() {
-		q.room = noisyLines
-	} else {
-		q.room = min(noisyLines, q.room+now.Sub(q.last).Seconds()/quietTime.Seconds())
-	}
-	q.last = now
-	if q.room < 1 {
-		q.left++
-		return 0, false
-	}
-	q.room--
-	left, q.left = q.left, 0
-	return left, true
+	l.bare.Store(optional)
+	return nil
 }

@@ -3,6 +3,7 @@ package shadow_test
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -101,6 +102,23 @@ func TestSilentStrangersMakeRoom(t *testing.T) {
 	assert.Contains(t, logged.String(), "connections without a token were turned away")
 }
 
+// What the end says counts those as well who came before the viewer was cut off.
+func TestStrangersAreCountedAcrossAReturn(t *testing.T) {
+	h := start(t, shadow.Config{Reconnect: patience})
+	g := h.granted(t, "s1", "alice")
+	for range 100 {
+		c, err := net.Dial("tcp", portOf(t, g))
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	view(t, g.URL).hangUp()
+	h.until(t, shadow.EventAway)
+	view(t, g.URL).update()
+	h.until(t, shadow.EventReturned)
+	require.NoError(t, h.Stop(t.Context(), g.ID, shadow.StoppedByAdmin))
+	assert.GreaterOrEqual(t, h.until(t, shadow.EventEnded).Rejected, int64(100-64))
+}
+
 // A connection has one request.
 func TestOneRequestAConnection(t *testing.T) {
 	h := start(t, shadow.Config{})
@@ -121,18 +139,64 @@ func TestOneRequestAConnection(t *testing.T) {
 	}
 }
 
-// A stranger's noise makes a few lines, and the next one says how many are missing.
+// A connection has three seconds until it has shown the token, however much it says meanwhile: for the whole
+// request, and for all of a request that leads nowhere, where there is no page.
+func TestStrangersTimeIsAbsolute(t *testing.T) {
+	for name, request := range map[string]string{
+		"headers":  "GET / HTTP/1.1\r\nHost: x\r\nX: ",
+		"a wish":   "GET /websockify HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX: ",
+		"the body": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := start(t, shadow.Config{})
+			c, err := net.Dial("tcp", portOf(t, h.granted(t, "s1", "alice")))
+			require.NoError(t, err)
+			defer c.Close()
+			gone := make(chan struct{})
+			go func() {
+				defer close(gone)
+				_, _ = io.Copy(io.Discard, c)
+			}()
+			_, err = io.WriteString(c, request)
+			require.NoError(t, err)
+			for begun := time.Now(); ; {
+				require.Less(t, time.Since(begun), patience, "it may go on for ever")
+				select {
+				case <-gone:
+					return
+				case <-time.After(50 * time.Millisecond):
+					_, _ = io.WriteString(c, "x")
+				}
+			}
+		})
+	}
+}
+
+// A stranger's noise makes a few lines, and the log says how many are missing.
 func TestNoiseIsLeftOut(t *testing.T) {
 	var logged log
 	h := start(t, shadow.Config{Logger: zerolog.New(&logged)})
 	g := h.granted(t, "s1", "alice")
 	const n = 100
 	for range n {
-		v, err := dial(t, strings.Split(g.URL, "?")[0]+"?token=wrong", nil)
-		require.NoError(t, err)
-		v.hangUp()
+		v := viewFrom(t, "127.0.0.2", strings.Split(g.URL, "?")[0]+"?token=wrong")
+		v.turnedAway(1008, "token wrong")
 	}
 	require.NoError(t, h.Stop(t.Context(), g.ID, shadow.StoppedByAdmin))
-	assert.LessOrEqual(t, strings.Count(logged.String(), "\n"), 30)
 	assert.Equal(t, int64(n), h.until(t, shadow.EventEnded).Rejected)
+	told, left := 0, 0
+	for line := range strings.Lines(logged.String()) {
+		var l struct {
+			Remote string
+			Left   int `json:"left_out"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &l))
+		if strings.HasPrefix(l.Remote, "127.0.0.2:") {
+			told++
+		}
+		left += l.Left
+	}
+	assert.Less(t, told, 30)
+	assert.Equal(t, n, told+left, "what isn't there is counted")
 }

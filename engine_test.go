@@ -160,7 +160,7 @@ type oneSession struct{ refuse shadow.Session }
 
 func (o oneSession) Session(_ context.Context, id string) (*shadow.Session, error) {
 	if id != "s1" && id != "s2" {
-		return nil, &shadow.Refusal{Reason: shadow.NoSession}
+		return nil, &shadow.End{Reason: shadow.NoSession}
 	}
 	s := o.refuse
 	s.ID = id
@@ -259,10 +259,10 @@ func (h *host) granted(t *testing.T, session, admin string) *shadow.Grant {
 }
 
 // refused asks and requires a refusal for that reason.
-func (h *host) refused(t *testing.T, reason shadow.Reason) *shadow.Refusal {
+func (h *host) refused(t *testing.T, reason shadow.Reason) *shadow.End {
 	t.Helper()
 	_, err := h.ask("s1", "admin")
-	var r *shadow.Refusal
+	var r *shadow.End
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, reason, r.Reason, "%v", err)
 	return r

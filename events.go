@@ -2,13 +2,17 @@ package shadow
 
 import (
 	"context"
-	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
 
 // backlog is how many events a subscriber may fall behind.
 const backlog = 256
+
+// maxDetail is how many bytes an event's detail has at most, so that there is room for the event wherever
+// it is to be kept.
+const maxDetail = 1000
 
 // A broadcaster gives each event to the audit and to every subscriber, in one
 // order.
@@ -22,12 +26,11 @@ type broadcaster struct {
 
 // send never blocks: the audit is written by a goroutine of its own, and a
 // subscriber that has fallen behind is dropped.
-func (b *broadcaster) send(e Event) { b.publish(e, false) }
+func (b *broadcaster) send(e Event) { b.publish(e, ofShadow) }
 
-// request is send for an event on whose line something depends. The error is
-// that it could not be written, or not in time.
-func (b *broadcaster) request(ctx context.Context, e Event) error {
-	written := b.publish(e, true)
+// awaitAudit waits for how an attempt to write a line goes. The error is that it could not be written, or
+// not in time.
+func awaitAudit(ctx context.Context, written <-chan error) error {
 	t := time.NewTimer(auditTime)
 	defer t.Stop()
 	select {
@@ -36,15 +39,19 @@ func (b *broadcaster) request(ctx context.Context, e Event) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-t.C:
-		return fmt.Errorf("it has taken no line for %v", auditTime)
+		return errAuditHangs
 	}
 }
 
-func (b *broadcaster) publish(e Event, request bool) (written <-chan error) {
+// publish is send for an event of a kind; kept and written are auditor.put's.
+func (b *broadcaster) publish(e Event, of kind) (kept bool, written <-chan error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	e.Time = time.Now()
-	written = b.audit.put(e, request)
+	if len(e.Detail) > maxDetail { // as of an error that quotes what a peer has said
+		e.Detail = strings.ToValidUTF8(e.Detail[:maxDetail], "") + "…"
+	}
+	kept, written = b.audit.put(e, of)
 	for sub := range b.subs {
 		select {
 		case sub <- e:
@@ -53,7 +60,7 @@ func (b *broadcaster) publish(e Event, request bool) (written <-chan error) {
 			close(sub)
 		}
 	}
-	return written
+	return kept, written
 }
 
 func (b *broadcaster) subscribe(ctx context.Context) <-chan Event {
@@ -87,4 +94,20 @@ func (b *broadcaster) close() {
 		close(sub)
 	}
 	b.subs = nil
+}
+
+// request records that there is a request. The channel tells how the first attempt to write that went.
+func (l *life) request() <-chan error {
+	kept, written := l.m.events.publish(l.complete(Event{Type: EventRequested}), ofRequest)
+	l.recorded.Store(kept)
+	return written
+}
+
+// refused is emit for a request that came to nothing. Without its request the audit doesn't get it.
+func (l *life) refused(e Event) {
+	of := ofNothing
+	if l.recorded.Load() {
+		of = ofRefusal
+	}
+	l.m.events.publish(l.complete(e), of)
 }

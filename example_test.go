@@ -31,7 +31,7 @@ func Example() {
 
 	grant, err := m.Shadow(context.Background(), shadow.Request{Session: "42", Admin: `CORP\alice`})
 	if err != nil {
-		fmt.Println(err) // a *shadow.Refusal says why
+		fmt.Println(err) // a *shadow.End says why
 		return
 	}
 	fmt.Printf("%s://%s, one viewer until %v\n", grant.Scheme, grant.Host, !grant.Expires.IsZero())

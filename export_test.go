@@ -33,3 +33,7 @@ func (m *Manager) Forgive() {
 // AnswerWithin changes how long a source may leave a request unanswered. Call it before the
 // first request.
 func (m *Manager) AnswerWithin(d time.Duration) { m.answer = d }
+
+// MonitorsWithin changes how long all displays have to name their monitors. Call it before the first
+// request.
+func (m *Manager) MonitorsWithin(d time.Duration) { m.monitorTime = d }

@@ -41,11 +41,11 @@ func (m *Manager) patrol() {
 		switch {
 		case err != nil:
 			if unreadable++; unreadable >= settingsPatience {
-				m.endAll(&ending{reason: Disabled, detail: "the settings can't be read: " + detail(err)})
+				m.endAll(&End{Reason: Disabled, Detail: "the settings can't be read: " + detail(err)})
 			}
 			continue
 		case !settings.EnableSessionShadowing:
-			m.endAll(&ending{reason: Disabled, detail: "EnableSessionShadowing is 0"})
+			m.endAll(&End{Reason: Disabled, Detail: "EnableSessionShadowing is 0"})
 		}
 		unreadable = 0
 	}
@@ -89,7 +89,7 @@ func (m *Manager) endPatrol() bool {
 }
 
 // endAll ends every shadow that is asked about or watched.
-func (m *Manager) endAll(why *ending) {
+func (m *Manager) endAll(why *End) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, place := range m.seats {
@@ -117,7 +117,7 @@ func (l *life) watchSession(w SessionWaiter) {
 			return
 		}
 		if err == nil {
-			l.end(&ending{reason: SessionEnded})
+			l.end(&End{Reason: SessionEnded})
 			return
 		}
 		if !told {

@@ -34,7 +34,8 @@ type journal struct {
 // write is add and wait.
 func (j *journal) write(f func()) { j.add(f)() }
 
-// add lets f run soon, in the order of the calls. wait returns when it has run,
+// add lets f run soon, in the order of the calls. That it panics, as the host program's log may, harms
+// nothing else. wait returns when it has run,
 // or at once if the writer is slower than it should be.
 func (j *journal) add(f func()) (wait func()) {
 	wrote := make(chan struct{})
@@ -62,6 +63,12 @@ func (j *journal) add(f func()) (wait func()) {
 
 // run empties the queue.
 func (j *journal) run() {
+	over := false
+	defer func() {
+		if !over { // what was called has ended the goroutine
+			go j.run()
+		}
+	}()
 	for {
 		j.mu.Lock()
 		if n := j.lost; n > 0 && j.onLost != nil {
@@ -69,6 +76,7 @@ func (j *journal) run() {
 			j.queue = append(j.queue, func() { j.onLost(n) })
 		}
 		if len(j.queue) == 0 {
+			over = true
 			j.queue, j.busy = nil, false
 			close(j.written)
 			j.written = nil
@@ -79,8 +87,14 @@ func (j *journal) run() {
 		j.queue = j.queue[1:]
 		j.since = time.Now()
 		j.mu.Unlock()
-		f()
+		guarded(f)
 	}
+}
+
+// guarded calls f, whose panic there is nobody to tell of.
+func guarded(f func()) {
+	defer func() { _ = recover() }()
+	f()
 }
 
 // flush reports whether everything is written within d.
@@ -98,14 +112,19 @@ func (j *journal) error(logger zerolog.Logger, id, msg string) {
 
 // logger is a logger for parts that log by themselves, whose lines reach to
 // through the journal.
-func (j *journal) logger(to zerolog.Logger) zerolog.Logger {
-	return zerolog.New(journalWriter{j, to}).Level(to.GetLevel())
+func (j *journal) logger(to zerolog.Logger) zerolog.Logger { return j.limited(to, nil) }
+
+// limited is logger for lines that pass, unless it is nil, lets through. It is given a line's fields
+// besides the message, and may add some.
+func (j *journal) limited(to zerolog.Logger, pass func(fields map[string]any, message string) bool) zerolog.Logger {
+	return zerolog.New(journalWriter{j, to, pass}).Level(to.GetLevel())
 }
 
 // A journalWriter takes finished lines.
 type journalWriter struct {
-	j  *journal
-	to zerolog.Logger
+	j    *journal
+	to   zerolog.Logger
+	pass func(fields map[string]any, message string) bool // nil: all pass
 }
 
 var _ zerolog.LevelWriter = journalWriter{}
@@ -124,6 +143,9 @@ func (w journalWriter) WriteLevel(level zerolog.Level, line []byte) (int, error)
 	msg, _ := fields[zerolog.MessageFieldName].(string)
 	delete(fields, zerolog.MessageFieldName)
 	delete(fields, zerolog.LevelFieldName)
+	if w.pass != nil && !w.pass(fields, msg) {
+		return len(line), nil
+	}
 	w.j.write(func() { w.to.WithLevel(level).Fields(fields).Msg(msg) })
 	return len(line), nil
 }

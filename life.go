@@ -3,15 +3,11 @@ package shadow
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -25,9 +21,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/strangers"
-	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/rfb"
-	"vda.internal/shadow/wsproxy"
 )
 
 // A life is one shadow from its request to its end. Until it is granted the
@@ -38,7 +32,7 @@ type life struct {
 	req    Request
 	caller *Caller // who made the request; nil: nobody has said
 
-	ctx  context.Context // its cause is the *ending
+	ctx  context.Context // its cause is the *End
 	end  context.CancelCauseFunc
 	done chan struct{} // closed when everything has ended
 
@@ -50,21 +44,25 @@ type life struct {
 
 	// Set while it is opened, before run.
 	host     string
-	reserved *portpool.Listener // bound, and not listening, until port is; nil: none
-	port     *portpool.Listener
+	reserved Port // bound, and not listening, until port is; nil: none
+	port     Port
 	tls      *tls.Config // nil: ws
 	upstream *rfb.ServerConn
 	source   *sourceConn // what upstream wraps
 	token    [sha256.Size]byte
 
-	rule  *policy.Verdict // that decided; nil before
-	basis consent.Basis   // what allows the viewing; empty before
-	shown bool            // the question was on the screen
+	identity   consent.Identity // who asks; guarded by m.mu until the question
+	identified bool             // identity was looked for; guarded by m.mu until the question
+	rule       *policy.Verdict  // that decided; nil before. Written under m.mu
+	basis      consent.Basis    // what allows the viewing; empty before. Written under m.mu
+	shown      bool             // the question was on the screen
 
 	asked        chan struct{}              // closed when the prompter has returned or has had its grace; nil before it is called
+	recorded     atomic.Bool                // the audit has, or will have, the request
 	claimed      atomic.Bool                // the token was used
-	home         atomic.Pointer[netip.Addr] // from where alone it may be used again; nil: it wasn't used before
-	bare         atomic.Bool                // the viewer brought no token
+	again        atomic.Bool                // it was used before: only its bearer returns
+	home         atomic.Pointer[netip.Addr] // from where alone it may be used again; nil: from anywhere
+	bare         atomic.Bool                // the viewer brought no token, and so can't return
 	departed     departed
 	cutSource    context.CancelCauseFunc // ends the relay, for watchSource
 	stopWatching func()
@@ -73,21 +71,15 @@ type life struct {
 	rejected     rejections
 	door         *strangers.Door // of the port. Set by serve
 	noise        zerolog.Logger  // for what strangers cause
-	returns      noiseLimit      // of a viewer that was cut off
-	resumes      noiseLimit      // after a pause
+	noises       strangers.Noise // limits it
+	returns      strangers.Rate  // of a viewer that was cut off
+	resumes      strangers.Rate  // after a pause
+	notes        strangers.Rate  // of the source's, for the log
+	changes      strangers.Rate  // and for the audit
 	watch        watch
 	banner       *banner        // tells the user of the viewer; nil: there is none. Set by authorize
 	guards       sync.WaitGroup // what guard has started; ends with ctx
 }
-
-// An ending is why a life's context ended.
-type ending struct {
-	reason Reason
-	detail string
-	by     *Caller // who wanted it; nil: nobody, or nobody knows
-}
-
-func (e *ending) Error() string { return "shadow: " + string(e.reason) }
 
 // status describes l; the caller holds m.mu.
 func (l *life) status() Status {
@@ -119,7 +111,7 @@ func (l *life) complete(e Event) Event {
 	e.Caller = l.caller
 	if e.Type == EventEnded || e.Type == EventRefused {
 		if why := l.ended(); why != nil {
-			e.EndedBy = why.by
+			e.EndedBy = why.named()
 		}
 	}
 	l.m.mu.Lock()
@@ -129,6 +121,7 @@ func (l *life) complete(e Event) Event {
 	if l.rule != nil {
 		e.Rule, e.Consent = l.rule.Name(), string(l.basis)
 	}
+	e.Identity = l.identity.String()
 	if l.port != nil {
 		e.Port = l.port.Port()
 	}
@@ -136,109 +129,97 @@ func (l *life) complete(e Event) Event {
 	return e
 }
 
-// ended is why l's context ended, or nil.
-func (l *life) ended() *ending {
-	var e *ending
-	if errors.As(context.Cause(l.ctx), &e) {
-		return e
-	}
-	return nil
-}
-
-// refuse is the refusal for err, unless l was ended meanwhile: then that is why.
-func (l *life) refuse(reason Reason, err error) error {
-	if e := l.ended(); e != nil {
-		return &Refusal{Reason: e.reason, Detail: e.detail}
-	}
-	r := &Refusal{Reason: reason, Err: err}
-	if err != nil {
-		r.Detail = detail(err)
-	}
-	return r
-}
-
-// refusal is why a life that was ended by its context was.
-func (l *life) refusal() *Refusal {
-	return asRefusal(l.refuse(StoppedByAdmin, nil))
-}
-
 // answered is ask for as long as l goes on. Whatever doesn't return by then is left
 // behind: it comes to nothing when it does.
-func (l *life) answered() (*Grant, error) {
+func (l *life) answered() (*Grant, *End) {
 	var g *Grant
-	e := error(&Refusal{Reason: PromptFailed, Detail: "a part of the configuration ended its goroutine"})
-	answer := done(func() { g, e = l.ask() })
+	why := &End{Reason: PromptFailed, Detail: "a part of the configuration ended its goroutine"}
+	answer := done(func() { g, why = l.ask() })
 	select {
 	case <-answer:
 	case <-l.ctx.Done():
 		if !within(answer, 5*l.m.tidy) { // the prompter and the source have theirs
 			l.abandon("the request", answer)
-			return nil, l.refusal()
+			return nil, l.refuse(StoppedByAdmin, nil)
 		}
 	}
-	return g, e
+	return g, why
 }
 
 // ask takes l from its request to its grant. Nothing happens before the request is recorded.
-func (l *life) ask() (*Grant, error) {
+func (l *life) ask() (*Grant, *End) {
 	defer l.unreserve()
-	if err := l.m.events.request(l.ctx, l.complete(Event{Type: EventRequested})); err != nil {
+	if err := awaitAudit(l.ctx, l.request()); err != nil {
 		return nil, l.refuse(AuditFailed, err)
 	}
-	settings, err := l.settings()
-	if err != nil {
-		return nil, err
+	settings, why := l.settings()
+	if why != nil {
+		return nil, why
 	}
 	if err := l.m.cfg.Purpose.Check(l.req.Purpose); err != nil {
 		return nil, l.refuse(PurposeMissing, err)
 	}
-	session, err := l.lookUp()
-	if err != nil {
-		return nil, err
+	session, why := l.find()
+	if why != nil {
+		return nil, why
 	}
-	if err := l.decide(session); err != nil {
-		return nil, err
+	if why := l.decide(session); why != nil {
+		return nil, why
 	}
-	if r := l.unfit(session); r != nil {
-		return nil, r
+	if why := l.unfit(session); why != nil {
+		return nil, why
 	}
-	if err := l.m.admit(l, session); err != nil {
-		return nil, err
+	if why := l.m.admit(l, session); why != nil {
+		return nil, why
 	}
-	if err := l.m.pauses.check(l); err != nil {
-		return nil, err
+	if why := l.m.pauses.check(l); why != nil {
+		return nil, why
 	}
 	l.guard()
-	if err := l.prepare(settings); err != nil {
-		return nil, err
+	known := l.identify()
+	why = l.prepare(settings)
+	known()
+	if why != nil {
+		return nil, why
 	}
-	if err := l.consented(); err != nil {
-		return nil, err
+	if why := l.m.pauses.check(l); why != nil { // by whatever other name
+		return nil, why
+	}
+	if why := l.consented(); why != nil {
+		return nil, why
 	}
 	return l.open()
 }
 
 // settings reads the two values; shadowing that is switched off, or can't be
 // seen to be on, is a refusal.
-func (l *life) settings() (Settings, error) {
+func (l *life) settings() (Settings, *End) {
 	s, err := l.m.readSettings(l.ctx)
 	if err != nil {
 		return s, l.refuse(Disabled, fmt.Errorf("the settings can't be read: %w", err))
 	}
 	if !s.EnableSessionShadowing {
-		return s, &Refusal{Reason: Disabled, Detail: "EnableSessionShadowing is 0"}
+		return s, &End{Reason: Disabled, Detail: "EnableSessionShadowing is 0"}
 	}
 	return s, nil
 }
 
+// find finds the session for the first time. From then on its user is known by number; see findAgain.
+func (l *life) find() (*Session, *End) {
+	session, why := l.lookUp()
+	if why == nil && l.req.User != nil && session.User != *l.req.User {
+		return nil, &End{Reason: NoSession, Detail: "it is another user's by now"}
+	}
+	return session, why
+}
+
 // lookUp finds the session, whatever it is like.
-func (l *life) lookUp() (*Session, error) {
+func (l *life) lookUp() (*Session, *End) {
 	session, err := l.m.cfg.Sessions.Session(l.ctx, l.req.Session)
-	var r *Refusal
-	switch {
-	case errors.As(err, &r):
-		return nil, r
-	case err != nil:
+	if why, ok := errors.AsType[*End](err); ok {
+		return nil, why
+	}
+	if err != nil {
 		return nil, l.refuse(PromptFailed, err)
 	}
 	asked := *session // which is the resolver's
@@ -249,25 +230,23 @@ func (l *life) lookUp() (*Session, error) {
 // findAgain looks the session up once more after a Yes: it may have been locked or have
 // ended while its user was asked, and its id may be another session's by now. This is the
 // only look that counts for a prompter that sees no lock by itself.
-func (l *life) findAgain() error {
-	now, err := l.lookUp()
-	if r, ok := errors.AsType[*Refusal](err); ok && r.Reason == NoSession {
-		return &Refusal{Reason: SessionEnded, Detail: "it ended while its user was asked", Err: err}
+func (l *life) findAgain() *End {
+	now, why := l.lookUp()
+	if why != nil && why.Reason == NoSession {
+		return &End{Reason: SessionEnded, Detail: "it ended while its user was asked", Err: why}
 	}
-	if err != nil {
-		return err
+	if why != nil {
+		return why
 	}
 	if now.UID != l.session.UID || now.Screen() != l.session.Screen() {
-		return &Refusal{Reason: SessionEnded, Detail: "its id is another session's by now"}
+		return &End{Reason: SessionEnded, Detail: "its id is another session's by now"}
 	}
-	if r := l.unfit(now); r != nil {
-		return r
-	}
-	return nil
+	return l.unfit(now)
 }
 
 // prepare checks what would make the user's Yes worthless.
-func (l *life) prepare(settings Settings) (err error) {
+func (l *life) prepare(settings Settings) *End {
+	var err error
 	l.host = l.m.cfg.Host
 	if l.host == "" {
 		if l.host, err = FQDN(l.ctx); err != nil {
@@ -279,29 +258,30 @@ func (l *life) prepare(settings Settings) (err error) {
 			return l.refuse(TLSConfig, err)
 		}
 	}
-	if err = l.reserve(); err != nil {
-		return err
+	if why := l.reserve(); why != nil {
+		return why
 	}
 	err = l.m.cfg.Source.Check(l.ctx, l.session)
-	if r, ok := errors.AsType[*Refusal](err); ok && l.ended() == nil {
-		return r
+	if why, ok := errors.AsType[*End](err); ok && l.ended() == nil {
+		return why
 	}
 	if err != nil {
 		return l.refuse(SourceFailed, err)
 	}
+	l.nameMonitor()
 	return nil
 }
 
 // prompt puts the question. Only a Yes in time returns nil.
-func (l *life) prompt() error {
-	if l.ended() != nil {
-		return l.refusal()
+func (l *life) prompt() *End {
+	if why := l.ended(); why != nil {
+		return why
 	}
 	l.setState(Prompting, "")
 	l.emit(Event{Type: EventPrompted, Until: time.Now().Add(l.m.cfg.PromptTimeout)})
 	decision, err := l.answer()
-	if l.ended() != nil {
-		return l.refusal()
+	if why := l.ended(); why != nil {
+		return why
 	}
 	switch {
 	case errors.Is(err, consent.ErrDisplay):
@@ -318,26 +298,33 @@ func (l *life) prompt() error {
 		if l.rule.Answer == policy.Notify {
 			return l.without(consent.ByNotice)
 		}
-		l.basis = consent.ByAnswer
+		basis := consent.ByAnswer
+		if l.m.pauses.off { // which the user is told, and the record says
+			basis = consent.ByRuleOnly
+		}
+		l.allow(basis)
 		l.m.pauses.yes(l)
-		if _, err := l.settings(); err != nil { // may have been switched off meanwhile
-			return err
+		if _, why := l.settings(); why != nil { // may have been switched off meanwhile
+			return why
 		}
 		return l.findAgain()
 	case consent.TimedOut:
 		if l.rule.Answer == policy.Ask && l.rule.Unanswered && l.shown {
 			return l.without(consent.BySilence)
 		}
-		return &Refusal{Reason: TimedOut}
+		if l.rule.Answer == policy.Notify { // nobody was asked
+			return &End{Reason: TimedOut, Detail: fmt.Sprintf("the notice was not in view for %v", consent.NoticeTime)}
+		}
+		return &End{Reason: TimedOut}
 	case consent.Closed:
-		return &Refusal{Reason: Closed}
+		return &End{Reason: Closed}
 	case consent.Locked:
 		if l.rule.Locked {
 			return l.without(consent.ByLock)
 		}
-		return &Refusal{Reason: Locked}
+		return &End{Reason: Locked}
 	}
-	return &Refusal{Reason: Denied}
+	return &End{Reason: Denied}
 }
 
 // errAbandoned is a prompter that didn't return when its time was up.
@@ -357,6 +344,7 @@ func (l *life) answer() (consent.Decision, error) {
 	q.Timeout = timeout
 	q.Replaces = l.replaces()
 	q.SilenceAllows = l.rule.Answer == policy.Ask && l.rule.Unanswered
+	q.LockAllows = l.rule.Locked
 	var shown atomic.Bool
 	q.Shown = func() { shown.Store(true) }
 	type answer struct {
@@ -372,6 +360,9 @@ func (l *life) answer() (consent.Decision, error) {
 			answers <- a
 		}()
 		a.decision, a.err = l.put(ctx, q)
+		if a.err == nil && (a.decision == consent.Denied || a.decision == consent.Closed) {
+			l.m.pauses.no(l) // it is one after the question was taken back, too
+		}
 	})
 	var a answer
 	select {
@@ -413,20 +404,20 @@ func (l *life) replaces() string {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	place := l.m.seats[l.session.Screen()]
-	if place == nil || place.watching == nil || place.watching.state != Viewing && place.watching.state != Away || place.watching.req.Admin == l.req.Admin {
+	if place == nil || place.watching == nil || place.watching.state != Viewing && place.watching.state != Away || place.watching.asker() == l.asker() {
 		return ""
 	}
-	return place.watching.req.Admin
+	return cmp.Or(place.watching.identity.String(), place.watching.req.Admin)
 }
 
 // question is what a prompter or a banner needs to know of l.
 func (l *life) question() consent.Request {
-	purpose := l.req.Purpose
+	purpose, hidden := l.req.Purpose, false
 	if l.m.cfg.Purpose.Mode == policy.Hidden {
-		purpose = ""
+		purpose, hidden = "", purpose != ""
 	}
 	return consent.Request{
-		Admin: l.req.Admin, Purpose: purpose, Basis: l.basis, Host: l.host,
+		Admin: l.shownAs(), Identity: l.identity, Purpose: purpose, PurposeHidden: hidden, Basis: l.basis, Host: l.host,
 		Session: l.session.ID, Display: l.session.Display, Xauthority: l.session.Xauthority,
 		User: l.session.User, UID: l.session.UID, GID: l.session.GID, Groups: l.session.Groups,
 		Locale: cmp.Or(l.m.cfg.Language, l.session.Locale), Bus: l.session.Bus,
@@ -468,132 +459,6 @@ func (l *life) prompterBusy() bool {
 	}
 }
 
-// open starts the source, takes a port, ends whoever watches, and lets run
-// wait for the viewer. Until the last moment a failure leaves the one who
-// watches alone.
-func (l *life) open() (*Grant, error) {
-	if _, err := l.connect(l.ctx); err != nil {
-		return nil, err
-	}
-	old := l.m.watcher(l)
-	if err := l.listen(old); err != nil {
-		l.release()
-		return nil, err
-	}
-	if l.ended() != nil {
-		l.release()
-		return nil, l.refusal()
-	}
-	if old != nil {
-		old.end(&ending{reason: Superseded, detail: "by " + l.req.Admin})
-		select {
-		case <-old.done:
-		case <-l.ctx.Done():
-			l.release()
-			return nil, l.refusal()
-		}
-	}
-	token := rand.Text()
-	l.token = sha256.Sum256([]byte(token))
-	if err := l.m.seatWatcher(l); err != nil {
-		l.release()
-		return nil, err
-	}
-	grant := l.grant(token)
-	granted := Event{Type: EventGranted, Until: grant.Expires, Token: hex.EncodeToString(l.token[:4])}
-	if d, ok := l.source.Conn.(Detailer); ok {
-		granted.Detail = d.Detail()
-	}
-	l.emit(granted)
-	l.m.wg.Add(1)
-	go l.run(grant.Expires)
-	return grant, nil
-}
-
-// connect opens the source and greets it, so that a source that doesn't work
-// is a refusal rather than an empty window. What comes when ctx is over is closed.
-func (l *life) connect(ctx context.Context) (*rfb.ServerConn, error) {
-	if l.ended() != nil {
-		return nil, l.refusal()
-	}
-	conn, err := l.m.cfg.Source.Open(ctx, l.session)
-	if err != nil {
-		return nil, l.refuse(SourceFailed, err)
-	}
-	source := newSourceConn(conn)
-	var upstream *rfb.ServerConn
-	if greeted, ok := conn.(*rfb.ServerConn); ok {
-		wrapped := *greeted
-		wrapped.Conn = source
-		upstream = &wrapped
-	} else {
-		upstream, err = rfb.Connect(ctx, source)
-	}
-	if err == nil && !l.adopt(ctx, source, upstream) {
-		err = context.Cause(ctx)
-	}
-	if err != nil {
-		source.Close()
-		if why := source.why(); why != nil {
-			err = why
-		}
-		l.leave("the source", source.closed)
-		if errors.Is(err, ErrSessionEnded) {
-			return nil, l.refuse(SessionEnded, err)
-		}
-		return nil, l.refuse(SourceFailed, err)
-	}
-	return upstream, nil
-}
-
-// adopt makes source l's, unless ctx is over: then nobody waits for it any more, and l may have
-// another one.
-func (l *life) adopt(ctx context.Context, source *sourceConn, upstream *rfb.ServerConn) bool {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	if ctx.Err() != nil {
-		return false
-	}
-	l.source, l.upstream = source, upstream
-	return true
-}
-
-// current is l's source.
-func (l *life) current() *sourceConn {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	return l.source
-}
-
-// disown leaves l without a source, and returns the one that it had; nil: none.
-func (l *life) disown() *sourceConn {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	old := l.source
-	l.source, l.upstream = nil, nil
-	return old
-}
-
-// listen takes a port; when none is left it inherits that of old.
-func (l *life) listen(old *life) error {
-	var err error
-	port := l.takeReserved()
-	switch {
-	case port != nil:
-	case old == nil:
-		port, err = l.m.cfg.Ports.Listen(l.ctx)
-	default:
-		port, err = l.m.cfg.Ports.Replace(l.ctx, old.port)
-	}
-	if err != nil {
-		return l.refuse(NoPort, err)
-	}
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	l.port = port
-	return nil
-}
-
 // grant is the answer to the administrator.
 func (l *life) grant(token string) *Grant {
 	scheme := "ws"
@@ -612,36 +477,5 @@ func (l *life) grant(token string) *Grant {
 		ID: l.id, Session: l.req.Session, Admin: l.req.Admin, URL: u.String(), Page: page,
 		Scheme: scheme, Host: l.host, Port: l.port.Port(), Token: token,
 		Expires: time.Now().Add(l.m.cfg.ConnectTimeout),
-	}
-}
-
-// claim admits the bearer of token, once.
-func (l *life) claim(r *http.Request) error {
-	token := r.URL.Query().Get("token")
-	hash := sha256.Sum256([]byte(token))
-	optional := token == "" && l.m.cfg.TokenOptional && (l.home.Load() == nil || l.bare.Load())
-	if e := l.ended(); e != nil {
-		return &wsproxy.CloseError{Code: closeCode(e.reason, nil), Reason: string(e.reason)}
-	}
-	switch {
-	case token == "" && !optional:
-		return errors.New("token missing")
-	case !optional && subtle.ConstantTimeCompare(hash[:], l.token[:]) != 1:
-		return errors.New("token wrong")
-	case l.isElsewhere(r) || !l.claimed.CompareAndSwap(false, true):
-		return errors.New("token used")
-	}
-	l.bare.Store(optional)
-	return nil
-}
-
-// release ends what open has started.
-func (l *life) release() {
-	if l.port != nil {
-		l.port.Close()
-	}
-	if source := l.disown(); source != nil {
-		source.Close()
-		l.leave("the source", source.closed)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,6 +18,9 @@ import (
 	"vda.internal/shadow/portpool"
 )
 
+// DefaultConnectTimeout is how long a granted port waits for its viewer, unless somebody says otherwise.
+const DefaultConnectTimeout = 30 * time.Second
+
 // Config is what a [Manager] needs from its host. New copies it.
 type Config struct {
 	Sessions Resolver         // who can be shadowed; required
@@ -28,8 +29,8 @@ type Config struct {
 
 	// Banner tells the user who is viewing, from the viewer's connection on, and lets
 	// the user stop it (stopped_by_user). A view whose banner can't be shown, or goes, ends
-	// (prompt_failed, or display_unreachable); after prompt_failed Show is called once more,
-	// with that reason, so that the user hears of it, unless the first call has taken it.
+	// (prompt_failed, or display_unreachable); after prompt_failed another is started that says
+	// so, for the user to hear of it, unless the first has taken the words.
 	// Nil: the user sees nothing of it, and each view is logged as such.
 	Banner consent.Banner
 	// Ports hands out the viewers' ports; nil means 6001–6099 on all addresses.
@@ -56,13 +57,20 @@ type Config struct {
 	// Required if there is such a rule. An error refuses the request.
 	GroupNames func(ctx context.Context, gids []uint32) ([]string, error)
 
+	// Accounts finds an account of this host by a name, and returns the account's own name and its
+	// user's full name, which may be empty; an error: there is none, or it can't be found. With it users
+	// are shown who asks: a person's account that calls (see [WithCaller]), or the account of the
+	// name that a service states. It has two seconds. Nil: names are only what callers state, and
+	// users are told so.
+	Accounts func(ctx context.Context, name string) (account, full string, err error)
+
 	// Language is the locale, as in Session, in which every user is asked; empty: the
 	// session's own.
 	Language string
 
 	Host           string        // this host's FQDN, for URLs; empty: the system's
-	PromptTimeout  time.Duration // how long the user has; 0 means 20 s
-	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means 30 s
+	PromptTimeout  time.Duration // how long the user has; 0 means consent.DefaultTimeout, 20 s
+	ConnectTimeout time.Duration // from Yes to the viewer's connection; 0 means DefaultConnectTimeout
 	Pause          bool          // the banner has a button that hides the screen from the viewer for a while
 	Reconnect      time.Duration // how long a viewer that was cut off may return without a new question; 0: not at all
 	OriginPatterns []string      // web origins of viewers besides the request's own host; see wsproxy.Handler
@@ -92,7 +100,7 @@ type Certificates interface {
 }
 
 // ErrNotFound is returned for the id of a shadow that isn't (or no longer) there.
-var ErrNotFound = errors.New("shadow: no such shadow")
+var ErrNotFound = pkg.New("no such shadow")
 
 // A Manager runs shadows. Each has one life:
 //
@@ -139,6 +147,7 @@ type Manager struct {
 
 	journal journal // of Config.Logger
 	left    leftovers
+	hanging hanging
 
 	banners sync.WaitGroup  // what showBanner has started
 	showing context.Context // of the banners; outlives base, so that they can say why viewing has ended
@@ -153,11 +162,12 @@ type Manager struct {
 
 	patrolling bool // patrol runs
 
-	interval time.Duration // settingsInterval, but in tests
-	answer   time.Duration // sourceTime, but in tests
-	reading  time.Duration // settingsTime, but in tests
-	words    time.Duration // lastWords, but in tests
-	tidy     time.Duration // tidyTime, but in tests
+	interval    time.Duration // settingsInterval, but in tests
+	answer      time.Duration // sourceTime, but in tests
+	monitorTime time.Duration // monitorPatience, but in tests
+	reading     time.Duration // settingsTime, but in tests
+	words       time.Duration // lastWords, but in tests
+	tidy        time.Duration // tidyTime, but in tests
 }
 
 // A seat is a display's admission: who is being asked about, and who watches.
@@ -174,15 +184,15 @@ func New(cfg Config) (*Manager, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	policy := isPolicy(cfg.Prompter)
-	cfg.complete()
 	m := &Manager{
-		cfg: cfg, crowd: newCrowd(), answer: sourceTime, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
+		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())
 	m.showing, m.hide = context.WithCancelCause(context.Background())
-	m.pauses.off = policy
+	m.pauses.off = isPolicy(cfg.Prompter)
+	cfg.complete(m)
+	m.cfg = cfg
 	m.events.audit = newAuditor(cfg.Audit, m.journal.logger(cfg.Logger))
 	m.journal.onLost = func(n int) {
 		cfg.Logger.Error().Int("lines", n).Msg("lines were left out of this log, which took none for too long")
@@ -193,38 +203,34 @@ func New(cfg Config) (*Manager, error) {
 // Shadow asks the user of a session whether the administrator may watch, and
 // opens a port for one viewer if the answer is Yes. It returns soon after the
 // user has answered or Config.PromptTimeout has passed; if ctx ends first the
-// question is taken back. The error is a *[Refusal].
+// question is taken back. The error is a *[End].
 func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	req.Purpose = consent.CleanPurpose(req.Purpose)
 	l := &life{m: m, id: newID(), req: req, caller: callerOf(ctx), state: Requested, since: time.Now(), done: make(chan struct{})}
 	l.ctx, l.end = context.WithCancelCause(m.base)
 	if !m.begin(l) {
-		l.emit(Event{Type: EventRequested})
-		l.emit(Event{Type: EventRefused, Reason: Shutdown})
-		return nil, &Refusal{Reason: Shutdown}
+		l.request()
+		l.refused(Event{Type: EventRefused, Reason: Shutdown})
+		return nil, &End{Reason: Shutdown}
 	}
 	defer m.wg.Done()
 	unhook := context.AfterFunc(ctx, func() {
-		l.end(&ending{reason: StoppedByAdmin, detail: "the administrator gave up waiting"})
+		l.end(&End{Reason: StoppedByAdmin, Detail: "the administrator gave up waiting"})
 	})
-	grant, err := l.answered()
-	if unhook() && err == nil {
+	grant, why := l.answered()
+	if unhook() && why == nil {
 		return grant, nil
 	}
-	if err == nil { // ctx ended while the port was being opened: nobody has the URL
+	if why == nil { // ctx ended while the port was being opened: nobody has the URL
 		<-l.done
-		return nil, l.refusal()
-	}
-	refusal := asRefusal(err)
-	if l.asked != nil && (refusal.Reason == Denied || refusal.Reason == Closed) {
-		m.pauses.no(l)
+		return nil, l.ended()
 	}
 	m.forget(l)
-	l.end(&ending{reason: refusal.Reason})
+	l.end(why)
 	l.leave("the wait for the session's end", done(l.guards.Wait))
-	l.emit(Event{Type: EventRefused, Reason: refusal.Reason, Detail: refusal.Detail})
+	l.refused(Event{Type: EventRefused, Reason: why.Reason, Detail: why.Detail})
 	close(l.done)
-	return nil, refusal
+	return nil, why
 }
 
 // begin registers l, unless the manager is shutting down.
@@ -241,11 +247,11 @@ func (m *Manager) begin(l *life) bool {
 
 // admit takes the session's place at the prompt for l, or reports that
 // somebody else has it. It is the one place where admission is decided.
-func (m *Manager) admit(l *life, s *Session) error {
+func (m *Manager) admit(l *life, s *Session) *End {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if l.state == Ended { // it was given up
-		return l.refusal()
+		return l.refuse(StoppedByAdmin, nil)
 	}
 	place := m.seats[s.Screen()]
 	if place == nil {
@@ -253,7 +259,7 @@ func (m *Manager) admit(l *life, s *Session) error {
 		m.seats[s.Screen()] = place
 	}
 	if place.asking != nil {
-		return &Refusal{Reason: PromptBusy, Detail: "another question is open"}
+		return &End{Reason: PromptBusy, Detail: "another question is open"}
 	}
 	place.asking = l
 	l.session = s
@@ -276,18 +282,18 @@ func (m *Manager) watcher(l *life) *life {
 }
 
 // seatWatcher moves l from asking to watching. The place must be free.
-func (m *Manager) seatWatcher(l *life) error {
+func (m *Manager) seatWatcher(l *life) *End {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.down {
-		return &Refusal{Reason: Shutdown}
+		return &End{Reason: Shutdown}
 	}
-	if l.ended() != nil {
-		return l.refusal()
+	if why := l.ended(); why != nil {
+		return why
 	}
 	place := m.seats[l.session.Screen()]
 	if place.watching != nil {
-		return &Refusal{Reason: PromptFailed, Detail: "the session is still being watched"}
+		return &End{Reason: PromptFailed, Detail: "the session is still being watched"}
 	}
 	place.asking, place.watching = nil, l
 	l.state, l.since = Granted, time.Now()
@@ -360,7 +366,7 @@ func (m *Manager) Get(id string) (Status, bool) {
 // nothing is ended.
 func (m *Manager) Stop(ctx context.Context, id string, reason Reason) error {
 	if _, known := sentences[reason]; !known {
-		return fmt.Errorf("shadow: %q is no reason to end a shadow for", reason)
+		return pkg.Errorf("%q is no reason to end a shadow for", reason)
 	}
 	m.mu.Lock()
 	l, ok := m.lives[id]
@@ -368,12 +374,12 @@ func (m *Manager) Stop(ctx context.Context, id string, reason Reason) error {
 	if !ok {
 		return ErrNotFound
 	}
-	l.end(&ending{reason: reason, by: callerOf(ctx)})
+	l.end(&End{Reason: reason, by: callerOf(ctx), byName: callerNameOf(ctx)})
 	select {
 	case <-l.done:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("shadow: stop: %w", context.Cause(ctx))
+		return pkg.Errorf("stop: %w", context.Cause(ctx))
 	}
 }
 
@@ -424,7 +430,7 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	m.mu.Lock()
 	m.down = true
 	m.mu.Unlock()
-	why := &ending{reason: Shutdown}
+	why := &End{Reason: Shutdown}
 	m.stop(why)
 	var left []string
 	joined := done(func() { left = m.join(ctx, why) })
@@ -432,16 +438,16 @@ func (m *Manager) Shutdown(ctx context.Context) error {
 	case <-joined:
 	case <-ctx.Done():
 		m.hide(why)
-		return fmt.Errorf("shadow: shutdown: %w", context.Cause(ctx))
+		return pkg.Errorf("shutdown: %w", context.Cause(ctx))
 	}
 	if left != nil {
-		return fmt.Errorf("shadow: shutdown: still not ended: %s", strings.Join(left, ", "))
+		return pkg.Errorf("shutdown: still not ended: %s", strings.Join(left, ", "))
 	}
 	return nil
 }
 
 // join waits until everything has ended or was given up, and says what was.
-func (m *Manager) join(ctx context.Context, why *ending) (left []string) {
+func (m *Manager) join(ctx context.Context, why *End) (left []string) {
 	m.wg.Wait()
 	m.events.close()
 	late, cancel := context.WithTimeout(ctx, auditTime)
@@ -464,12 +470,3 @@ func (m *Manager) join(ctx context.Context, why *ending) (left []string) {
 
 // newID names a shadow: 40 random bits, easy to type.
 func newID() string { return strings.ToLower(rand.Text()[:8]) }
-
-// asRefusal is err as the *Refusal that every path is meant to return.
-func asRefusal(err error) *Refusal {
-	var r *Refusal
-	if errors.As(err, &r) {
-		return r
-	}
-	return &Refusal{Reason: PromptFailed, Detail: detail(err), Err: err}
-}

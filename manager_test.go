@@ -82,7 +82,7 @@ func TestAdmissionIsAtomic(t *testing.T) {
 		go func() { _, err := h.ask("s1", "alice"); results <- err }()
 	}
 	for range n - 1 {
-		var r *shadow.Refusal
+		var r *shadow.End
 		require.ErrorAs(t, <-results, &r)
 		require.Equal(t, shadow.PromptBusy, r.Reason)
 	}

@@ -15,8 +15,13 @@ const (
 	// firstPause, doubled with every further No, up to lastPause.
 	firstPause = 15 * time.Second
 	lastPause  = 15 * time.Minute
+	// claimPause is the longest pause of all the names together that a service states and no account has: another name
+	// gets nobody round a pause, and none keeps others out for long.
+	claimPause = time.Minute
 	// A No is forgotten so long after the end of its pause.
 	forgiven = 30 * time.Minute
+	// shownName is how many letters of a long name the user is sure to be shown.
+	shownName = 63
 	// maxPauses bounds what is remembered.
 	maxPauses = 4096
 )
@@ -29,39 +34,51 @@ type pauser struct {
 	pauses map[pauseKey]pause
 }
 
-// A pauseKey is an administrator and whose screen he wanted to see. A name in other capitals
-// is the same administrator's.
+// A pauseKey is who asks, see life.askers, and whose screen he wanted to see.
 type pauseKey struct {
-	admin, screen string
+	asker, screen string
 	uid           uint32
 }
 
 type pause struct {
+	admin  string // who was told No
 	length time.Duration
 	until  time.Time
 }
 
-func (l *life) pauseKey() pauseKey {
-	return pauseKey{strings.ToLower(strings.TrimSpace(l.req.Admin)), l.session.Screen(), l.session.UID}
+// pauseKeys are those of l: each has a pause of its own.
+func (l *life) pauseKeys() []pauseKey {
+	var keys []pauseKey
+	for _, asker := range l.askers() {
+		keys = append(keys, pauseKey{asker, l.session.Screen(), l.session.UID})
+	}
+	return keys
 }
 
-// isPolicy reports whether a prompter answers No without asking anybody.
+// isPolicy reports whether a prompter says by itself that it answers without asking anybody, as
+// [consent.Deny] and [consent.Allow] do.
 func isPolicy(p consent.Prompter) bool {
-	_, ok := p.(consent.Deny)
+	_, ok := p.(interface{ AsksNobody() })
 	return ok
 }
 
 // check refuses l while its administrator's pause lasts.
-func (p *pauser) check(l *life) error {
+func (p *pauser) check(l *life) *End {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	left := time.Until(p.pauses[l.pauseKey()].until)
+	var longest pause
+	for _, key := range l.pauseKeys() {
+		if last := p.pauses[key]; last.until.After(longest.until) {
+			longest = last
+		}
+	}
+	left := time.Until(longest.until)
 	if left <= 0 {
 		return nil
 	}
-	return &Refusal{
+	return &End{
 		Reason:     PromptBusy,
-		Detail:     fmt.Sprintf("the user has said No to %s; ask again in %d s", l.req.Admin, int(math.Ceil(left.Seconds()))),
+		Detail:     fmt.Sprintf("the user has said No to %s; ask again in %d s", longest.admin, int(math.Ceil(left.Seconds()))),
 		RetryAfter: left,
 	}
 }
@@ -75,18 +92,26 @@ func (p *pauser) no(l *life) {
 	}
 	now := time.Now()
 	p.forget(now)
-	length := min(max(2*p.pauses[l.pauseKey()].length, firstPause), lastPause)
 	if p.pauses == nil {
 		p.pauses = map[pauseKey]pause{}
 	}
-	p.pauses[l.pauseKey()] = pause{length, now.Add(length)}
+	for _, key := range l.pauseKeys() {
+		longest := lastPause
+		if strings.HasPrefix(key.asker, claims) {
+			longest = claimPause
+		}
+		length := min(max(2*p.pauses[key].length, firstPause), longest)
+		p.pauses[key] = pause{l.req.Admin, length, now.Add(length)}
+	}
 }
 
 // yes forgets every No to l's administrator.
 func (p *pauser) yes(l *life) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.pauses, l.pauseKey())
+	for _, key := range l.pauseKeys() {
+		delete(p.pauses, key)
+	}
 }
 
 // forget drops what is long over and, if that doesn't help, what ends first. p.mu is held.

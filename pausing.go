@@ -55,7 +55,13 @@ func (l *life) view() consent.View {
 // openAnew opens the source again after a pause, for the viewer whose relay ends with ctx.
 func (l *life) openAnew(ctx context.Context) (*rfb.ServerConn, error) {
 	l.restBetween(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	old := l.current()
+	if old == nil { // the viewer was lost meanwhile
+		return nil, pkg.New("the viewing that goes on has no source")
+	}
 	old.Close()
 	l.leave("the source", old.closed)
 	upstream, err := l.reopen(ctx)
@@ -70,7 +76,7 @@ func (l *life) openAnew(ctx context.Context) (*rfb.ServerConn, error) {
 // makes two lines of the audit. The pause lasts meanwhile.
 func (l *life) restBetween(ctx context.Context) {
 	for {
-		if _, ok := l.resumes.line(time.Now()); ok {
+		if _, ok := l.resumes.Take(time.Now()); ok {
 			return
 		}
 		select {

@@ -104,6 +104,28 @@ func TestPauseAndNoSource(t *testing.T) {
 	assert.Equal(t, shadow.SourceFailed, h.until(t, shadow.EventEnded).Reason)
 }
 
+// A source that holds a pause up ends the viewing: the user isn't left with a wish that nobody fulfils.
+func TestPauseWhileTheSourceHangs(t *testing.T) {
+	for _, where := range []string{"source.Read", "source.Write"} {
+		t.Run(where, func(t *testing.T) {
+			t.Parallel()
+			s := stuckAt(t, where, shadow.Config{Pause: true, Reconnect: patience})
+			g := s.granted(t, "s1", "alice")
+			v := view(t, g.URL)
+			v.update()
+			wish := next(t, s.shown).Wish
+			s.c.set.Store(true)
+			v.send([]byte{3, 1, 0, 0, 0, 0, 0, 2, 0, 1})
+			require.Eventually(t, s.c.hangs.Load, patience, time.Millisecond)
+			wish(consent.Pause)
+			soon(t, "the viewer", func() { v.closed(1011, string(shadow.SourceFailed)) })
+			soon(t, "the end", func() { assert.Equal(t, shadow.SourceFailed, s.until(t, shadow.EventEnded).Reason) })
+			_, there := s.Get(g.ID)
+			assert.False(t, there, "it is listed still")
+		})
+	}
+}
+
 // Where pauses are switched off the banner has no button for them.
 func TestNoPause(t *testing.T) {
 	b := newFakeBanner()
@@ -139,7 +161,11 @@ func TestLostWhileTheSourceOpens(t *testing.T) {
 	require.Eventually(t, func() bool { opened, open := source.counts(); return opened == 2 && open == 0 }, patience, time.Millisecond)
 	v = view(t, g.URL)
 	v.update()
-	h.until(t, shadow.EventReturned)
+	h.until(t, shadow.EventResumed) // and the user is told so
+	assert.False(t, h.List()[0].Paused)
+	wish(consent.Pause)
+	v.covered()
+	h.until(t, shadow.EventPaused)
 	require.NoError(t, h.Stop(t.Context(), g.ID, shadow.StoppedByAdmin))
 	_, open := source.counts()
 	assert.Zero(t, open)

@@ -51,7 +51,7 @@ func TestPurposeRefuses(t *testing.T) {
 				return consent.Granted, nil
 			})})
 			_, err := h.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice", Purpose: c.given})
-			var r *shadow.Refusal
+			var r *shadow.End
 			require.ErrorAs(t, err, &r)
 			assert.Equal(t, shadow.PurposeMissing, r.Reason)
 			assert.Equal(t, c.detail, r.Detail)
@@ -60,16 +60,19 @@ func TestPurposeRefuses(t *testing.T) {
 	}
 }
 
-// A hidden reason is recorded, and not shown.
+// A hidden reason is recorded, and not shown; the user is told that there is one.
 func TestPurposeHidden(t *testing.T) {
 	b := newFakeBanner()
 	h := start(t, shadow.Config{Banner: b, Purpose: policy.Purpose{Mode: policy.Hidden}, Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
 		assert.Empty(t, r.Purpose)
+		assert.True(t, r.PurposeHidden, "the user is told that there is a reason")
 		return consent.Granted, nil
 	})})
 	g, err := h.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice", Purpose: "INC-1"})
 	require.NoError(t, err)
 	view(t, g.URL)
-	assert.Empty(t, next(t, b.shown).Purpose)
+	shown := next(t, b.shown)
+	assert.Empty(t, shown.Purpose)
+	assert.True(t, shown.PurposeHidden)
 	assert.Equal(t, "INC-1", h.until(t, shadow.EventConnected).Purpose)
 }

@@ -1,10 +1,5 @@
 package shadow
 
-import (
-	"regexp"
-	"time"
-)
-
 // A Reason says why a request was refused or why a shadow ended. It is one
 // vocabulary for the control API, the audit lines, the metrics, the WebSocket
 // close reason and the exit message of shadowctl.
@@ -87,33 +82,3 @@ func (r Reason) Sentence() string {
 	}
 	return string(r)
 }
-
-// A Refusal is the error of [Manager.Shadow] for a request that was not granted.
-type Refusal struct {
-	Reason Reason
-	Detail string // more than the reason's sentence says, for the administrator; may be empty
-	Err    error  // what caused it; may be nil
-
-	// RetryAfter is how long the same request is going to be refused for the
-	// same reason; 0 if that isn't known.
-	RetryAfter time.Duration
-}
-
-// Error implements error.
-func (r *Refusal) Error() string {
-	s := "shadow: refused (" + string(r.Reason) + "): " + r.Reason.Sentence()
-	if r.Detail != "" {
-		s += ": " + r.Detail
-	}
-	return s
-}
-
-// Unwrap returns what caused the refusal.
-func (r *Refusal) Unwrap() error { return r.Err }
-
-// packages are our packages' names where an error's text begins with one. They tell a
-// developer where it comes from, and an administrator nothing.
-var packages = regexp.MustCompile(`(^|: |\n)((account|child|config|consent|ctxreg|notification|peer|policy|portpool|program|rfb|sessionbus|sessions|shadow|source|tlsstore|wsproxy|xconn|xsession): )+`)
-
-// detail is an error as the detail of a refusal or an end.
-func detail(err error) string { return packages.ReplaceAllString(err.Error(), "$1") }

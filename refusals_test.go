@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/named"
 	"vda.internal/shadow/portpool"
 )
 
@@ -102,7 +102,7 @@ func TestRefusedBeforeAnybodyIsAsked(t *testing.T) {
 	t.Run("unknown session", func(t *testing.T) {
 		h := start(t, shadow.Config{})
 		_, err := h.ask("nope", "alice")
-		var r *shadow.Refusal
+		var r *shadow.End
 		require.ErrorAs(t, err, &r)
 		assert.Equal(t, shadow.NoSession, r.Reason)
 	})
@@ -130,7 +130,7 @@ func TestNoPortLeft(t *testing.T) {
 	h := start(t, shadow.Config{Ports: ports(t, 1)})
 	h.granted(t, "s1", "alice")
 	_, err := h.ask("s2", "bob")
-	var r *shadow.Refusal
+	var r *shadow.End
 	require.ErrorAs(t, err, &r)
 	assert.Equal(t, shadow.NoPort, r.Reason)
 	assert.ErrorIs(t, err, portpool.ErrExhausted)
@@ -179,7 +179,7 @@ func TestBusyPrompterKeepsItsPlace(t *testing.T) {
 		require.NoError(t, err)
 		ask := func() shadow.Reason {
 			_, err := m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
-			var r *shadow.Refusal
+			var r *shadow.End
 			require.ErrorAs(t, err, &r)
 			return r.Reason
 		}
@@ -215,7 +215,7 @@ func TestGivingUpTakesTheQuestionBack(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
 	_, err := h.Shadow(ctx, shadow.Request{Session: "s1", Admin: "alice"})
-	var r *shadow.Refusal
+	var r *shadow.End
 	require.ErrorAs(t, err, &r)
 	assert.Equal(t, shadow.StoppedByAdmin, r.Reason)
 }
@@ -264,7 +264,7 @@ func TestSessionChangesWhileTheUserIsAsked(t *testing.T) {
 	}{
 		"locked":          {func(s *shadow.Session) error { s.Locked = true; return nil }, shadow.Locked},
 		"logged out":      {func(s *shadow.Session) error { s.State = "closing"; return nil }, shadow.SessionEnded},
-		"gone":            {func(*shadow.Session) error { return &shadow.Refusal{Reason: shadow.NoSession} }, shadow.SessionEnded},
+		"gone":            {func(*shadow.Session) error { return &shadow.End{Reason: shadow.NoSession} }, shadow.SessionEnded},
 		"another user":    {func(s *shadow.Session) error { s.UID++; return nil }, shadow.SessionEnded},
 		"another display": {func(s *shadow.Session) error { s.Display = ":2"; return nil }, shadow.SessionEnded},
 		"not known":       {func(*shadow.Session) error { return errors.New("no bus") }, shadow.PromptFailed},
@@ -293,6 +293,22 @@ func TestSessionChangesWhileTheUserIsAsked(t *testing.T) {
 	}
 }
 
+// Who has chosen a session by its user gets no other user's, whose session has its id by now.
+func TestSessionOfTheUserThatWasChosen(t *testing.T) {
+	h := start(t, shadow.Config{Sessions: oneSession{shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}}})
+	ask := func(user string) error {
+		_, err := h.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "admin", User: &user})
+		return err
+	}
+	for _, other := range []string{"user2", ""} {
+		var r *shadow.End
+		require.ErrorAs(t, ask(other), &r)
+		assert.Equal(t, shadow.NoSession, r.Reason)
+		assert.Equal(t, "it is another user's by now", r.Detail)
+	}
+	assert.NoError(t, ask("user1"))
+}
+
 // A sessionFunc is a resolver of one session.
 type sessionFunc func() (*shadow.Session, error)
 
@@ -317,7 +333,7 @@ func TestNewRefusesAnIncompleteConfig(t *testing.T) {
 
 // What an administrator reads names no package of ours, in whatever depth an error began.
 func TestDetailsNameNoPackages(t *testing.T) {
-	registry := fmt.Errorf("ctxreg: %w", errors.New("program: /opt/ctxreg: exit status 1: key: not found"))
+	registry := named.Package("registry").Errorf("%w", named.Package("program").New("/opt/ctxreg: exit status 1: key: not found"))
 	h := start(t, shadow.Config{Settings: func(context.Context) (shadow.Settings, error) { return shadow.Settings{}, registry }})
 	r := h.refused(t, shadow.Disabled)
 	assert.Equal(t, "the settings can't be read: /opt/ctxreg: exit status 1: key: not found", r.Detail)
@@ -326,7 +342,7 @@ func TestDetailsNameNoPackages(t *testing.T) {
 	b := newFakeBanner()
 	h = start(t, shadow.Config{Banner: b})
 	view(t, h.granted(t, "s1", "alice").URL)
-	b.failed <- errors.New("consent: the banner ended by itself")
+	b.failed <- named.Package("consent").New("the banner ended by itself")
 	assert.Equal(t, "the user can't be told of the viewer: the banner ended by itself", h.until(t, shadow.EventEnded).Detail)
 
 	var mu sync.Mutex

@@ -16,23 +16,32 @@ const lookUpTime = 2 * time.Second
 
 // reserve makes sure of a port before the user is asked. Without one a Yes would be worthless,
 // unless there is somebody whose port it can inherit.
-func (l *life) reserve() (err error) {
+func (l *life) reserve() *End {
+	if l.req.Port != nil {
+		port, err := l.req.Port()
+		if err != nil {
+			return l.refuse(NoPort, err)
+		}
+		l.reserved = port
+		return nil
+	}
 	if err := l.reachable(); err != nil {
 		return l.refuse(NoPort, err)
 	}
-	l.reserved, err = l.m.cfg.Ports.Reserve(l.ctx)
+	port, err := l.m.cfg.Ports.Reserve(l.ctx)
 	if errors.Is(err, portpool.ErrExhausted) && l.m.watcher(l) != nil {
 		return nil
 	}
 	if err != nil {
 		return l.refuse(NoPort, err)
 	}
+	l.reserved = port
 	return nil
 }
 
 // takeReserved begins to listen on the port that was reserved. Without one, and if another
 // program was quicker, there is none.
-func (l *life) takeReserved() *portpool.Listener {
+func (l *life) takeReserved() Port {
 	port := l.reserved
 	l.reserved = nil
 	if port != nil && port.Listen() != nil {

@@ -3,20 +3,23 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/policy"
 )
 
 // decide finds the rule for l, and refuses what it denies.
-func (l *life) decide(s *Session) error {
+func (l *life) decide(s *Session) *End {
 	verdict, err := l.m.judge(l.ctx, l.req, s)
 	if err != nil {
 		return l.refuse(PromptFailed, err)
 	}
+	l.m.mu.Lock() // the end may be told, of a request that was left behind
 	l.rule = &verdict
+	l.m.mu.Unlock()
 	if verdict.Answer == policy.Deny {
-		return &Refusal{Reason: NotAllowed, Detail: "by rule " + verdict.Name()}
+		return &End{Reason: NotAllowed, Detail: "by rule " + verdict.Name()}
 	}
 	return nil
 }
@@ -32,7 +35,11 @@ func (m *Manager) judge(ctx context.Context, req Request, s *Session) (policy.Ve
 	}
 	if m.cfg.Rules.NeedsUserGroups() && s.User != "" {
 		var err error
-		if r.UserGroups, err = m.cfg.GroupNames(ctx, append([]uint32{s.GID}, s.Groups...)); err != nil {
+		gids := s.Groups
+		if !slices.Contains(gids, s.GID) {
+			gids = append([]uint32{s.GID}, gids...)
+		}
+		if r.UserGroups, err = m.cfg.GroupNames(ctx, gids); err != nil {
 			return policy.Verdict{}, fmt.Errorf("the groups of the session's user, which a rule looks at: %w", err)
 		}
 	}
@@ -42,7 +49,7 @@ func (m *Manager) judge(ctx context.Context, req Request, s *Session) (policy.Ve
 // Rules are those that requests are held against.
 func (m *Manager) Rules() policy.Rules { return m.cfg.Rules }
 
-// Judge says what the rules would do with a request, and does nothing. The error is a *[Refusal]
+// Judge says what the rules would do with a request, and does nothing. The error is a *[End]
 // where Shadow's would be one: no_session for example.
 func (m *Manager) Judge(ctx context.Context, req Request) (policy.Verdict, error) {
 	s, err := m.cfg.Sessions.Session(ctx, req.Session)
@@ -53,7 +60,7 @@ func (m *Manager) Judge(ctx context.Context, req Request) (policy.Verdict, error
 }
 
 // unfit says why s can't be shadowed, or is nil if it can: a locked one can where the rule says so.
-func (l *life) unfit(s *Session) *Refusal {
+func (l *life) unfit(s *Session) *End {
 	r := s.Refusal()
 	if r == nil || r.Reason != Locked || !s.Locked || !l.rule.Locked {
 		return r
@@ -64,7 +71,7 @@ func (l *life) unfit(s *Session) *Refusal {
 }
 
 // consented gets what the rule demands for the viewing: a Yes, or what stands for it.
-func (l *life) consented() error {
+func (l *life) consented() *End {
 	if l.session.Locked { // unfit has seen that the rule allows it
 		return l.without(consent.ByLock)
 	}
@@ -74,16 +81,23 @@ func (l *life) consented() error {
 	return l.prompt()
 }
 
+// allow notes what allows the viewing.
+func (l *life) allow(basis consent.Basis) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.basis = basis
+}
+
 // without lets the viewing begin without a Yes, as the rule says, and says so in the log. The session
 // is looked up again: it may have changed while the user was asked.
-func (l *life) without(basis consent.Basis) error {
-	if _, err := l.settings(); err != nil {
-		return err
+func (l *life) without(basis consent.Basis) *End {
+	if _, why := l.settings(); why != nil {
+		return why
 	}
-	if err := l.findAgain(); err != nil {
-		return err
+	if why := l.findAgain(); why != nil {
+		return why
 	}
-	l.basis = basis
+	l.allow(basis)
 	l.m.journal.write(func() {
 		l.m.cfg.Logger.Warn().Str("id", l.id).Str("session", l.session.ID).Str("user", l.session.User).Str("admin", l.req.Admin).
 			Str("rule", l.rule.Name()).Str("consent", string(basis)).Msg("a rule allows viewing without the user's Yes")

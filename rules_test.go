@@ -103,7 +103,7 @@ func TestEveryAnswerSilenceAndLock(t *testing.T) {
 			assert.Equal(t, c.mayAsked, u.asked, "asked")
 			assert.Equal(t, c.mayTold, u.told, "told")
 			if c.want != "" {
-				var r *shadow.Refusal
+				var r *shadow.End
 				require.ErrorAs(t, err, &r)
 				assert.Equal(t, c.want, r.Reason)
 				e := h.until(t, shadow.EventRefused)
@@ -126,34 +126,112 @@ func TestEveryAnswerSilenceAndLock(t *testing.T) {
 	}
 }
 
-// The user who is asked is told what silence means, and the one who is only told, why.
+// All that a rule can say × all that the user can do × a screen that is locked or not, before anybody is asked:
+// by what decides first.
+func TestEveryCombination(t *testing.T) {
+	combination := func(answer policy.Answer, does consent.Decision, locked bool, may policy.Rule) (want shadow.Reason, basis consent.Basis) {
+		switch {
+		case answer == policy.Deny:
+			return shadow.NotAllowed, ""
+		case locked && may.Locked:
+			return "", consent.ByLock
+		case locked:
+			return shadow.Locked, ""
+		case answer == policy.Allow:
+			return "", consent.ByRuleOnly
+		}
+		switch does {
+		case consent.Granted:
+			return "", map[policy.Answer]consent.Basis{policy.Ask: consent.ByAnswer, policy.Notify: consent.ByNotice}[answer]
+		case consent.Denied:
+			return shadow.Denied, ""
+		case consent.Closed:
+			return shadow.Closed, ""
+		case consent.Locked:
+			if may.Locked {
+				return "", consent.ByLock
+			}
+			return shadow.Locked, ""
+		}
+		if answer == policy.Ask && may.Unanswered {
+			return "", consent.BySilence
+		}
+		return shadow.TimedOut, ""
+	}
+	yesNo := []bool{true, false}
+	for _, answer := range []policy.Answer{policy.Ask, policy.Notify, policy.Deny, policy.Allow} {
+		for _, does := range []consent.Decision{consent.Granted, consent.Denied, consent.Closed, consent.TimedOut, consent.Locked} {
+			for _, locked := range yesNo {
+				for _, unanswered := range yesNo {
+					for _, lockedMay := range yesNo {
+						rule := policy.Rule{Answer: answer, Unanswered: unanswered, Locked: lockedMay}
+						name := fmt.Sprintf("%v, user %v, screen locked %v", rule, does, locked)
+						want, basis := combination(answer, does, locked, rule)
+						u := &user{decision: does}
+						h := start(t, shadow.Config{
+							Prompter: u, Announcer: u, Banner: newFakeBanner(), Rules: policy.Rules{rule},
+							Sessions: oneSession{shadow.Session{User: "user1", UID: 1001, Display: ":1", Locked: locked}},
+						})
+						_, err := h.ask("s1", "alice")
+						if want != "" {
+							require.ErrorContains(t, err, string(want), name)
+							continue
+						}
+						require.NoError(t, err, name)
+						e := h.until(t, shadow.EventGranted)
+						require.Equal(t, []string{"1", string(basis)}, []string{e.Rule, e.Consent}, name)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The user who is asked is told what silence and a locked screen mean, and the one who is only told, why.
 func TestUsersAreToldTheRules(t *testing.T) {
 	u := &user{decision: consent.Granted}
-	h := start(t, shadow.Config{Prompter: u, Announcer: u, Rules: policy.Rules{
-		{Admins: []string{"a"}, Unanswered: true}, {Admins: []string{"n"}, Answer: policy.Notify},
+	h := start(t, shadow.Config{Prompter: u, Announcer: u, Banner: newFakeBanner(), Rules: policy.Rules{
+		{Admins: []string{"a"}, Unanswered: true, Locked: true}, {Admins: []string{"n"}, Answer: policy.Notify},
+		{Admins: []string{"l"}, Answer: policy.Notify, Locked: true},
 	}})
 	h.granted(t, "s1", "a")
 	assert.True(t, u.request.SilenceAllows)
+	assert.True(t, u.request.LockAllows)
 	h.granted(t, "s1", "n")
 	assert.Equal(t, consent.ByNotice, u.request.Basis)
+	assert.False(t, u.request.LockAllows)
+	h.granted(t, "s1", "l")
+	assert.True(t, u.request.LockAllows, "a notice says what a lock means, too")
+	assert.False(t, u.request.SilenceAllows)
 	h.granted(t, "s1", "b")
 	assert.False(t, u.request.SilenceAllows)
+	assert.False(t, u.request.LockAllows)
 	assert.Empty(t, u.request.Basis)
+}
+
+// What a prompter grants that asks nobody is no user's answer, and the user is told.
+func TestPrompterThatAsksNobody(t *testing.T) {
+	b := newFakeBanner()
+	h := start(t, shadow.Config{Prompter: consent.Allow{}, Banner: b})
+	g := h.granted(t, "s1", "alice")
+	assert.Equal(t, "rule", h.until(t, shadow.EventGranted).Consent)
+	view(t, g.URL)
+	assert.Equal(t, consent.ByRuleOnly, next(t, b.shown).Basis)
 }
 
 // Nobody's silence is a Yes who can't have seen the question: it wasn't on the screen, or what was to
 // put it there hangs.
 func TestSilenceOfWhoSawNothing(t *testing.T) {
 	rules := policy.Rules{{Unanswered: true}}
-	h := start(t, shadow.Config{Prompter: &user{decision: consent.TimedOut, unseen: true}, Rules: rules})
+	h := start(t, shadow.Config{Prompter: &user{decision: consent.TimedOut, unseen: true}, Banner: newFakeBanner(), Rules: rules})
 	h.refused(t, shadow.TimedOut)
-	h = start(t, shadow.Config{Rules: rules, Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
+	h = start(t, shadow.Config{Rules: rules, Banner: newFakeBanner(), Prompter: consent.Func(func(_ context.Context, r consent.Request) (consent.Decision, error) {
 		r.Shown()
 		return consent.TimedOut, errors.New("crashed")
 	})})
 	h.refused(t, shadow.PromptFailed)
 	// The daemon's timer is as good as the prompter's.
-	h = start(t, shadow.Config{Rules: rules, PromptTimeout: 20 * time.Millisecond, Prompter: consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
+	h = start(t, shadow.Config{Rules: rules, Banner: newFakeBanner(), PromptTimeout: 20 * time.Millisecond, Prompter: consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
 		r.Shown()
 		<-ctx.Done()
 		return consent.TimedOut, nil
@@ -168,7 +246,7 @@ func TestLateRefusalIsNoSilence(t *testing.T) {
 		consent.Denied: shadow.Denied, consent.Closed: shadow.Closed, consent.Locked: shadow.TimedOut,
 	} {
 		h := start(t, shadow.Config{
-			Rules: policy.Rules{{Unanswered: true, Locked: true}}, PromptTimeout: 20 * time.Millisecond,
+			Rules: policy.Rules{{Unanswered: true, Locked: true}}, Banner: newFakeBanner(), PromptTimeout: 20 * time.Millisecond,
 			Prompter: consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
 				r.Shown()
 				<-ctx.Done()
@@ -177,6 +255,15 @@ func TestLateRefusalIsNoSilence(t *testing.T) {
 		})
 		h.refused(t, want)
 	}
+}
+
+// A notice that wasn't in view for long enough is no question that nobody has answered.
+func TestNoticeThatWasNotInView(t *testing.T) {
+	u := &user{decision: consent.TimedOut}
+	h := start(t, shadow.Config{Prompter: u, Announcer: u, Banner: newFakeBanner(), Rules: policy.Rules{{Answer: policy.Notify}}})
+	assert.Equal(t, "the notice was not in view for 5s", h.refused(t, shadow.TimedOut).Detail)
+	h = start(t, shadow.Config{Prompter: u})
+	assert.Empty(t, h.refused(t, shadow.TimedOut).Detail)
 }
 
 // The name that is decided by is the one that the user is shown.
@@ -242,7 +329,7 @@ func TestNoRule(t *testing.T) {
 
 // A log that hangs keeps no viewing from beginning that needs no Yes.
 func TestRuleAndStuckLog(t *testing.T) {
-	s := stuckAt(t, "log", shadow.Config{Rules: policy.Rules{{Answer: policy.Allow}}})
+	s := stuckAt(t, "log", shadow.Config{Banner: newFakeBanner(), Rules: policy.Rules{{Answer: policy.Allow}}})
 	s.c.set.Store(true)
 	soon(t, "the request", func() {
 		_, err := s.ask("s1", "alice")

@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,39 +26,41 @@ type Session struct {
 	State      string   // logind's: "active", "online", "closing"
 	Locked     bool     // logind's LockedHint
 
+	Since time.Time // when the user logged in; zero: not known
+
 	Monitor string // which of the display's monitors a request asks for, set by the Manager: a number from 1, or a name; empty: all
 
 	// Monitors are the display's, set by Manager.Sessions if its Source is a [MonitorLister]
 	// and they could be found out.
 	Monitors []Monitor
 
-	Unavailable *Refusal // why its resolver knows that it can't be shadowed; nil: the fields decide
+	Unavailable *End // why its resolver knows that it can't be shadowed; nil: the fields decide
 }
 
 // Refusal says why s can't be shadowed, or is nil if it can: wayland (any type
 // but x11), no_user (no user, or a class of sessions that aren't users' own: a
 // greeter, a background service; UID 0 unless User is root), session_ended (closing), locked,
 // display_unreachable (no display of this host is known).
-func (s *Session) Refusal() *Refusal {
+func (s *Session) Refusal() *End {
 	switch {
 	case s.Unavailable != nil:
 		return s.Unavailable
 	case s.Type != "" && s.Type != "x11":
-		return &Refusal{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
+		return &End{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
 	case !slices.Contains(userClasses, s.Class):
-		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("it is a %s session", s.Class)}
+		return &End{Reason: NoUser, Detail: fmt.Sprintf("it is a %s session", s.Class)}
 	case s.User == "":
-		return &Refusal{Reason: NoUser}
+		return &End{Reason: NoUser}
 	case s.State == "closing":
-		return &Refusal{Reason: SessionEnded, Detail: "its user has logged out"}
+		return &End{Reason: SessionEnded, Detail: "its user has logged out"}
 	case s.Locked:
-		return &Refusal{Reason: Locked}
+		return &End{Reason: Locked}
 	case s.Display == "":
-		return &Refusal{Reason: DisplayUnreachable, Detail: "no X display is known for it"}
+		return &End{Reason: DisplayUnreachable, Detail: "no X display is known for it"}
 	case !strings.HasPrefix(s.Display, ":"):
-		return &Refusal{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", s.Display)}
+		return &End{Reason: DisplayUnreachable, Detail: fmt.Sprintf("display %q is not on this host", s.Display)}
 	case s.UID == 0 && s.User != "root": // its resolver has left the number out
-		return &Refusal{Reason: NoUser, Detail: fmt.Sprintf("user %q has no number, or root's", s.User)}
+		return &End{Reason: NoUser, Detail: fmt.Sprintf("user %q has no number, or root's", s.User)}
 	}
 	return nil
 }
@@ -79,7 +82,7 @@ func (s *Session) Screen() string {
 // A Resolver knows the sessions of this host. It is called at every request,
 // and again after a Yes, and must be safe for concurrent use.
 type Resolver interface {
-	// Session finds one session. An unknown id is a *Refusal with NoSession.
+	// Session finds one session. An unknown id is a *End with NoSession.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Sessions lists all, those that can't be shadowed included.
 	Sessions(ctx context.Context) ([]*Session, error)
@@ -97,25 +100,43 @@ type SessionWaiter interface {
 // A Request is an administrator's wish to see a session.
 type Request struct {
 	Session string // id of the session
-	Admin   string // the administrator's name, shown to the user
+	Admin   string // the administrator's name, as the caller states it; see Config.Accounts
 	Client  string // where the administrator sits, for the audit; may be empty
 	Purpose string // why, in the administrator's own words; see Config.Purpose and [consent.CleanPurpose]
 	Monitor string // which of several monitors is to be shown: a number, the primary one's is 1, or a name such as "DP-1"; empty: all
 
+	// User is the account whose session it has to be, for who chose the session from a list: its id may be
+	// another session's by now, which is no_session. Nil: whoever's it is.
+	User *string
+
 	Groups  []string // that the administrator is in, as the caller says, for Config.Rules
 	Account string   // account of this host that asks, as the kernel says, for Config.Rules; empty: not known
+
+	// Port is called once, before the user is asked, for where the viewer is to come in; the Manager closes
+	// what it returns. Nil: a port of Config.Ports.
+	Port func() (Port, error)
+}
+
+// A Port is where a viewer comes in. It takes connections from Listen to Hold, any number of times.
+// *[portpool.Listener] is one.
+type Port interface {
+	Port() int                 // its number, for the Grant
+	Listen() error             // nothing is done if it takes connections already
+	Hold() error               // keeps the number, and takes no connections
+	HoldOnClose() net.Listener // itself as it takes connections now; the listener's Close is Hold
+	Close() error
 }
 
 // A Grant is the answer to a request that the user said Yes to.
 type Grant struct {
-	ID      string
-	Session string
-	Admin   string
-	URL     string // ws[s]://HOST:PORT/websockify?token=TOKEN
-	Page    string // http[s]://HOST:PORT/#TOKEN, to be opened in a browser; empty: there is no Config.Page
-	Scheme  string
-	Host    string // this host's FQDN
-	Port    int
+	ID      string    // of the shadow, for Get and Stop
+	Session string    // the session's id
+	Admin   string    // as requested, cleaned
+	URL     string    // ws[s]://HOST:PORT/websockify?token=TOKEN
+	Page    string    // http[s]://HOST:PORT/#TOKEN, to be opened in a browser; empty: there is no Config.Page
+	Scheme  string    // "ws" or "wss"
+	Host    string    // this host's FQDN
+	Port    int       // TCP port that the viewer connects to
 	Token   string    // good for one connection
 	Expires time.Time // by when the viewer must have connected
 }
@@ -135,36 +156,37 @@ const (
 
 // A Status describes a shadow that has not ended.
 type Status struct {
-	ID      string
-	Session string
-	User    string
-	Admin   string
-	Client  string
-	Purpose string // why, cleaned
-	Paused  bool   // the user hides the screen from the viewer
-	State   State
-	Port    int
+	ID      string    // of the shadow
+	Session string    // the session's id
+	User    string    // account of the session's user
+	Admin   string    // as requested, cleaned
+	Client  string    // where the request came from, as its caller says; may be empty
+	Purpose string    // why, cleaned
+	Paused  bool      // the user hides the screen from the viewer
+	State   State     // any but Ended
+	Port    int       // TCP port of the viewer; 0 before Granted
 	Viewer  string    // the viewer's address while viewing
 	Since   time.Time // when it entered State
 }
 
 // An Event is one step of a shadow, as the audit records it.
 type Event struct {
-	Time    time.Time `json:"time"`
-	Type    EventType `json:"type"`
-	ID      string    `json:"id"`
-	Session string    `json:"session"`
-	User    string    `json:"user,omitempty"`
-	Admin   string    `json:"admin"`
-	Client  string    `json:"client,omitempty"`
-	Purpose string    `json:"purpose,omitempty"` // why, cleaned
-	Port    int       `json:"port,omitempty"`
-	Viewer  string    `json:"viewer,omitempty"`  // the viewer's address
-	Token   string    `json:"token,omitempty"`   // first digits of the token's SHA-256, never the token
-	Rule    string    `json:"rule,omitempty"`    // number of the rule that decided, from 1, or "none"; empty: nothing was decided yet
-	Consent string    `json:"consent,omitempty"` // what allows the viewing, from granted on: a [consent.Basis]
-	Reason  Reason    `json:"reason,omitempty"`  // of refused and ended
-	Detail  string    `json:"detail,omitempty"`
+	Time     time.Time `json:"time"`               // when it happened
+	Type     EventType `json:"type"`               // what happened
+	ID       string    `json:"id"`                 // of the shadow
+	Session  string    `json:"session"`            // the session's id
+	User     string    `json:"user,omitempty"`     // account of the session's user; empty: not found out yet
+	Admin    string    `json:"admin"`              // as requested, cleaned
+	Client   string    `json:"client,omitempty"`   // where the request came from, as its caller says
+	Identity string    `json:"identity,omitempty"` // who Admin is, as this host knows: "Alice Ng (CORP\alice)"; empty: not looked up yet, or Admin is only what the caller says
+	Purpose  string    `json:"purpose,omitempty"`  // why, cleaned
+	Port     int       `json:"port,omitempty"`     // TCP port of the viewer, from granted on
+	Viewer   string    `json:"viewer,omitempty"`   // the viewer's address
+	Token    string    `json:"token,omitempty"`    // first digits of the token's SHA-256, never the token
+	Rule     string    `json:"rule,omitempty"`     // number of the rule that decided, from 1, or "none"; empty: nothing was decided yet
+	Consent  string    `json:"consent,omitempty"`  // what allows the viewing, from granted on: a [consent.Basis]
+	Reason   Reason    `json:"reason,omitempty"`   // of refused and ended
+	Detail   string    `json:"detail,omitempty"`   // more than the type and the reason say, for people
 
 	Caller  *Caller `json:"caller,omitempty"`   // the process that asked; nil: not known
 	EndedBy *Caller `json:"ended_by,omitempty"` // of refused and ended: the process that stopped it; nil: none did, or not known
@@ -198,6 +220,7 @@ const (
 	EventReturned  EventType = "returned"  // it has
 	EventPaused    EventType = "paused"    // the user hides the screen from the viewer
 	EventResumed   EventType = "resumed"   // and no longer
+	EventChanged   EventType = "changed"   // another part of the screen is shown, as its detail says: the monitor that was asked for is gone, or there again
 	EventEnded     EventType = "ended"     // over, with its reason
 )
 

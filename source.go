@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"context"
-	"errors"
 	"net"
 )
 
@@ -11,11 +10,11 @@ import (
 type Source interface {
 	// Check reports whether Open can work for s. It is called
 	// before the user is asked, so that nobody is asked in vain. An error that is a
-	// [*Refusal] gives its own reason; any other refuses with [SourceFailed].
+	// [*End] gives its own reason; any other refuses with [SourceFailed].
 	Check(ctx context.Context, s *Session) error
 	// Open starts or dials an RFB server for one viewer of s. Closing the
 	// connection ends the server and returns when it has ended. The connection
-	// may be an [Ender] and a [Detailer]. A Source that has greeted the server, as
+	// may be an [Ender], a [Detailer] and a [Noter]. A Source that has greeted the server, as
 	// it must where there is a password, returns an *[rfb.ServerConn].
 	Open(ctx context.Context, s *Session) (net.Conn, error)
 }
@@ -35,5 +34,23 @@ type Detailer interface {
 	Detail() string // empty: nothing
 }
 
+// A Fresher is a Source's connection whose server may begin Tight's zlib streams anew with each rectangle, as
+// [vda.internal/shadow/rfb.EncodingFreshStreams] asks. Without it a view goes on without Tight after a pause.
+type Fresher interface {
+	FreshStreams() bool
+}
+
+// A Noter is a Source's connection, and an [Ender], that has something to say while it is watched.
+type Noter interface {
+	// Notes are received while a viewer is there. Sending them must hold up nothing. Nil: there are none.
+	Notes() <-chan Note
+}
+
+// A Note is something that a source has to say.
+type Note struct {
+	Text    string // one line for people, in lower case, without a full stop
+	Changed bool   // another part of the screen is shown now: [EventChanged] says so; if not, the log has it
+}
+
 // ErrSessionEnded is why a Source ends when its session does.
-var ErrSessionEnded = errors.New("shadow: the session ended")
+var ErrSessionEnded = pkg.New("the session ended")

@@ -20,6 +20,7 @@ import (
 type clamp struct {
 	where   string
 	set     atomic.Bool
+	hangs   atomic.Bool   // a call does
 	late    bool          // sources that are opened when it is set hang, else those from before
 	release chan struct{} // closed at the test's end
 }
@@ -27,6 +28,7 @@ type clamp struct {
 // at hangs if this is where.
 func (c *clamp) at(where string) {
 	if c.where == where && c.set.Load() {
+		c.hangs.Store(true)
 		<-c.release
 	}
 }
@@ -112,17 +114,18 @@ func (w stuckWriter) Write(p []byte) (int, error) {
 }
 
 // stuckBanner is a banner that is stopped or fails, and may not go.
-func stuckBanner(c *clamp, stop <-chan struct{}, fail <-chan error, shown chan<- struct{}) bannerFunc {
-	return func(ctx context.Context, _ consent.Request, ended <-chan string, stopped func()) error {
-		shown <- struct{}{}
+func stuckBanner(c *clamp, stop <-chan struct{}, fail <-chan error, shown chan<- consent.Request) bannerFunc {
+	return func(ctx context.Context, r consent.Request, s *consent.Showing) error {
+		shown <- r
 		select {
 		case <-stop:
-			stopped()
+			s.Stop()
 			c.at("banner")
 			return consent.ErrStopped
 		case err := <-fail:
 			return err
-		case <-ended:
+		case <-s.Why():
+		case <-s.Closing():
 		case <-ctx.Done():
 		}
 		c.at("banner")
@@ -137,14 +140,14 @@ type stuckHost struct {
 	stop  chan struct{}
 	fail  chan error
 	end   chan struct{}
-	shown chan struct{}
+	shown chan consent.Request
 	power *switchboard
 }
 
 func stuckAt(t *testing.T, where string, cfg shadow.Config) *stuckHost {
 	s := &stuckHost{
 		c:    &clamp{where: where, release: make(chan struct{})},
-		stop: make(chan struct{}), fail: make(chan error, 9), end: make(chan struct{}), shown: make(chan struct{}, 9), power: &switchboard{},
+		stop: make(chan struct{}), fail: make(chan error, 9), end: make(chan struct{}), shown: make(chan consent.Request, 9), power: &switchboard{},
 	}
 	s.power.set(true, nil)
 	source := &fakeSource{}
@@ -187,25 +190,37 @@ var stuckPlaces = []string{
 	"nothing", "source.Read", "source.Write", "source.Close", "source.Err", "source.Open", "resolver.Session", "resolver.WaitEnd", "banner", "log", "audit", "subscriber",
 }
 
+// stuckEnds are the ends of a view: what is done, and what the viewer, unless code is 0, and the audit hear of it.
+var stuckEnds = map[string]struct {
+	do     func(s *stuckHost, v *viewer, id string)
+	code   int
+	reason shadow.Reason
+}{
+	"display gone":     {func(s *stuckHost, _ *viewer, _ string) { s.fail <- consent.ErrDisplay }, 1011, shadow.DisplayUnreachable},
+	"banner gone":      {func(s *stuckHost, _ *viewer, _ string) { s.fail <- errors.New("out of ink") }, 1011, shadow.PromptFailed},
+	"stopped by user":  {func(s *stuckHost, _ *viewer, _ string) { close(s.stop) }, 4002, shadow.StoppedByUser},
+	"stopped by admin": {func(s *stuckHost, _ *viewer, id string) { _ = s.Stop(context.Background(), id, shadow.StoppedByAdmin) }, 1000, shadow.StoppedByAdmin},
+	"shutdown":         {func(s *stuckHost, _ *viewer, _ string) { _ = s.Shutdown(context.Background()) }, 1001, shadow.Shutdown},
+	"switched off":     {func(s *stuckHost, _ *viewer, _ string) { s.power.set(false, nil) }, 1008, shadow.Disabled},
+	"session ends":     {func(s *stuckHost, _ *viewer, _ string) { close(s.end) }, 1001, shadow.SessionEnded},
+	"taken over":       {func(s *stuckHost, _ *viewer, _ string) { _, _ = s.ask("s1", "bob") }, 4001, shadow.Superseded},
+	"nonsense":         {func(_ *stuckHost, v *viewer, _ string) { v.send([]byte{99}) }, 1002, shadow.ViewerViolation},
+	// What the viewer itself hears of these matters to nobody.
+	"viewer leaves":           {func(_ *stuckHost, v *viewer, _ string) { v.hangUp() }, 0, shadow.ViewerLeft},
+	"viewer breaks the rules": {func(_ *stuckHost, v *viewer, _ string) { v.text("x") }, 0, shadow.ViewerViolation},
+	"source fails":            {func(s *stuckHost, _ *viewer, _ string) { s.source.fail(errors.New("out of film")) }, 1011, shadow.SourceFailed},
+}
+
 // Whatever hangs: an end closes the viewer, frees the port and the place, and answers who asked
 // for it.
 func TestEndsWaitForNobody(t *testing.T) {
-	for name, c := range map[string]struct {
-		do     func(s *stuckHost, id string)
-		code   int
-		reason shadow.Reason
-	}{
-		"banner gone":      {func(s *stuckHost, _ string) { s.fail <- errors.New("out of ink") }, 1011, shadow.PromptFailed},
-		"stopped by user":  {func(s *stuckHost, _ string) { close(s.stop) }, 4002, shadow.StoppedByUser},
-		"stopped by admin": {func(s *stuckHost, id string) { _ = s.Stop(context.Background(), id, shadow.StoppedByAdmin) }, 1000, shadow.StoppedByAdmin},
-		"shutdown":         {func(s *stuckHost, _ string) { _ = s.Shutdown(context.Background()) }, 1001, shadow.Shutdown},
-		"switched off":     {func(s *stuckHost, _ string) { s.power.set(false, nil) }, 1008, shadow.Disabled},
-		"session ends":     {func(s *stuckHost, _ string) { close(s.end) }, 1001, shadow.SessionEnded},
-		"taken over":       {func(s *stuckHost, _ string) { _, _ = s.ask("s1", "bob") }, 4001, shadow.Superseded},
-	} {
+	for name, c := range stuckEnds {
 		for _, where := range stuckPlaces {
 			if name == "taken over" && (where == "source.Open" || where == "resolver.Session" || where == "audit") {
 				continue // then it isn't taken over
+			}
+			if name == "nonsense" && where == "source.Write" {
+				continue // then nobody reads it
 			}
 			t.Run(name+" while "+where+" hangs", func(t *testing.T) {
 				t.Parallel()
@@ -224,9 +239,11 @@ func TestEndsWaitForNobody(t *testing.T) {
 				acted := make(chan struct{})
 				go func() {
 					defer close(acted)
-					c.do(s, g.ID)
+					c.do(s, v, g.ID)
 				}()
-				soon(t, "the viewer", func() { v.closed(c.code, string(c.reason)) })
+				if c.code != 0 {
+					soon(t, "the viewer", func() { v.closed(c.code, string(c.reason)) })
+				}
 				soon(t, "who asked for the end", func() { <-acted })
 				soon(t, "the end", func() {
 					for e := range events {
@@ -286,7 +303,7 @@ func TestRequestsWaitForNobody(t *testing.T) {
 					c.do(s, cancel, id)
 				}()
 				soon(t, "the request", func() {
-					var r *shadow.Refusal
+					var r *shadow.End
 					if assert.ErrorAs(t, <-asked, &r) {
 						assert.Equal(t, c.reason, r.Reason)
 					}

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -116,6 +117,7 @@ func (l *life) abandon(what string, done <-chan struct{}) {
 type sourceConn struct {
 	net.Conn
 	ended   <-chan struct{} // closed when the server has ended; nil: nobody says
+	notes   <-chan Note     // what it says; nil: nothing
 	once    sync.Once
 	closing atomic.Bool // Close was called
 	closed  chan struct{}
@@ -124,9 +126,20 @@ type sourceConn struct {
 func newSourceConn(conn net.Conn) *sourceConn {
 	c := &sourceConn{Conn: conn, closed: make(chan struct{})}
 	if e, ok := conn.(Ender); ok {
-		c.ended = e.Ended()
+		guarded(func() { c.ended = e.Ended() })
+	}
+	if n, ok := conn.(Noter); ok {
+		guarded(func() { c.notes = n.Notes() })
 	}
 	return c
+}
+
+// detail is what the source has to say to the audit.
+func (c *sourceConn) detail() (text string) {
+	if d, ok := c.Conn.(Detailer); ok {
+		guarded(func() { text = d.Detail() })
+	}
+	return text
 }
 
 // Close implements net.Conn.
@@ -135,10 +148,41 @@ func (c *sourceConn) Close() error {
 	c.once.Do(func() {
 		go func() {
 			defer close(c.closed)
-			_ = c.Conn.Close()
+			guarded(func() { _ = c.Conn.Close() })
 		}()
 	})
 	return nil
+}
+
+// Read implements net.Conn. A panic in it, as in what follows, is an error: they are called where nobody
+// would catch one.
+func (c *sourceConn) Read(p []byte) (n int, err error) {
+	defer caught("the source", &err)
+	return c.Conn.Read(p)
+}
+
+// Write implements net.Conn.
+func (c *sourceConn) Write(p []byte) (n int, err error) {
+	defer caught("the source", &err)
+	return c.Conn.Write(p)
+}
+
+// SetDeadline implements net.Conn.
+func (c *sourceConn) SetDeadline(t time.Time) (err error) {
+	defer caught("the source", &err)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *sourceConn) SetReadDeadline(t time.Time) (err error) {
+	defer caught("the source", &err)
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn.
+func (c *sourceConn) SetWriteDeadline(t time.Time) (err error) {
+	defer caught("the source", &err)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 // lastWord is how long a source has to end and to say why, once its connection
@@ -151,7 +195,12 @@ func (c *sourceConn) why() error {
 		return nil
 	}
 	says := make(chan error, 1)
-	go func() { says <- c.Conn.(Ender).Err() }()
+	go func() {
+		err := errors.New("the source ended its goroutine")
+		defer func() { says <- err }()
+		defer caught("the source", &err)
+		err = c.Conn.(Ender).Err()
+	}()
 	t := time.NewTimer(lastWord)
 	defer t.Stop()
 	select {

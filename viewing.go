@@ -2,10 +2,9 @@ package shadow
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -19,18 +18,18 @@ const sourceTime = 10 * time.Second
 // A watch is what is known of a life's viewer.
 type watch struct {
 	arrived chan struct{} // closed when the viewer with the token is there
-	left    chan struct{} // closed when it has left, record and reason being set
+	left    chan struct{} // closed when it has left, record and end being set
 	dropped atomic.Int64  // its messages that view-only dropped
 
 	returned bool           // it has been there before
-	err      error          // of the relay
+	end      *End           // why its viewing ended, unless l had before
 	record   wsproxy.Record // of the WebSocket session
 }
 
 // restart is for a viewer that may return.
 func (w *watch) restart() {
 	w.arrived, w.left = make(chan struct{}), make(chan struct{})
-	w.returned, w.err, w.record = true, nil, wsproxy.Record{}
+	w.returned, w.end, w.record = true, nil, wsproxy.Record{}
 }
 
 // came reports whether there was a viewer.
@@ -48,7 +47,7 @@ func (w *watch) came() bool {
 func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
 	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
-	l.noise = l.m.journal.logger(l.m.cfg.Logger.With().Str("id", l.id).Logger()).Hook(&noiseLimit{})
+	l.noise = l.m.journal.limited(l.m.cfg.Logger.With().Str("id", l.id).Logger(), quieted(&l.noises))
 	l.pauser = l.newPauser()
 	proxy := l.proxy()
 	handler := l.answers(proxy)
@@ -56,8 +55,8 @@ func (l *life) run(deadline time.Time) {
 	l.await(deadline)
 	l.countViewer()
 	for l.mayReturn() {
-		if _, ok := l.returns.line(time.Now()); !ok { // each has a source opened, and makes two lines of the audit
-			l.end(&ending{reason: ViewerLeft, detail: "it was cut off too often"})
+		if _, ok := l.returns.Take(time.Now()); !ok { // each has a source opened, and makes two lines of the audit
+			l.end(&End{Reason: ViewerLeft, Detail: "it was cut off too often"})
 			break
 		}
 		server.Close()
@@ -67,7 +66,9 @@ func (l *life) run(deadline time.Time) {
 	}
 
 	// From here nothing new begins. What is going on ends with l.ctx.
-	l.end(l.verdict())
+	if l.ended() == nil {
+		l.end(l.watch.end)
+	}
 	l.endBanner()
 	server.Close()
 	l.closeViewer(proxy)
@@ -109,6 +110,9 @@ func (l *life) proxy() *wsproxy.Handler {
 		},
 		OnEnd: func(record wsproxy.Record) {
 			l.watch.record = record
+			if l.watch.end == nil { // no relay ran
+				l.watch.end = l.viewingEnd(nil, &record.End)
+			}
 			close(l.watch.left)
 		},
 		Logger: l.noise,
@@ -124,24 +128,26 @@ func (l *life) await(deadline time.Time) {
 	case <-l.watch.arrived:
 		l.awaitLeft() // Run watches the source
 	case <-absent.C:
-		l.shut(&ending{reason: ViewerAbsent})
+		if l.shut() {
+			l.end(&End{Reason: ViewerAbsent})
+		}
 	case <-l.current().ended:
-		l.shut(nil)
+		if l.shut() {
+			l.end(l.sourceEnd(nil))
+		}
 	case <-l.ctx.Done():
-		l.shut(nil)
+		l.shut()
 	}
 }
 
-// shut makes sure that no viewer is admitted any more and ends l for that
-// reason; if one came first, it waits for that one to leave instead.
-func (l *life) shut(why *ending) {
-	if !l.claimed.CompareAndSwap(false, true) {
-		l.awaitLeft()
-		return
+// shut makes sure that no viewer is admitted any more. If one came first, it waits for that one to
+// leave, and returns false.
+func (l *life) shut() bool {
+	if l.claimed.CompareAndSwap(false, true) {
+		return true
 	}
-	if why != nil {
-		l.end(why)
-	}
+	l.awaitLeft()
+	return false
 }
 
 // awaitLeft returns when the viewer has left, or hasn't in time although l has
@@ -192,43 +198,54 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	l.cutSource = cancel
 	l.watchSource()
 	defer func() { l.stopWatching() }()
-	l.watch.err = l.inspect(ctx, viewer, server)
+	err := l.inspect(ctx, viewer, server)
 	if session.Err() != nil {
 		// The WebSocket end is over and has closed both connections: what the
 		// relay met then is a consequence, and no fault of the source.
-		l.watch.err = context.Cause(session)
+		err = context.Cause(session)
 	}
-	why := l.verdict()
-	// A bare one's record may say otherwise, and a viewer that was lost may return.
-	if why.reason != ViewerLeft || why.detail != "" && l.m.cfg.Reconnect <= 0 {
+	why := l.ended()
+	if why == nil {
+		why = l.viewingEnd(err, wsproxy.EndOf(viewer))
+	}
+	l.watch.end = why
+	if why.Reason != ViewerLeft || l.m.cfg.Reconnect <= 0 { // a viewer that was lost may return
 		// Nobody sees anything any more. The viewer has two seconds for the closing handshake,
 		// and the user isn't to wait for it.
 		l.end(why)
 		l.endBanner()
 	}
-	return &wsproxy.CloseError{Code: closeCode(why.reason, l.watch.err), Reason: string(why.reason)}
+	return why.closing()
 }
 
 // inspect is the relay. A source that doesn't let go of it is left behind: the
 // viewer, which is open still, can be told why.
 func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
-	inspect := rfb.Relay{ServerTimeout: l.m.answer, Pauser: l.pauser, OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) }}
-	result := make(chan error, 1)
+	decided, result := make(chan error, 1), make(chan error, 1)
+	inspect := rfb.Relay{
+		ServerTimeout: l.m.answer, Pauser: l.pauser,
+		OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) },
+		OnEnd:  func(err error) { decided <- err },
+	}
 	ended := done(func() { result <- inspect.Run(ctx, viewer, server) })
+	var err error
 	select {
 	case <-ended:
+		return <-result
+	case err = <-decided:
 	case <-ctx.Done():
-		if !within(ended, l.m.tidy) {
-			l.abandon("the relay", ended)
-			return context.Cause(ctx)
-		}
+		err = context.Cause(ctx)
 	}
-	return <-result
+	if within(ended, l.m.tidy) {
+		return <-result
+	}
+	l.abandon("the relay", ended)
+	return err
 }
 
 // errSourceEnded is why the relay's context ends when the source has: while the
 // viewer still greets, nobody reads from the source.
-var errSourceEnded = errors.New("shadow: the source ended")
+var errSourceEnded = pkg.New("the source ended")
 
 // watchSource ends the relay when the source has ended by itself, if it says so, until stopWatching is
 // called. It takes the place of a watch before it.
@@ -244,114 +261,63 @@ func (l *life) watchSource() {
 	quit, gone := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
-		select {
-		case <-source.ended:
-			if !source.closing.Load() { // as at a pause
-				cancel(errSourceEnded)
+		for notes := source.notes; ; {
+			select {
+			case note, ok := <-notes:
+				if !ok {
+					notes = nil
+					continue
+				}
+				l.noted(note)
+				continue
+			case <-source.ended:
+				if !source.closing.Load() { // as at a pause
+					cancel(errSourceEnded)
+				}
+			case <-quit:
 			}
-		case <-quit:
+			return
 		}
 	}()
 	l.stopWatching = func() { close(quit); <-gone; l.stopWatching = func() {} }
 }
 
-// verdict is why l ends, as far as it is known.
-func (l *life) verdict() *ending {
-	if e := l.ended(); e != nil {
-		return e
+// noted hands on what the source says, unless that is too much.
+func (l *life) noted(n Note) {
+	limit := &l.notes
+	if n.Changed {
+		limit = &l.changes
 	}
-	err := l.watch.err
-	protocol, broke := errors.AsType[*rfb.ProtocolError](err)
-	conn, lost := errors.AsType[*rfb.ConnError](err)
-	_, panicked := errors.AsType[*rfb.PanicError](err)
+	left, ok := limit.Take(time.Now())
 	switch {
-	case broke && protocol.Direction == rfb.FromViewer && errors.Is(err, os.ErrDeadlineExceeded):
-		return &ending{reason: ViewerLeft, detail: "stalled: " + detail(err)}
-	case broke && protocol.Direction == rfb.FromViewer:
-		return &ending{reason: ViewerViolation, detail: detail(err)}
-	case broke, panicked:
-		return &ending{reason: SourceFailed, detail: detail(err)}
-	case !l.watch.came(), lost && conn.Direction == rfb.FromServer, errors.Is(err, errSourceEnded):
-		return l.sourceEnding(err)
-	}
-	return l.departure(err)
-}
-
-// sourceEnding tells a source that failed from one whose session ended.
-func (l *life) sourceEnding(err error) *ending {
-	if source := l.current(); source != nil { // paused or away, there is none
-		if why := source.why(); why != nil {
-			err = why
-		}
-	}
-	switch {
-	case errors.Is(err, ErrSessionEnded):
-		return &ending{reason: SessionEnded}
-	case err != nil:
-		return &ending{reason: SourceFailed, detail: detail(err)}
-	}
-	return &ending{reason: SourceFailed, detail: "the RFB server ended"}
-}
-
-// departure tells a viewer that left from one that was shown the door by the
-// WebSocket end.
-func (l *life) departure(err error) *ending {
-	select {
-	case <-l.watch.left:
+	case !ok:
+	case n.Changed && left > 0:
+		l.emit(Event{Type: EventChanged, Detail: fmt.Sprintf("%s; %d changes before that are left out here", n.Text, left)})
+	case n.Changed:
+		l.emit(Event{Type: EventChanged, Detail: n.Text})
 	default:
-		return &ending{reason: ViewerLeft} // the record isn't there yet; run asks again
+		l.m.journal.write(func() {
+			l.m.cfg.Logger.Info().Str("id", l.id).Str("session", l.req.Session).Int("left_out", left).Msg("the source says: " + n.Text)
+		})
 	}
-	switch record := l.watch.record; record.Code {
-	case wsproxy.StatusProtocolError, wsproxy.StatusUnsupportedData, wsproxy.StatusPolicyViolation, wsproxy.StatusMessageTooBig:
-		if !record.ByViewer {
-			return &ending{reason: ViewerViolation, detail: record.Reason}
-		}
-	case wsproxy.StatusStalled:
-		return &ending{reason: ViewerLeft, detail: "stalled: it took no data"}
-	}
-	if err != nil {
-		return &ending{reason: ViewerLeft, detail: detail(err)}
-	}
-	return &ending{reason: ViewerLeft}
-}
-
-// closeCode is the design's WebSocket status for a reason.
-func closeCode(reason Reason, err error) int {
-	switch reason {
-	case SessionEnded, Shutdown:
-		return wsproxy.StatusGoingAway
-	case Superseded:
-		return wsproxy.StatusSuperseded
-	case StoppedByUser:
-		return wsproxy.StatusStoppedByUser
-	case SourceFailed, PromptFailed, DisplayUnreachable:
-		return wsproxy.StatusInternalError
-	case Disabled:
-		return wsproxy.StatusPolicyViolation
-	case ViewerLeft:
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return wsproxy.StatusStalled
-		}
-	case ViewerViolation:
-		var coder interface{ CloseCode() int }
-		if errors.As(err, &coder) {
-			return coder.CloseCode()
-		}
-		return wsproxy.StatusPolicyViolation
-	}
-	return wsproxy.StatusNormalClosure
 }
 
 // farewell announces the end.
 func (l *life) farewell() {
 	why := l.ended()
-	e := Event{Type: EventEnded, Reason: why.reason, Detail: why.detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
+	e := Event{Type: EventEnded, Reason: why.Reason, Detail: why.Detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
 	e.Viewer, e.Duration = l.departed.viewer, l.departed.duration.Seconds()
 	e.Sent, e.Received = l.departed.sent, l.departed.received
 	if t := l.door.Turned(); t.Crowded+t.Late > 0 {
 		l.m.journal.write(func() {
 			l.m.cfg.Logger.Warn().Str("id", l.id).Uint64("crowded", t.Crowded).Uint64("late", t.Late).
 				Msg("connections without a token were turned away from the port")
+		})
+	}
+	if n := l.noises.LeftOut(); n > 0 {
+		l.m.journal.write(func() {
+			l.m.cfg.Logger.Warn().Str("id", l.id).Int("left_out", n).
+				Msg("lines about connections to the port were left out of this log")
 		})
 	}
 	l.emit(e)

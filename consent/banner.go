@@ -2,36 +2,116 @@ package consent
 
 import (
 	"context"
-	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Banner tells a session's user who is viewing the session, for as long as somebody
 // does, and lets the user stop it.
 type Banner interface {
-	// Show puts the banner up and returns when it is down again:
-	//
-	//   - with [ErrStopped] some time after the user has stopped the viewing. stopped is
-	//     called at the moment the user does; then the user is shown for a few seconds that
-	//     it has ended, unless ended is closed;
-	//   - with nil some time after ended has yielded why viewing has ended, which the user
-	//     is shown for a few seconds, or soon after ended was closed, before that or while
-	//     it is shown. A reason of the shadow package ("viewer_left") is shown in the user's
-	//     language, anything else as it is, cleaned. With a reason that is there from the
-	//     beginning nothing else is shown. Nil before ended says anything is as bad as an
-	//     error: the user then can't know who is viewing;
-	//   - with ctx's cause soon after ctx has ended, without any words;
-	//   - with another error, ErrDisplay or ErrGone among them, when there is no banner
-	//     and there will be none. The user then can't know who is viewing.
-	//
-	// It must be safe for concurrent use.
-	Show(ctx context.Context, r Request, ended <-chan string, stopped func()) error
+	// Show puts the banner up and returns when it is down again: with [ErrStopped] if the user
+	// has stopped the viewing, with nil after s was told to End or to Close, with ctx's cause soon
+	// after ctx has ended, and with another error, ErrDisplay or ErrGone among them, if there is no
+	// banner or it fails. It calls s.Stop at the moment when the user stops the viewing, and heeds
+	// s.Why and s.Closing. It must be safe for concurrent use.
+	Show(ctx context.Context, r Request, s *Showing) error
 }
+
+// A Showing is one banner, from Start until it is down. Start, Stopped, End, Close, Done and Err are for
+// whoever wants it shown; Stop, Why and Closing are for the [Banner] that shows it. None of them waits for
+// anything, and all may be called concurrently. [NewShowing] makes one.
+type Showing struct {
+	start, stop, end, leave sync.Once
+
+	stopped chan struct{} // closed by Stop
+	why     chan string   // has a place for End's
+	given   atomic.Bool   // End's was put there
+	closing chan struct{} // closed by Close
+	done    chan struct{} // closed when the banner is down; err is set then
+	err     error
+}
+
+// NewShowing returns a Showing that hasn't started.
+func NewShowing() *Showing {
+	return &Showing{
+		stopped: make(chan struct{}), why: make(chan string, 1), closing: make(chan struct{}), done: make(chan struct{}),
+		err: pkg.New("the banner ended its goroutine"),
+	}
+}
+
+// Start has b show the banner, on a goroutine of its own. It is taken down, without any words, soon
+// after ctx has ended. That b panics, or ends its goroutine, is an error. Only the first call counts.
+func (s *Showing) Start(ctx context.Context, b Banner, r Request) {
+	s.start.Do(func() { go s.run(ctx, b, r) })
+}
+
+func (s *Showing) run(ctx context.Context, b Banner, r Request) {
+	defer close(s.done)
+	defer func() {
+		if r := recover(); r != nil {
+			s.err = pkg.Errorf("the banner panicked: %v", r)
+		}
+	}()
+	s.err = b.Show(ctx, r, s)
+}
+
+// Stopped returns a channel that is closed at the moment when the user stops the viewing. The user is then
+// shown for a few seconds that it has ended, unless Close takes that down.
+func (s *Showing) Stopped() <-chan struct{} { return s.stopped }
+
+// End makes the banner say for a few seconds why viewing has ended, and then go. A reason of the
+// shadow package ("viewer_left") is shown in the user's language, anything else as it is, cleaned; an
+// empty one is Close. Called before Start, nothing but the reason is shown. Only the first call counts.
+func (s *Showing) End(reason string) {
+	if reason == "" {
+		s.Close()
+		return
+	}
+	s.end.Do(func() {
+		s.why <- reason
+		s.given.Store(true)
+	})
+}
+
+// Close takes the banner down soon, whatever it is showing, without any words.
+func (s *Showing) Close() { s.leave.Do(func() { close(s.closing) }) }
+
+// Done returns a channel that is closed when the banner is down.
+func (s *Showing) Done() <-chan struct{} { return s.done }
+
+// Err returns how it went, once Done is closed, and nil before:
+//
+//   - [ErrStopped] if the user has stopped the viewing;
+//   - nil after End or Close. Nil without either is as bad as an error: the user can't know any more who
+//     is viewing;
+//   - another error, [ErrDisplay] or [ErrGone] among them, if there was no banner or it failed. See Told
+//     for what the user knows then.
+func (s *Showing) Err() error {
+	select {
+	case <-s.done:
+		return s.err
+	default:
+		return nil
+	}
+}
+
+// Told reports whether the banner has taken End's reason.
+func (s *Showing) Told() bool { return s.given.Load() && len(s.why) == 0 }
+
+// Stop says that the user has stopped the viewing. Only the first call counts.
+func (s *Showing) Stop() { s.stop.Do(func() { close(s.stopped) }) }
+
+// Why returns a channel that yields, once, End's reason.
+func (s *Showing) Why() <-chan string { return s.why }
+
+// Closing returns a channel that is closed by Close.
+func (s *Showing) Closing() <-chan struct{} { return s.closing }
 
 // A View is what a banner is to tell of a viewing that goes on. The zero View is that somebody is
 // viewing.
 type View struct {
-	State ViewState
+	State ViewState // how it goes
 	Until time.Time // of Away: when the viewer can't return any more
 }
 
@@ -55,4 +135,4 @@ const (
 )
 
 // ErrStopped is the user's wish to be viewed no longer.
-var ErrStopped = errors.New("consent: stopped by the user")
+var ErrStopped = pkg.New("stopped by the user")

@@ -16,21 +16,31 @@ const maxPurpose = 200
 const maxMarks = 2
 
 // clean makes text from outside safe to show as one short name: see cleanTo.
-func clean(s string) string { return cleanTo(s, maxName) }
+func clean(s string) string { return cleanTo(s, maxName, false) }
 
-// CleanName is a name as users are shown it, but for its length: for whoever decides by it.
-func CleanName(s string) string { return cleanTo(s, 4*maxName) }
+// CleanName returns a name as users see it, except for its length, for code that decides by name.
+func CleanName(s string) string { return cleanTo(s, 4*maxName, false) }
 
 // cleanTo makes text from outside safe to show in one line: controls, format
 // characters (bidi overrides and zero-width ones among them), private and
 // unassigned code points are dropped, every run of blanks becomes one space, and what is
-// longer than most runes is cut and ends in "…".
-func cleanTo(s string, most int) string {
+// longer than most runes is cut and ends in "…". With joiners, what some scripts are spelled with
+// stays: see isJoiner.
+func cleanTo(s string, most int, joiners bool) string {
 	var b strings.Builder
 	n, marks := 0, 0
-	blank := false // a space is due before the next rune
+	blank := false    // a space is due before the next rune
+	var before rune   // the one written last
+	var joiner string // one that is due before the next rune, if that is of the script
 	for _, r := range s {
+		due := joiner
+		joiner = ""
 		switch {
+		case isJoiner(r):
+			if joiners && !blank && n < most && unicode.In(before, joining...) {
+				joiner = string(r)
+			}
+			continue
 		case isBlank(r):
 			blank = n > 0
 			continue
@@ -43,12 +53,17 @@ func cleanTo(s string, most int) string {
 		default:
 			marks = 0
 		}
-		if blank {
+		switch {
+		case blank:
 			b.WriteByte(' ')
 			n++
 			blank = false
+		case due != "" && unicode.In(r, joining...):
+			b.WriteString(due)
+			n++
 		}
 		b.WriteRune(r)
+		before = r
 		// One rune beyond the limit is enough to know that there is more.
 		if n++; n > most {
 			break
@@ -60,17 +75,31 @@ func cleanTo(s string, most int) string {
 	return strings.TrimRight(string([]rune(b.String())[:most-1]), " ") + "…"
 }
 
-// CleanPurpose makes the reason that an administrator gives safe to show, in one line of at most
-// 200 runes: as names are cleaned, and with quotation marks as apostrophes, so that the words can't
-// seem to end before they do. It is what users are shown, what a pattern is held against, and what
-// is recorded.
-func CleanPurpose(s string) string {
+// CleanPurpose makes an administrator's reason safe to show in one line of at most 200 runes. It
+// cleans the text as it does names, and replaces quotation marks by apostrophes, so that the text
+// can't appear to end early. The result is what users see, what a pattern must match, and what is
+// recorded.
+func CleanPurpose(s string) string { return unquoted(cleanTo(s, maxPurpose, true)) }
+
+// joining has the scripts in which a joiner is a matter of spelling.
+var joining = []*unicode.RangeTable{
+	unicode.Arabic, unicode.Syriac, unicode.Mongolian, unicode.Devanagari, unicode.Bengali, unicode.Gurmukhi, unicode.Gujarati,
+	unicode.Oriya, unicode.Tamil, unicode.Telugu, unicode.Kannada, unicode.Malayalam, unicode.Sinhala, unicode.Khmer, unicode.Myanmar,
+}
+
+// isJoiner reports whether r is ZERO WIDTH NON-JOINER or ZERO WIDTH JOINER: Persian and the scripts
+// of India have words that are misspelled without. They don't show by themselves, so names, which
+// decide who somebody is, go without all the same.
+func isJoiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
+
+// unquoted is s with quotation marks as apostrophes, to stand between quotation marks.
+func unquoted(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Quotation_Mark, r) {
 			return '\''
 		}
 		return r
-	}, cleanTo(s, maxPurpose))
+	}, s)
 }
 
 // isBlank reports whether r shows nothing but room: what Unicode calls a space,

@@ -35,6 +35,25 @@ func TestClean(t *testing.T) {
 	}
 }
 
+// A reason may be in a language that is spelled with joiners; they stay where they spell something.
+func TestJoiners(t *testing.T) {
+	for in, want := range map[string]string{
+		"می\u200cخواهم":                "می\u200cخواهم",
+		"क्\u200dष":                    "क्\u200dष",
+		"می\u200c\u200d\u200cخواهم":    "می\u200cخواهم",
+		"a\u200cb":                     "ab",
+		"می\u200cb":                    "میb",
+		"\u200cمی\u200c":               "می",
+		"می \u200cخ":                   "می خ",
+		"می\u200c خ":                   "می خ",
+		"می\u200c\u202eخ":              "میخ",
+		strings.Repeat("م\u200c", 200): strings.Repeat("م\u200c", 99) + "م…",
+	} {
+		assert.Equal(t, want, CleanPurpose(in), "%q", in)
+	}
+	assert.Equal(t, "میخ", clean("می\u200cخ"), "a name goes without")
+}
+
 func FuzzClean(f *testing.F) {
 	f.Add(`CORP\alice`)
 	f.Add("\u202e\u0301\u0301\u0301 \xff")
@@ -48,5 +67,9 @@ func FuzzClean(f *testing.F) {
 			assert.True(t, unicode.IsGraphic(r) && !unicode.Is(unicode.C, r), "%U", r)
 		}
 		assert.Equal(t, c, clean(c), "clean once is clean")
+		p := CleanPurpose(s)
+		assert.True(t, utf8.ValidString(p))
+		assert.LessOrEqual(t, utf8.RuneCountInString(p), maxPurpose)
+		assert.Equal(t, p, CleanPurpose(p), "clean once is clean")
 	})
 }

@@ -2,13 +2,17 @@ package consent
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"time"
 
 	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/internal/named"
 )
 
-// A Decision is the user's answer. The zero value refuses.
+// pkg is the name of this package's errors.
+const pkg = named.Package("consent")
+
+// A Decision is the user's answer. The zero value is a refusal.
 type Decision uint8
 
 // The decisions. Only [Granted] lets anybody watch.
@@ -20,7 +24,7 @@ const (
 	Locked                   // the screen is locked: there is nobody to ask
 )
 
-// String names the decision in the words of the shadow package's reasons.
+// String returns the decision as one of the shadow package's reasons.
 func (d Decision) String() string {
 	switch d {
 	case Granted:
@@ -35,76 +39,119 @@ func (d Decision) String() string {
 	return "denied"
 }
 
-// Why no answer could be had. An error always refuses, whatever decision came
-// with it; one that is none of these means that the prompter itself failed.
+// Reasons why there is no answer. An error always refuses, whatever the decision; any other error
+// means that the prompter itself failed.
 var (
-	ErrDisplay = errors.New("consent: display unreachable")                // the session's X server could not be reached
-	ErrGone    = errors.New("consent: display went away")                  // the X server ended while the user was being asked
-	ErrBusy    = errors.New("consent: another question is on the display") // of another daemon, or one that didn't end
+	ErrDisplay = pkg.New("display unreachable")                // the session's X server could not be reached
+	ErrGone    = pkg.New("display went away")                  // the X server ended while the user was being asked
+	ErrBusy    = pkg.New("another question is on the display") // of another daemon, or one that didn't end
 )
 
-// A Basis is what allows somebody to view: the word for it in records.
+// A Basis is what allows a view, as recorded in the audit.
 type Basis string
 
-// The bases. All but the first come from an organisation's rules, and the user is told.
+// The bases. All but the first come from an organisation's rules; the user is informed.
 const (
 	ByAnswer   Basis = "answer"     // the prompter's answer is Granted
 	ByNotice   Basis = "notice"     // a rule: the user wasn't asked, but has seen that somebody will view
 	BySilence  Basis = "unanswered" // a rule: the user was asked and didn't answer
 	ByLock     Basis = "locked"     // a rule: the screen was locked
-	ByRuleOnly Basis = "rule"       // a rule: the user wasn't asked
+	ByRuleOnly Basis = "rule"       // a rule, or a prompter that AsksNobody: the user wasn't asked
 )
 
-// A Request is the question: who wants to see which session.
+// DefaultTimeout is how long a user has for an answer, unless somebody says otherwise.
+const DefaultTimeout = process.DefaultTimeout
+
+// A Request describes a question: who wants to view which session.
 type Request struct {
-	Admin   string        // who asks; text from outside, shown cleaned and cut
+	Admin   string        // who asks, as the calling program says; text from outside, shown cleaned and cut
 	Purpose string        // why, in the administrator's own words; shown as [CleanPurpose] leaves it. Empty: no reason is shown
 	Host    string        // the name of this host
-	Timeout time.Duration // how long the user has; 0 means 20 s. The caller's context decides, this is what is shown
+	Timeout time.Duration // how long the user has; 0 means [DefaultTimeout]. The caller's context decides, this is what is shown
 
-	// Replaces is the administrator whose viewing a Yes would end; empty: nobody. It is known
-	// when the question is put, and the question doesn't change: whoever begins to view
-	// meanwhile is named by the banner only. The one who asks again is not to be in it.
+	// Identity is the requester as this host identifies them. The zero value means unknown: the
+	// user is then told that Admin is unverified.
+	Identity Identity
+
+	// PurposeHidden says that there is a reason that must not be shown. The user is told that there
+	// is one.
+	PurposeHidden bool
+
+	// Replaces is the administrator whose view a Yes would end; empty: nobody, or the requester.
+	// The question doesn't change later: a viewer who connects meanwhile is named only by the
+	// banner.
 	Replaces string
 
-	// SilenceAllows says that a rule takes silence for a Yes, which the question tells the user. What
-	// Ask returns is TimedOut all the same.
+	// SilenceAllows says that a rule treats no answer as a Yes, which the question tells the user.
+	// Ask still returns TimedOut.
 	SilenceAllows bool
 
-	// Shown is called before Ask returns, if the question was on the screen. Nobody's silence is a
-	// Yes without it. May be nil.
+	// LockAllows says that a rule treats locking the screen as a Yes, which the question or the
+	// notice tells the user. Ask or Announce still returns Locked.
+	LockAllows bool
+
+	// Shown is called before Ask returns if the question was on the screen; without that, no answer
+	// is never a Yes. May be nil.
 	Shown func()
 
-	// Basis is what allows the viewing, for a [Banner] and an [Announcer]; empty: an answer.
+	// Basis is what allows the view, for a [Banner] and an [Announcer]; empty: the user's answer.
 	Basis Basis
 
-	// Changes tell a [Banner] how the viewing goes on, in the order in which it does. Nil: it doesn't change.
+	// Changes tells a [Banner] each change of the view, in order. Nil: there are none.
 	Changes <-chan View
-	// Wish is called by a [Banner] for what the user wants. What comes of it, Changes say. It doesn't
-	// block. Nil: the user can't pause the viewing.
+	// Wish is called by a [Banner] for what the user requests. Changes reports the effect. It
+	// doesn't block. Nil: the user can't pause the view.
 	Wish func(Wish)
 
-	Session    string // the session's id
-	Display    string // X display, ":1"
-	Xauthority string // file with the display's cookie; empty: none
-	User       string // account name of the session's user
-	Locale     string // of the session: "de_DE.UTF-8", "zh_CN", or a list as LANGUAGE has; empty or without words of its own: English
-	Bus        string // D-Bus address of the session's bus, "unix:path=…"; empty: /run/user/UID/bus
-	UID        uint32
-	GID        uint32
+	Session    string   // the session's id
+	Display    string   // X display, ":1"
+	Xauthority string   // file with the display's cookie; empty: none
+	User       string   // account name of the session's user
+	Locale     string   // of the session: "de_DE.UTF-8", "zh_CN", or a list as LANGUAGE has; empty or without words of its own: English
+	Bus        string   // D-Bus address of the session's bus, "unix:path=…"; empty: /run/user/UID/bus
+	UID        uint32   // of User
+	GID        uint32   // primary group of User
 	Groups     []uint32 // supplementary groups
+}
+
+// An Identity is an administrator as this host identifies them, independently of what the caller
+// states.
+type Identity struct {
+	Account string // of this host; empty: the host doesn't know who it is
+	Name    string // that account's full name; may be empty
+}
+
+// String returns the full name with the account, such as "Alice Ng (CORP\alice)", or only the
+// account, cleaned.
+func (i Identity) String() string {
+	account, name := clean(i.Account), clean(i.Name)
+	if account == "" || name == "" || strings.EqualFold(name, account) {
+		return account
+	}
+	return name + " (" + account + ")"
+}
+
+// Is reports whether name equals the account's name or its full name, ignoring case.
+func (i Identity) Is(name string) bool {
+	name = clean(name)
+	return strings.EqualFold(name, clean(i.Account)) || name != "" && strings.EqualFold(name, clean(i.Name))
 }
 
 // A Prompter puts the question to the user. Ask returns when there is an
 // answer, when nothing can be asked, or soon after ctx ends (TimedOut if its
 // deadline passed, else ctx's cause); what it started has ended by then. It
-// must be safe for concurrent use.
+// must be safe for concurrent use. One that answers by itself has a method AsksNobody(), as [Allow] and
+// [Deny] have, so that nobody takes its answer for a user's.
 type Prompter interface {
 	Ask(ctx context.Context, r Request) (Decision, error)
 }
 
-// NoticeTime is how long an [Announcer]'s notice must have been seen.
+// NoticeTime is how long an [Announcer]'s notice must have been visible.
 const NoticeTime = 5 * time.Second
+
+// MinNoticeTimeout is the least time in which an [Announcer] can be expected to show a notice for
+// [NoticeTime]: a display may take some of it.
+const MinNoticeTimeout = 2 * NoticeTime
 
 // An Announcer tells a user that somebody is going to view, without asking: what a rule may say.
 // Announce returns Granted once the notice was in view for [NoticeTime] in all, Denied if the user
@@ -114,7 +161,7 @@ type Announcer interface {
 	Announce(ctx context.Context, r Request) (Decision, error)
 }
 
-// Func is a function as a Prompter. A nil Func refuses.
+// Func adapts a function to a Prompter. A nil Func refuses.
 type Func func(ctx context.Context, r Request) (Decision, error)
 
 // Ask calls f.
@@ -128,7 +175,7 @@ func (f Func) Ask(ctx context.Context, r Request) (Decision, error) {
 // ended is Ask's answer once ctx is over.
 func ended(ctx context.Context) (Decision, error) {
 	if err := process.GivenUp(ctx); err != nil {
-		return Denied, err
+		return Denied, pkg.Errorf("%w", err)
 	}
 	return TimedOut, nil
 }

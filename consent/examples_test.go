@@ -129,6 +129,7 @@ No
 --menu
 CORP\\nina ‹b› wants to view your screen
 
+The caller gave this name; this computer could not verify it.
 They will see everything that you see on vda1.corp.example.
 They cannot use your mouse or keyboard.
 No answer in 20 s counts as No

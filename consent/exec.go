@@ -2,8 +2,6 @@ package consent
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -25,19 +23,19 @@ import (
 //	CONSENT_TITLE        the headline alone
 //	CONSENT_YES          the word for the button that grants, and
 //	CONSENT_NO           for the one that refuses
-//	CONSENT_ADMIN        who asks
+//	CONSENT_ADMIN        who asks: full name and account where this host knows them
+//	CONSENT_ACCOUNT      the account; empty: CONSENT_ADMIN is only what the caller says
 //	CONSENT_HOST         the name of this host
 //	CONSENT_REPLACES     who is watching now and would be ended; may be empty
 //	CONSENT_PURPOSE      why, in the administrator's own words; may be empty
 //	CONSENT_SESSION      the session's id
 //	CONSENT_TIMEOUT      whole seconds that the user has
 //
-// The names are cleaned: no controls, no line breaks, 64 characters at most, and 200 of the
-// purpose. They
-// are still somebody else's words, so give them to the program as an argument
-// and never to a shell as code; and switch markup off, where a dialog has it.
+// The names are cleaned: no control characters, no line breaks, 64 characters at most, 200 for the
+// purpose. They are still untrusted text: pass them to a program as arguments, never to a shell as
+// code, and turn off markup if the dialog supports it.
 //
-// Its exit status is the answer. The codes are those of zenity:
+// The exit status is the answer, with zenity's codes:
 //
 //	0  granted
 //	1  denied
@@ -51,10 +49,10 @@ import (
 // and after a Yes, counts all the same. Under any other lock nobody sees the question, and the
 // time passes.
 //
-// Any other status, and death by a signal, refuses with an error. A command that is
-// still there when ctx ends gets SIGTERM, then SIGKILL, and its status no longer counts.
-// Beware of programs that end with 0 without a Yes: xmessage does when its own -timeout
-// passes. The folder dist has scripts for zenity and kdialog.
+// Any other status, and death by a signal, refuses with an error. A command that is still running
+// when ctx ends gets SIGTERM, then SIGKILL, and its status is ignored. Beware of programs that exit
+// with 0 without a Yes: xmessage does when its own -timeout passes. The directory dist has scripts
+// for zenity and kdialog.
 type Exec struct {
 	Command []string // the program's path and its arguments; empty refuses with an error
 
@@ -66,7 +64,7 @@ type Exec struct {
 // Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
 func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	if len(p.Command) == 0 {
-		return Denied, errors.New("consent: no command to ask with")
+		return Denied, pkg.New("no command to ask with")
 	}
 	if err := p.Texts.Validate(); err != nil {
 		return Denied, err
@@ -82,7 +80,7 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	cmd.Stderr = &stderr
 	proc, err := process.Run(ctx, cmd, child.User(r.User, r.UID, r.GID, r.Groups), nil)
 	if err != nil {
-		return Denied, err
+		return Denied, pkg.Errorf("%w", err)
 	}
 	if ctx.Err() != nil {
 		return ended(ctx)
@@ -102,7 +100,7 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 		}
 		return TimedOut, nil
 	}
-	return Denied, fmt.Errorf("consent: %s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.Suffix())
+	return Denied, pkg.Errorf("%s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.Suffix())
 }
 
 // environ is the question as environment variables.
@@ -115,7 +113,8 @@ func (p Exec) environ(r Request, left time.Duration) []string {
 		"CONSENT_TITLE="+title,
 		"CONSENT_YES="+w.Yes,
 		"CONSENT_NO="+w.No,
-		"CONSENT_ADMIN="+w.admin,
+		"CONSENT_ADMIN="+or(w.identity.String(), w.admin),
+		"CONSENT_ACCOUNT="+w.identity.Account,
 		"CONSENT_HOST="+w.host,
 		"CONSENT_REPLACES="+w.replaces,
 		"CONSENT_PURPOSE="+w.purpose,

@@ -86,17 +86,27 @@ func TestExecEnvironment(t *testing.T) {
 	delete(env, "CONSENT_QUESTION")
 	assert.Equal(t, map[string]string{
 		"DISPLAY": ":99", "XAUTHORITY": "/run/cookie", "PATH": "/usr/bin:/bin", "LANG": "de_AT.UTF-8", "LANGUAGE": "de:de_AT",
-		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`, "CONSENT_PURPOSE": "'a' $(reboot)",
+		"CONSENT_ADMIN": `CORP\alice $(reboot)`, "CONSENT_ACCOUNT": "", "CONSENT_HOST": "vda1.corp.example", "CONSENT_REPLACES": `CORP\bob`, "CONSENT_PURPOSE": "'a' $(reboot)",
 		"CONSENT_SESSION": "42", "CONSENT_TIMEOUT": "10", "CONSENT_YES": "Unbedingt", "CONSENT_NO": "Nein",
 		"CONSENT_TITLE": `CORP\alice $(reboot) möchte Ihren Bildschirm sehen`,
 	}, env)
 	assert.Equal(t, `CORP\alice $(reboot) möchte Ihren Bildschirm sehen
 
+Dieser Name stammt aus der Anfrage; dieser Rechner konnte ihn nicht überprüfen.
 Angegebener Grund: „'a' $(reboot)“
 Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.
 Maus und Tastatur bedienen weiterhin nur Sie.
 CORP\bob sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.
 Ohne Antwort in 10 s gilt Nein`, question)
+}
+
+// A program that asks is told the account where this host knows it.
+func TestExecIdentity(t *testing.T) {
+	r := self()
+	r.Admin, r.Identity = "boss", Identity{Account: "alice", Name: "Alice Ng"}
+	d, err := Exec{Command: sh(`test "$CONSENT_ADMIN" = "Alice Ng (alice)" && test "$CONSENT_ACCOUNT" = alice`)}.Ask(t.Context(), r)
+	require.NoError(t, err)
+	assert.Equal(t, Granted, d)
 }
 
 func TestExecLocale(t *testing.T) {

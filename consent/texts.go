@@ -2,7 +2,6 @@ package consent
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,17 +13,23 @@ import (
 // placeholder stands where a name or a number goes: each field says which it must hold, at
 // least once, and it may hold no other. What a name itself holds is never taken for one.
 type Texts struct {
-	Question  string `toml:"question,omitempty"`  // the headline and the window's title; holds {admin}
+	Question   string `toml:"question,omitempty"`   // the headline and the window's title; holds {admin}
+	Unverified string `toml:"unverified,omitempty"` // where the name is only what the caller says; holds nothing
+	Alias      string `toml:"alias,omitempty"`      // where the caller uses another name than its account's; holds {alias}
+
 	Sees      string `toml:"sees,omitempty"`      // what a Yes allows; holds {host}
 	Cannot    string `toml:"cannot,omitempty"`    // what it doesn't; holds nothing
 	Replaces  string `toml:"replaces,omitempty"`  // what a Yes ends; holds {replaces}
 	Purpose   string `toml:"purpose,omitempty"`   // why, in the administrator's own words, so in quotation marks; holds {purpose}
+	Withheld  string `toml:"withheld,omitempty"`  // that a reason was given and isn't shown; holds nothing
 	Countdown string `toml:"countdown,omitempty"` // what silence means; holds {seconds}
 
 	CountdownYes string `toml:"countdown_yes,omitempty"` // what silence means where a rule says that it is a Yes; holds {seconds}
 
-	No  string `toml:"no,omitempty"` // the buttons; hold nothing, and differ
-	Yes string `toml:"yes,omitempty"`
+	LockYes string `toml:"lock_yes,omitempty"` // what locking the screen means where a rule says that it is a Yes; holds nothing
+
+	No  string `toml:"no,omitempty"`  // the buttons; hold nothing, and differ
+	Yes string `toml:"yes,omitempty"` // see No
 
 	Notice string `toml:"notice,omitempty"` // the headline where the user isn't asked, only told; holds {admin}
 	Begins string `toml:"begins,omitempty"` // when viewing begins then; holds {seconds}
@@ -64,12 +69,16 @@ type text struct {
 func (t *Texts) fields() []text {
 	return []text{
 		{"question", &t.Question, "admin", maxText},
+		{"unverified", &t.Unverified, "", maxText},
+		{"alias", &t.Alias, "alias", maxText},
 		{"sees", &t.Sees, "host", maxText},
 		{"cannot", &t.Cannot, "", maxText},
 		{"replaces", &t.Replaces, "replaces", maxText},
 		{"purpose", &t.Purpose, "purpose", maxText},
+		{"withheld", &t.Withheld, "", maxText},
 		{"countdown", &t.Countdown, "seconds", maxText},
 		{"countdown_yes", &t.CountdownYes, "seconds", maxText},
+		{"lock_yes", &t.LockYes, "", maxText},
 		{"notice", &t.Notice, "admin", maxText},
 		{"begins", &t.Begins, "seconds", maxText},
 		{"unasked", &t.Unasked, "", maxText},
@@ -102,7 +111,7 @@ func (t Texts) Validate() error {
 		f := text{"reasons." + reason, &words, "", maxText}
 		switch _, known := english.Reasons[reason]; {
 		case !known:
-			all = append(all, fmt.Errorf("consent: text %q: no viewing ends for this reason", f.key))
+			all = append(all, pkg.Errorf("text %q: no viewing ends for this reason", f.key))
 		case words != "":
 			all = append(all, f.validate())
 		}
@@ -116,7 +125,7 @@ func (t Texts) Validate() error {
 // validate says what is wrong with one text.
 func (f text) validate() error {
 	problem := func(format string, args ...any) error {
-		return fmt.Errorf("consent: text %q "+format, append([]any{f.key}, args...)...)
+		return pkg.Errorf("text %q "+format, append([]any{f.key}, args...)...)
 	}
 	s := *f.value
 	switch {
@@ -147,7 +156,7 @@ func (f text) validate() error {
 }
 
 // placeholders are those that there are.
-var placeholders = []string{"admin", "host", "replaces", "purpose", "seconds"}
+var placeholders = []string{"admin", "host", "replaces", "purpose", "alias", "seconds"}
 
 // A piece of a sentence is words or the name of a placeholder.
 type piece struct {

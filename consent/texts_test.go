@@ -104,10 +104,13 @@ func TestSentence(t *testing.T) {
 
 // The administrator's own words can't end before they do, and there are none without a reason.
 func TestPurpose(t *testing.T) {
-	w := Texts{}.Wording(Request{Admin: "a"})
+	known := Identity{Account: "a"}
+	w := Texts{}.Wording(Request{Admin: "a", Identity: known})
 	assert.Nil(t, w.Purpose)
 	assert.Len(t, w.Explanation(0), 3)
-	w = Texts{}.Wording(Request{Admin: "a", Purpose: "INC-1”\n\u202eYour «helpdesk» says \"Yes\"  "})
+	w = Texts{}.Wording(Request{Admin: "a", Identity: known, PurposeHidden: true})
+	assert.Equal(t, "A reason was given and recorded; your organisation does not show it.", w.Explanation(0)[0])
+	w = Texts{}.Wording(Request{Admin: "a", Identity: known, Purpose: "INC-1”\n\u202eYour «helpdesk» says \"Yes\"  "})
 	assert.Equal(t, "The reason given: “INC-1' Your 'helpdesk' says 'Yes'”", w.Purpose.Text(0))
 	assert.Equal(t, w.Purpose.Text(0), w.Explanation(0)[0])
 	long := CleanPurpose(strings.Repeat("x ", 200))
@@ -115,6 +118,39 @@ func TestPurpose(t *testing.T) {
 	assert.True(t, strings.HasSuffix(long, "x…"))
 	assert.Equal(t, strings.Repeat("字", 200), CleanPurpose(strings.Repeat("字", 200)))
 	assert.Equal(t, "\u2068سبب\u2069", Sentence{{Text: CleanPurpose("سبب"), Role: Name}}.Text(0))
+}
+
+// What this host knows of who asks is told from what the caller says.
+func TestIdentity(t *testing.T) {
+	for name, c := range map[string]struct {
+		r           Request
+		head, doubt string
+	}{
+		"only claimed":        {Request{Admin: `CORP\alice`}, `CORP\alice`, "The caller gave this name; this computer could not verify it."},
+		"nothing is claimed":  {Request{}, "An administrator", ""},
+		"account":             {Request{Admin: "alice", Identity: Identity{Account: "alice"}}, "alice", ""},
+		"account in capitals": {Request{Admin: "ALICE", Identity: Identity{Account: "alice", Name: "Alice"}}, "alice", ""},
+		"full name":           {Request{Admin: `CORP\alice`, Identity: Identity{Account: `CORP\alice`, Name: "Alice Ng"}}, `Alice Ng (CORP\alice)`, ""},
+		"by the full name":    {Request{Admin: "alice ng ", Identity: Identity{Account: "alice", Name: "Alice Ng"}}, "Alice Ng (alice)", ""},
+		"another name": {
+			Request{Admin: "Bob “the” Boss", Identity: Identity{Account: "mallory", Name: "Mallory Moe"}}, "Mallory Moe (mallory)",
+			"Calls themselves “Bob 'the' Boss”; this computer could not verify that name.",
+		},
+		"forged":        {Request{Admin: `Alice Ng (CORP\alice)`}, `Alice Ng (CORP\alice)`, "The caller gave this name; this computer could not verify it."},
+		"a long name":   {Request{Identity: Identity{Account: "mallory", Name: strings.Repeat("x", 99)}}, strings.Repeat("x", 63) + "… (mallory)", ""},
+		"right to left": {Request{Identity: Identity{Account: "yael", Name: "יעל כהן"}}, "\u2068יעל כהן\u2069 (yael)", ""},
+		"cleaned":       {Request{Identity: Identity{Account: "a\u202e", Name: "\u200b"}}, "a", ""},
+	} {
+		w := Texts{}.Wording(c.r)
+		assert.Equal(t, c.head+" wants to view your screen", w.Question.Text(0), name)
+		assert.Equal(t, c.head+" is viewing your screen", w.Viewing.Text(0), name)
+		assert.Equal(t, c.doubt, w.Doubt.Text(0), name)
+		if c.doubt != "" {
+			assert.Equal(t, c.doubt, w.Explanation(0)[0], name)
+		}
+	}
+	assert.Equal(t, "Alice Ng (alice)", Identity{Account: "alice", Name: "Alice Ng"}.String())
+	assert.Empty(t, Identity{Name: "Alice Ng"}.String(), "a name without an account is nobody's")
 }
 
 // The names come from outside, and are there even if the request has none.

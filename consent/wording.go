@@ -14,10 +14,12 @@ type Wording struct {
 	Language string // of the words, ISO 639-1
 
 	Question  Sentence // the headline and the window's title
+	Doubt     Sentence // what is only claimed of who asks; nil: nothing
 	Sees      Sentence // what a Yes allows
 	Cannot    Sentence // what it doesn't
 	Replaces  Sentence // what a Yes ends; nil: nothing
-	Purpose   Sentence // why, in the administrator's own words; nil: no reason was given
+	Purpose   Sentence // why, in the administrator's own words, or that it isn't shown; nil: no reason was given
+	Locks     Sentence // that locking the screen is a Yes; nil: it isn't
 	Countdown Sentence // what silence means, with the seconds that are left
 	Notice    Sentence // the headline where the user is only told
 	Begins    Sentence // when viewing begins then, with the seconds that are left
@@ -33,6 +35,7 @@ type Wording struct {
 	Ended   Sentence // the banner in the end
 
 	admin, host, replaces, purpose string // cleaned
+	identity                       Identity
 	reasons                        map[string]string
 }
 
@@ -42,14 +45,21 @@ func (t Texts) Wording(r Request) Wording {
 	w := Wording{
 		Language: language, No: words.No, Yes: words.Yes, Stop: words.Stop, reasons: words.Reasons,
 		admin: or(clean(r.Admin), words.Somebody), host: or(clean(r.Host), words.Here), replaces: clean(r.Replaces),
-		purpose: CleanPurpose(r.Purpose),
+		purpose: CleanPurpose(r.Purpose), identity: Identity{Account: clean(r.Identity.Account), Name: clean(r.Identity.Name)},
 	}
+	w.Doubt = w.doubt(words, clean(r.Admin))
 	w.Question, w.Sees, w.Cannot = w.sentence(words.Question), w.sentence(words.Sees), w.sentence(words.Cannot)
 	if w.replaces != "" {
 		w.Replaces = w.sentence(words.Replaces)
 	}
-	if w.purpose != "" {
+	switch {
+	case w.purpose != "":
 		w.Purpose = w.sentence(words.Purpose)
+	case r.PurposeHidden:
+		w.Purpose = w.sentence(words.Withheld)
+	}
+	if r.LockAllows {
+		w.Locks = w.sentence(words.LockYes)
 	}
 	w.Countdown = w.sentence(words.Countdown)
 	if r.SilenceAllows {
@@ -66,13 +76,13 @@ func (t Texts) Wording(r Request) Wording {
 
 // Reason says why viewing has ended: the words for one of the shadow package's reasons
 // ("viewer_left"), and any other text as it is, cleaned.
-func (w Wording) Reason(why string) string { return or(w.reasons[why], cleanTo(why, maxText)) }
+func (w Wording) Reason(why string) string { return or(w.reasons[why], cleanTo(why, maxText, false)) }
 
 // Explanation is what follows the headline of a question as plain text, sentence by sentence.
 // left is how long the user has.
 func (w Wording) Explanation(left time.Duration) []string {
 	var all []string
-	for _, s := range []Sentence{w.Purpose, w.Sees, w.Cannot, w.Replaces, w.Countdown} {
+	for _, s := range []Sentence{w.Doubt, w.Purpose, w.Sees, w.Cannot, w.Replaces, w.Locks, w.Countdown} {
 		if len(s) > 0 {
 			all = append(all, s.Text(left))
 		}
@@ -89,21 +99,48 @@ func (w *Wording) sentence(text string) Sentence {
 			all = append(all, Part{Text: p.text})
 		case p.text == "seconds":
 			all = append(all, Part{Role: Seconds})
+		case p.text == "admin":
+			all = append(all, w.who()...)
 		default:
-			name := map[string]string{"admin": w.admin, "host": w.host, "replaces": w.replaces, "purpose": w.purpose}[p.text]
+			name := map[string]string{"host": w.host, "replaces": w.replaces, "purpose": w.purpose, "alias": unquoted(w.admin)}[p.text]
 			all = append(all, Part{Text: name, Role: Name})
 		}
 	}
 	return all
 }
 
-// A Sentence is words with names among them.
+// who is the administrator: the full name and the account where they are known, each with a direction of
+// its own, else what the caller says.
+func (w *Wording) who() Sentence {
+	switch id := w.identity; {
+	case id.Account == "":
+		return Sentence{{Text: w.admin, Role: Name}}
+	case id.String() == id.Account:
+		return Sentence{{Text: id.Account, Role: Name}}
+	default:
+		return Sentence{{Text: id.Name, Role: Name}, {Text: " ("}, {Text: id.Account, Role: Name}, {Text: ")"}}
+	}
+}
+
+// doubt says what is only claimed of the administrator, who is stated to be somebody; nil: nothing.
+func (w *Wording) doubt(words Texts, stated string) Sentence {
+	switch {
+	case stated == "":
+	case w.identity.Account == "":
+		return w.sentence(words.Unverified)
+	case !w.identity.Is(stated):
+		return w.sentence(words.Alias)
+	}
+	return nil
+}
+
+// A Sentence is text with names in it.
 type Sentence []Part
 
 // A Part of a sentence is shown as its role asks for.
 type Part struct {
-	Text string `json:"text,omitempty"`
-	Role Role   `json:"role,omitempty"`
+	Text string `json:"text,omitempty"` // one line, cleaned
+	Role Role   `json:"role,omitempty"` // empty: plain words
 }
 
 // A Role is what a part of a sentence is.
@@ -116,9 +153,9 @@ const (
 	Seconds Role = "seconds" // how many are left; the part has no text
 )
 
-// Text is the sentence as plain text. A name that is written from right to left is kept apart
-// by directional isolates (Unicode Standard Annex 9), or it would change the places of the
-// words around it. left is for the seconds, which are rounded up.
+// Text returns the sentence as plain text. A right-to-left name is enclosed in directional isolates
+// (Unicode Standard Annex 9), so that it doesn't reorder the words around it. left is the remaining
+// time; it is rounded up to seconds.
 func (s Sentence) Text(left time.Duration) string {
 	var b strings.Builder
 	for _, p := range s {

@@ -1,11 +1,10 @@
 // Package portpool hands out bound listeners from a small, fixed range of TCP
 // ports.
 //
-// A viewer is told one port out of 6001–6099. X servers and sshd's X11
-// forwarding live in the same range, so a number that was free a moment ago
-// may be somebody else's now. The pool therefore never hands out a number: it
-// hands out a [Listener] that is bound already, and skips the ports that
-// others hold.
+// A viewer is told one port out of 6001–6099. X servers and sshd's X11 forwarding live in the same
+// range, so another program may take a port that was free a moment ago. The pool therefore never
+// hands out a number: it hands out a [Listener] that is already bound, and skips ports that other
+// programs use.
 //
 //	var pool portpool.Pool // 6001–6099 on all addresses
 //
@@ -26,13 +25,11 @@
 //
 // # The life of a slot
 //
-// A slot of the pool is taken from [Pool.Listen] until [Listener.Close]. In
-// between [Listener.Hold] ends the listening and keeps the port: connections
-// are refused by the kernel from then on, and no other program can bind the
-// number; [Listener.Listen] starts it again, as it does for a port that
-// [Pool.Reserve] has taken without listening. [Pool.Replace] gets a listener for
-// somebody who takes over from the owner of another one; when no port is left,
-// it inherits that owner's slot.
+// A slot of the pool is in use from [Pool.Listen] until [Listener.Close]. In between,
+// [Listener.Hold] stops listening but keeps the port: the kernel refuses connections, and no other
+// program can bind the number. [Listener.Listen] starts listening again, or for the first time on a
+// port from [Pool.Reserve]. [Pool.Replace] returns a listener for a client that takes over from
+// another one; if no port is left, it inherits that client's slot.
 //
 // # How a port is held without listening
 //

@@ -3,7 +3,9 @@ package portpool
 import (
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -44,6 +46,27 @@ func TestReplaceOfALostPort(t *testing.T) {
 	require.Equal(t, port, b.Port())
 	require.NoError(t, b.Close())
 	require.Zero(t, p.InUse())
+}
+
+// A connection that Accept took from the kernel while the listening ended is reset, as those are that
+// the kernel still had, and isn't closed as if it had been served.
+func TestAcceptAfterTheEndResets(t *testing.T) {
+	p := Pool{Host: "127.0.0.1"}
+	l, err := p.Listen(t.Context())
+	require.NoError(t, err)
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer client.Close()
+	conn, err := l.tcp.AcceptTCP()
+	require.NoError(t, err)
+	require.NoError(t, l.Hold())
+
+	_, err = l.accepted(conn, nil)
+	require.ErrorIs(t, err, net.ErrClosed)
+	require.NoError(t, client.SetDeadline(time.Now().Add(time.Minute)))
+	_, err = client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, syscall.ECONNRESET)
 }
 
 // A port is never unbound while it is inherited: it is the same socket that

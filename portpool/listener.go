@@ -30,7 +30,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if tcp == nil {
 		return nil, l.opError("accept", net.ErrClosed)
 	}
-	conn, err := tcp.AcceptTCP()
+	return l.accepted(tcp.AcceptTCP())
+}
+
+// accepted is what Accept returns for a connection that the kernel has handed over, or for its error.
+func (l *Listener) accepted(conn *net.TCPConn, err error) (net.Conn, error) {
 	l.mu.Lock()
 	over := l.tcp == nil
 	l.mu.Unlock()
@@ -115,9 +119,8 @@ func (l *Listener) inherit() (*Listener, error) {
 	return &Listener{pool: l.pool, port: l.port, addr: l.addr, tcp: tcp}, nil
 }
 
-// Close ends the listening and frees the slot and the port. It does not touch
-// connections that were accepted. Closing twice, or closing what was
-// inherited, does nothing.
+// Close stops listening and frees the slot and the port. Accepted connections stay open. Closing
+// twice, or closing a listener whose slot was inherited, does nothing.
 func (l *Listener) Close() error {
 	err := l.close()
 	l.pool.release(l)

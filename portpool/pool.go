@@ -9,9 +9,11 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+
+	"vda.internal/shadow/internal/named"
 )
 
-// The range of a Pool that names none.
+// The default range of a Pool.
 const (
 	DefaultFirst = 6001
 	DefaultLast  = 6099
@@ -52,22 +54,19 @@ func (p *Pool) Listen(ctx context.Context) (*Listener, error) {
 	return p.listen(ctx)
 }
 
-// Replace is Listen for somebody who takes over from the owner of old. It
-// returns a listener on another port while there is one; when the range is
-// exhausted, the new listener inherits old's slot: old's port stays bound
-// throughout, so that nobody else can get it in between.
+// Replace is Listen for a client that takes over from the owner of old. It returns a listener on
+// another port while there is one; when the range is exhausted, the new listener inherits old's
+// slot: old's port stays bound throughout, so that nobody else can get it in between.
 //
-// If the slot is inherited, old is dead: its Accept returns [net.ErrClosed]
-// and its Close does nothing. Connections that it has accepted live on;
-// connections that nobody has accepted are reset, since they belong to the old
-// owner's URL. Whoever comes to the port later with the old URL, or is still
-// in TCP's handshake, meets the new listener: what tells them apart is the
-// token. It makes no difference whether old still listens or is held.
-// Otherwise old is untouched, so the caller closes it in either case. A nil or
-// closed old makes Replace the same as Listen.
+// If the slot is inherited, old is dead: its Accept returns [net.ErrClosed] and its Close does
+// nothing. Connections that it has accepted live on; connections that nobody has accepted are
+// reset, since they belong to the old owner's URL. A client that uses the old URL later, or is
+// still in TCP's handshake, reaches the new listener; the token distinguishes them. It makes no
+// difference whether old still listens or is held. Otherwise old is untouched, so the caller closes
+// it in either case. A nil or closed old makes Replace the same as Listen.
 func (p *Pool) Replace(ctx context.Context, old *Listener) (*Listener, error) {
 	if old != nil && old.pool != p {
-		return nil, errors.New("portpool: the listener to replace is from another pool")
+		return nil, pkg.New("the listener to replace is from another pool")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +84,7 @@ func (p *Pool) Replace(ctx context.Context, old *Listener) (*Listener, error) {
 	return l, nil
 }
 
-// InUse is how many slots are taken.
+// InUse returns the number of slots in use.
 func (p *Pool) InUse() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,7 +106,7 @@ func (p *Pool) listen(ctx context.Context) (*Listener, error) {
 // p.mu is held.
 func (p *Pool) search(ctx context.Context, open func(s scope, port int) (*Listener, error)) (*Listener, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("portpool: %w", err)
+		return nil, pkg.Errorf("%w", err)
 	}
 	r, err := p.scope()
 	if err != nil {
@@ -131,7 +130,7 @@ func (p *Pool) search(ctx context.Context, open func(s scope, port int) (*Listen
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("portpool: %w", err)
+			return nil, pkg.Errorf("%w", err)
 		}
 		p.take(l)
 		return l, nil
@@ -162,8 +161,8 @@ func (p *Pool) forget(l *Listener) {
 	}
 }
 
-// Validate says what is wrong with the fields, or returns nil. Whether Host is an
-// address of this host is only seen by Listen.
+// Validate returns an error if a field is invalid. Only Listen finds out whether Host is an address
+// of this host.
 func (p *Pool) Validate() error {
 	_, err := p.scope()
 	return err
@@ -186,18 +185,18 @@ func (p *Pool) scope() (scope, error) {
 	}
 	for _, port := range []int{s.first, s.last} {
 		if port < 1 || port > 65535 {
-			return s, fmt.Errorf("portpool: %d is not a port number; use 1 to 65535", port)
+			return s, pkg.Errorf("%d is not a port number; use 1 to 65535", port)
 		}
 	}
 	if s.first > s.last {
-		return s, fmt.Errorf("portpool: the range %d-%d is empty: its first port is above its last", s.first, s.last)
+		return s, pkg.Errorf("the range %d-%d is empty: its first port is above its last", s.first, s.last)
 	}
 	if p.Host == "" {
 		return s, nil
 	}
 	addr, err := netip.ParseAddr(p.Host)
 	if err != nil {
-		return s, fmt.Errorf("portpool: %q is not an IP address to listen on; use \"0.0.0.0\", \"::\" or an address of this host", p.Host)
+		return s, pkg.Errorf("%q is not an IP address to listen on; use \"0.0.0.0\", \"::\" or an address of this host", p.Host)
 	}
 	switch addr = addr.Unmap(); addr {
 	case netip.IPv6Unspecified(): // as ""
@@ -220,10 +219,13 @@ func (s scope) listen(ctx context.Context, port int) (*net.TCPListener, error) {
 	return ln.(*net.TCPListener), nil
 }
 
-// ErrExhausted is what an [*ExhaustedError] is.
-var ErrExhausted = errors.New("portpool: no port left")
+// pkg is the name of this package's errors.
+const pkg = named.Package("portpool")
 
-// An ExhaustedError says that every port of the range is taken, and by whom.
+// ErrExhausted matches every [*ExhaustedError] with errors.Is.
+var ErrExhausted = pkg.New("no port left")
+
+// An ExhaustedError reports that every port of the range is in use, and by whom.
 type ExhaustedError struct {
 	First, Last int // the range, both included
 	InUse       int // ports taken from this pool
@@ -232,7 +234,12 @@ type ExhaustedError struct {
 
 // Error implements error.
 func (e *ExhaustedError) Error() string {
-	return fmt.Sprintf("%v in %d-%d: %d in use, %d held by other programs", ErrExhausted, e.First, e.Last, e.InUse, e.Held)
+	return string(pkg) + ": " + e.Text()
+}
+
+// Text is the error without this package's name.
+func (e *ExhaustedError) Text() string {
+	return fmt.Sprintf("%s in %d-%d: %d in use, %d held by other programs", named.Text(ErrExhausted), e.First, e.Last, e.InUse, e.Held)
 }
 
 // Is reports whether target is [ErrExhausted].

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/portpool"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestReserve(t *testing.T) {
 	for _, host := range []string{"", "::", "0.0.0.0", "127.0.0.1", "::1"} {
 		t.Run(host, func(t *testing.T) {
-			first := freePort(t)
+			first := testenv.Ports(t, 1)
 			pool := &portpool.Pool{Host: host, First: first, Last: first}
 			l, err := pool.Reserve(t.Context())
 			require.NoError(t, err)
@@ -75,13 +76,4 @@ func TestReaches(t *testing.T) {
 		p := &portpool.Pool{Host: host}
 		assert.Equal(t, want, [3]bool{p.Reaches(v4), p.Reaches(v6), p.Reaches(mapped)}, host)
 	}
-}
-
-// freePort is a port that nobody has now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", ":0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().(*net.TCPAddr).Port
 }

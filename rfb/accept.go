@@ -15,6 +15,10 @@ import (
 type Server struct {
 	Init ServerInit // what viewers are told about the desktop
 
+	// Open gives what a viewer is told in Init's place, when it has proved that it may have it.
+	// Its error ends the handshake, and is Accept's. Nil: Init is told.
+	Open func(context.Context) (ServerInit, error)
+
 	// Password makes viewers prove by VNC authentication that they know it, or
 	// its first eight bytes. Empty: no authentication.
 	Password string
@@ -65,7 +69,14 @@ func (h *handshake) begin(ctx context.Context, s *Server, c *ViewerConn) error {
 		return err
 	}
 	c.Shared = shared[0] != 0
-	b, _ := s.Init.AppendBinary(nil)
+	init := s.Init
+	if s.Open != nil {
+		var err error
+		if init, err = s.Open(ctx); err != nil {
+			return err
+		}
+	}
+	b, _ := init.AppendBinary(nil)
 	return h.send(ctx, "ServerInit", b)
 }
 
@@ -203,7 +214,7 @@ func (h *handshake) challenge(ctx context.Context, s *Server, v ProtocolVersion)
 		random = rand.Reader
 	}
 	if _, err := io.ReadFull(random, challenge[:]); err != nil {
-		return fmt.Errorf("rfb: making a challenge: %w", err)
+		return pkg.Errorf("making a challenge: %w", err)
 	}
 	if err := h.send(ctx, "challenge", challenge[:]); err != nil {
 		return err

@@ -25,15 +25,10 @@ type agreed struct {
 type feature uint32
 
 const (
-	askedFences feature = 1 << iota // Fence and ContinuousUpdates
-	askedXVP
-	hasUpdates // the server knows ContinuousUpdates
-	hasXVP
-	hasResize
-	hasKeys
-	hasAudio
-	hasFences     // the server has sent a fence
-	askedColorMap // the viewer wants, or has wanted, the colours of a map
+	askedFences   feature = 1 << iota // Fence and ContinuousUpdates
+	hasUpdates                        // the server knows ContinuousUpdates
+	hasFences                         // the server has sent a fence
+	askedColorMap                     // the viewer wants, or has wanted, the colours of a map
 )
 
 func newAgreed(width, height uint16) *agreed {

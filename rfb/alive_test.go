@@ -36,7 +36,7 @@ func TestServerThatStops(t *testing.T) {
 
 // Nothing is asked of a server before its viewer has asked for something.
 func TestServerIsLeftAloneBefore(t *testing.T) {
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	f.out = f.out[:0]
 	assert.False(t, f.sign())
 	assert.Empty(t, f.out)

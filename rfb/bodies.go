@@ -5,7 +5,7 @@ type Raw struct {
 	Pixels []byte // Width x Height pixels, row by row, as on the wire
 }
 
-func (m *Raw) layout(c *coder) { c.bytes(&m.Pixels, c.area()*c.bpp) }
+func (m *Raw) layout(c *coder) { c.Bytes(&m.Pixels, c.area()*c.bpp) }
 
 // A CopyRect is where the same pixels are already (RFC 6143 §7.7.2).
 type CopyRect struct {
@@ -13,8 +13,8 @@ type CopyRect struct {
 }
 
 func (m *CopyRect) layout(c *coder) {
-	c.u16(&m.X)
-	c.u16(&m.Y)
+	c.U16(&m.X)
+	c.U16(&m.Y)
 }
 
 // An RRE is one colour and rectangles of others on it (RFC 6143 §7.7.3), also
@@ -32,16 +32,16 @@ type Subrect struct {
 }
 
 func (m *RRE) layout(c *coder) {
-	n := c.len32(len(m.Subrects))
+	n := c.Len32(len(m.Subrects))
 	if n > c.area() {
-		c.fail(ErrMalformed, "%v with %d subrectangles in %v", c.enc, n, c.rect)
+		c.Fail(ErrMalformed, "%v with %d subrectangles in %v", c.enc, n, c.rect)
 	}
 	c.pixel(&m.Background)
 	if c.enc == EncodingCoRRE {
 		list(c, &m.Subrects, n, c.bpp+4, func(s *Subrect) {
 			c.pixel(&s.Pixel)
 			for _, v := range []*uint16{&s.Rect.X, &s.Rect.Y, &s.Rect.Width, &s.Rect.Height} {
-				if n := c.len8(int(*v)); c.read {
+				if n := c.Len8(int(*v)); c.Reading {
 					*v = uint16(n)
 				}
 			}
@@ -82,13 +82,13 @@ type TileSubrect struct {
 
 func (m *Hextile) layout(c *coder) {
 	across, down := (int(c.rect.Width)+15)/16, (int(c.rect.Height)+15)/16
-	if !c.read && len(m.Tiles) != across*down {
-		c.fail(ErrMalformed, "%d tiles in %v", len(m.Tiles), c.rect)
+	if !c.Reading && len(m.Tiles) != across*down {
+		c.Fail(ErrMalformed, "%d tiles in %v", len(m.Tiles), c.rect)
 		return
 	}
 	list(c, &m.Tiles, across*down, 1, func(*Tile) {})
 	for i := range m.Tiles {
-		if c.err != nil {
+		if c.Err != nil {
 			return
 		}
 		w := min(16, int(c.rect.Width)-i%across*16)
@@ -98,20 +98,20 @@ func (m *Hextile) layout(c *coder) {
 }
 
 func (m *Tile) layout(c *coder, raw int) {
-	c.u8(&m.Mask)
+	c.U8(&m.Mask)
 	allowed := uint8(tileBits)
 	if c.enc != EncodingHextile {
 		allowed |= tilePacked
 	}
 	switch {
 	case m.Mask&^allowed != 0:
-		c.fail(ErrMalformed, "Hextile mask %#x", m.Mask)
+		c.Fail(ErrMalformed, "Hextile mask %#x", m.Mask)
 		return
 	case m.Mask&tilePacked != 0:
-		c.bytes(&m.Packed, c.len16(len(m.Packed)))
+		c.Bytes(&m.Packed, c.Len16(len(m.Packed)))
 		return
 	case m.Mask&tileRaw != 0:
-		c.bytes(&m.Raw, raw)
+		c.Bytes(&m.Raw, raw)
 		return
 	}
 	if m.Mask&tileBackground != 0 {
@@ -127,12 +127,12 @@ func (m *Tile) layout(c *coder, raw int) {
 	if m.Mask&tileColored != 0 {
 		size += c.bpp
 	}
-	list(c, &m.Subrects, c.len8(len(m.Subrects)), size, func(s *TileSubrect) {
+	list(c, &m.Subrects, c.Len8(len(m.Subrects)), size, func(s *TileSubrect) {
 		if m.Mask&tileColored != 0 {
 			c.pixel(&s.Pixel)
 		}
-		c.u8(&s.Position)
-		c.u8(&s.Size)
+		c.U8(&s.Position)
+		c.U8(&s.Size)
 	})
 }
 
@@ -143,11 +143,11 @@ type Packed struct {
 }
 
 func (m *Packed) layout(c *coder) {
-	n := c.len32(len(m.Data))
+	n := c.Len32(len(m.Data))
 	if uint64(n) > packedLimit(c.enc, uint64(c.area()), c.bpp) {
-		c.fail(ErrLimit, "%v of %d bytes in %v", c.enc, n, c.rect)
+		c.Fail(ErrLimit, "%v of %d bytes in %v", c.enc, n, c.rect)
 	}
-	c.bytes(&m.Data, n)
+	c.Bytes(&m.Data, n)
 }
 
 // A ManyRects is the body of XZ and XZYW: many rectangles, compressed at once.
@@ -160,13 +160,13 @@ type ManyRects struct {
 func (m *ManyRects) layout(c *coder) {
 	rects, length := c.rect.stands()
 	if rects == 0 {
-		c.fail(ErrMalformed, "%v for no rectangles", c.enc)
+		c.Fail(ErrMalformed, "%v for no rectangles", c.enc)
 	}
 	if length > maxMany {
-		c.fail(ErrLimit, "%v of %d bytes", c.enc, length)
+		c.Fail(ErrLimit, "%v of %d bytes", c.enc, length)
 		return
 	}
-	c.bytes(&m.Data, int(length))
+	c.Bytes(&m.Data, int(length))
 }
 
 // A Tight is TightVNC's encoding, also for TightPNG and TightZstd. The length of Data is
@@ -184,16 +184,16 @@ type Tight struct {
 }
 
 func (m *Tight) layout(c *coder) {
-	c.u8(&m.Control)
+	c.U8(&m.Control)
 	kind := m.Control >> 4
 	png := c.enc == EncodingTightPNG
 	switch {
 	case kind == tightFill:
-		c.bytes(&m.Data, c.tpixel)
+		c.Bytes(&m.Data, c.tpixel)
 	case kind == tightJPEG, kind == tightPNG && png:
-		c.bytes(&m.Data, c.tightLength(len(m.Data), c.area()*c.bpp))
+		c.Bytes(&m.Data, c.tightLength(len(m.Data), c.area()*c.bpp))
 	case kind > tightBasic && kind != tightPlain && kind != tightPlain|tightFilter, png:
-		c.fail(ErrMalformed, "Tight control byte %#x", m.Control)
+		c.Fail(ErrMalformed, "Tight control byte %#x", m.Control)
 	default:
 		m.basic(c, kind)
 	}
@@ -202,34 +202,34 @@ func (m *Tight) layout(c *coder) {
 // basic is pixels, through a filter.
 func (m *Tight) basic(c *coder, kind uint8) {
 	if kind&tightFilter != 0 {
-		c.u8(&m.Filter)
+		c.U8(&m.Filter)
 	}
 	n := c.area() * c.tpixel
 	switch m.Filter {
 	case filterCopy, filterGradient:
 	case filterPalette:
-		if !c.read && len(m.Palette)%c.tpixel != 0 {
-			c.fail(ErrMalformed, "palette of %d bytes", len(m.Palette))
+		if !c.Reading && len(m.Palette)%c.tpixel != 0 {
+			c.Fail(ErrMalformed, "palette of %d bytes", len(m.Palette))
 			return
 		}
-		colors := c.len8(len(m.Palette)/c.tpixel-1) + 1
-		c.bytes(&m.Palette, colors*c.tpixel)
+		colors := c.Len8(len(m.Palette)/c.tpixel-1) + 1
+		c.Bytes(&m.Palette, colors*c.tpixel)
 		if n = c.area(); colors <= 2 {
 			n = c.mask()
 		}
 	default:
-		c.fail(ErrMalformed, "Tight filter %d", m.Filter)
+		c.Fail(ErrMalformed, "Tight filter %d", m.Filter)
 	}
 	if n >= tightRaw && kind <= tightBasic {
 		n = c.tightLength(len(m.Data), n)
 	}
-	c.bytes(&m.Data, n)
+	c.Bytes(&m.Data, n)
 }
 
 // tightLength is a length of one to three bytes, of what was pixels bytes.
 func (c *coder) tightLength(n, pixels int) int {
 	if n >= 1<<22 {
-		c.fail(ErrLimit, "Tight data of %d bytes", n)
+		c.Fail(ErrLimit, "Tight data of %d bytes", n)
 	}
 	var v [3]uint8
 	v[0], v[1], v[2] = uint8(n&0x7f), uint8(n>>7&0x7f), uint8(n>>14)
@@ -241,18 +241,18 @@ func (c *coder) tightLength(n, pixels int) int {
 		used, v[0] = 2, v[0]|0x80
 	}
 	for i := range v {
-		if c.read && i > 0 && v[i-1]&0x80 == 0 || !c.read && i == used {
+		if c.Reading && i > 0 && v[i-1]&0x80 == 0 || !c.Reading && i == used {
 			v[i] = 0
 			if i == 1 {
 				v[2] = 0
 			}
 			break
 		}
-		c.u8(&v[i])
+		c.U8(&v[i])
 	}
 	n = int(v[0]&0x7f) | int(v[1]&0x7f)<<7 | int(v[2])<<14
 	if n > pixels+maxSlack {
-		c.fail(ErrLimit, "Tight data of %d bytes", n)
+		c.Fail(ErrLimit, "Tight data of %d bytes", n)
 	}
 	return n
 }
@@ -279,10 +279,10 @@ type H264 struct {
 }
 
 func (m *H264) layout(c *coder) {
-	n := c.len32(len(m.Data))
+	n := c.Len32(len(m.Data))
 	if n > maxH264 {
-		c.fail(ErrLimit, "H.264 of %d bytes", n)
+		c.Fail(ErrLimit, "H.264 of %d bytes", n)
 	}
-	c.u32(&m.Flags)
-	c.bytes(&m.Data, n)
+	c.U32(&m.Flags)
+	c.Bytes(&m.Data, n)
 }

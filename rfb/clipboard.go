@@ -20,12 +20,6 @@ type CutText struct {
 	Extended *Clipboard
 }
 
-// AppendBinary implements [Message].
-func (m CutText) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message]. It sets From.
-func (m *CutText) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *CutText) layout(c *coder) {
 	var kind uint8
 	switch m.From {
@@ -34,33 +28,33 @@ func (m *CutText) layout(c *coder) {
 	case FromServer:
 		kind = byte(ServerCutText)
 	}
-	switch c.u8(&kind); kind {
+	switch c.U8(&kind); kind {
 	case byte(ClientCutText):
-		m.From = FromViewer
+		set(c, &m.From, FromViewer)
 	case byte(ServerCutText):
-		m.From = FromServer
+		set(c, &m.From, FromServer)
 	default:
-		c.fail(ErrMalformed, "%d is no CutText", kind)
+		c.Fail(ErrMalformed, "%d is no CutText", kind)
 	}
-	c.pad(3)
+	c.Pad(3)
 	n := int64(len(m.Text))
 	if m.Extended != nil {
 		n = -int64(m.Extended.size())
 	}
 	if n > math.MaxInt32 || n < -math.MaxInt32 {
-		c.fail(ErrLimit, "clipboard of %d bytes", n)
+		c.Fail(ErrLimit, "clipboard of %d bytes", n)
 	}
 	length := uint32(n)
-	c.u32(&length)
+	c.U32(&length)
 	switch n = int64(int32(length)); {
-	case c.err != nil:
+	case c.Err != nil:
 	case n < -math.MaxInt32 || n < 0 && n > -4:
-		c.fail(ErrMalformed, "extended clipboard of %d bytes", -n)
+		c.Fail(ErrMalformed, "extended clipboard of %d bytes", -n)
 	case n >= 0:
-		m.Extended = nil
-		c.bytes(&m.Text, int(n))
+		set(c, &m.Extended, nil)
+		c.Bytes(&m.Text, int(n))
 	default:
-		if c.read {
+		if c.Reading {
 			m.Text, m.Extended = nil, new(Clipboard)
 		}
 		m.Extended.layout(c, int(-n))
@@ -121,14 +115,14 @@ func (f ClipboardFlags) String() string {
 func (m *Clipboard) size() int { return 4 + 4*len(m.Sizes) + len(m.Data) }
 
 func (m *Clipboard) layout(c *coder, size int) {
-	c.u32((*uint32)(&m.Flags))
+	c.U32((*uint32)(&m.Flags))
 	formats := 0
 	if m.Flags&ClipboardCaps != 0 {
 		formats = bits.OnesCount32(uint32(m.Flags & clipboardFormats))
 	}
-	if size < 4+4*formats || !c.read && len(m.Sizes) != formats {
-		c.fail(ErrMalformed, "extended clipboard with %d formats in %d bytes", formats, size)
+	if size < 4+4*formats || !c.Reading && len(m.Sizes) != formats {
+		c.Fail(ErrMalformed, "extended clipboard with %d formats in %d bytes", formats, size)
 	}
-	list(c, &m.Sizes, formats, 4, func(v *uint32) { c.u32(v) })
-	c.bytes(&m.Data, size-4-4*formats)
+	list(c, &m.Sizes, formats, 4, func(v *uint32) { c.U32(v) })
+	c.Bytes(&m.Data, size-4-4*formats)
 }

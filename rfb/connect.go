@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // A ServerConn is a connection to an RFB server whose handshake is done; see
@@ -18,6 +20,10 @@ type ServerConn struct {
 	Version  ProtocolVersion // as the server announced it
 	Security SecurityType    // what was agreed on
 	Subtype  VeNCryptType    // if Security is VeNCrypt
+
+	// FreshStreams says that the server obeys [EncodingFreshStreams]. It may be set before the connection is
+	// used. A [Relay] asks for that after a pause, so that Tight goes on; without it, it goes without Tight then.
+	FreshStreams bool
 
 	read int64 // bytes of the handshake that the server sent
 }
@@ -83,11 +89,34 @@ func (c *Client) Connect(ctx context.Context, conn net.Conn) (*ServerConn, error
 	return s, nil
 }
 
+// Probe is Connect without its last step: the server has accepted the login, and the caller closes conn
+// before ClientInit, with which a server counts somebody as a client of the desktop. So it reports whether
+// Connect could work, and disturbs nobody; a server that counts failed logins forgets them by it, as after
+// any good one. The error is as Connect's.
+func (c *Client) Probe(ctx context.Context, conn net.Conn) error {
+	_, err := shake(ctx, conn, FromServer, func(ctx context.Context, h *handshake) error {
+		return h.logIn(ctx, c, new(ServerConn))
+	})
+	return err
+}
+
 // versionCommon is how many bytes of the published versions' messages are the
 // same.
 const versionCommon = len("RFB 003.00")
 
 func (h *handshake) asClient(ctx context.Context, c *Client, s *ServerConn) error {
+	if err := h.logIn(ctx, c, s); err != nil {
+		return err
+	}
+	s.Conn = h.conn
+	if err := h.send(ctx, "ClientInit", []byte{1}); err != nil {
+		return err
+	}
+	return h.receiveServerInit(ctx, &s.Init)
+}
+
+// logIn is the handshake up to the server's consent.
+func (h *handshake) logIn(ctx context.Context, c *Client, s *ServerConn) error {
 	v, err := h.greetServer(ctx)
 	if err != nil {
 		return err
@@ -103,14 +132,7 @@ func (h *handshake) asClient(ctx context.Context, c *Client, s *ServerConn) erro
 	if s.Security, err = h.chooseSecurity(ctx, c, framing); err != nil {
 		return err
 	}
-	if err := h.authenticate(ctx, c, s, framing); err != nil {
-		return err
-	}
-	s.Conn = h.conn
-	if err := h.send(ctx, "ClientInit", []byte{1}); err != nil {
-		return err
-	}
-	return h.receiveServerInit(ctx, &s.Init)
+	return h.authenticate(ctx, c, s, framing)
 }
 
 // greetServer says the beginning of a version while it reads the server's, for
@@ -214,14 +236,17 @@ func (c *Client) usableSubtypes() (types []VeNCryptType) {
 
 // unusable says what a server offers, and what would make it usable.
 func (c *Client) unusable(offers string) error {
-	hint := "let it allow None on this connection"
+	hint, plain := "let it allow None on this connection", strings.ReplaceAll(offers, VeNCryptTLSPlain.String(), "")
 	switch {
 	case strings.Contains(offers, "X509") && c.TLS == nil:
 		hint = "say which authority vouches for its certificate, or " + hint
-	case strings.Contains(offers, "Plain") && c.Username == "":
+	case strings.Contains(plain, VeNCryptPlain.String()) && c.Username == "":
 		hint = "give a user and a password, or " + hint
 	case (strings.Contains(offers, SecurityVNCAuth.String()) || strings.Contains(offers, "X509Vnc")) && !c.authenticates():
 		hint = "give its password, or " + hint
+	case strings.Contains(offers, SecurityTLS.String()):
+		hint = "TLS without certificates isn't spoken, for anybody in between could undo it: give the server a certificate and let it " +
+			"offer X509Vnc (of Xvnc: -X509Cert, -X509Key, -SecurityTypes), or VncAuth where nobody listens, as on loopback or a unix socket"
 	}
 	return fmt.Errorf("%w: the server offers %s; %s", ErrSecurity, offers, hint)
 }
@@ -388,7 +413,7 @@ func (h *handshake) refusedFor(ctx context.Context, why error) error {
 	if err := h.receive(ctx, "failure reason", reason); err != nil {
 		return err
 	}
-	return h.violation(fmt.Errorf("%w: %s", why, cleanText(string(reason), maxReason)))
+	return h.violation(fmt.Errorf("%w: %s", why, proto.CleanText(string(reason), maxReason)))
 }
 
 func (h *handshake) receiveServerInit(ctx context.Context, init *ServerInit) error {

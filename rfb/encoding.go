@@ -77,6 +77,7 @@ const (
 	EncodingExtendedMouse       Encoding = -316        // community, TigerVNC: changes PointerEvent's length
 	EncodingTightNoZlib         Encoding = -317        // community: allows Tight to leave out zlib
 	EncodingReplitAudio         Encoding = 0x52706c41  // replit/rfbproxy
+	EncodingFreshStreams        Encoding = 0x53684672  // ours, between a [Relay] and [ServerConn.FreshStreams]: each of Tight's rectangles begins its zlib stream anew
 	EncodingVMwareCursor        Encoding = 0x574d5664  // VMware: a cursor
 	EncodingVMwareCursorState   Encoding = 0x574d5665  // VMware
 	EncodingVMwareCursorPos     Encoding = 0x574d5666  // VMware

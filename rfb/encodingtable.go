@@ -17,10 +17,9 @@ type asking uint8
 
 const (
 	never       asking = iota // is left out of SetEncodings
-	controlAsks               // Control keeps it
-	viewAsks                  // ViewOnly keeps it too
+	viewAsks                  // is kept
 	fencesAsk                 // kept with its twin: Fence and ContinuousUpdates, or neither
-	pointerAsks               // ViewOnly keeps it if PointerPos is there
+	pointerAsks               // is kept if PointerPos is there
 )
 
 const (
@@ -51,15 +50,15 @@ var encodings = []encodingInfo{
 	{EncodingXZ, "XZ", body[ManyRects], never, manyLayout, ultra},
 	{EncodingXZYW, "XZYW", body[ManyRects], never, manyLayout, ultra},
 	{EncodingVendor264, "VendorH.264", nil, never, noLayout, "registered"},
-	{EncodingJPEG, "JPEG", body[JPEG], controlAsks, "JFIF markers up to FFD9", tiger},
+	{EncodingJPEG, "JPEG", body[JPEG], never, "JFIF markers up to FFD9", tiger},
 	{EncodingJRLE, "JRLE", nil, never, noLayout, "registered"},
 	{EncodingZstd, "Zstd", body[Packed], never, lengthLayout, ultra},
 	{EncodingTightZstd, "TightZstd", body[Tight], never, "as Tight", ultra},
 	{EncodingZstdHex, "ZstdHex", body[Hextile], never, "as ZlibHex", ultra},
 	{EncodingZstdRLE, "ZstdRLE", body[Packed], never, lengthLayout, ultra},
 	{EncodingZstdYWRLE, "ZstdYWRLE", body[Packed], never, lengthLayout, ultra},
-	{EncodingH264, "H.264", body[H264], controlAsks, "U32 n + U32 flags + n", tiger},
-	{EncodingTightPNG, "TightPNG", body[Tight], controlAsks, "as Tight; PNG instead of basic", tight},
+	{EncodingH264, "H.264", body[H264], never, "U32 n + U32 flags + n", tiger},
+	{EncodingTightPNG, "TightPNG", body[Tight], never, "as Tight; PNG instead of basic", tight},
 	{EncodingVA264, "VAH.264", nil, never, noLayout, "registered"},
 
 	{EncodingDesktopSize, "DesktopSize", body[NoBody], viewAsks, noBody, rfc},
@@ -68,27 +67,28 @@ var encodings = []encodingInfo{
 	{EncodingCursor, "Cursor", body[Cursor], pointerAsks, "w·h·B + ⌈w/8⌉·h", rfc},
 	{EncodingXCursor, "XCursor", body[XCursor], pointerAsks, "0 if empty, else 6 + 2·⌈w/8⌉·h", tiger},
 	{EncodingQEMUPointer, "QEMUPointer", body[NoBody], never, noBody, "QEMU"},
-	{EncodingQEMUKey, "QEMUKey", body[NoBody], controlAsks, noBody, "QEMU"},
-	{EncodingQEMUAudio, "QEMUAudio", body[NoBody], controlAsks, noBody, "QEMU"},
+	{EncodingQEMUKey, "QEMUKey", body[NoBody], never, noBody, "QEMU"},
+	{EncodingQEMUAudio, "QEMUAudio", body[NoBody], never, noBody, "QEMU"},
 	{EncodingLEDState, "LEDState", body[LEDState], viewAsks, "U8", "QEMU"},
 	{EncodingGII, "gii", nil, never, noRectangle, tiger},
 	{EncodingPopa, "popa", nil, never, noLayout, "registered"},
 	{EncodingDesktopName, "DesktopName", body[DesktopName], viewAsks, lengthLayout, tiger},
-	{EncodingExtendedDesktopSize, "ExtendedDesktopSize", body[ExtendedDesktopSize], controlAsks, "U8 n + 3 + 16·n; no resize if x = 1 and y ≠ 0", tiger},
-	{EncodingXVP, "xvp", nil, controlAsks, noRectangle, tiger},
+	{EncodingExtendedDesktopSize, "ExtendedDesktopSize", body[ExtendedDesktopSize], never, "U8 n + 3 + 16·n; no resize if x = 1 and y ≠ 0", tiger},
+	{EncodingXVP, "xvp", nil, never, noRectangle, tiger},
 	{EncodingOLIVECallControl, "OLIVECallControl", nil, never, noLayout, "OLIVE"},
 	{EncodingClientRedirect, "ClientRedirect", nil, never, noLayout, "registered"},
 	{EncodingFence, "Fence", nil, fencesAsk, noRectangle, tiger},
 	{EncodingContinuousUpdates, "ContinuousUpdates", nil, fencesAsk, noRectangle, tiger},
-	{EncodingCursorWithAlpha, "CursorWithAlpha", body[CursorWithAlpha], controlAsks, "S32 encoding + its body at B = 4", tiger},
+	{EncodingCursorWithAlpha, "CursorWithAlpha", body[CursorWithAlpha], never, "S32 encoding + its body at B = 4", tiger},
 	{EncodingExtendedMouse, "ExtendedMouse", body[NoBody], never, noBody + "; makes PointerEvent 7 bytes", tiger},
 	{EncodingTightNoZlib, "TightNoZlib", nil, never, noRectangle, tiger},
 	{EncodingReplitAudio, "ReplitAudio", body[ReplitCodecs], never, "U16 version + U16 n + 2·n", "Replit"},
-	{EncodingVMwareCursor, "VMwareCursor", body[VMwareCursor], controlAsks, "2 + 2·w·h·B or 2 + 4·w·h", "VMware"},
+	{EncodingFreshStreams, "FreshStreams", nil, never, noRectangle, "this project"},
+	{EncodingVMwareCursor, "VMwareCursor", body[VMwareCursor], never, "2 + 2·w·h·B or 2 + 4·w·h", "VMware"},
 	{EncodingVMwareCursorState, "VMwareCursorState", body[VMwareState], never, "U16", "VMware"},
 	{EncodingVMwareCursorPos, "VMwareCursorPos", body[NoBody], never, noBody, "VMware"},
 	{EncodingVMwareKeyRepeat, "VMwareKeyRepeat", body[VMwareKeyRepeat], never, "10", "VMware"},
-	{EncodingVMwareLEDState, "VMwareLEDState", body[VMwareLEDState], controlAsks, "U32", "VMware"},
+	{EncodingVMwareLEDState, "VMwareLEDState", body[VMwareLEDState], never, "U32", "VMware"},
 	{EncodingVMwareDisplayMode, "VMwareDisplayMode", body[VMwareDisplayMode], never, "16: a new pixel format", "VMware"},
 	{EncodingVMwareMachineState, "VMwareMachineState", body[VMwareState], never, "U16", "VMware"},
 	{EncodingExtendedClipboard, "ExtendedClipboard", nil, never, noRectangle, tiger},

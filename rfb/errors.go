@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/rfb/internal/proto"
 )
+
+// pkg is the name of this package's errors.
+const pkg = named.Package("rfb")
 
 // What a peer can do wrong. A [ProtocolError] wraps one of these.
 var (
-	ErrMalformed = errors.New("malformed RFB")              // unknown or impossible by the specification
+	ErrMalformed = proto.ErrMalformed                       // unknown or impossible by the specification
 	ErrForbidden = errors.New("forbidden by the policy")    // well-formed, and not allowed here
-	ErrLimit     = errors.New("over a limit")               // too long, too big, too often or too slow
+	ErrLimit     = proto.ErrLimit                           // too long, too big, too often or too slow
 	ErrSecurity  = errors.New("no usable security type")    // the server offers none, or the viewer has a wrong password
 	ErrRefused   = errors.New("the server refuses clients") // the server ended the handshake with a reason
 )
@@ -21,10 +27,6 @@ var (
 	ErrPassword = fmt.Errorf("%w: wrong password", ErrRefused) // or user
 	ErrTimeout  = fmt.Errorf("%w: too late", ErrLimit)         // a peer didn't say in time what it had to
 )
-
-// ErrFormat says that a file is no trace, or no recording, at all. It wraps
-// [ErrMalformed].
-var ErrFormat = fmt.Errorf("%w: another kind of file", ErrMalformed)
 
 // A Direction says which peer sent something, and so whose connection it is.
 type Direction uint8
@@ -57,7 +59,12 @@ type ProtocolError struct {
 
 // Error implements error.
 func (e *ProtocolError) Error() string {
-	return fmt.Sprintf("rfb: %s: byte %d: %v", e.Direction, e.Offset, e.Err)
+	return string(pkg) + ": " + e.Text()
+}
+
+// Text is the error without this package's name.
+func (e *ProtocolError) Text() string {
+	return fmt.Sprintf("%s: byte %d: %s", e.Direction, e.Offset, named.Text(e.Err))
 }
 
 // Unwrap returns what went wrong.
@@ -86,7 +93,12 @@ type ConnError struct {
 
 // Error implements error.
 func (e *ConnError) Error() string {
-	return fmt.Sprintf("rfb: %s's connection: %v", e.Direction, e.Err)
+	return string(pkg) + ": " + e.Text()
+}
+
+// Text is the error without this package's name.
+func (e *ConnError) Text() string {
+	return fmt.Sprintf("%s's connection: %s", e.Direction, named.Text(e.Err))
 }
 
 // connError is a ConnError for what a connection reported. The ways to say
@@ -111,4 +123,7 @@ type PanicError struct {
 }
 
 // Error implements error. It leaves the stack out.
-func (e *PanicError) Error() string { return fmt.Sprintf("rfb: internal error: %v", e.Value) }
+func (e *PanicError) Error() string { return string(pkg) + ": " + e.Text() }
+
+// Text is the error without this package's name.
+func (e *PanicError) Text() string { return fmt.Sprintf("internal error: %v", e.Value) }

@@ -4,27 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
-	"os"
 
 	"vda.internal/shadow/rfb"
 )
 
-// A viewer watches, whatever its user types; what it tried to send is told.
+// A viewer watches, whatever its user types; what it tried to send is reported.
 func ExampleRelay() {
-	watch := func(ctx context.Context, viewer, server net.Conn) {
-		defer viewer.Close()
+	ctx := context.Background()
+	viewer, near := net.Pipe()
+	far, server := net.Pipe()
+	go func() { // a server, which would show something
+		init := rfb.ServerInit{Width: 640, Height: 480, Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8}, Name: "host:1"}
+		if _, err := (&rfb.Server{Init: init}).Accept(ctx, server); err == nil {
+			_, _ = io.Copy(io.Discard, server)
+		}
+	}()
+	done := make(chan error)
+	go func() {
 		relay := rfb.Relay{
 			Name:   "Alice's session",
-			OnDrop: func(m rfb.ClientMessageType) { log.Printf("dropped a %v", m) },
+			OnDrop: func(m rfb.ClientMessageType) { fmt.Println("dropped:", m) },
 		}
-		err := relay.Run(ctx, viewer, server)
-		if broke, ok := errors.AsType[*rfb.ProtocolError](err); ok {
-			log.Printf("close code %d: %v", broke.CloseCode(), broke)
-		}
+		done <- relay.Run(ctx, near, far)
+		near.Close()
+	}()
+
+	conn, err := rfb.Connect(ctx, viewer)
+	if err != nil {
+		log.Fatal(err)
 	}
-	_ = watch // for each connection
+	fmt.Println(conn.Init.Name, conn.Init.Width, conn.Init.Height)
+	key, err := rfb.AppendMessage(nil, &rfb.KeyEvent{Down: true, Keysym: 'a'})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := viewer.Write(key); err != nil {
+		log.Fatal(err)
+	}
+	viewer.Close()
+	fmt.Println("ended:", <-done) // a *rfb.ProtocolError has the WebSocket's close code
+	// Output:
+	// Alice's session 640 480
+	// dropped: KeyEvent
+	// ended: <nil>
 }
 
 // The server is greeted before there is a viewer, so that there is no waiting
@@ -38,41 +63,6 @@ func ExampleConnect() {
 		return server, err
 	}
 	_ = start // its result goes to Relay.Run
-}
-
-// What the peers of a captured session agreed on.
-func ExampleTrace_Handshake() {
-	f, err := os.Open("../testdata/traces/Xtightvnc-1.3.10/tight-32.trace.gz")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer f.Close()
-	trace, err := rfb.ReadTrace(f)
-	if err != nil {
-		log.Fatal(err)
-	}
-	handshake, err := trace.Handshake()
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(handshake.ServerVersion, handshake.Offered, handshake.Security)
-	fmt.Println(handshake.Init.Width, handshake.Init.Height, handshake.Init.Format)
-	// Output:
-	// RFB 003.008 [VNC Authentication Tight] VNC Authentication
-	// 160 120 32/24 le 255,255,255 at 16,8,0
-}
-
-// The keys that a viewer pressed.
-func ExampleTrace_Events() {
-	var trace rfb.Trace // read with ReadTrace
-	for event, err := range trace.Events() {
-		if err != nil {
-			break // the trace ends here, or can't be read any further
-		}
-		if key, ok := event.Message.(*rfb.KeyEvent); ok && key.Down {
-			fmt.Printf("%v: key %#x\n", event.At, key.Keysym)
-		}
-	}
 }
 
 // What noVNC asks for is told apart by name.

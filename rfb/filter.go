@@ -6,12 +6,13 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
-// A clientFilter turns what a viewer sends into what a server may receive
-// under a policy. It reads a stream of bytes, however that is cut, and writes
-// messages of its own into out; not one byte is copied across but the text of
-// a clipboard under Control.
+// A clientFilter turns what a viewer sends into what a server may receive. It
+// reads a stream of bytes, however that is cut, and writes messages of its own
+// into out; not one byte is copied across.
 //
 // It knows no clock and no connection: its owner calls feed with what the
 // viewer sent and the time, sends out, empties it, and calls feed again at the
@@ -21,7 +22,6 @@ import (
 // its own, quick, for messages that came as a whole (BenchmarkClientFilter).
 type clientFilter struct {
 	agreed  *agreed
-	policy  Policy
 	ownName bool                    // the viewer is shown a name of our own
 	onDrop  func(ClientMessageType) // may be nil
 	out     []byte                  // what the server is to receive next
@@ -32,7 +32,6 @@ type clientFilter struct {
 	have   int                        // bytes of head
 	need   int                        // bytes of head until something can be decided
 	skip   int                        // bytes of the message to be passed over
-	text   bool                       // they are a text for the server
 	begun  time.Duration              // when its first byte came
 	before int                        // type of the message before it; -1: it is the first
 
@@ -41,6 +40,7 @@ type clientFilter struct {
 	re      reformat
 	wants   []byte // the viewer's list of encodings, as it is on the wire
 	resumed bool   // the viewer has seen another server before
+	fresh   bool   // the server can begin zlib streams anew with each rectangle
 	exact   bool   // what the server was told of them fits any format; see relist
 
 	full    Rect        // a full update that is owed; empty: none
@@ -53,9 +53,9 @@ type clientFilter struct {
 // newClientFilter returns a filter whose out already holds the SetPixelFormat
 // that every session begins with. offset is how many bytes the viewer has sent
 // before.
-func newClientFilter(a *agreed, p Policy, ownName bool, onDrop func(ClientMessageType), offset int64) *clientFilter {
+func newClientFilter(a *agreed, ownName bool, onDrop func(ClientMessageType), offset int64) *clientFilter {
 	f := &clientFilter{
-		agreed: a, policy: p, ownName: ownName, onDrop: onDrop, offset: offset, before: -1,
+		agreed: a, ownName: ownName, onDrop: onDrop, offset: offset, before: -1,
 		messages:  newBucket(messageRate),
 		fulls:     newBucket(fullRate),
 		encodings: newBucket(encodingsRate),
@@ -63,7 +63,7 @@ func newClientFilter(a *agreed, p Policy, ownName bool, onDrop func(ClientMessag
 		drops:     newBucket(dropRate),
 	}
 	f.exact, f.re.format = true, pinned
-	f.out, _ = SetPixelFormat{pinned}.AppendBinary(nil)
+	f.out, _ = AppendMessage(nil, &SetPixelFormat{pinned})
 	return f
 }
 
@@ -84,7 +84,7 @@ func (f *clientFilter) feed(at time.Time, p []byte) (int, error) {
 		var used int
 		var err error
 		if !f.inside() {
-			if f.policy.client(ClientMessageType(p[n])) != dropped && !f.messages.take(now) {
+			if clientMessages[p[n]].verdict != dropped && !f.messages.take(now) {
 				break
 			}
 			used, err = f.quick(now, p[n:])
@@ -109,7 +109,7 @@ func (f *clientFilter) quick(now time.Duration, p []byte) (int, error) {
 	case kind == ClientFramebufferUpdateRequest && len(p) >= framebufferUpdateRequestLen:
 		f.before = int(kind)
 		return framebufferUpdateRequestLen, f.request(now, p[:framebufferUpdateRequestLen])
-	case (kind == ClientPointerEvent || kind == ClientKeyEvent) && f.policy == ViewOnly:
+	case kind == ClientPointerEvent || kind == ClientKeyEvent:
 		if n := int(clientMessages[kind].head); len(p) >= n {
 			f.before = int(kind)
 			return n, f.count(now, kind)
@@ -176,9 +176,6 @@ func (f *clientFilter) step(now time.Duration, p []byte) (int, error) {
 		return n, f.decide(now)
 	}
 	n := min(f.skip, len(p))
-	if f.text {
-		f.out = append(f.out, p[:n]...)
-	}
 	f.skip -= n
 	if f.skip == 0 {
 		f.done()
@@ -189,7 +186,7 @@ func (f *clientFilter) step(now time.Duration, p []byte) (int, error) {
 // done is the end of a message.
 func (f *clientFilter) done() {
 	f.before = int(f.head[0])
-	f.have, f.need, f.skip, f.text = 0, 0, 0, false
+	f.have, f.need, f.skip = 0, 0, 0
 }
 
 // more asks for bytes of head, up to n in all. It reports false if they are
@@ -233,13 +230,10 @@ func (f *clientFilter) decide(now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case v == dropped:
+	if v == dropped {
 		return f.drop(now, kind, n-f.have)
-	case kind == ClientEnableContinuousUpdates:
-		return f.continuous(now)
 	}
-	return f.forward(now, kind, n)
+	return f.continuous(now)
 }
 
 // place says after what the message being read comes: the length of that one is
@@ -252,31 +246,17 @@ func (f *clientFilter) place() string {
 	return "after a " + ClientMessageType(f.before).String()
 }
 
-// verdict is what becomes of a viewer's message.
+// verdict is what becomes of a viewer's message. What the server hasn't
+// confirmed yet goes nowhere; what the viewer was never told it may use is
+// forbidden.
 func (f *clientFilter) verdict(kind ClientMessageType) verdict {
-	v := f.policy.client(kind)
-	if v != agreedTo {
+	v := clientMessages[kind].verdict
+	switch knows := f.agreed.knows; {
+	case v != agreedTo:
 		return v
-	}
-	// What the server hasn't confirmed yet goes nowhere; what the viewer was
-	// never told it may use is forbidden.
-	asked, confirmed := true, true
-	switch knows := f.agreed.knows; kind {
-	case ClientFence:
-		asked = knows(askedFences)
-	case ClientEnableContinuousUpdates:
-		asked, confirmed = knows(askedFences), knows(hasUpdates)
-	case ClientXVP:
-		asked, confirmed = knows(askedXVP), knows(hasXVP)
-	case ClientSetDesktopSize:
-		confirmed = knows(hasResize)
-	case ClientQEMU:
-		confirmed = knows(hasKeys) || knows(hasAudio)
-	}
-	switch {
-	case !asked:
+	case !knows(askedFences):
 		return forbidden
-	case !confirmed:
+	case kind == ClientEnableContinuousUpdates && !knows(hasUpdates):
 		return dropped
 	}
 	return passes
@@ -367,16 +347,24 @@ func (f *clientFilter) setEncodings(now time.Duration) error {
 // list is the viewer's list of encodings, as far as the server may use it.
 func (f *clientFilter) list() []byte {
 	if f.resumed {
-		return stateless(f.wants)
+		return stateless(f.wants, f.fresh)
 	}
 	return f.wants
+}
+
+// reduce makes next what the server may be asked for of the viewer's list.
+func (f *clientFilter) reduce(exact bool) {
+	f.next, f.nextSet = asksFor(f.next, f.list(), f.ownName, exact)
+	if f.resumed && f.fresh && slices.Contains(f.next, EncodingTight) {
+		f.next = append(f.next, EncodingFreshStreams)
+	}
 }
 
 // encode notes what a list of encodings is reduced to; pay sends it. One that
 // makes no difference isn't sent again.
 func (f *clientFilter) encode(now time.Duration, list []byte) {
 	f.wants = append(f.wants[:0], list...)
-	f.next, f.nextSet = f.policy.encodings(f.next, f.list(), f.ownName, f.exact)
+	f.reduce(f.exact)
 	f.owed = !slices.Equal(f.next, f.sent)
 	f.pay(now)
 }
@@ -430,59 +418,24 @@ func (f *clientFilter) fence(now time.Duration) error {
 // answer writes the answer to a fence.
 func (f *clientFilter) answer(flags FenceFlags, w *waitingFence) {
 	m := Fence{Flags: flags & w.flags, Payload: w.payload()}
-	c := coder{b: f.out}
+	c := coder{Coder: proto.Append(f.out)}
 	m.layout(&c)
-	f.out = c.b
+	f.out = c.B
 }
 
 // continuous asks for updates of a part of the framebuffer, or for no more.
 func (f *clientFilter) continuous(now time.Duration) error {
 	var m EnableContinuousUpdates
-	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
+	if err := ReadMessage(f.head[:f.have], &m); err != nil {
 		return err
 	}
 	if m.Rect = m.Rect.clamp(f.agreed.framebuffer()); m.Enable && m.Rect.Empty() {
 		return f.drop(now, ClientEnableContinuousUpdates, 0)
 	}
 	f.re.flowing = f.re.flowing || m.Enable
-	f.out, _ = m.AppendBinary(f.out)
+	f.out, _ = AppendMessage(f.out, &m)
 	f.done()
 	return nil
-}
-
-// forward writes a message anew that Control passes, n bytes long.
-func (f *clientFilter) forward(now time.Duration, kind ClientMessageType, n int) error {
-	if kind == ClientCutText {
-		if be32(f.head[4:]) > maxClientCutText { // the extended clipboard, which the server wasn't asked for
-			return f.drop(now, kind, n-f.have)
-		}
-		f.out = append(f.out, byte(kind), 0, 0, 0)
-		f.out = append(f.out, f.head[4:8]...)
-		f.text = true
-		if f.skip = n - f.have; f.skip == 0 {
-			f.done()
-		}
-		return nil
-	}
-	if kind == ClientQEMU {
-		needed := hasKeys
-		if f.head[1] == 1 {
-			needed = hasAudio
-		}
-		if !f.agreed.knows(needed) {
-			return f.drop(now, kind, n-f.have)
-		}
-	}
-	if f.more(n) {
-		return nil
-	}
-	m, _, err := ParseClientMessage(f.head[:f.have])
-	if err != nil {
-		return err
-	}
-	f.out, err = m.AppendBinary(f.out)
-	f.done()
-	return err
 }
 
 // late answers fences that the viewer should have answered: the server must
@@ -520,9 +473,6 @@ func (f *clientFilter) sendEncodings() {
 	f.agreed.allow(f.nextSet) // before the server can know
 	if !f.agreed.knows(askedFences) && slices.Contains(f.next, EncodingFence) {
 		f.agreed.learn(askedFences)
-	}
-	if f.policy == Control && slices.Contains(f.next, EncodingXVP) {
-		f.agreed.learn(askedXVP)
 	}
 	f.out = append(slices.Grow(f.out, 4+4*len(f.next)), byte(ClientSetEncodings), 0, 0, byte(len(f.next)))
 	for _, e := range f.next {

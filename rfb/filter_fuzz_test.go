@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"testing"
 	"time"
@@ -17,7 +16,7 @@ import (
 // checkViewOnly is an independent reading of what may reach a server that knows
 // no fences.
 func checkViewOnly(b []byte, width, height int) error {
-	first, _ := SetPixelFormat{pinned}.AppendBinary(nil)
+	first, _ := AppendMessage(nil, &SetPixelFormat{pinned})
 	if !bytes.HasPrefix(b, first) {
 		return errors.New("does not begin with the pinned pixel format")
 	}
@@ -108,31 +107,25 @@ func checkSaid(b []byte, width, height int, fences []string) error {
 	return nil
 }
 
-// FuzzClientFilter: what leaves the filter is what the policy lets pass, and the
-// same however the input is cut.
+// FuzzClientFilter: what leaves the filter is what may pass, and the same
+// however the input is cut.
 func FuzzClientFilter(f *testing.F) {
-	f.Add(noVNC(f, 640, 480), uint16(1), uint8(0))
+	f.Add(noVNC(f, 640, 480), uint16(1))
 	seedTraces(f, func(tr *captured) {
 		said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
-		f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(0))
-		f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(1))
+		f.Add(said[:min(len(said), 4<<10)], uint16(7))
 	})
-	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3), uint8(1))
-	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5), uint8(1))
-	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100), uint8(0))
-	f.Fuzz(func(t *testing.T, in []byte, cut uint16, policy uint8) {
+	f.Add(unhex(f, "03 00 4d00 5800 0100 0100 05 01 0010 0020 06 000000 fffffff8 01000001 00000000"), uint16(3))
+	f.Add(unhex(f, "ff 01 0002 03 02 0000ac44 ff 00 0001 0000ff0d 0000001c fb 00 0400 0300 00 00 0d"), uint16(5))
+	f.Add(join(unhex(f, "02 00 0080"), make([]byte, 512), unhex(f, "0a 01 0010 0020")), uint16(100))
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		if len(in) > 1<<16 {
 			return
 		}
-		p := Policy(policy % 2)
 		want := fuzzed(t, func(drops func(ClientMessageType)) *clientFilter {
-			return newClientFilter(newAgreed(640, 480), p, false, drops, 0)
+			return newClientFilter(newAgreed(640, 480), false, drops, 0)
 		}, in, cut)
-		if p == ViewOnly {
-			require.NoError(t, checkViewOnly(want.out, 640, 480))
-		} else {
-			require.NoError(t, checkFramed(want.out))
-		}
+		require.NoError(t, checkViewOnly(want.out, 640, 480))
 	})
 }
 
@@ -161,56 +154,31 @@ func fuzzed(t *testing.T, filter func(onDrop func(ClientMessageType)) *clientFil
 	return want
 }
 
-// checkFramed: what may reach a server under Control is messages, and the
-// beginning of a text at most.
-func checkFramed(b []byte) error {
-	for len(b) > 0 {
-		m, n, err := ParseClientMessage(b)
-		if errors.Is(err, io.ErrUnexpectedEOF) && b[0] == byte(ClientCutText) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("message % x: %w", b[:min(len(b), 16)], err)
-		}
-		if v := Control.client(ClientMessageType(b[0])); v != passes && v != agreedTo {
-			return fmt.Errorf("%T doesn't pass", m)
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
 // FuzzFencingFilter is FuzzClientFilter of a session in which fences and
 // continuous updates are agreed on, and the server waits for two answers.
 func FuzzFencingFilter(f *testing.F) {
-	f.Add(join(wire(f, EnableContinuousUpdates{true, Rect{1, 2, 3, 4}}), wire(f, Fence{FenceBlockBefore, []byte("a")}), wire(f, Fence{0, []byte("bc")})), uint16(1), uint8(0))
-	f.Add(join(wire(f, EnableContinuousUpdates{}), wire(f, Fence{FenceRequest, []byte("a")}), noVNC(f, 640, 480)), uint16(3), uint8(1))
+	f.Add(join(wire(f, EnableContinuousUpdates{true, Rect{1, 2, 3, 4}}), wire(f, Fence{FenceBlockBefore, []byte("a")}), wire(f, Fence{0, []byte("bc")})), uint16(1))
+	f.Add(join(wire(f, EnableContinuousUpdates{}), wire(f, Fence{FenceRequest, []byte("a")}), noVNC(f, 640, 480)), uint16(3))
 	seedTraces(f, func(tr *captured) {
 		if slices.Contains(tr.encodings, EncodingFence) {
 			said := tr.Stream(FromViewer)[tr.shake.Len(FromViewer):]
-			f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(0))
-			f.Add(said[:min(len(said), 4<<10)], uint16(7), uint8(1))
+			f.Add(said[:min(len(said), 4<<10)], uint16(7))
 		}
 	})
-	f.Fuzz(func(t *testing.T, in []byte, cut uint16, policy uint8) {
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		if len(in) > 1<<16 {
 			return
 		}
-		p := Policy(policy % 2)
 		want := fuzzed(t, func(drops func(ClientMessageType)) *clientFilter {
-			f := fencing(t, p)
+			f := fencing(t)
 			f.onDrop = drops
-			f.agreed.learn(hasUpdates | hasXVP | hasResize | hasKeys | hasAudio)
+			f.agreed.learn(hasUpdates)
 			for _, payload := range []string{"a", "bc"} {
 				require.True(t, f.agreed.fences.add(FenceRequest|FenceBlockBefore, []byte(payload), epoch))
 			}
 			return f
 		}, in, cut)
-		if p == ViewOnly {
-			require.NoError(t, checkSaid(want.out, 640, 480, []string{"a", "bc"}))
-		} else {
-			require.NoError(t, checkFramed(want.out))
-		}
+		require.NoError(t, checkSaid(want.out, 640, 480, []string{"a", "bc"}))
 	})
 }
 
@@ -252,7 +220,7 @@ func BenchmarkClientFilter(b *testing.B) {
 }
 
 func benchFilter() *clientFilter {
-	return newClientFilter(newAgreed(640, 480), ViewOnly, false, func(ClientMessageType) {}, 0)
+	return newClientFilter(newAgreed(640, 480), false, func(ClientMessageType) {}, 0)
 }
 
 // Whatever a viewer goes on sending costs no memory.

@@ -23,7 +23,7 @@ type filtered struct {
 func filter(t testing.TB, in []byte, parts []int, width, height uint16) (r filtered) {
 	t.Helper()
 	var drops []ClientMessageType
-	f := newClientFilter(newAgreed(width, height), ViewOnly, false, func(m ClientMessageType) { drops = append(drops, m) }, 0)
+	f := newClientFilter(newAgreed(width, height), false, func(m ClientMessageType) { drops = append(drops, m) }, 0)
 	r = drive(t, f, in, parts)
 	r.drops = drops
 	return r
@@ -110,7 +110,7 @@ func TestFilterDrops(t *testing.T) {
 		{"ClientCutText, empty", "06 000000 00000000", ClientCutText},
 		{"extended clipboard caps", "06 000000 fffffff8 01000001 00000000", ClientCutText},
 		{"extended clipboard request", "06 000000 fffffffc 02000001", ClientCutText},
-		{"KeepAlive", "0d", ClientKeepAlive},
+		{"KeepAlive", "0d", ClientMessageType(13)},
 		{"SetDesktopSize", "fb 00 0400 0300 01 00 00000000 0000 0000 0400 0300 00000000", ClientSetDesktopSize},
 		{"SetDesktopSize, no screen", "fb 00 0400 0300 00 00", ClientSetDesktopSize},
 		{"QEMU key", "ff 00 0001 0000ff0d 0000001c", ClientQEMU},
@@ -215,7 +215,7 @@ func TestFilterTellsNothingThatWasTyped(t *testing.T) {
 		"the first":      {join([]byte{99}, secret), "ClientMessageType(99) has no known length; it comes first"},
 		"after a key":    {join(wire(t, KeyEvent{true, 's'}), []byte{99}, secret), "ClientMessageType(99) has no known length; it comes after a KeyEvent"},
 		"after a text":   {join(wire(t, CutText{From: FromViewer, Text: secret}), []byte{99}, secret), "; it comes after a ClientCutText"},
-		"forbidden":      {join([]byte{byte(ClientTextChat)}, secret), "forbidden by the policy: TextChat"},
+		"forbidden":      {join([]byte{11}, secret), "forbidden by the policy: TextChat"},
 		"a pixel format": {wire(t, bits), "malformed RFB: a colour whose maximum isn't one less than a power of two"},
 	} {
 		for cut, parts := range cuts(len(tt.in)) {
@@ -256,19 +256,17 @@ func TestFilterIsTheSameInBothPaths(t *testing.T) {
 		if r.IntN(3) == 0 {
 			in = append(in, byte(r.IntN(256)), 1, 2, 3)
 		}
-		for _, p := range []Policy{ViewOnly, Control} {
-			run := func(parts []int) filtered {
-				var drops []ClientMessageType
-				f := newClientFilter(newAgreed(640, 480), p, false, func(m ClientMessageType) { drops = append(drops, m) }, 7)
-				got := drive(t, f, in, parts)
-				got.drops = drops
-				return got
-			}
-			ways := cuts(len(in))
-			want := run(ways["bytes"])
-			for name, parts := range ways {
-				assert.Equal(t, want, run(parts), name)
-			}
+		run := func(parts []int) filtered {
+			var drops []ClientMessageType
+			f := newClientFilter(newAgreed(640, 480), false, func(m ClientMessageType) { drops = append(drops, m) }, 7)
+			got := drive(t, f, in, parts)
+			got.drops = drops
+			return got
+		}
+		ways := cuts(len(in))
+		want := run(ways["bytes"])
+		for name, parts := range ways {
+			assert.Equal(t, want, run(parts), name)
 		}
 	}
 }
@@ -277,7 +275,7 @@ func TestFilterIsTheSameInBothPaths(t *testing.T) {
 func TestFilterPassesThreeTypesOnly(t *testing.T) {
 	var passing, agreed, dropping []ClientMessageType
 	for m := range 256 {
-		switch ViewOnly.client(ClientMessageType(m)) {
+		switch clientMessages[m].verdict {
 		case passes:
 			passing = append(passing, ClientMessageType(m))
 		case agreedTo:
@@ -306,23 +304,23 @@ func TestViewEncodings(t *testing.T) {
 	for e := EncodingFineQuality0; len(many) < 127; e++ {
 		many = append(many, e)
 	}
-	got, set := ViewOnly.encodings(nil, listed(t, append(many, EncodingTight)), false, true)
+	got, set := asksFor(nil, listed(t, append(many, EncodingTight)), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingTight, got[maxEncodingsOut-1], "hints don't push out pixels")
 	assert.Equal(t, encodingBit(EncodingTight), set)
 
-	got, _ = ViewOnly.encodings(nil, listed(t, many), false, true)
+	got, _ = asksFor(nil, listed(t, many), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Equal(t, EncodingRaw, got[maxEncodingsOut-1])
 
-	got, set = ViewOnly.encodings(nil, listed(t, []Encoding{EncodingZRLE, EncodingDesktopName}), true, true)
+	got, set = asksFor(nil, listed(t, []Encoding{EncodingZRLE, EncodingDesktopName}), true, true)
 	assert.Equal(t, []Encoding{EncodingZRLE}, got, "a name of our own isn't replaced by the server's")
 	assert.Zero(t, set&encodingBit(EncodingDesktopName))
 }
 
 func TestFilterAllowsWhatItAskedFor(t *testing.T) {
 	a := newAgreed(640, 480)
-	f := newClientFilter(a, ViewOnly, false, nil, 0)
+	f := newClientFilter(a, false, nil, 0)
 	assert.True(t, a.allows(encodingBit(EncodingRaw)))
 	assert.False(t, a.allows(encodingBit(EncodingTight)))
 	for _, e := range []Encoding{EncodingTight, EncodingZRLE} {

@@ -11,7 +11,7 @@ import (
 
 func TestFilterDelaysFullRequestsAndLosesNone(t *testing.T) {
 	now := epoch
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	feed := func(m FramebufferUpdateRequest) []byte {
 		f.out = f.out[:0]
 		_, err := f.feed(now, wire(t, m))
@@ -42,7 +42,7 @@ func TestFilterDelaysFullRequestsAndLosesNone(t *testing.T) {
 }
 
 func TestFilterDelaysEncodingsAndSendsTheLatest(t *testing.T) {
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	list := func(n int) []byte { return wire(t, SetEncodings{[]Encoding{EncodingTight, Encoding(-512 + n)}}) }
 	f.out = nil
 	var want []byte
@@ -81,7 +81,7 @@ func TestFilterEndsAFloodOfInput(t *testing.T) {
 	assert.Equal(t, start(t), got.out)
 
 	// Twice as many as any mouse sends, for a minute.
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	second, err := 0, error(nil)
 	for ; err == nil; second++ {
 		_, err = f.feed(epoch.Add(time.Duration(second)*time.Second), bytes.Repeat(unhex(t, "05 00 0001 0001"), 2000))
@@ -94,7 +94,7 @@ func TestFilterEndsAFloodOfInput(t *testing.T) {
 // he likes. What else the viewer says doesn't wait for them.
 func TestFilterLetsPeopleMoveTheMouse(t *testing.T) {
 	for _, hertz := range []int{60, 144, 250, 1000} {
-		f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+		f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 		move, request := unhex(t, "05 00 0001 0001"), unhex(t, "03 01 0000 0000 0001 0001")
 		for i := range 10 * 60 * hertz { // ten minutes
 			says := move
@@ -114,7 +114,7 @@ func TestFilterLetsPeopleMoveTheMouse(t *testing.T) {
 
 func TestFilterWantsMessagesFinished(t *testing.T) {
 	for _, in := range []string{"04", "02 00 0002 00000001", "06 000000 00000010 01"} {
-		f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+		f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 		_, err := f.feed(epoch, unhex(t, in))
 		require.NoError(t, err)
 		at := f.wake(false)
@@ -128,7 +128,7 @@ func TestFilterWantsMessagesFinished(t *testing.T) {
 
 // The time of a message is counted from its own beginning.
 func TestFilterCountsTheTimeOfEachMessage(t *testing.T) {
-	f := newClientFilter(newAgreed(640, 480), ViewOnly, false, nil, 0)
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	for _, before := range []string{"03 01 0000 0000 0001 0001", "0d", "02 00 0001 00000007"} {
 		_, err := f.feed(epoch, unhex(t, before))
 		require.NoError(t, err)

@@ -9,27 +9,15 @@ type EnableContinuousUpdates struct {
 	Rect   Rect // the part of the framebuffer that counts
 }
 
-// AppendBinary implements [Message].
-func (m EnableContinuousUpdates) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *EnableContinuousUpdates) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *EnableContinuousUpdates) layout(c *coder) {
 	c.client(ClientEnableContinuousUpdates)
-	c.flag(&m.Enable)
+	c.Flag(&m.Enable)
 	c.rectangle(&m.Rect)
 }
 
 // An EndOfContinuousUpdates says that updates are sent for requests again. The
 // first one says no more than that the server knows EnableContinuousUpdates.
 type EndOfContinuousUpdates struct{}
-
-// AppendBinary implements [Message].
-func (m EndOfContinuousUpdates) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *EndOfContinuousUpdates) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
 
 func (m *EndOfContinuousUpdates) layout(c *coder) { c.server(ServerEndOfContinuousUpdates) }
 
@@ -40,23 +28,17 @@ type Fence struct {
 	Payload []byte     // at most 64 bytes, which the answer repeats
 }
 
-// AppendBinary implements [Message].
-func (m Fence) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *Fence) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *Fence) layout(c *coder) {
 	c.client(ClientFence) // the server's has the same number
-	c.pad(3)
+	c.Pad(3)
 	flags := uint32(m.Flags)
-	c.u32(&flags)
-	m.Flags = FenceFlags(flags)
-	n := c.len8(len(m.Payload))
+	c.U32(&flags)
+	set(c, &m.Flags, FenceFlags(flags))
+	n := c.Len8(len(m.Payload))
 	if n > maxFence {
-		c.fail(ErrLimit, "fence of %d bytes, at most %d", n, maxFence)
+		c.Fail(ErrLimit, "fence of %d bytes, at most %d", n, maxFence)
 	}
-	c.bytes(&m.Payload, n)
+	c.Bytes(&m.Payload, n)
 }
 
 // FenceFlags say what a [Fence] orders. Bits without a name must be cleared in
@@ -101,19 +83,13 @@ type SetDesktopSize struct {
 	Screens       []Screen // at most 255
 }
 
-// AppendBinary implements [Message].
-func (m SetDesktopSize) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *SetDesktopSize) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *SetDesktopSize) layout(c *coder) {
 	c.client(ClientSetDesktopSize)
-	c.pad(1)
-	c.u16(&m.Width)
-	c.u16(&m.Height)
-	n := c.len8(len(m.Screens))
-	c.pad(1)
+	c.Pad(1)
+	c.U16(&m.Width)
+	c.U16(&m.Height)
+	n := c.Len8(len(m.Screens))
+	c.Pad(1)
 	list(c, &m.Screens, n, screenLen, func(s *Screen) { s.layout(c) })
 }
 
@@ -127,9 +103,9 @@ type Screen struct {
 const screenLen = 16
 
 func (s *Screen) layout(c *coder) {
-	c.u32(&s.ID)
+	c.U32(&s.ID)
 	c.rectangle(&s.Rect)
-	c.u32(&s.Flags)
+	c.U32(&s.Flags)
 }
 
 // An XVP is a request about the machine behind the desktop, or the answer: the
@@ -139,15 +115,9 @@ type XVP struct {
 	Code    uint8 // server: 0 failed, 1 supported; viewer: 2 shut down, 3 reboot, 4 reset
 }
 
-// AppendBinary implements [Message].
-func (m XVP) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *XVP) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *XVP) layout(c *coder) {
 	c.client(ClientXVP) // the server's has the same number
-	c.pad(1)
-	c.u8(&m.Version)
-	c.u8(&m.Code)
+	c.Pad(1)
+	c.U8(&m.Version)
+	c.U8(&m.Code)
 }

@@ -12,8 +12,8 @@ import (
 
 // fencing is a filter of a viewer that wants fences and continuous updates, of
 // a server that knows both, with nothing to be sent.
-func fencing(t testing.TB, p Policy) *clientFilter {
-	f := newClientFilter(newAgreed(640, 480), p, false, nil, 0)
+func fencing(t testing.TB) *clientFilter {
+	f := newClientFilter(newAgreed(640, 480), false, nil, 0)
 	_, err := f.feed(epoch, wire(t, SetEncodings{[]Encoding{EncodingTight, EncodingContinuousUpdates, EncodingFence}}))
 	require.NoError(t, err)
 	require.True(t, f.agreed.knows(askedFences))
@@ -40,20 +40,20 @@ func TestFencesAndContinuousUpdatesAreBothOrNeither(t *testing.T) {
 		{[]Encoding{7, c}, []Encoding{7}},
 		{[]Encoding{f, c}, []Encoding{f, c, 0}},
 	} {
-		got, _ := ViewOnly.encodings(nil, listed(t, tt.in), false, true)
+		got, _ := asksFor(nil, listed(t, tt.in), false, true)
 		assert.Equal(t, tt.want, got)
 	}
 	many := []Encoding{f}
 	for e := EncodingFineQuality0; len(many) < 100; e++ {
 		many = append(many, e)
 	}
-	got, _ := ViewOnly.encodings(nil, listed(t, append(many, c, EncodingTight)), false, true)
+	got, _ := asksFor(nil, listed(t, append(many, c, EncodingTight)), false, true)
 	assert.Len(t, got, maxEncodingsOut)
 	assert.Subset(t, got, []Encoding{f, c, EncodingTight})
 }
 
 func TestContinuousUpdatesNeedTheServersWord(t *testing.T) {
-	f := fencing(t, ViewOnly)
+	f := fencing(t)
 	on := wire(t, EnableContinuousUpdates{true, Rect{0, 0, 65535, 65535}})
 	assert.Empty(t, f.said(t, epoch, on), "x11vnc would close on it")
 	f.agreed.learn(hasUpdates)
@@ -64,7 +64,7 @@ func TestContinuousUpdatesNeedTheServersWord(t *testing.T) {
 }
 
 func TestAnswersToFencesAreOurOwn(t *testing.T) {
-	f := fencing(t, ViewOnly)
+	f := fencing(t)
 	answer := func(payload string) []byte {
 		return f.said(t, epoch, wire(t, Fence{FenceBlockBefore | FenceSyncNext | 1<<20, []byte(payload)}))
 	}
@@ -81,7 +81,7 @@ func TestAnswersToFencesAreOurOwn(t *testing.T) {
 }
 
 func TestFencesAreAnsweredForAViewerThatDoesnt(t *testing.T) {
-	f := fencing(t, ViewOnly)
+	f := fencing(t)
 	require.True(t, f.agreed.fences.add(FenceRequest|FenceBlockBefore, []byte("a"), epoch))
 	at := f.wake(false)
 	assert.Equal(t, epoch.Add(fenceTime), at)
@@ -102,7 +102,7 @@ func TestWalkerWithFences(t *testing.T) {
 	for cut, parts := range cuts(len(in)) {
 		a := newAgreed(640, 480)
 		a.learn(askedFences)
-		w := newWalker(a, pinned, ViewOnly, 0)
+		w := newWalker(a, pinned, 0)
 		var out []byte
 		rest := append([]byte(nil), in...)
 		for _, n := range parts {
@@ -122,7 +122,7 @@ func TestWalkerWithFences(t *testing.T) {
 	for _, bad := range []string{"f8 000000 80000001 41", "f8 000000 00000001 00"} {
 		a := newAgreed(640, 480)
 		a.learn(askedFences)
-		_, err := newWalker(a, pinned, ViewOnly, 0).walk(unhex(t, bad))
+		_, err := newWalker(a, pinned, 0).walk(unhex(t, bad))
 		assert.Error(t, err, bad)
 	}
 }
@@ -275,57 +275,4 @@ func (v *updatesViewer) until(updates int) {
 			}
 		}
 	}
-}
-
-func TestControl(t *testing.T) {
-	for _, tt := range []struct {
-		name, in, out string
-		learn         feature
-	}{
-		{"KeyEvent", "04 01 abcd 0000ff0d", "04 01 0000 0000ff0d", 0},
-		{"PointerEvent", "05 01 0010 0020", "05 01 0010 0020", 0},
-		{"PointerEvent, top bit", "05 81 0010 0020", "05 81 0010 0020", 0},
-		{"ClientCutText", "06 ffffff 00000003 616263", "06 000000 00000003 616263", 0},
-		{"ClientCutText, empty", "06 ffffff 00000000", "06 000000 00000000", 0},
-		{"extended clipboard", "06 000000 fffffff8 01000001 00000000", "", 0},
-		{"KeepAlive", "0d", "", 0},
-		{"resize, unconfirmed", "fb 00 0400 0300 00 00", "", 0},
-		{"resize", "fb ff 0400 0300 01 ff 00000001 0000 0000 0400 0300 00000000", "fb 00 0400 0300 01 00 00000001 0000 0000 0400 0300 00000000", hasResize},
-		{"QEMU key, unconfirmed", "ff 00 0001 0000ff0d 0000001c", "", 0},
-		{"QEMU key", "ff 00 0001 0000ff0d 0000001c", "ff 00 0001 0000ff0d 0000001c", hasKeys},
-		{"QEMU audio, only keys confirmed", "ff 01 0002 03 02 0000ac44", "", hasKeys},
-		{"QEMU audio", "ff 01 0002 03 02 0000ac44", "ff 01 0002 03 02 0000ac44", hasAudio},
-		{"xvp, unconfirmed", "fa 00 01 02", "", askedXVP},
-		{"xvp", "fa ff 01 02", "fa 00 01 02", askedXVP | hasXVP},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			request := "03 01 0000 0000 0001 0001" // must still be read in step
-			in := unhex(t, tt.in+request)
-			for cut, parts := range cuts(len(in)) {
-				f := newClientFilter(newAgreed(640, 480), Control, false, nil, 0)
-				f.agreed.learn(tt.learn)
-				f.out = nil
-				rest := in
-				for _, n := range parts {
-					_, err := f.feed(epoch, rest[:n])
-					require.NoError(t, err, cut)
-					rest = rest[n:]
-				}
-				assert.Equal(t, unhex(t, tt.out+request), f.out, cut)
-			}
-		})
-	}
-	for _, in := range []string{"07", "08", "09", "0a", "0b", "0f", "50", "7f", "82", "96", "b2", "f8", "fa", "fc", "fd", "fe"} {
-		f := newClientFilter(newAgreed(640, 480), Control, false, nil, 0)
-		_, err := f.feed(epoch, unhex(t, in))
-		assert.ErrorIs(t, err, ErrForbidden, in)
-	}
-}
-
-func TestControlLetsTheClipboardBeSeen(t *testing.T) {
-	in := unhex(t, "03 000000 00000006 736563726574 02 01 00 0000 0000")
-	w := newWalker(newAgreed(640, 480), pinned, Control, 0)
-	out, err := w.walk(append([]byte(nil), in...))
-	require.NoError(t, err)
-	assert.Equal(t, in[:15], out, "a colour map stays out")
 }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // longAgo is a deadline that has passed: it makes a connection's calls return.
@@ -132,7 +134,7 @@ func (m plainLogin) append(b []byte) []byte {
 
 // appendReason appends a text as U32 length and bytes.
 func appendReason(b []byte, reason string) []byte {
-	reason = cleanText(reason, maxReason)
+	reason = proto.CleanText(reason, maxReason)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(reason)))
 	return append(b, reason...)
 }

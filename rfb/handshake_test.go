@@ -157,7 +157,7 @@ func TestConnectFails(t *testing.T) {
 		{"password", join(version, []byte{2, 2, 18}), ErrSecurity, "offers VNC Authentication, TLS (encrypts the stream); give its password, or let it allow None"},
 		{"result", join(version, security, u32(1), reason), ErrRefused, "too many u"},
 		{"no size", join(version, security, ok, zeros(24)), ErrLimit, "framebuffer of 0 x 0"},
-		{"large", join(version, security, ok, u16(16384, 16384), init[4:]), ErrLimit, "framebuffer of 16384 x 16384"},
+		{"large", join(version, security, ok, u16(16384, 16385), init[4:]), ErrLimit, "framebuffer of 16384 x 16385"},
 		{"long name", join(version, security, ok, long), ErrLimit, "name of 4097 bytes"},
 		{"4 GiB name", join(version, security, ok, init[:20], u32(0xffffffff)), ErrLimit, "name of 4294967295 bytes"},
 	} {

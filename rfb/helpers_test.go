@@ -2,9 +2,11 @@ package rfb
 
 import (
 	"bytes"
+	"encoding"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -50,12 +52,33 @@ func u32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
 func join(b ...[]byte) []byte { return bytes.Join(b, nil) }
 
-// wire is a message as it goes over the wire.
-func wire(t testing.TB, m interface{ AppendBinary([]byte) ([]byte, error) }) []byte {
+// wire is a message, given as a value or as a pointer, or a part of the
+// handshake as it goes over the wire.
+func wire(t testing.TB, m any) []byte {
 	t.Helper()
-	b, err := m.AppendBinary(nil)
+	b, err := appended(m, nil)
 	require.NoError(t, err)
 	return b
+}
+
+func appended(m any, b []byte) ([]byte, error) {
+	switch m := m.(type) {
+	case encoding.BinaryAppender:
+		return m.AppendBinary(b)
+	case Message:
+		return AppendMessage(b, m)
+	}
+	p := reflect.New(reflect.TypeOf(m))
+	p.Elem().Set(reflect.ValueOf(m))
+	return AppendMessage(b, p.Interface().(Message))
+}
+
+// read is the opposite of wire.
+func read(m any, b []byte) error {
+	if m, ok := m.(encoding.BinaryUnmarshaler); ok {
+		return m.UnmarshalBinary(b)
+	}
+	return ReadMessage(b, m.(Message))
 }
 
 // cuts are ways to cut a stream of n bytes: whole, byte by byte, and some at

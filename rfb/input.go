@@ -6,17 +6,11 @@ type KeyEvent struct {
 	Keysym uint32 // as X11 numbers them
 }
 
-// AppendBinary implements [Message].
-func (m KeyEvent) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *KeyEvent) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *KeyEvent) layout(c *coder) {
 	c.client(ClientKeyEvent)
-	c.flag(&m.Down)
-	c.pad(2)
-	c.u32(&m.Keysym)
+	c.Flag(&m.Down)
+	c.Pad(2)
+	c.U32(&m.Keysym)
 }
 
 // A PointerEvent moves the pointer and tells which buttons are down (RFC 6143
@@ -35,27 +29,21 @@ type PointerEvent struct {
 // extendedButtons is the bit of Buttons that announces More.
 const extendedButtons = 0x80
 
-// AppendBinary implements [Message].
-func (m PointerEvent) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *PointerEvent) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *PointerEvent) layout(c *coder) {
 	c.client(ClientPointerEvent)
-	c.u8(&m.Buttons)
-	c.u16(&m.X)
-	c.u16(&m.Y)
-	if c.read {
-		m.Extended = len(c.b) > 0
+	c.U8(&m.Buttons)
+	c.U16(&m.X)
+	c.U16(&m.Y)
+	if c.Reading {
+		m.Extended = len(c.B) > 0
 	}
 	if !m.Extended {
 		return
 	}
 	if m.Buttons&extendedButtons == 0 {
-		c.fail(ErrMalformed, "PointerEvent with a seventh byte that it doesn't announce")
+		c.Fail(ErrMalformed, "PointerEvent with a seventh byte that it doesn't announce")
 	}
-	c.u8(&m.More)
+	c.U8(&m.More)
 }
 
 // A QEMUKeyEvent is a KeyEvent with the key's position on the keyboard: the
@@ -66,20 +54,14 @@ type QEMUKeyEvent struct {
 	Keycode uint32 // XT make code, 0xe0 as the top bit of a byte
 }
 
-// AppendBinary implements [Message].
-func (m QEMUKeyEvent) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *QEMUKeyEvent) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *QEMUKeyEvent) layout(c *coder) {
 	c.client(ClientQEMU)
-	c.constant(0, "QEMU key event")
+	c.Constant(0, "QEMU key event")
 	down := uint16(boolByte(m.Down))
-	c.u16(&down)
-	m.Down = down != 0
-	c.u32(&m.Keysym)
-	c.u32(&m.Keycode)
+	c.U16(&down)
+	set(c, &m.Down, down != 0)
+	c.U32(&m.Keysym)
+	c.U32(&m.Keycode)
 }
 
 // A QEMUAudioControl switches sound on and off, or says how it is to be
@@ -91,23 +73,17 @@ type QEMUAudioControl struct {
 	Frequency uint32 // samples a second
 }
 
-// AppendBinary implements [Message].
-func (m QEMUAudioControl) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *QEMUAudioControl) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *QEMUAudioControl) layout(c *coder) {
 	c.client(ClientQEMU)
-	c.constant(1, "QEMU audio message")
-	c.u16(&m.Operation)
+	c.Constant(1, "QEMU audio message")
+	c.U16(&m.Operation)
 	switch {
 	case m.Operation == qemuAudioFormat:
-		c.u8(&m.Format)
-		c.u8(&m.Channels)
-		c.u32(&m.Frequency)
+		c.U8(&m.Format)
+		c.U8(&m.Channels)
+		c.U32(&m.Frequency)
 	case m.Operation > qemuAudioFormat:
-		c.fail(ErrMalformed, "QEMU audio operation %d", m.Operation)
+		c.Fail(ErrMalformed, "QEMU audio operation %d", m.Operation)
 	}
 }
 
@@ -124,20 +100,14 @@ type QEMUAudio struct {
 	Data      []byte // samples
 }
 
-// AppendBinary implements [Message].
-func (m QEMUAudio) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *QEMUAudio) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *QEMUAudio) layout(c *coder) {
 	c.server(ServerQEMU)
-	c.constant(1, "QEMU audio message")
-	c.u16(&m.Operation)
+	c.Constant(1, "QEMU audio message")
+	c.U16(&m.Operation)
 	switch {
 	case m.Operation == qemuAudioData:
-		c.bytes(&m.Data, c.len32(len(m.Data)))
+		c.Bytes(&m.Data, c.Len32(len(m.Data)))
 	case m.Operation > qemuAudioData:
-		c.fail(ErrMalformed, "QEMU audio operation %d", m.Operation)
+		c.Fail(ErrMalformed, "QEMU audio operation %d", m.Operation)
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // A Handshake is what two peers say to each other before their session, as an
-// onlooker sees it: of a capture ([Trace.Handshake]) or of a live stream
-// ([Handshake.Feed]). Fields are set as far as the handshake has come. The zero
+// onlooker sees it: of a capture or of a live stream. Fields are set as far as the handshake has come. The zero
 // Handshake is one that hasn't begun.
 type Handshake struct {
 	ServerVersion ProtocolVersion // zero until it was said
@@ -52,7 +53,7 @@ const capabilityLen = 16
 
 const (
 	maxHandshake = 64 << 10 // bytes of a handshake from each peer
-	maxEarly     = maxChunk // bytes that a peer may send before the handshake is over, those included
+	maxEarly     = 16 << 20 // bytes that a peer may send before the handshake is over, those included
 )
 
 // Done reports whether the handshake is over: the session has begun, or
@@ -68,7 +69,7 @@ func (h *Handshake) Done() bool { return h.done }
 // handshake that is done.
 func (h *Handshake) Feed(from Direction, p []byte) error {
 	if from != FromViewer && from != FromServer {
-		return fmt.Errorf("rfb: %v is no direction", from)
+		return pkg.Errorf("%v is no direction", from)
 	}
 	h.seen[from] = append(h.seen[from], p...)
 	h.ended = h.ended && (from == FromViewer || len(p) == 0)
@@ -84,16 +85,16 @@ func (h *Handshake) Feed(from Direction, p []byte) error {
 	var given [3]int
 	for d, seen := range h.seen {
 		given[d] = min(len(seen), maxHandshake)
-		r.peers[d] = coder{b: seen[:given[d]], read: true}
+		r.peers[d] = coder{Coder: proto.Read(seen[:given[d]])}
 	}
 	err := r.handshake()
 	for d := range next.seen {
-		next.used[d] = given[d] - len(r.peers[d].b)
+		next.used[d] = given[d] - len(r.peers[d].B)
 	}
 	next.done, next.waits = err == nil, r.last
 	*h = next
 	if errors.Is(err, io.ErrUnexpectedEOF) {
-		h.enough[r.last] = given[r.last] + r.peers[r.last].short
+		h.enough[r.last] = given[r.last] + r.peers[r.last].Short
 		if h.enough[r.last] <= maxHandshake {
 			return h.early(from)
 		}
@@ -112,6 +113,25 @@ func (h *Handshake) early(from Direction) error {
 		return &ProtocolError{from, int64(n), fmt.Errorf("%w: more than %d bytes before the handshake is over", ErrLimit, maxEarly)}
 	}
 	return nil
+}
+
+// End says whether the handshake may end with what has been fed. It returns nil
+// if it is over, or was refused by a server that may give a reason and gives
+// none; then Done reports true from now on. Otherwise the error is a
+// [*ProtocolError] that names the peer whose bytes are missing, and wraps
+// [io.ErrUnexpectedEOF].
+func (h *Handshake) End() error {
+	if h.ended {
+		h.done = true
+	}
+	if h.done {
+		return nil
+	}
+	waits := h.waits
+	if waits == 0 {
+		waits = FromServer
+	}
+	return &ProtocolError{waits, h.Len(waits), fmt.Errorf("inside the handshake: %w", io.ErrUnexpectedEOF)}
 }
 
 // Rest is what a peer was seen to send after the handshake.
@@ -146,13 +166,13 @@ func (h *Handshake) String() string {
 		line("inside Tight", "%v", h.TightType)
 	}
 	if h.Refused {
-		line("refused", "%s", cleanText(h.Reason, maxReason))
+		line("refused", "%s", proto.CleanText(h.Reason, maxReason))
 	}
 	if h.Init.Width != 0 {
 		line("shared", "%v", h.Shared)
 		line("size", "%dx%d", h.Init.Width, h.Init.Height)
 		line("pixel format", "%v", h.Init.Format)
-		line("name", "%s", cleanText(h.Init.Name, maxName))
+		line("name", "%s", proto.CleanText(h.Init.Name, maxName))
 	}
 	if len(h.Capabilities) > 0 {
 		line("capabilities", "%d", len(h.Capabilities))

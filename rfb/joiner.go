@@ -29,6 +29,7 @@ const (
 	joinRead = 4 << 10              // a larger piece is none that needs joining
 	joinRest = time.Millisecond     // before the third piece is read, and those behind it
 	joinEnd  = 3                    // rectangles before the end of the update: to rest would delay it
+	joinOpen = 1 << 15              // more rectangles than that: their number isn't known, and one with EncodingLastRect ends them
 )
 
 // A lowater is a connection that can be told to wake nobody for less than some bytes.
@@ -40,7 +41,7 @@ func (j *joiner) rest() {
 		j.listen()
 		return
 	}
-	if l, ok := j.s.server.Conn.(lowater); ok && !j.deaf {
+	if l, ok := j.s.server.Conn.(lowater); ok && !j.deaf && j.w.rects < joinOpen {
 		j.deaf = l.SetReadLowat(joinMost) == nil
 	}
 	time.Sleep(joinRest)

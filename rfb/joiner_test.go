@@ -131,3 +131,19 @@ func TestLongUpdateWakesSeldom(t *testing.T) {
 	}
 	assert.Equal(t, []int{joinMost, 1}, d.marks)
 }
+
+// The end of an update whose rectangles aren't counted can't be seen coming, so no socket is told
+// to wait for more: it would be missed.
+func TestUpdateOfUnknownLengthWakes(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	d := &deafened{Conn: near}
+	w := &walker{}
+	j := joiner{s: &session{server: &ServerConn{Conn: d}}, w: w}
+	for i := range 20 {
+		w.rects = 65535 + 1 - i
+		require.NoError(t, j.show(nil, []byte{1}, 1, false))
+	}
+	assert.Empty(t, d.marks)
+}

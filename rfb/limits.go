@@ -3,6 +3,8 @@ package rfb
 import (
 	"fmt"
 	"time"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // The limits, all of them on what a peer may make this package do. None is an
@@ -21,12 +23,11 @@ const (
 	// doesn't tell that it makes no progress meanwhile. Package wsproxy's does
 	// know, and gives its viewers up after 15 s without any.
 
-	maxReason   = 1 << 10 // bytes of a failure reason
-	maxName     = 4 << 10 // bytes of a desktop name as received
-	maxNameSent = 256     // bytes of a desktop name as sent to a viewer
+	maxReason   = proto.MaxReason
+	maxName     = proto.MaxName // of a desktop name as received
+	maxNameSent = 256           // bytes of a desktop name as sent to a viewer
 
-	maxSide = 16384   // pixels of a framebuffer's side, TigerVNC's own limit
-	maxArea = 1 << 27 // pixels of a framebuffer
+	maxSide = 16384 // pixels of a framebuffer's side, TigerVNC's own limit
 
 	maxCursorSide    = 256       // pixels of a cursor's side
 	maxSlack         = 64 << 10  // bytes a compressed rectangle may exceed its pixels by
@@ -69,9 +70,8 @@ var (
 // checkSize returns an error that wraps ErrLimit unless a framebuffer may have
 // this size.
 func checkSize(width, height uint16) error {
-	w, h := uint32(width), uint32(height)
-	if w == 0 || h == 0 || w > maxSide || h > maxSide || w*h > maxArea {
-		return fmt.Errorf("%w: framebuffer of %d x %d", ErrLimit, w, h)
+	if width == 0 || height == 0 || width > maxSide || height > maxSide {
+		return fmt.Errorf("%w: framebuffer of %d x %d", ErrLimit, width, height)
 	}
 	return nil
 }

@@ -3,15 +3,17 @@ package rfb
 import (
 	"fmt"
 	"slices"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // exchange is n bytes of the server's and m of the viewer's.
 func (r *onlooker) exchange(n, m int) error {
-	if c := r.server(); c.next(n) == nil {
-		return c.err
+	if c := r.server(); c.Next(n) == nil {
+		return c.Err
 	}
-	if c := r.viewer(); c.next(m) == nil {
-		return c.err
+	if c := r.viewer(); c.Next(m) == nil {
+		return c.Err
 	}
 	return nil
 }
@@ -23,11 +25,11 @@ func (r *onlooker) ra2() error {
 	for _, peer := range []func() *coder{r.server, r.viewer} {
 		c := peer()
 		var bits uint32
-		if c.u32(&bits); bits > 8192 {
+		if c.U32(&bits); bits > 8192 {
 			return fmt.Errorf("%w: RSA key of %d bits, at most 8192", ErrLimit, bits)
 		}
-		if c.next(2 * int((bits+7)/8)); c.err != nil {
-			return c.err
+		if c.Next(2 * int((bits+7)/8)); c.Err != nil {
+			return c.Err
 		}
 	}
 	const mac = 16
@@ -40,8 +42,8 @@ func (r *onlooker) ra2() error {
 		{r.server, mac}, {r.viewer, mac}, // kind, login
 	} {
 		c := packet.peer()
-		if c.next(c.len16(0) + packet.more); c.err != nil {
-			return c.err
+		if c.Next(c.Len16(0) + packet.more); c.Err != nil {
+			return c.Err
 		}
 	}
 	return nil
@@ -60,33 +62,33 @@ const maxSASL = 16 << 10
 func (r *onlooker) sasl() error {
 	part := func(c *coder) (b []byte) {
 		var n uint32
-		if c.u32(&n); n > maxSASL {
-			c.fail(ErrLimit, "%d bytes of SASL, at most %d", n, maxSASL)
+		if c.U32(&n); n > maxSASL {
+			c.Fail(ErrLimit, "%d bytes of SASL, at most %d", n, maxSASL)
 		}
-		return c.next(int(n))
+		return c.Next(int(n))
 	}
 	c := r.server()
-	if part(c); c.err != nil {
-		return c.err
+	if part(c); c.Err != nil {
+		return c.Err
 	}
 	c = r.viewer()
 	mechanism := string(part(c))
-	if c.err != nil {
-		return c.err
+	if c.Err != nil {
+		return c.Err
 	}
 	if !slices.Contains(saslClear, mechanism) {
-		return fmt.Errorf("%w: SASL's %q may encrypt the stream", ErrSecurity, cleanText(mechanism, maxReason))
+		return fmt.Errorf("%w: SASL's %q may encrypt the stream", ErrSecurity, proto.CleanText(mechanism, maxReason))
 	}
 	for {
 		c = r.viewer()
-		if part(c); c.err != nil {
-			return c.err
+		if part(c); c.Err != nil {
+			return c.Err
 		}
 		c = r.server()
 		part(c)
 		var over bool
-		if c.flag(&over); c.err != nil || over {
-			return c.err
+		if c.Flag(&over); c.Err != nil || over {
+			return c.Err
 		}
 	}
 }
@@ -96,92 +98,92 @@ func (r *onlooker) sasl() error {
 func (r *onlooker) prompt() error {
 	c := r.server()
 	var n uint32
-	c.little = true
-	if c.u32(&n); n > maxReason {
+	c.Little = true
+	if c.U32(&n); n > maxReason {
 		return fmt.Errorf("%w: question of %d bytes, at most %d", ErrLimit, n, maxReason)
 	}
-	c.little = false
-	if c.next(int(n)); c.err != nil {
-		return c.err
+	c.Little = false
+	if c.Next(int(n)); c.Err != nil {
+		return c.Err
 	}
 	v := r.viewer()
-	v.next(4)
-	return v.err
+	v.Next(4)
+	return v.Err
 }
 
 // appleDH is a generator, a prime and a public key; credentials and a public
 // key.
 func (r *onlooker) appleDH() error {
 	c := r.server()
-	c.pad(2)
-	n := c.len16(0)
-	if c.next(2 * n); c.err != nil {
-		return c.err
+	c.Pad(2)
+	n := c.Len16(0)
+	if c.Next(2 * n); c.Err != nil {
+		return c.Err
 	}
 	v := r.viewer()
-	v.next(128 + n)
-	return v.err
+	v.Next(128 + n)
+	return v.Err
 }
 
 // text8 is xvp's user and target.
 func (r *onlooker) text8() error {
 	c := r.viewer()
-	n := c.len8(0)
-	n += c.len8(0)
-	c.next(n)
-	return c.err
+	n := c.Len8(0)
+	n += c.Len8(0)
+	c.Next(n)
+	return c.Err
 }
 
 // login is a user and a password, their lengths first.
 func (r *onlooker) login() error {
 	c := r.viewer()
 	var user, password uint32
-	c.u32(&user)
-	c.u32(&password)
+	c.U32(&user)
+	c.U32(&password)
 	if user > maxHandshake || password > maxHandshake {
 		return fmt.Errorf("%w: user of %d bytes, password of %d", ErrLimit, user, password)
 	}
-	c.next(int(user) + int(password))
-	return c.err
+	c.Next(int(user) + int(password))
+	return c.Err
 }
 
 func (r *onlooker) ident() error {
 	c := r.viewer()
 	var n uint32
-	if c.u32(&n); n > maxHandshake {
+	if c.U32(&n); n > maxHandshake {
 		return fmt.Errorf("%w: user of %d bytes", ErrLimit, n)
 	}
-	c.next(int(n))
-	return c.err
+	c.Next(int(n))
+	return c.Err
 }
 
 // veNCrypt reads versions, sub-types, the choice, and what that is about.
 func (r *onlooker) veNCrypt(framing ProtocolVersion) (over bool, err error) {
 	c := r.server()
-	if c.pad(2); c.err != nil {
-		return false, c.err
+	if c.Pad(2); c.Err != nil {
+		return false, c.Err
 	}
 	v := r.viewer()
-	b := v.next(2)
-	if v.err != nil {
-		return false, v.err
+	b := v.Next(2)
+	if v.Err != nil {
+		return false, v.Err
 	}
 	if b[0] == 0 && b[1] < 2 {
 		return false, fmt.Errorf("%w: VeNCrypt %d.%d", ErrSecurity, b[0], b[1])
 	}
 	var no bool
 	c = r.server()
-	if c.flag(&no); no {
+	if c.Flag(&no); no {
 		r.h.Refused = true
 		return true, nil
 	}
-	list(c, &r.h.SubtypesOffered, c.len8(0), 4, func(t *VeNCryptType) { c.u32((*uint32)(t)) })
-	if c.err != nil {
-		return false, c.err
+	list(c, &r.h.SubtypesOffered, c.Len8(0), 4, func(t *VeNCryptType) { c.U32((*uint32)(t)) })
+	if c.Err != nil {
+		return false, c.Err
 	}
 	v = r.viewer()
-	if v.u32((*uint32)(&r.h.Subtype)); v.err != nil {
-		return false, v.err
+	if v.U32((*uint32)(&r.h.Subtype)); v.Err != nil {
+		return false, v.Err
 	}
 	switch t := r.h.Subtype; {
 	case t == VeNCryptPlain:
@@ -204,14 +206,14 @@ func (r *onlooker) veNCrypt(framing ProtocolVersion) (over bool, err error) {
 // capabilities reads n of them.
 func (r *onlooker) capabilities(c *coder, v *[]Capability, n int) {
 	if n > maxHandshake/capabilityLen {
-		c.fail(ErrLimit, "%d capabilities", n)
+		c.Fail(ErrLimit, "%d capabilities", n)
 	}
 	list(c, v, n, capabilityLen, func(v *Capability) {
 		code := uint32(v.Code)
-		c.u32(&code)
+		c.U32(&code)
 		v.Code = int32(code)
-		c.text(&v.Vendor, 4)
-		c.text(&v.Signature, 8)
+		c.Text(&v.Vendor, 4)
+		c.Text(&v.Signature, 8)
 	})
 }
 
@@ -219,28 +221,28 @@ func (r *onlooker) capabilities(c *coder, v *[]Capability, n int) {
 func (r *onlooker) tight(framing ProtocolVersion) (over bool, err error) {
 	var n, choice uint32
 	c := r.server()
-	c.u32(&n)
-	if r.capabilities(c, &r.h.Tunnels, int(n)); c.err != nil {
-		return false, c.err
+	c.U32(&n)
+	if r.capabilities(c, &r.h.Tunnels, int(n)); c.Err != nil {
+		return false, c.Err
 	}
 	if n > 0 {
 		v := r.viewer()
-		if v.u32(&choice); v.err != nil {
-			return false, v.err
+		if v.U32(&choice); v.Err != nil {
+			return false, v.Err
 		}
 		if choice != 0 {
 			return false, fmt.Errorf("%w: a Tight tunnel of kind %d", ErrSecurity, choice)
 		}
 		c = r.server()
 	}
-	c.u32(&n)
-	if r.capabilities(c, &r.h.Authentication, int(n)); c.err != nil {
-		return false, c.err
+	c.U32(&n)
+	if r.capabilities(c, &r.h.Authentication, int(n)); c.Err != nil {
+		return false, c.Err
 	}
 	if r.h.TightType = SecurityNone; n > 0 {
 		v := r.viewer()
-		if v.u32(&choice); v.err != nil {
-			return false, v.err
+		if v.U32(&choice); v.Err != nil {
+			return false, v.Err
 		}
 		if choice > 255 || choice == uint32(SecurityTight) {
 			return false, fmt.Errorf("%w: Tight with security type %d", ErrSecurity, choice)

@@ -16,15 +16,9 @@ type SetPixelFormat struct {
 	Format PixelFormat // of the updates that the server sends from then on
 }
 
-// AppendBinary implements [Message].
-func (m SetPixelFormat) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *SetPixelFormat) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *SetPixelFormat) layout(c *coder) {
 	c.client(ClientSetPixelFormat)
-	c.pad(3)
+	c.Pad(3)
 	c.pixelFormat(&m.Format)
 }
 
@@ -34,16 +28,10 @@ type SetEncodings struct {
 	Encodings []Encoding // at most 65535
 }
 
-// AppendBinary implements [Message].
-func (m SetEncodings) AppendBinary(b []byte) ([]byte, error) { return appendMessage(b, &m) }
-
-// UnmarshalBinary implements [Message].
-func (m *SetEncodings) UnmarshalBinary(b []byte) error { return readMessage(b, m) }
-
 func (m *SetEncodings) layout(c *coder) {
 	c.client(ClientSetEncodings)
-	c.pad(1)
-	list(c, &m.Encodings, c.len16(len(m.Encodings)), 4, c.encoding)
+	c.Pad(1)
+	list(c, &m.Encodings, c.Len16(len(m.Encodings)), 4, c.encoding)
 }
 
 // A FramebufferUpdateRequest asks for a part of the screen (RFC 6143 §7.5.3).
@@ -54,22 +42,8 @@ type FramebufferUpdateRequest struct {
 
 func (m *FramebufferUpdateRequest) layout(c *coder) {
 	c.client(ClientFramebufferUpdateRequest)
-	c.flag(&m.Incremental)
+	c.Flag(&m.Incremental)
 	c.rectangle(&m.Rect)
-}
-
-// AppendBinary implements [Message].
-func (m FramebufferUpdateRequest) AppendBinary(b []byte) ([]byte, error) {
-	c := coder{b: b}
-	m.layout(&c)
-	return c.appended(b)
-}
-
-// UnmarshalBinary implements [Message].
-func (m *FramebufferUpdateRequest) UnmarshalBinary(b []byte) error {
-	c := coder{b: b, read: true}
-	m.layout(&c)
-	return c.readAll()
 }
 
 // A Rect is a part of the framebuffer, in pixels from its upper left corner.

@@ -40,16 +40,16 @@ func (r *onlooker) handshake() error {
 		return r.init()
 	}
 	c := r.viewer()
-	if c.flag(&r.h.Shared); c.err != nil {
-		return c.err
+	if c.Flag(&r.h.Shared); c.Err != nil {
+		return c.Err
 	}
 	return r.init()
 }
 
 func (r *onlooker) version(c *coder, v *ProtocolVersion) (err error) {
-	b := c.next(versionLen)
+	b := c.Next(versionLen)
 	if b == nil {
-		return c.err
+		return c.Err
 	}
 	*v, err = ParseVersion(b)
 	return err
@@ -61,9 +61,9 @@ func (r *onlooker) security(framing ProtocolVersion) (over bool, err error) {
 	c := r.server()
 	if framing == version33 {
 		var n uint32
-		c.u32(&n)
-		if c.err != nil {
-			return false, c.err
+		c.U32(&n)
+		if c.Err != nil {
+			return false, c.Err
 		}
 		if n == uint32(SecurityInvalid) {
 			return true, r.reason()
@@ -75,16 +75,16 @@ func (r *onlooker) security(framing ProtocolVersion) (over bool, err error) {
 		r.h.Security = SecurityType(n)
 		return r.perform(r.h.Security, framing)
 	}
-	list(c, &r.h.Offered, c.len8(0), 1, func(t *SecurityType) { c.u8((*uint8)(t)) })
-	if c.err != nil {
-		return false, c.err
+	list(c, &r.h.Offered, c.Len8(0), 1, func(t *SecurityType) { c.U8((*uint8)(t)) })
+	if c.Err != nil {
+		return false, c.Err
 	}
 	if len(r.h.Offered) == 0 {
 		return true, r.reason()
 	}
 	v := r.viewer()
-	if v.u8((*uint8)(&r.h.Security)); v.err != nil {
-		return false, v.err
+	if v.U8((*uint8)(&r.h.Security)); v.Err != nil {
+		return false, v.Err
 	}
 	return r.perform(r.h.Security, framing)
 }
@@ -123,8 +123,8 @@ func (r *onlooker) perform(t SecurityType, framing ProtocolVersion) (over bool, 
 		err = r.prompt()
 	case SecurityUltraExtra:
 		c := r.viewer()
-		c.next(c.len8(0))
-		err = c.err
+		c.Next(c.Len8(0))
+		err = c.Err
 	case SecurityUltra:
 		return r.result(framing)
 	case SecurityVeNCrypt:
@@ -148,9 +148,9 @@ func (r *onlooker) apple() error {
 	c := r.server()
 	ahead := *c
 	var width uint16
-	if ahead.u16(&width); ahead.err != nil {
+	if ahead.U16(&width); ahead.Err != nil {
 		*c = ahead
-		return c.err
+		return c.Err
 	}
 	r.begun = width != 0
 	return nil
@@ -167,8 +167,8 @@ func (r *onlooker) unreadable(name string, stream clarity) error {
 func (r *onlooker) result(framing ProtocolVersion) (over bool, err error) {
 	c := r.server()
 	var n uint32
-	if c.u32(&n); c.err != nil {
-		return false, c.err
+	if c.U32(&n); c.Err != nil {
+		return false, c.Err
 	}
 	switch {
 	case n == resultOK:
@@ -177,7 +177,7 @@ func (r *onlooker) result(framing ProtocolVersion) (over bool, err error) {
 		return r.security(version38)
 	case framing == version38:
 		r.h.Refused = n == resultTooMany
-		r.h.ended = r.h.Refused && len(c.b) == 0
+		r.h.ended = r.h.Refused && len(c.B) == 0
 		return true, r.reason()
 	}
 	r.h.Refused = true
@@ -188,39 +188,39 @@ func (r *onlooker) result(framing ProtocolVersion) (over bool, err error) {
 func (r *onlooker) reason() error {
 	c := r.server()
 	var n uint32
-	if c.u32(&n); n > maxReason {
+	if c.U32(&n); n > maxReason {
 		return fmt.Errorf("%w: failure reason of %d bytes", ErrLimit, n)
 	}
-	c.text(&r.h.Reason, int(n))
-	if c.err == nil {
+	c.Text(&r.h.Reason, int(n))
+	if c.Err == nil {
 		r.h.Refused = true
 	}
-	return c.err
+	return c.Err
 }
 
 // init reads a ServerInit, and TightVNC's capabilities after it.
 func (r *onlooker) init() error {
 	c := r.server()
 	var m ServerInit
-	c.u16(&m.Width)
-	c.u16(&m.Height)
+	c.U16(&m.Width)
+	c.U16(&m.Height)
 	c.pixelFormat(&m.Format)
 	var n uint32
-	if c.u32(&n); n > maxName {
+	if c.U32(&n); n > maxName {
 		return fmt.Errorf("%w: desktop name of %d bytes", ErrLimit, n)
 	}
-	if c.text(&m.Name, int(n)); c.err != nil {
-		return c.err
+	if c.Text(&m.Name, int(n)); c.Err != nil {
+		return c.Err
 	}
 	if r.h.Security == SecurityTight {
-		total := c.len16(0)
-		total += c.len16(0)
-		total += c.len16(0)
-		c.pad(2)
+		total := c.Len16(0)
+		total += c.Len16(0)
+		total += c.Len16(0)
+		c.Pad(2)
 		r.capabilities(c, &r.h.Capabilities, total)
 	}
-	if c.err == nil {
+	if c.Err == nil {
 		r.h.Init = m
 	}
-	return c.err
+	return c.Err
 }

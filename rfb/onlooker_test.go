@@ -1,7 +1,6 @@
 package rfb
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"strings"
@@ -202,24 +201,6 @@ func TestOnlookerIsLimited(t *testing.T) {
 	assert.Equal(t, maxHandshake/maxSASL, rounds)
 }
 
-// A player's recording may hold the handshake and the first picture in one
-// block.
-func TestRecordingWithALargeFirstBlock(t *testing.T) {
-	picture := update(rectOf(Rect{0, 0, 160, 120}, EncodingRaw, zeros(160*120*4)))
-	head := join([]byte("RFB 003.003\n"), u32(1), wire(t, ServerInit{160, 120, pinned, "desk"}))
-	block := join(head, picture)
-	tr, err := ReadFBS(bytes.NewReader(join([]byte("FBS 001.000\n"), u32(uint32(len(block))), block, zeros(-len(block)&3), u32(0))))
-	require.NoError(t, err)
-	updates := 0
-	for e, err := range tr.Events() {
-		require.NoError(t, err)
-		if _, ok := e.Message.(*FramebufferUpdate); ok {
-			updates++
-		}
-	}
-	assert.Equal(t, 1, updates)
-}
-
 func TestOnlookerNamesWhatOnly33Has(t *testing.T) {
 	var h Handshake
 	require.NoError(t, h.Feed(FromServer, []byte("RFB 003.006\n")))
@@ -233,32 +214,16 @@ func TestOnlookerNamesWhatOnly33Has(t *testing.T) {
 // clear when nothing more comes.
 func TestOnlookerOfTooManyAttempts(t *testing.T) {
 	v38 := []byte("RFB 003.008\n")
-	tr := &Trace{Chunks: []Chunk{{FromServer, 0, join(v38, []byte{1, 2})}, {FromViewer, 0, join(v38, []byte{2}, zeros(16))},
-		{FromServer, 0, join(zeros(16), u32(2))}}}
-	h, err := tr.Handshake()
-	require.NoError(t, err)
+	var h Handshake
+	assert.ErrorIs(t, h.End(), io.ErrUnexpectedEOF)
+	require.NoError(t, h.Feed(FromServer, join(v38, []byte{1, 2})))
+	require.NoError(t, h.Feed(FromViewer, join(v38, []byte{2}, zeros(16))))
+	assert.ErrorIs(t, h.End(), io.ErrUnexpectedEOF)
+	require.NoError(t, h.Feed(FromServer, join(zeros(16), u32(2))))
 	assert.True(t, h.Refused)
 	assert.False(t, h.Done(), "a reason may follow")
-	events := 0
-	for e, err := range tr.Events() {
-		require.NoError(t, err)
-		assert.Contains(t, e.String(), `refused: ""`)
-		events++
-	}
-	assert.Equal(t, 1, events)
-
-	// As far as it goes, a reason that doesn't end is no reason.
-	for _, part := range [][]byte{{0}, {0, 0, 0, 4}, {0, 0, 0, 4, 'w'}} {
-		tr.Chunks = append(tr.Chunks[:3], Chunk{FromServer, 0, part})
-		for _, err := range tr.Events() {
-			assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "% x", part)
-		}
-	}
-	// Too few bytes for a length aren't looked at again, and count all the same.
-	tr.Chunks = append(tr.Chunks[:3], Chunk{FromServer, 0, []byte{0}}, Chunk{FromServer, 0, []byte{0}})
-	for _, err := range tr.Events() {
-		assert.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	}
+	require.NoError(t, h.End())
+	assert.True(t, h.Done())
 }
 
 func TestCapturedHandshakes(t *testing.T) {
@@ -309,4 +274,68 @@ func FuzzOnlooker(f *testing.F) {
 		assert.Equal(t, wholeErr == nil, err == nil)
 		assert.Equal(t, whole.String(), parts.String())
 	})
+}
+
+// However large a handshake is and however it is cut, its parts are looked at a
+// few times only.
+func TestHandshakeReadsALargeOneOnce(t *testing.T) {
+	var h Handshake
+	feed := func(from Direction, b []byte) (reads int) {
+		for i := range b {
+			before := h.enough
+			require.NoError(t, h.Feed(from, b[i:i+1]))
+			if h.enough != before {
+				reads++
+			}
+		}
+		return reads
+	}
+	version := []byte("RFB 003.008\n")
+	feed(FromServer, join(version, []byte{1, 16}))
+	feed(FromViewer, join(version, []byte{16}))
+	const n = 3000
+	assert.LessOrEqual(t, feed(FromServer, join(u32(n), zeros(n*capabilityLen))), 10)
+	feed(FromViewer, u32(0))
+	feed(FromServer, join(u32(0), u32(0), wire(t, desktop), zeros(8)))
+	feed(FromViewer, []byte{1})
+	assert.True(t, h.Done())
+	assert.Len(t, h.Tunnels, n)
+}
+
+// The longest texts are read, and a byte more is over the limit.
+func TestOnlookerAtItsLimits(t *testing.T) {
+	v38 := []byte("RFB 003.008\n")
+	name := func(n uint32) []byte {
+		init := wire(t, desktop)[:serverInitLen-4]
+		return join(u32(0), init, u32(n), zeros(int(n)))
+	}
+	for what, tt := range map[string]struct {
+		most  uint32
+		offer byte
+		say   func(n uint32) []byte // of the server, after its offer
+	}{
+		"reason":       {maxReason, 0, func(n uint32) []byte { return join(u32(n), zeros(int(n))) }},
+		"desktop name": {maxName, 1, name},
+		"question":     {maxReason, 104, func(n uint32) []byte { return join([]byte{byte(n), byte(n >> 8), 0, 0}, zeros(int(n))) }},
+	} {
+		for _, more := range []uint32{0, 1} {
+			var h Handshake
+			offer := []byte{0}
+			if tt.offer != 0 {
+				offer = []byte{1, tt.offer}
+			}
+			require.NoError(t, h.Feed(FromServer, join(v38, offer)))
+			viewer := v38
+			if tt.offer != 0 {
+				viewer = join(v38, []byte{tt.offer, 1})
+			}
+			require.NoError(t, h.Feed(FromViewer, viewer), what)
+			err := h.Feed(FromServer, tt.say(tt.most+more))
+			if more == 0 {
+				assert.NoError(t, err, what)
+			} else {
+				assert.ErrorIs(t, err, ErrLimit, what)
+			}
+		}
+	}
 }

@@ -13,12 +13,17 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // passwordFile is a file as vncpasswd(1) makes it.
@@ -67,7 +72,7 @@ func TestServersWithPasswords(t *testing.T) {
 	servers := make(map[string]*xvnc)
 	server := func(types string) *xvnc {
 		if servers[types] == nil {
-			servers[types] = startXvnc(t, "320x240", "-SecurityTypes", types, "-PasswordFile", password, "-X509Cert", cert, "-X509Key", key)
+			servers[types] = startXvnc(t, "320x240", "-SecurityTypes", types, "-PasswordFile", password, "-BlacklistThreshold", "99", "-X509Cert", cert, "-X509Key", key)
 		}
 		return servers[types]
 	}
@@ -90,9 +95,16 @@ func TestServersWithPasswords(t *testing.T) {
 		{"X509None, another authority", "X509None", Client{TLS: &tls.Config{ServerName: "vnc.example", RootCAs: strangers}}, 0, 0, ErrSecurity, "certificate isn't good"},
 		{"X509None, another name", "X509None", Client{TLS: &tls.Config{ServerName: "other.example", RootCAs: pool}}, 0, 0, ErrSecurity, "other.example"},
 		{"X509None, no authority", "X509None", Client{}, 0, 0, ErrSecurity, "which authority vouches"},
+		{"TLSNone", "TLSNone", Client{Password: "secret78", Username: "user", TLS: good}, 0, 0, ErrSecurity, "TLSNone (encrypts the stream); TLS without certificates isn't spoken"},
+		{"TLSVnc", "TLSVnc", Client{Password: "secret78"}, 0, 0, ErrSecurity, "let it offer X509Vnc"},
+		{"TLSPlain", "TLSPlain", Client{}, 0, 0, ErrSecurity, "TLS without certificates isn't spoken"},
 		{"VeNCrypt in clear text", "None", Client{TLS: good}, SecurityNone, 0, nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			probe := server(tt.types).dial(t)
+			err := tt.client.Probe(t.Context(), probe)
+			require.ErrorIs(t, err, tt.err)
+			probe.Close()
 			conn := server(tt.types).dial(t)
 			s, err := tt.client.Connect(t.Context(), conn)
 			if tt.err != nil {
@@ -111,6 +123,42 @@ func TestServersWithPasswords(t *testing.T) {
 			require.NoError(t, result(t, done))
 		})
 	}
+}
+
+// A Probe isn't a client of the desktop, however often it comes: a server that counts logins without a good
+// end lets the next one in, and so does one that ends with its first client.
+func TestProbeDisturbsNobody(t *testing.T) {
+	t.Parallel()
+	c := Client{Password: "secret78"}
+	probed := func(dial func() net.Conn) {
+		for range 12 {
+			conn := dial()
+			require.NoError(t, c.Probe(t.Context(), conn))
+			require.NoError(t, conn.(*net.UnixConn).CloseWrite())
+			_, _ = io.Copy(io.Discard, conn) // until it is noticed: x11vnc takes one at a time
+			conn.Close()
+		}
+		conn := dial()
+		defer conn.Close()
+		s, err := c.Connect(t.Context(), conn)
+		require.NoError(t, err)
+		assert.NotZero(t, s.Init.Width)
+	}
+	x := startXvnc(t, "320x240", "-SecurityTypes", "VncAuth", "-PasswordFile", passwordFile(t, "secret78"), "-BlacklistThreshold", "3")
+	probed(func() net.Conn { return x.dial(t) })
+
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240})
+	socket := filepath.Join(socketDir(t), "once")
+	once := exec.Command(testenv.Program(t, "x11vnc", "x11vnc"), "-rfbport", "0", "-unixsock", socket, "-once",
+		"-norc", "-nopw", "-nosel", "-nolookup", "-o", "/dev/null")
+	p, err := d.SpawnCmd(once)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // it listens, and nobody comes
+		sockets, err := os.ReadFile("/proc/net/unix")
+		return err == nil && strings.Contains(string(sockets), socket)
+	}, waitFor, 10*time.Millisecond)
+	probed(func() net.Conn { return dials(t, "unix", socket) })
+	exits(t, p) // with its first client
 }
 
 // watch is a viewer that reads a handshake and one picture.

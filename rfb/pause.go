@@ -3,7 +3,6 @@ package rfb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -15,8 +14,10 @@ import (
 // screen can reach the viewer. Afterwards there is a fresh one.
 //
 // The viewer's decoders remember what the old server sent. So nothing that only makes sense together
-// with that is used after a pause: no zlib streams but those of Tight, which begin anew, since each
-// of Tight's rectangles may say so.
+// with that is used after a pause, no zlib stream among it that goes through many rectangles. Tight's
+// rectangles may say that a stream begins anew, but noVNC's inflater (pako, whose inflateReset loses the
+// window) fails at the second rectangle of a stream after that. So Tight is used only where each of its
+// rectangles begins its stream anew ([ServerConn.FreshStreams]).
 type Pauser struct {
 	// Draw returns a FramebufferUpdate that shows something in place of a whole framebuffer, in a pixel
 	// format and in the encodings listed, or Raw. Required.
@@ -30,6 +31,7 @@ type Pauser struct {
 	mu   sync.Mutex
 	on   bool
 	flip chan struct{} // closed at the next change; nil: nobody waits
+	told bool          // what Changed was told last
 }
 
 // Set begins a pause, or ends it. It takes effect soon, which Changed says.
@@ -62,18 +64,32 @@ func (p *Pauser) wanted() bool {
 }
 
 func (p *Pauser) tell(paused bool) {
+	p.mu.Lock()
+	p.told = paused
+	p.mu.Unlock()
 	if p.Changed != nil {
 		p.Changed(paused)
 	}
 }
 
-// pauseTime is how long an update that is under way may take to end when a pause begins. Then the
-// viewer is cut off.
+// catchUp says that a pause is over whose viewer was lost while it ended.
+func (p *Pauser) catchUp() {
+	p.mu.Lock()
+	over := p.told && !p.on
+	p.mu.Unlock()
+	if over {
+		p.tell(false)
+	}
+}
+
+// pauseTime is how long an update that is under way may take to end when a pause begins. Then whoever
+// holds it up is cut off. A server whose calls don't return then has closeTimeout.
 const pauseTime = 2 * time.Second
 
 var (
-	errPaused = errors.New("rfb: paused")
-	errResize = errors.New("rfb: the screen's size has changed during a pause, which the viewer doesn't understand")
+	errPaused = pkg.New("paused")
+	errHeld   = &ConnError{FromServer, pkg.Errorf("its calls have not returned within %v of a pause: %w", closeTimeout, os.ErrDeadlineExceeded)}
+	errResize = pkg.New("the screen's size has changed during a pause, which the viewer doesn't understand")
 )
 
 // watchPause ends the session with errPaused once a pause is wanted, between two messages to the
@@ -91,7 +107,11 @@ func (s *session) watchPause(p *Pauser) error {
 		}
 	}
 	late := time.AfterFunc(pauseTime, func() {
-		s.end(&ConnError{FromViewer, fmt.Errorf("rfb: an update was not taken in %v when a pause began: %w", pauseTime, os.ErrDeadlineExceeded)})
+		if s.pulse.showing.Load() {
+			s.end(&ConnError{FromViewer, pkg.Errorf("an update was not taken in %v when a pause began: %w", pauseTime, os.ErrDeadlineExceeded)})
+		} else {
+			s.end(&ConnError{FromServer, pkg.Errorf("an update has not ended in %v when a pause began: %w", pauseTime, os.ErrDeadlineExceeded)})
+		}
 	})
 	defer late.Stop()
 	s.stage.Lock()
@@ -110,7 +130,7 @@ func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
 	p := r.Pauser
 	c := &cover{s: s, p: p}
 	width, height := s.agreed.framebuffer()
-	c.filter = s.filter.successor(newAgreed(width, height))
+	c.filter = s.filter.successor(newAgreed(width, height), false)
 	c.filter.out = c.filter.out[:0]
 	if err := c.run(ctx); err != nil {
 		return nil, err
@@ -119,7 +139,7 @@ func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
 	if err != nil {
 		return nil, connError(FromServer, err)
 	}
-	next := &session{viewer: s.viewer, server: server, over: make(chan struct{}), patience: s.patience, unread: c.unread, fresh: true, between: true}
+	next := &session{viewer: s.viewer, server: server, over: make(chan struct{}), patience: s.patience, onEnd: s.onEnd, unread: c.unread, between: true}
 	next.pulse.due = make(chan struct{}, 1)
 	if server.Init.Width != width || server.Init.Height != height {
 		if err := next.resize(c.filter.wants); err != nil {
@@ -128,7 +148,7 @@ func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
 		}
 	}
 	next.agreed = newAgreed(server.Init.Width, server.Init.Height)
-	next.filter = c.filter.successor(next.agreed)
+	next.filter = c.filter.successor(next.agreed, server.FreshStreams)
 	p.tell(false)
 	return next, nil
 }
@@ -141,7 +161,7 @@ func (s *session) resize(wants []byte) error {
 			return showTo(s.viewer, appendResize(size))
 		}
 	}
-	return errResize
+	return &ConnError{FromServer, errResize}
 }
 
 // appendResize is a FramebufferUpdate that says that the framebuffer has another size.
@@ -277,37 +297,37 @@ func showTo(viewer net.Conn, b []byte) error {
 }
 
 // successor is a filter for another server and the same viewer, as if the viewer had just said what it
-// wants, and asked for everything.
-func (f *clientFilter) successor(a *agreed) *clientFilter {
-	g := newClientFilter(a, f.policy, f.ownName, f.onDrop, f.offset)
-	g.zero, g.resumed = f.zero, true
+// wants, and asked for everything. fresh is the server's [ServerConn.FreshStreams].
+func (f *clientFilter) successor(a *agreed, fresh bool) *clientFilter {
+	g := newClientFilter(a, f.ownName, f.onDrop, f.offset)
+	g.zero, g.resumed, g.fresh = f.zero, true, fresh
 	if g.zero.IsZero() {
 		g.zero = time.Now()
 	}
 	var said []byte
 	if f.re.wanted != (PixelFormat{}) {
-		said, _ = SetPixelFormat{f.re.wanted}.AppendBinary(said)
+		said, _ = AppendMessage(said, &SetPixelFormat{f.re.wanted})
 	}
 	if len(f.wants) > 0 {
 		n := len(f.wants) / 4
 		said = append(append(said, byte(ClientSetEncodings), 0, byte(n>>8), byte(n)), f.wants...)
 	}
 	width, height := a.framebuffer()
-	said, _ = FramebufferUpdateRequest{Rect: Rect{Width: width, Height: height}}.AppendBinary(said)
+	said, _ = AppendMessage(said, &FramebufferUpdateRequest{Rect: Rect{Width: width, Height: height}})
 	_, _ = g.feed(time.Now(), said) // which has all passed f before
 	g.offset = f.offset
-	g.head, g.have, g.need, g.skip, g.text, g.begun, g.before = f.head, f.have, f.need, f.skip, f.text, f.begun, f.before
+	g.head, g.have, g.need, g.skip, g.begun, g.before = f.head, f.have, f.need, f.skip, f.begun, f.before
 	g.messages, g.drops = f.messages, f.drops
 	return g
 }
 
 // stateless is a list of encodings, as it is on the wire, without those whose rectangles make sense
-// only to whoever has seen what came before, and can't say that they begin anew.
-func stateless(list []byte) []byte {
+// only to whoever has seen what came before. tight says that Tight's don't.
+func stateless(list []byte, tight bool) []byte {
 	var kept []byte
 	for ; len(list) >= 4; list = list[4:] {
 		switch e := Encoding(be32(list)); {
-		case e < 0, e == EncodingRaw, e == EncodingCopyRect, e == EncodingRRE, e == EncodingCoRRE, e == EncodingHextile, e == EncodingTight, e == EncodingTRLE:
+		case e < 0, e == EncodingTight && tight, e == EncodingRaw, e == EncodingCopyRect, e == EncodingRRE, e == EncodingCoRRE, e == EncodingHextile, e == EncodingTRLE:
 			kept = append(kept, list[:4]...)
 		}
 	}

@@ -80,7 +80,7 @@ func some(names ...string) (all []scenario) {
 func keep(t *testing.T, tr *captured, server string, s scenario) {
 	t.Helper()
 	assert.GreaterOrEqual(t, tr.updates, 6)
-	write(t, tr.Trace, server, s.name)
+	write(t, tr.Session, server, s.name)
 }
 
 func TestLiveX0vncserver(t *testing.T) {

@@ -1,6 +1,10 @@
 package rfb
 
-import "fmt"
+import (
+	"fmt"
+
+	"vda.internal/shadow/rfb/internal/proto"
+)
 
 // pixelFormatLen is the length of a PIXEL_FORMAT.
 const pixelFormatLen = 16
@@ -30,17 +34,17 @@ var pinned = PixelFormat{
 // AppendBinary appends the 16 bytes of f to b, its padding zero. The error is
 // always nil.
 func (f PixelFormat) AppendBinary(b []byte) ([]byte, error) {
-	c := coder{b: b}
+	c := coder{Coder: proto.Append(b)}
 	c.pixelFormat(&f)
-	return c.b, nil
+	return c.B, nil
 }
 
 // UnmarshalBinary reads f from exactly 16 bytes. Flags are true if they aren't
 // zero (x11vnc sends 255), padding is ignored.
 func (f *PixelFormat) UnmarshalBinary(b []byte) error {
-	c := coder{b: b, read: true}
+	c := coder{Coder: proto.Read(b)}
 	c.pixelFormat(f)
-	return c.readAll()
+	return c.ReadAll()
 }
 
 // String is short and tells formats apart: "32/24 le 255,255,255 at 0,8,16".
@@ -56,9 +60,9 @@ func (f PixelFormat) String() string {
 		f.RedMax, f.GreenMax, f.BlueMax, f.RedShift, f.GreenShift, f.BlueShift)
 }
 
-// check returns an error that wraps ErrMalformed unless pixels have 8, 16 or
-// 32 bits.
-func (f PixelFormat) check() error {
+// Check returns an error that wraps [ErrMalformed] unless pixels have 8, 16 or
+// 32 bits. What else the fields say isn't looked at.
+func (f PixelFormat) Check() error {
 	if b := f.BitsPerPixel; b != 8 && b != 16 && b != 32 {
 		return fmt.Errorf("%w: %d bits a pixel", ErrMalformed, b)
 	}

@@ -14,8 +14,8 @@ type Cursor struct {
 }
 
 func (m *Cursor) layout(c *coder) {
-	c.bytes(&m.Pixels, c.area()*c.bpp)
-	c.bytes(&m.Mask, c.mask())
+	c.Bytes(&m.Pixels, c.area()*c.bpp)
+	c.Bytes(&m.Mask, c.mask())
 }
 
 // An XCursor is a pointer's picture in two colours, given as red, green and
@@ -29,10 +29,10 @@ func (m *XCursor) layout(c *coder) {
 	if c.rect.Empty() {
 		return
 	}
-	c.array(m.Foreground[:])
-	c.array(m.Background[:])
-	c.bytes(&m.Bitmap, c.mask())
-	c.bytes(&m.Mask, c.mask())
+	c.Array(m.Foreground[:])
+	c.Array(m.Background[:])
+	c.Bytes(&m.Bitmap, c.mask())
+	c.Bytes(&m.Mask, c.mask())
 }
 
 // alphaFormat is the format of a CursorWithAlpha's pixels: red, green, blue,
@@ -53,9 +53,9 @@ type CursorWithAlpha struct {
 func (m *CursorWithAlpha) layout(c *coder) {
 	c.encoding(&m.Encoding)
 	switch {
-	case c.err != nil:
+	case c.Err != nil:
 	case !m.Encoding.picture(), m.Encoding == EncodingCopyRect:
-		c.fail(ErrMalformed, "CursorWithAlpha with encoding %v", m.Encoding)
+		c.Fail(ErrMalformed, "CursorWithAlpha with encoding %v", m.Encoding)
 	default:
 		c.enc = m.Encoding
 		c.setFormat(alphaFormat)
@@ -69,7 +69,7 @@ type LEDState struct {
 	State uint8 // bits as above
 }
 
-func (m *LEDState) layout(c *coder) { c.u8(&m.State) }
+func (m *LEDState) layout(c *coder) { c.U8(&m.State) }
 
 // A DesktopName is a new name: text from the peer, not to be trusted.
 type DesktopName struct {
@@ -77,11 +77,11 @@ type DesktopName struct {
 }
 
 func (m *DesktopName) layout(c *coder) {
-	n := c.len32(len(m.Name))
+	n := c.Len32(len(m.Name))
 	if n > maxName {
-		c.fail(ErrLimit, "desktop name of %d bytes", n)
+		c.Fail(ErrLimit, "desktop name of %d bytes", n)
 	}
-	c.text(&m.Name, n)
+	c.Text(&m.Name, n)
 }
 
 // An ExtendedDesktopSize is a new framebuffer size, the rectangle's, and the
@@ -93,8 +93,8 @@ type ExtendedDesktopSize struct {
 }
 
 func (m *ExtendedDesktopSize) layout(c *coder) {
-	n := c.len8(len(m.Screens))
-	c.pad(3)
+	n := c.Len8(len(m.Screens))
+	c.Pad(3)
 	list(c, &m.Screens, n, screenLen, func(s *Screen) { s.layout(c) })
 }
 
@@ -105,15 +105,15 @@ type VMwareCursor struct {
 }
 
 func (m *VMwareCursor) layout(c *coder) {
-	c.u8(&m.Kind)
-	c.pad(1)
+	c.U8(&m.Kind)
+	c.Pad(1)
 	switch m.Kind {
 	case 0:
-		c.bytes(&m.Pixels, 2*c.area()*c.bpp)
+		c.Bytes(&m.Pixels, 2*c.area()*c.bpp)
 	case 1:
-		c.bytes(&m.Pixels, 4*c.area())
+		c.Bytes(&m.Pixels, 4*c.area())
 	default:
-		c.fail(ErrMalformed, "VMware cursor of kind %d", m.Kind)
+		c.Fail(ErrMalformed, "VMware cursor of kind %d", m.Kind)
 	}
 }
 
@@ -122,7 +122,7 @@ type VMwareState struct {
 	Flags uint16 // as VMware defines them
 }
 
-func (m *VMwareState) layout(c *coder) { c.u16(&m.Flags) }
+func (m *VMwareState) layout(c *coder) { c.U16(&m.Flags) }
 
 // A VMwareKeyRepeat says who repeats keys, and how soon.
 type VMwareKeyRepeat struct {
@@ -131,9 +131,9 @@ type VMwareKeyRepeat struct {
 }
 
 func (m *VMwareKeyRepeat) layout(c *coder) {
-	c.u16(&m.Enabled)
-	c.u32(&m.Period)
-	c.u32(&m.Delay)
+	c.U16(&m.Enabled)
+	c.U32(&m.Period)
+	c.U32(&m.Delay)
 }
 
 // A VMwareLEDState is the keyboard's lamps, VMware's way.
@@ -141,7 +141,7 @@ type VMwareLEDState struct {
 	State uint32 // bits as in [LEDState]
 }
 
-func (m *VMwareLEDState) layout(c *coder) { c.u32(&m.State) }
+func (m *VMwareLEDState) layout(c *coder) { c.U32(&m.State) }
 
 // A VMwareDisplayMode changes the framebuffer's size, to the rectangle's, and
 // the pixel format from the server's side: what follows it is in this format.
@@ -157,7 +157,7 @@ type SupportedMessages struct {
 	Mask []byte // 32 bytes for a viewer's messages, 32 for a server's
 }
 
-func (m *SupportedMessages) layout(c *coder) { c.bytes(&m.Mask, int(c.rect.Width)) }
+func (m *SupportedMessages) layout(c *coder) { c.Bytes(&m.Mask, int(c.rect.Width)) }
 
 // A SupportedEncodings lists what libvncserver knows; the rectangle's width is
 // its length in bytes.
@@ -167,8 +167,8 @@ type SupportedEncodings struct {
 
 func (m *SupportedEncodings) layout(c *coder) {
 	n := int(c.rect.Width) / 4
-	if c.rect.Width%4 != 0 || !c.read && len(m.Encodings) != n {
-		c.fail(ErrMalformed, "%d encodings in %d bytes", len(m.Encodings), c.rect.Width)
+	if c.rect.Width%4 != 0 || !c.Reading && len(m.Encodings) != n {
+		c.Fail(ErrMalformed, "%d encodings in %d bytes", len(m.Encodings), c.rect.Width)
 		return
 	}
 	list(c, &m.Encodings, n, 4, func(e *Encoding) { c.encoding(e) })
@@ -180,14 +180,14 @@ type ServerIdentity struct {
 	Text string // text from the peer, not to be trusted
 }
 
-func (m *ServerIdentity) layout(c *coder) { c.text(&m.Text, int(c.rect.Width)) }
+func (m *ServerIdentity) layout(c *coder) { c.Text(&m.Text, int(c.rect.Width)) }
 
 // An UltraCache names a picture that UltraVNC's viewer has kept.
 type UltraCache struct {
 	Special uint16 // the number of a kept picture
 }
 
-func (m *UltraCache) layout(c *coder) { c.u16(&m.Special) }
+func (m *UltraCache) layout(c *coder) { c.U16(&m.Special) }
 
 // A ReplitCodecs lists what replit/rfbproxy can send as sound.
 type ReplitCodecs struct {
@@ -196,6 +196,6 @@ type ReplitCodecs struct {
 }
 
 func (m *ReplitCodecs) layout(c *coder) {
-	c.u16(&m.Version)
-	list(c, &m.Codecs, c.len16(len(m.Codecs)), 2, func(v *uint16) { c.u16(v) })
+	c.U16(&m.Version)
+	list(c, &m.Codecs, c.Len16(len(m.Codecs)), 2, func(v *uint16) { c.U16(v) })
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // A Rectangle is a part of a FramebufferUpdate (RFC 6143 §7.6.1).
@@ -36,9 +38,9 @@ const rectangleHeadLen = 12
 // encoding and as many pixels as the rectangle; else the error wraps
 // [ErrMalformed] or [ErrLimit], and b is returned as it was.
 func (r Rectangle) AppendFormat(b []byte, f PixelFormat) ([]byte, error) {
-	c := coder{b: b}
+	c := coder{Coder: proto.Append(b)}
 	c.encode(&r, f)
-	return c.appended(b)
+	return c.Appended(b)
 }
 
 // ParseRectangle reads the rectangle that b begins with, its pixels in format
@@ -48,16 +50,16 @@ func (r Rectangle) AppendFormat(b []byte, f PixelFormat) ([]byte, error) {
 // [io.ErrUnexpectedEOF] if b ends before the rectangle does.
 func ParseRectangle(b []byte, f PixelFormat) (Rectangle, int, error) {
 	var r Rectangle
-	c := coder{b: b, read: true}
+	c := coder{Coder: proto.Read(b)}
 	c.encode(&r, f)
-	return r, len(b) - len(c.b), c.err
+	return r, len(b) - len(c.B), c.Err
 }
 
 // encode goes over a whole rectangle.
 func (c *coder) encode(r *Rectangle, f PixelFormat) {
 	c.rectangle(&r.Rect)
 	c.encoding(&r.Encoding)
-	if c.err != nil {
+	if c.Err != nil {
 		return
 	}
 	c.rect, c.enc = r.Rect, r.Encoding
@@ -67,8 +69,8 @@ func (c *coder) encode(r *Rectangle, f PixelFormat) {
 
 func (c *coder) setFormat(f PixelFormat) {
 	c.format, c.bpp, c.tpixel = f, f.size(), f.tightSize()
-	if err := f.check(); err != nil && c.err == nil {
-		c.err = err
+	if err := f.Check(); err != nil && c.Err == nil {
+		c.Err = err
 	}
 }
 
@@ -77,24 +79,24 @@ func (c *coder) encodeBody(b *RectangleBody) {
 	empty := newBody(c.enc)
 	switch {
 	case empty == nil:
-		c.fail(ErrMalformed, "rectangle with encoding %v, whose layout isn't known", c.enc)
+		c.Fail(ErrMalformed, "rectangle with encoding %v, whose layout isn't known", c.enc)
 	case c.enc.picture() && c.enc != EncodingRaw && c.enc != EncodingCopyRect && c.rect.Empty():
-		c.fail(ErrMalformed, "empty rectangle with encoding %v", c.enc)
+		c.Fail(ErrMalformed, "empty rectangle with encoding %v", c.enc)
 	case (c.enc == EncodingCursor || c.enc == EncodingXCursor || c.enc == EncodingVMwareCursor || c.enc == EncodingCursorWithAlpha) &&
 		(c.rect.Width > maxCursorSide || c.rect.Height > maxCursorSide):
-		c.fail(ErrLimit, "cursor of %d x %d", c.rect.Width, c.rect.Height)
+		c.Fail(ErrLimit, "cursor of %d x %d", c.rect.Width, c.rect.Height)
 	}
-	if c.err != nil {
+	if c.Err != nil {
 		return
 	}
 	body := *b
 	switch {
-	case c.read:
+	case c.Reading:
 		body, *b = empty, empty
 	case body == nil:
 		body = empty
 	case reflect.TypeOf(body) != reflect.TypeOf(empty):
-		c.fail(ErrMalformed, "%T is no body of encoding %v", body, c.enc)
+		c.Fail(ErrMalformed, "%T is no body of encoding %v", body, c.enc)
 		return
 	}
 	body.layout(c)
@@ -114,43 +116,50 @@ func (c *coder) area() int { return int(c.rect.Width) * int(c.rect.Height) }
 func (c *coder) mask() int { return (int(c.rect.Width) + 7) / 8 * int(c.rect.Height) }
 
 // pixel is one pixel.
-func (c *coder) pixel(v *[]byte) { c.bytes(v, c.bpp) }
+func (c *coder) pixel(v *[]byte) { c.Bytes(v, c.bpp) }
 
 // walked is a body whose end only a walk through it tells.
 func (c *coder) walked(v *[]byte) {
-	if c.err != nil {
+	if c.Err != nil {
 		return
 	}
 	b := *v
-	if c.read {
-		b = c.b
+	if c.Reading {
+		b = c.B
 	}
 	n, err := bodyLen(b, c.rect, c.enc, c.format)
-	if err == nil && !c.read && n != len(b) {
+	if err == nil && !c.Reading && n != len(b) {
 		err = fmt.Errorf("%w: %d bytes after the end of a rectangle", ErrMalformed, len(b)-n)
 	}
-	if c.err = err; err == nil {
-		c.bytes(v, n)
+	if c.Err = err; err == nil {
+		c.Bytes(v, n)
 	}
 }
 
 // bodyLen is the length of the rectangle body that b begins with.
 func bodyLen(b []byte, r Rect, e Encoding, f PixelFormat) (int, error) {
-	find, err := newEndFinder(r, e, f)
+	s, err := NewRectangleScanner(r, e, f)
 	if err != nil {
 		return 0, err
 	}
-	return find.end(b)
+	n, whole, err := s.Scan(b)
+	if err == nil && !whole {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
-// An endFinder finds the end of a rectangle's body while it grows.
-type endFinder struct {
-	w    *walker
-	seen int
-}
+// A RectangleScanner finds where the body of one rectangle ends, however its
+// bytes are cut. It looks at each byte once, decodes nothing and keeps nothing
+// of them.
+type RectangleScanner struct{ w *walker }
 
-func newEndFinder(r Rect, e Encoding, f PixelFormat) (*endFinder, error) {
-	if err := f.check(); err != nil {
+// NewRectangleScanner returns a scanner for the body of a rectangle at r with
+// encoding e, whose pixels have format f. The error wraps [ErrMalformed] if
+// there is no such rectangle, or its layout isn't public, and [ErrLimit] if it
+// is larger than this package allows.
+func NewRectangleScanner(r Rect, e Encoding, f PixelFormat) (*RectangleScanner, error) {
+	if err := f.Check(); err != nil {
 		return nil, err
 	}
 	w := newInspector(newAgreed(r.Width, r.Height), f)
@@ -162,21 +171,20 @@ func newEndFinder(r Rect, e Encoding, f PixelFormat) (*endFinder, error) {
 	if e.picture() {
 		r.X, r.Y = 0, 0 // the framebuffer's size isn't known
 	}
-	return &endFinder{w: w}, w.rectangle(r, e)
+	return &RectangleScanner{w}, w.rectangle(r, e)
 }
 
-// end is the length of the body that b begins with, b being at least what it
-// was before, or io.ErrUnexpectedEOF.
-func (f *endFinder) end(b []byte) (int, error) {
-	for !f.w.between() {
-		if f.seen == len(b) {
-			return 0, io.ErrUnexpectedEOF
+// Scan takes the next bytes of the stream, the first being those after the
+// rectangle's header, and returns how many of them belong to the body, and
+// whether it ends with them. It may be called without any, for a body may have
+// none. The error wraps [ErrMalformed] or [ErrLimit] and is final.
+func (s *RectangleScanner) Scan(p []byte) (n int, whole bool, err error) {
+	for !s.w.between() && n < len(p) {
+		part := int(min(max(1, s.w.skip), uint64(len(p)-n)))
+		if _, err := s.w.walk(p[n : n+part]); err != nil {
+			return n, false, errors.Unwrap(err)
 		}
-		n := int(min(max(1, f.w.skip), uint64(len(b)-f.seen)))
-		if _, err := f.w.walk(b[f.seen : f.seen+n]); err != nil {
-			return 0, errors.Unwrap(err)
-		}
-		f.seen += n
+		n += part
 	}
-	return f.seen, nil
+	return n, s.w.between(), nil
 }

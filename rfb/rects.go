@@ -108,12 +108,6 @@ func (w *walker) pseudo() error {
 	case EncodingLastRect:
 		w.rects = 1
 		w.pass(0)
-	case EncodingQEMUKey:
-		w.agreed.learn(hasKeys)
-		w.pass(0)
-	case EncodingQEMUAudio:
-		w.agreed.learn(hasAudio)
-		w.pass(0)
 	case EncodingCursor, EncodingXCursor, EncodingVMwareCursor, EncodingCursorWithAlpha:
 		return w.cursor()
 	case EncodingLEDState:
@@ -236,7 +230,6 @@ func (w *walker) pseudoBody(b []byte) error {
 			}
 			w.agreed.resize(r.Width, r.Height)
 		}
-		w.agreed.learn(hasResize)
 		w.pass(screenLen * uint64(b[0]))
 	case inAlpha:
 		w.enc = Encoding(be32(b))
@@ -260,7 +253,7 @@ func (w *walker) pseudoBody(b []byte) error {
 		if err := f.UnmarshalBinary(b); err != nil {
 			return err
 		}
-		if err := f.check(); err != nil {
+		if err := f.Check(); err != nil {
 			return err
 		}
 		w.setFormat(f)

@@ -51,7 +51,7 @@ func (f *clientFilter) holds() bool { return f.re.phase != settled }
 // it is clear from which update on it will.
 func (f *clientFilter) setPixelFormat(now time.Duration) error {
 	var m SetPixelFormat
-	if err := m.UnmarshalBinary(f.head[:f.have]); err != nil {
+	if err := ReadMessage(f.head[:f.have], &m); err != nil {
 		return err
 	}
 	format, err := m.Format.served()
@@ -150,7 +150,7 @@ func (f *clientFilter) ask(now time.Duration, p phase) {
 			plain := slices.DeleteFunc(slices.Clone(f.sent), func(e Encoding) bool {
 				return e.picture() || e == EncodingCursor || e == EncodingXCursor || e == EncodingLastRect
 			})
-			f.out, _ = SetEncodings{append(plain, EncodingRaw)}.AppendBinary(f.out)
+			f.out, _ = AppendMessage(f.out, &SetEncodings{append(plain, EncodingRaw)})
 		}
 	}
 	f.wait(now, p)
@@ -186,9 +186,9 @@ func (f *clientFilter) tell(fence []byte) {
 	f.agreed.turn.set(re.wanted, fence)
 	if fence != nil {
 		m := Fence{Flags: FenceRequest | FenceBlockBefore | FenceBlockAfter | FenceSyncNext, Payload: fence}
-		f.out, _ = m.AppendBinary(f.out)
+		f.out, _ = AppendMessage(f.out, &m)
 	}
-	f.out, _ = SetPixelFormat{re.wanted}.AppendBinary(f.out)
+	f.out, _ = AppendMessage(f.out, &SetPixelFormat{re.wanted})
 	re.format = re.wanted
 	if re.exact && !f.exact && !probed {
 		f.relist(true)
@@ -212,14 +212,14 @@ func (f *clientFilter) relist(exact bool) {
 	if f.exact = exact; len(f.wants) == 0 {
 		return
 	}
-	f.next, f.nextSet = f.policy.encodings(f.next, f.list(), f.ownName, exact)
+	f.reduce(exact)
 	f.sendEncodings()
 }
 
 // sendRequest sends a request for an update.
 func (f *clientFilter) sendRequest(m FramebufferUpdateRequest) {
 	f.agreed.turn.requested()
-	f.out, _ = m.AppendBinary(f.out)
+	f.out, _ = AppendMessage(f.out, &m)
 }
 
 // served is the format as servers are told it: with nothing in it that means
@@ -227,7 +227,7 @@ func (f *clientFilter) sendRequest(m FramebufferUpdateRequest) {
 // be something that was typed. What is left RFC 6143 §7.4 allows, and servers
 // agree on.
 func (f PixelFormat) served() (PixelFormat, error) {
-	if err := f.check(); err != nil {
+	if err := f.Check(); err != nil {
 		return f, err
 	}
 	switch {

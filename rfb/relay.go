@@ -3,21 +3,47 @@ package rfb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"vda.internal/shadow/rfb/internal/proto"
 )
 
 // A Relay speaks RFB to a viewer and to a server and carries one session
-// between them. The zero Relay is view-only. A Relay may carry any number of
-// sessions at once; it must not be changed meanwhile.
+// between them, in which the viewer sees and does nothing else. The zero Relay
+// is ready to use. A Relay may carry any number of sessions at once; it must not
+// be changed meanwhile.
+//
+// No byte that a viewer sent is ever copied to the server. What the server
+// receives the relay has written itself: SetPixelFormat (any that RFC 6143 §7.4
+// allows), SetEncodings (reduced to what a viewer needs to see) and
+// FramebufferUpdateRequest (cut to the framebuffer). If the viewer lists both
+// Fence and ContinuousUpdates, both are asked for, and once the server has shown
+// that it knows them EnableContinuousUpdates passes and answers to the server's
+// fences do; a viewer that doesn't answer one is answered for. Keys, pointer,
+// clipboard, resizing, keep-alives and audio are dropped. Everything else ends
+// the session: what is known and forbidden with [ErrForbidden], what has no
+// known length with [ErrMalformed].
+//
+// Towards the viewer pass FramebufferUpdate and Bell, with encodings that were
+// asked for, fences and the end of continuous updates if these were, and the
+// colours of a map if the viewer wants one. The clipboard and the like are
+// dropped, everything else ends the session.
+//
+// docs/rfb.md has all of it in a table. A relay that lets a viewer take part is
+// not in this package.
 type Relay struct {
-	Policy Policy                  // what may pass; zero is ViewOnly
 	Name   string                  // desktop name shown to the viewer; empty: the server's, cleaned of what can't be printed
 	OnDrop func(ClientMessageType) // called for each message of a viewer that is dropped, one at a time per session; must not block; nil ignores
+
+	// OnEnd is called once the handshakes were made and the session ends, with what Run will return, and
+	// before Run waits for the connections' calls that are under way. Its caller so learns of the end even
+	// from a server whose calls never return. A pause that these hold up is such an end, two seconds later.
+	// It must not block. Nil ignores.
+	OnEnd func(error)
 
 	// ServerTimeout is how long a server may leave a request unanswered that it has to answer
 	// at once. Such a request, for one pixel, is put after as long a silence, since one that
@@ -28,7 +54,7 @@ type Relay struct {
 	// has no password and AskViewer is set, a server that wants VNC authentication
 	// has its challenge put to the viewer, which asks its user; he has two minutes.
 	Client    *Client
-	AskViewer bool
+	AskViewer bool // see Client
 
 	// Pauser pauses the session. It is for one session at a time. Nil: there are no pauses.
 	Pauser *Pauser
@@ -53,9 +79,7 @@ func refusal(err error) string {
 // if the viewer wants), no authentication, because who may watch was decided
 // before. To the server it is a viewer: a *[ServerConn] was greeted by
 // [Connect] already, any other connection Run greets itself; if that fails the
-// viewer is told so in the handshake's failure reason. No byte that a viewer
-// sent is ever copied to the server, but for the text of a clipboard under
-// [Control].
+// viewer is told so in the handshake's failure reason.
 //
 // A viewer that takes its time holds back the server: Run reads from the
 // server only what it can write to the viewer at once, and a viewer asks for
@@ -68,7 +92,7 @@ func refusal(err error) string {
 //   - a [*ProtocolError] when a peer broke the rules,
 //   - a [*ConnError] when a connection failed; the server closing its own is
 //     one with [FromServer] and [io.EOF],
-//   - a [*PanicError] when this package or OnDrop did.
+//   - a [*PanicError] when this package, OnDrop or OnEnd did.
 //
 // It closes the server's connection before it returns, and leaves the viewer's
 // open and without a deadline for its owner, who can still say goodbye in
@@ -83,15 +107,15 @@ func (r *Relay) Run(ctx context.Context, viewer, server net.Conn) (err error) {
 			err = &PanicError{v, debug.Stack()}
 		}
 	}()
-	if r.Policy != ViewOnly && r.Policy != Control {
-		return fmt.Errorf("rfb: %v is no policy", r.Policy)
-	}
-	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout, between: true}
+	s := &session{viewer: viewer, over: make(chan struct{}), patience: r.ServerTimeout, onEnd: r.OnEnd, between: true}
 	s.pulse.due = make(chan struct{}, 1)
 	if err := s.greet(ctx, server, r); err != nil {
 		return outcome(err)
 	}
-	s.filter = newClientFilter(s.agreed, r.Policy, r.Name != "", r.OnDrop, s.viewerRead)
+	s.filter = newClientFilter(s.agreed, r.Name != "", r.OnDrop, s.viewerRead)
+	if r.Pauser != nil {
+		r.Pauser.catchUp()
+	}
 	for {
 		if r.Pauser != nil && r.Pauser.wanted() { // before a pixel can pass
 			_ = s.server.Close()
@@ -123,8 +147,8 @@ type session struct {
 	viewerRead int64 // bytes of the viewer's handshake
 	agreed     *agreed
 	patience   time.Duration // Relay.ServerTimeout
+	onEnd      func(error)   // Relay.OnEnd
 	pulse      pulse
-	fresh      bool   // the viewer has seen another server before
 	unread     []byte // of the viewer, that was read and not filtered: before, and after, the session
 
 	stage   sync.Mutex // held while something of the server's is shown
@@ -143,6 +167,7 @@ type session struct {
 	over  chan struct{} // closed when the session has ended
 	err   error         // why; readable once over is closed
 	force *time.Timer   // closes a viewer's connection that ignores deadlines
+	held  *time.Timer   // ends for good a session whose pause a server holds up; nil: it isn't to be paused
 }
 
 // greet performs the handshakes that are still to be done.
@@ -155,13 +180,13 @@ func (s *session) greet(ctx context.Context, server net.Conn, r *Relay) (err err
 	}
 	init := s.server.Init
 	if err := checkSize(init.Width, init.Height); err != nil {
-		return fmt.Errorf("rfb: ServerConn was not made by Connect: %w", err)
+		return pkg.Errorf("ServerConn was not made by Connect: %w", err)
 	}
 	name := r.Name
 	if name == "" {
 		name = init.Name
 	}
-	init.Name = cleanText(name, maxNameSent)
+	init.Name = proto.CleanText(name, maxNameSent)
 	init.Format = pinned
 	s.agreed = newAgreed(init.Width, init.Height)
 	// Who may connect was decided before. Shared or not makes no difference:
@@ -233,11 +258,12 @@ func (s *session) run(ctx context.Context, p *Pauser) error {
 		wg.Go(func() { s.guard(func() error { return s.watchServer(s.patience) }) })
 	}
 	wg.Wait()
-	if !stop() {
-		<-s.over
-	}
+	stop() // what it may have begun changes nothing: the session has ended
 	if s.force.Stop() {
 		_ = s.viewer.SetDeadline(time.Time{})
+	}
+	if s.held != nil && !s.held.Stop() {
+		return errHeld
 	}
 	return s.err
 }
@@ -246,12 +272,32 @@ func (s *session) run(ctx context.Context, p *Pauser) error {
 // return as their connections' calls do.
 func (s *session) end(err error) {
 	s.once.Do(func() {
-		s.err = err
-		s.force = time.AfterFunc(closeTimeout, func() { _ = s.viewer.Close() })
+		patience := closeTimeout
+		if s.err = err; err == errPaused {
+			s.held = time.AfterFunc(closeTimeout, func() { _ = s.tellEnd(errHeld) })
+			patience *= 2
+		} else {
+			s.err = s.tellEnd(err)
+		}
+		s.force = time.AfterFunc(patience, func() { _ = s.viewer.Close() })
 		close(s.over)
+		_ = s.server.SetDeadline(longAgo) // its Close may hang, and a pause waits for toViewer
 		_ = s.server.Close()
 		_ = s.viewer.SetDeadline(longAgo)
 	})
+}
+
+// tellEnd tells of the end, and returns why it is: who is told may panic.
+func (s *session) tellEnd(err error) (why error) {
+	defer func() {
+		if v := recover(); v != nil {
+			why = &PanicError{v, debug.Stack()}
+		}
+	}()
+	if s.onEnd != nil {
+		s.onEnd(outcome(err))
+	}
+	return err
 }
 
 // guard runs one goroutine of the session. However it ends, the session does:
@@ -386,8 +432,7 @@ func (s *session) flush() error {
 func (s *session) toViewer() error {
 	from := serverMemory{part: make([]byte, serverPart)}
 	defer from.free()
-	w, t := newWalker(s.agreed, pinned, s.filter.policy, s.server.read), &s.agreed.turn
-	w.reset = s.fresh
+	w, t := newWalker(s.agreed, pinned, s.server.read), &s.agreed.turn
 	j := joiner{s: s, w: w}
 	for {
 		buf := from.next()

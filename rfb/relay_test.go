@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,12 +27,19 @@ type running struct {
 // run starts a relay over a greeted server.
 func run(t testing.TB, r *Relay) *running {
 	t.Helper()
+	return runThrough(t, r, func(c net.Conn) net.Conn { return c })
+}
+
+// runThrough is run with something around the server's connection, once that is greeted.
+func runThrough(t testing.TB, r *Relay, around func(net.Conn) net.Conn) *running {
+	t.Helper()
 	conn, viewer := pipe(t)
 	serverConn, server := pipe(t)
 	var c *ServerConn
 	greeted := background(func() (err error) { c, err = Connect(t.Context(), serverConn); return err })
 	server.serve(desktop)
 	require.NoError(t, result(t, greeted))
+	c.Conn = around(c.Conn)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	t.Cleanup(func() { cancel(nil) })
 	done := background(func() error { return r.Run(ctx, conn, c) })
@@ -234,9 +242,61 @@ func TestRelayEndsWithAPanic(t *testing.T) {
 	assert.Contains(t, string(p.Stack), "drop")
 }
 
-func TestRelayHasTwoPolicies(t *testing.T) {
-	x := run(t, &Relay{Policy: 2})
-	assert.ErrorContains(t, x.ends(t), "Policy(2) is no policy")
+// A stuck connection has a call that never returns once it is set to.
+type stuck struct {
+	net.Conn
+	where   string // "Read", "Write" or "Close"
+	set     atomic.Bool
+	holds   atomic.Bool // a call hangs
+	release chan struct{}
+}
+
+func (s *stuck) at(where string) {
+	if s.where == where && s.set.Load() {
+		s.holds.Store(true)
+		<-s.release
+	}
+}
+
+func (s *stuck) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.at("Read")
+	return n, err
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	s.at("Write")
+	return s.Conn.Write(p)
+}
+
+func (s *stuck) Close() error {
+	s.at("Close")
+	return s.Conn.Close()
+}
+
+// Whoever runs a relay hears of the end although the server holds the relay up.
+func TestRelayTellsTheEndThatAServerHoldsUp(t *testing.T) {
+	ends := make(chan error, 9)
+	hold := &stuck{where: "Read", release: make(chan struct{})}
+	x := runThrough(t, &Relay{OnEnd: func(err error) { ends <- err }}, func(c net.Conn) net.Conn { hold.Conn = c; return hold })
+	x.viewer.view(shown)
+	x.server.gets(start(t))
+	hold.set.Store(true)
+	x.viewer.sends([]byte{99})
+	err := result(t, ends)
+	require.ErrorIs(t, err, ErrMalformed)
+	assert.Empty(t, x.done)
+	close(hold.release)
+	assert.Equal(t, err, result(t, x.done))
+	assert.Empty(t, ends, "it told twice")
+}
+
+func TestRelayEndsWithAPanicOfOnEnd(t *testing.T) {
+	x := watch(t, &Relay{OnEnd: func(error) { panic("hook") }})
+	x.viewer.sends([]byte{99})
+	var p *PanicError
+	require.ErrorAs(t, x.ends(t), &p)
+	assert.Equal(t, "hook", p.Value)
 }
 
 func TestRelayRefusesAServerConnOfItsCallersMaking(t *testing.T) {

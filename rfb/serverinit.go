@@ -3,9 +3,6 @@ package rfb
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 // serverInitLen is the length of a ServerInit before its name.
@@ -36,25 +33,6 @@ func (m *ServerInit) UnmarshalBinary(b []byte) error {
 	m.Width, m.Height = binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	m.Name = string(b[serverInitLen:])
 	return m.Format.UnmarshalBinary(b[4:20])
-}
-
-// cleanText makes text from a peer fit to be shown: valid UTF-8, printable
-// characters on one line, at most limit bytes.
-func cleanText(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, "?") {
-		switch {
-		case unicode.IsSpace(r):
-			r = ' '
-		case !unicode.IsPrint(r):
-			continue
-		}
-		if b.Len()+utf8.RuneLen(r) > limit {
-			break
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
 }
 
 // cleanASCII makes text from a peer fit to be shown without changing its

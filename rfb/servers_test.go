@@ -151,7 +151,7 @@ func newReader(t testing.TB, conn net.Conn, init ServerInit, format PixelFormat,
 	for _, e := range encodings {
 		a.allow(encodingBit(e))
 	}
-	return &reader{t: t, conn: conn, walker: newWalker(a, format, ViewOnly, 0)}
+	return &reader{t: t, conn: conn, walker: newWalker(a, format, 0)}
 }
 
 // update reads to the end of the next FramebufferUpdate, and of whatever was
@@ -267,97 +267,4 @@ func TestNothingReachesTheSession(t *testing.T) {
 	x, y, err = d.Pointer(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, [2]int{200, 100}, [2]int{x, y})
-}
-
-// Control on a live desktop: a key and the pointer arrive there; what isn't safe
-// ends the session under it as well, and arrives nowhere.
-func TestControlOfALiveDesktop(t *testing.T) {
-	t.Parallel()
-	d := testhost.Require(t, testhost.Options{Width: 320, Height: 240, WindowManager: true})
-	require.NoError(t, d.Move(t.Context(), 200, 100))
-	log, err := d.WatchInput(t.Context())
-	require.NoError(t, err)
-	defer log.Close()
-	take := func() (*peer, *reader, <-chan error, *child.Process) {
-		server, p := startX11vnc(t, d)
-		conn, far := pipe(t)
-		done := background(func() error { return (&Relay{Policy: Control, Name: "desk"}).Run(t.Context(), conn, server) })
-		init := shown
-		init.Width, init.Height = 320, 240
-		far.view(init)
-		far.sends(noVNC(t, 320, 240))
-		kept, _ := Control.encodings(nil, listed(t, noVNCEncodings), true, true)
-		r := newReader(t, far, init, pinned, kept)
-		r.update()
-		return far, r, done, p
-	}
-	far, r, done, p := take()
-	far.sends(
-		wire(t, KeyEvent{true, 'a'}), wire(t, KeyEvent{false, 'a'}),
-		wire(t, PointerEvent{X: 77, Y: 88}), wire(t, PointerEvent{Buttons: 1, X: 77, Y: 88}), wire(t, PointerEvent{X: 77, Y: 88}),
-		wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, 320, 240}}), // its answer comes after all that
-	)
-	r.update()
-	events, err := log.Events(t.Context())
-	require.NoError(t, err)
-	kinds := make(map[string]bool)
-	for _, e := range events {
-		kinds[e.Type] = true
-	}
-	for _, kind := range []string{"RawKeyPress", "RawKeyRelease", "RawMotion", "RawButtonPress", "RawButtonRelease"} {
-		assert.True(t, kinds[kind], "%s in %v", kind, events)
-	}
-	x, y, err := d.Pointer(t.Context())
-	require.NoError(t, err)
-	assert.Equal(t, [2]int{77, 88}, [2]int{x, y})
-	far.Close()
-	require.NoError(t, result(t, done))
-	exits(t, p)
-
-	before := len(events)
-	for name, says := range map[string][]byte{
-		"SetSW":             wire(t, SetSW{1, 10, 20}),
-		"SetServerInput":    wire(t, SetServerInput{1}),
-		"a cipher":          wire(t, NotifyPluginStreaming{1}),
-		"KasmVNC's pointer": wire(t, KasmDirectMouse{DX: 9}),
-	} {
-		far, _, done, p := take()
-		far.sends(says)
-		assert.ErrorIs(t, result(t, done), ErrForbidden, name)
-		exits(t, p)
-	}
-	events, err = log.Events(t.Context())
-	require.NoError(t, err)
-	assert.Len(t, events, before)
-}
-
-// Control with a server that has more than keys and pointer: what it has
-// confirmed passes, here a new size, a second kind of key, and fences.
-func TestControlOfALiveXvnc(t *testing.T) {
-	t.Parallel()
-	x := startXvnc(t, "320x240")
-	server := x.dial(t)
-	conn, far := pipe(t)
-	done := background(func() error { return (&Relay{Policy: Control, Name: "desk"}).Run(t.Context(), conn, server) })
-	init := shown
-	init.Width, init.Height = 320, 240
-	far.view(init)
-	far.sends(noVNC(t, 320, 240))
-	kept, _ := Control.encodings(nil, listed(t, noVNCEncodings), true, true)
-	r := newReader(t, far, init, pinned, kept)
-	r.walker.inspect = true
-	for !r.walker.agreed.knows(hasResize) || !r.walker.agreed.knows(hasKeys) {
-		r.update()
-	}
-	far.sends(wire(t, QEMUKeyEvent{true, 'a', 30}), wire(t, QEMUKeyEvent{false, 'a', 30}), wire(t, PointerEvent{X: 77, Y: 88}),
-		wire(t, SetDesktopSize{400, 300, []Screen{{0, Rect{0, 0, 400, 300}, 0}}}))
-	for width := uint16(0); width != 400; width, _ = r.walker.agreed.framebuffer() {
-		far.sends(wire(t, FramebufferUpdateRequest{true, Rect{0, 0, 320, 240}}))
-		r.update()
-	}
-	where, err := x.output(t, "xdotool", "getmouselocation")
-	require.NoError(t, err)
-	assert.Contains(t, where, "x:77 y:88")
-	far.Close()
-	assert.NoError(t, result(t, done))
 }

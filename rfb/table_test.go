@@ -24,20 +24,16 @@ func TestTables(t *testing.T) {
 		for i, m := range messages {
 			if m.name == "" {
 				assert.Zero(t, m.head, "%s %d", peer, i)
-				assert.Zero(t, m.view, "%s %d", peer, i)
+				assert.Zero(t, m.verdict, "%s %d", peer, i)
 				continue
 			}
 			assert.False(t, names[m.name], "%s %s twice", peer, m.name)
 			names[m.name] = true
 			assert.NotEmpty(t, m.origin, m.name)
-			assert.Equal(t, m.new != nil, m.layout != "" && !strings.Contains(m.layout, "unpublished"), "%s has a type if it has a layout", m.name)
-			for _, v := range []verdict{m.view, m.control} {
-				if v >= dropped {
-					assert.NotZero(t, m.head, "%s %s is parsed and needs a length", peer, m.name)
-					assert.NotNil(t, m.new, m.name)
-				}
+			assert.False(t, m.new != nil && (m.layout == "" || strings.Contains(m.layout, "unpublished")), "%s has a type and no layout", m.name)
+			if m.verdict >= dropped {
+				assert.NotZero(t, m.head, "%s %s is parsed and needs a length", peer, m.name)
 			}
-			assert.GreaterOrEqual(t, m.control, m.view, "Control lets no less pass: %s", m.name)
 		}
 	}
 	numbers, names := make(map[Encoding]bool), make(map[string]bool)
@@ -53,7 +49,7 @@ func TestTables(t *testing.T) {
 }
 
 // tables are docs/rfb.md: every version, security type, message and encoding
-// that this package knows, with what ViewOnly and Control do to it. They are
+// that this package knows, with what the relay does to it. They are
 // made from what the relay itself reads, so that they can't lie.
 func tables() string {
 	var b strings.Builder
@@ -81,20 +77,10 @@ func tables() string {
 		writeMessage(&b, i, m)
 	}
 	b.WriteString("\nEvery other number ends the session.\n\n## Encodings\n\nWhat a viewer lists that isn't asked for is left out; a rectangle that nobody asked for ends the session.\n\n")
-	b.WriteString("| no | name | body of a rectangle | ViewOnly | Control | who |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| no | name | body of a rectangle | view-only | who |\n|---|---|---|---|---|\n")
 	for _, e := range encodings {
-		view, control := "left out", "left out"
-		switch e.asks {
-		case viewAsks:
-			view, control = "asked for", "asked for"
-		case controlAsks:
-			control = "asked for"
-		case pointerAsks:
-			view, control = "asked for with PointerPos", "asked for"
-		case fencesAsk:
-			view, control = "asked for with its twin", "asked for with its twin"
-		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s |\n", e.number, e.name, e.layout, view, control, e.origin)
+		asks := map[asking]string{never: "left out", viewAsks: "asked for", pointerAsks: "asked for with PointerPos", fencesAsk: "asked for with its twin"}[e.asks]
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s |\n", e.number, e.name, e.layout, asks, e.origin)
 	}
 	b.WriteString("\nHints, which have no rectangles, are asked for: " +
 		"-32 to -23 (quality), -256 to -247 (compression), -512 to -412 (fine quality), -768 to -763 (subsampling).\n")
@@ -189,7 +175,7 @@ a length in the message, w and h are a rectangle's sides, B the bytes of a pixel
 one in TRLE.
 `
 
-const messageHead = "| no | name | bytes | ViewOnly | Control | who |\n|---|---|---|---|---|---|\n"
+const messageHead = "| no | name | bytes | view-only | who |\n|---|---|---|---|---|\n"
 
 func writeMessage(b *strings.Builder, number int, m message) {
 	if m.name == "" {
@@ -199,7 +185,7 @@ func writeMessage(b *strings.Builder, number int, m message) {
 	if layout == "" {
 		layout = "unpublished"
 	}
-	fmt.Fprintf(b, "| %d | %s | %s | %v | %v | %s |\n", number, m.name, layout, m.view, m.control, m.origin)
+	fmt.Fprintf(b, "| %d | %s | %s | %v | %s |\n", number, m.name, layout, m.verdict, m.origin)
 }
 
 // String is what it means, for people.

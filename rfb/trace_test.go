@@ -33,7 +33,7 @@ const traceSuffix = ".trace.gz"
 
 // A captured is a trace with what there is in it.
 type captured struct {
-	*Trace
+	*Session
 	shake         *Handshake
 	format        PixelFormat // in force all the time
 	one           bool        // it is
@@ -65,7 +65,7 @@ func readAll(t testing.TB) map[string]*captured {
 	for _, file := range files {
 		f, err := os.Open(file)
 		require.NoError(t, err)
-		tr, err := ReadTrace(f)
+		tr, err := Captures.Read(f)
 		f.Close()
 		require.NoError(t, err, file)
 		name, err := filepath.Rel(traces, strings.TrimSuffix(file, traceSuffix))
@@ -76,16 +76,15 @@ func readAll(t testing.TB) map[string]*captured {
 }
 
 // examine takes a trace apart, to its last byte.
-func examine(t testing.TB, tr *Trace, name string) *captured {
+func examine(t testing.TB, tr *Session, name string) *captured {
 	t.Helper()
-	c := &captured{Trace: tr, one: true}
+	c := &captured{Session: tr, one: true}
 	var err error
-	c.shake, err = tr.Handshake()
+	c.shake, err = tr.handshake()
 	require.NoError(t, err, name)
 	require.True(t, c.shake.Done(), name)
 	c.format, c.width, c.height = c.shake.Init.Format, c.shake.Init.Width, c.shake.Init.Height
-	for e, err := range tr.Events() {
-		require.NoError(t, err, name)
+	require.NoError(t, Captures.Events(tr, func(e Event) {
 		switch m := e.Message.(type) {
 		case *SetPixelFormat:
 			c.one = c.one && (c.updates == 0 || m.Format == c.format)
@@ -95,12 +94,10 @@ func examine(t testing.TB, tr *Trace, name string) *captured {
 		case *FramebufferUpdate:
 			c.updates++
 		}
-		if r := e.Rectangle; r != nil {
-			if resizes(r) {
-				c.width, c.height = r.Rect.Width, r.Rect.Height
-			}
+		if r := e.Rectangle; r != nil && resizes(r) {
+			c.width, c.height = r.Rect.Width, r.Rect.Height
 		}
-	}
+	}), name)
 	c.stream = tr.Stream(FromServer)[c.shake.Len(FromServer):]
 	return c
 }
@@ -110,10 +107,10 @@ func resizes(r *Rectangle) bool {
 		r.Encoding == EncodingExtendedDesktopSize && (r.Rect.X != 1 || r.Rect.Y == 0)
 }
 
-// viewOnly reports whether the server may send all of it under ViewOnly.
+// viewOnly reports whether the relay asks for all of it.
 func (c *captured) viewOnly() bool {
 	for _, e := range c.encodings {
-		if !ViewOnly.keeps(rules.of(e).asks, true) {
+		if !rules.of(e).asks.keeps(true) {
 			return false
 		}
 	}
@@ -122,27 +119,26 @@ func (c *captured) viewOnly() bool {
 
 // write writes a trace, packed without a time so that the same trace gives the
 // same file.
-func write(t testing.TB, tr *Trace, server, scenario string) {
+func write(t testing.TB, tr *Session, server, scenario string) {
 	t.Helper()
 	file := filepath.Join(traces, server, scenario+traceSuffix)
 	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
 	var packed bytes.Buffer
 	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	require.NoError(t, err)
-	_, err = tr.WriteTo(z)
-	require.NoError(t, err)
+	require.NoError(t, Captures.Write(z, tr))
 	require.NoError(t, z.Close())
 	require.NoError(t, os.WriteFile(file, packed.Bytes(), 0o644))
 }
 
-// walker is a new one for the trace: ViewOnly's if that is enough.
+// walker is a new one for the trace: the relay's if that is enough.
 func (c *captured) walker() (*walker, *agreed) {
 	a := newAgreed(c.shake.Init.Width, c.shake.Init.Height)
 	if !c.viewOnly() {
 		return newInspector(a, c.format), a
 	}
 	a.allow(setOf(c.encodings...))
-	return newWalker(a, c.format, ViewOnly, 0), a
+	return newWalker(a, c.format, 0), a
 }
 
 // seedTraces gives a fuzzer the beginnings of the traces. There must be some.
@@ -240,11 +236,11 @@ type recorder struct {
 	net.Conn
 	begin time.Time
 	mu    sync.Mutex
-	trace Trace
+	trace Session
 }
 
 func newRecorder(conn net.Conn, server, note string) *recorder {
-	return &recorder{Conn: conn, begin: time.Now(), trace: Trace{Server: server, Viewer: "this package's tests", Note: note}}
+	return &recorder{Conn: conn, begin: time.Now(), trace: Session{Server: server, Viewer: "this package's tests", Note: note}}
 }
 
 func (r *recorder) note(from Direction, p []byte) {
@@ -267,12 +263,11 @@ func (r *recorder) Write(p []byte) (int, error) {
 }
 
 // done is what was said, without what did not end.
-func (r *recorder) done(t testing.TB) *Trace {
+func (r *recorder) done(t testing.TB) *Session {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, err := r.trace.Trim()
-	require.NoError(t, err)
+	require.NoError(t, Captures.Trim(&r.trace))
 	return &r.trace
 }
 
@@ -417,7 +412,7 @@ func TestLiveXvnc(t *testing.T) {
 		assert.Equal(t, [2]uint16{640, 480}, [2]uint16{tr.width, tr.height})
 		assert.Contains(t, string(tr.stream), "another name")
 		if *updateFiles {
-			write(t, tr.Trace, server, "resize-32")
+			write(t, tr.Session, server, "resize-32")
 		}
 	})
 }
@@ -432,7 +427,7 @@ func play(t *testing.T, server string, one func(*testing.T, scenario) *captured)
 			tr := one(t, s)
 			assert.GreaterOrEqual(t, tr.updates, 6)
 			if *updateFiles {
-				write(t, tr.Trace, server, s.name)
+				write(t, tr.Session, server, s.name)
 			}
 		})
 	}
@@ -477,18 +472,13 @@ func xwd(width, height int) []byte {
 	return b
 }
 
-// A time that the layout has no room for is an error, and not another time.
-func TestTraceBeyond49Days(t *testing.T) {
-	for _, at := range []time.Duration{-time.Millisecond, 50 * 24 * time.Hour} {
-		var b bytes.Buffer
-		_, err := (&Trace{Chunks: []Chunk{{FromServer, at, []byte("x")}}}).WriteTo(&b)
-		require.ErrorIs(t, err, ErrLimit)
+// golden compares text with a file, or writes it.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *updateFiles {
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
-	var b bytes.Buffer
-	last := maxTraceTime.Truncate(time.Millisecond)
-	_, err := (&Trace{Chunks: []Chunk{{FromServer, last, []byte("x")}}}).WriteTo(&b)
-	require.NoError(t, err)
-	back, err := ReadTrace(&b)
-	require.NoError(t, err)
-	require.Equal(t, last, back.Chunks[0].At)
+	want, err := os.ReadFile(file)
+	require.NoError(t, err, "do: go test ./rfb -update")
+	assert.Equal(t, string(want), got, "%s; if it is to change: go test ./rfb -update", file)
 }

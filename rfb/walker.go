@@ -7,13 +7,12 @@ import (
 )
 
 // A walker follows a server's stream from message to message, in the buffer it
-// was read into, and takes out what a viewer isn't to see under its policy. It
+// was read into, and takes out what a viewer isn't to see. It
 // remembers only where it is: it decodes no pixel, copies no payload and
 // allocates nothing, whatever arrives and however it is cut.
 type walker struct {
 	agreed  *agreed
-	policy  Policy
-	inspect bool // everything that can be framed passes, whatever the policy
+	inspect bool // everything that can be framed passes
 	pixel   int  // bytes of a pixel
 	tpixel  int  // bytes of a pixel in Tight
 	cpixel  int  // bytes of a pixel in TRLE
@@ -43,7 +42,6 @@ type walker struct {
 	outer   format     // of pixels after a CursorWithAlpha, which has its own
 	length  uint32     // of Tight data, as far as it is read
 	shift   uint8      // bits of length; in JPEG the marker of the segment
-	reset   bool       // the next Tight rectangle is to say that all streams begin anew
 	plain   bool       // Tight data isn't compressed, whatever its length
 	flags   FenceFlags // of the current fence
 	pixels  uint64     // bytes of Tight data before compression
@@ -61,13 +59,6 @@ const (
 	inAudio                     // QEMU audio: length
 	inFence                     // fence: flags, length
 	inFencePayload              // fence: payload
-	inXVP                       // xvp: version, code
-	inLong                      // a length of four bytes at the end of a head
-	inShort                     // a length of two bytes at the end of a head
-	inChat                      // TextChat: length or action
-	inFileData                  // TightDownloadData: lengths
-	inFileList                  // TightFileList: lengths
-	inGII                       // gii: type, length
 	atRect                      // a rectangle's header
 	inLength                    // Zlib, ZRLE: length
 	inRRE                       // RRE, CoRRE: number of subrectangles
@@ -100,8 +91,8 @@ type format struct{ pixel, tpixel, cpixel int }
 
 // newWalker returns a walker at the start of a message. offset is how many
 // bytes the server has sent before.
-func newWalker(a *agreed, f PixelFormat, p Policy, offset int64) *walker {
-	w := &walker{agreed: a, policy: p, offset: offset, need: 1}
+func newWalker(a *agreed, f PixelFormat, offset int64) *walker {
+	w := &walker{agreed: a, offset: offset, need: 1}
 	w.setFormat(f)
 	return w
 }
@@ -109,7 +100,7 @@ func newWalker(a *agreed, f PixelFormat, p Policy, offset int64) *walker {
 // newInspector returns a walker that lets everything pass that can be framed.
 func newInspector(a *agreed, f PixelFormat) *walker {
 	a.allow(^encodingSet(0))
-	w := newWalker(a, f, Control, 0)
+	w := newWalker(a, f, 0)
 	w.inspect = true
 	return w
 }
@@ -129,7 +120,7 @@ func (w *walker) verdict(kind ServerMessageType) verdict {
 		}
 		return passes
 	}
-	v := w.policy.server(kind)
+	v := serverMessages[kind].verdict
 	if v != agreedTo {
 		return v
 	}
@@ -141,8 +132,6 @@ func (w *walker) verdict(kind ServerMessageType) verdict {
 			return passes
 		}
 		return forbidden
-	case kind == ServerXVP && w.agreed.knows(askedXVP), kind == ServerQEMU && w.agreed.knows(hasAudio):
-		return passes
 	}
 	return dropped
 }
@@ -167,11 +156,6 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 		}
 		w.text = false
 		switch w.state {
-		case inTight:
-			if w.reset && w.have == 0 { // all four streams begin anew
-				p[i] |= 0x0f
-				w.reset = false
-			}
 		case atMessage:
 			hidden := w.hide
 			if hidden {
@@ -187,7 +171,7 @@ func (w *walker) walk(p []byte) ([]byte, error) {
 			}
 		case atRect:
 			if w.have == 0 && !w.doubt {
-				if w.enc == EncodingTight && w.counted && w.probes == nil && !w.reset {
+				if w.enc == EncodingTight && w.counted && w.probes == nil {
 					i += w.fills(p[i:])
 				}
 				if len(p)-i >= rectangleHeadLen { // the same as read, sooner
@@ -269,13 +253,6 @@ func (w *walker) read(b []byte) error {
 		return w.bounded("QEMU audio", uint64(be32(b)), maxAudio, w.finish)
 	case inFence, inFencePayload:
 		return w.fence(b)
-	case inXVP:
-		if b[2] == 1 {
-			w.agreed.learn(hasXVP)
-		}
-		w.finish(0)
-	case inLong, inShort, inChat, inFileData, inFileList, inGII:
-		return w.extension(b)
 	case atRect:
 		return w.rectangle(parseRect(b), Encoding(be32(b[8:])))
 	default:
@@ -326,52 +303,11 @@ func (w *walker) message(kind ServerMessageType) error {
 
 // headStates are what reads the heads of messages that aren't all head.
 var headStates = [256]state{
-	ServerFramebufferUpdate:   inUpdate,
-	ServerSetColorMapEntries:  inColorMap,
-	ServerCutText:             inCutText,
-	ServerFileTransfer:        inLong,
-	ServerTextChat:            inChat,
-	ServerCarConnectivity:     inShort,
-	ServerTightFileList:       inFileList,
-	ServerTightDownloadData:   inFileData,
-	ServerTightUploadCancel:   inShort,
-	ServerTightDownloadFailed: inShort,
-	ServerFence:               inFence,
-	ServerXVP:                 inXVP,
-	ServerGII:                 inGII,
-	ServerQEMU:                inQEMU,
-}
-
-// extension passes over a message that only a trace is to have.
-func (w *walker) extension(b []byte) error {
-	end := b[len(b)-2:]
-	switch w.state {
-	case inLong:
-		return w.bounded("FileTransfer", uint64(be32(b[len(b)-4:])), maxServerCutText, w.finish)
-	case inChat:
-		n := be32(b[len(b)-4:])
-		if n >= TextChatFinished {
-			n = 0
-		}
-		return w.bounded("TextChat", uint64(n), maxServerCutText, w.finish)
-	case inFileData:
-		n := uint64(be16(end))
-		if n == 0 && be16(b[1:]) == 0 {
-			n = 4
-		}
-		w.finish(n)
-	case inFileList:
-		w.finish(8*uint64(be16(b[1:])) + uint64(be16(end)))
-	case inGII:
-		n := be16(end)
-		if b[0]&0x80 == 0 {
-			n = n>>8 | n<<8
-		}
-		w.finish(uint64(n))
-	default:
-		w.finish(uint64(be16(end)))
-	}
-	return nil
+	ServerFramebufferUpdate:  inUpdate,
+	ServerSetColorMapEntries: inColorMap,
+	ServerCutText:            inCutText,
+	ServerFence:              inFence,
+	ServerQEMU:               inQEMU,
 }
 
 // fence notes a fence that the viewer is to answer. Answers to fences of the

@@ -26,7 +26,7 @@ type walked struct {
 func walkParts(in []byte, parts []int, format PixelFormat, allowed encodingSet) (r walked) {
 	a := newAgreed(640, 480)
 	a.allow(allowed)
-	w := newWalker(a, format, ViewOnly, 0)
+	w := newWalker(a, format, 0)
 	in = bytes.Clone(in) // a walker works in place
 	for _, n := range parts {
 		p, err := w.walk(in[:n:n])
@@ -162,8 +162,8 @@ func TestWalkerCleansDesktopNames(t *testing.T) {
 
 func TestWalkerFollowsTheSize(t *testing.T) {
 	got := walkWhole(update(
-		rectOf(Rect{0, 0, 16384, 8192}, EncodingDesktopSize),
-		rectOf(Rect{16380, 8190, 4, 2}, EncodingRaw, zeros(32)),
+		rectOf(Rect{0, 0, 16384, 16384}, EncodingDesktopSize),
+		rectOf(Rect{16380, 16382, 4, 2}, EncodingRaw, zeros(32)),
 		rectOf(Rect{0, 0, 800, 600}, EncodingDesktopSize),
 	))
 	require.NoError(t, got.err)
@@ -224,7 +224,7 @@ func TestWalkerRefuses(t *testing.T) {
 		{"Tight, too long", update(rectOf(r, EncodingTight, []byte{0x00, 0xff, 0xff, 0xff})), ErrLimit},
 		{"DesktopSize, none", update(rectOf(Rect{0, 0, 0, 480}, EncodingDesktopSize)), ErrLimit},
 		{"DesktopSize, too wide", update(rectOf(Rect{0, 0, 16385, 1}, EncodingDesktopSize)), ErrLimit},
-		{"DesktopSize, too large", update(rectOf(Rect{0, 0, 16384, 8193}, EncodingDesktopSize)), ErrLimit},
+		{"DesktopSize, too high", update(rectOf(Rect{0, 0, 1, 16385}, EncodingDesktopSize)), ErrLimit},
 		{"Cursor, too wide", update(rectOf(Rect{0, 0, 257, 1}, EncodingCursor)), ErrLimit},
 		{"XCursor, too high", update(rectOf(Rect{0, 0, 1, 257}, EncodingXCursor)), ErrLimit},
 		{"DesktopName, too long", update(rectOf(Rect{}, EncodingDesktopName, u32(maxName+1))), ErrLimit},
@@ -283,7 +283,7 @@ func TestWalkerAllocatesNothing(t *testing.T) {
 	in := join(update(all...), unhex(t, "03 000000 00000006 736563726574"))
 	a := newAgreed(640, 480)
 	a.allow(everything)
-	w := newWalker(a, pinned, ViewOnly, 0)
+	w := newWalker(a, pinned, 0)
 	p := make([]byte, 1000)
 	assert.Zero(t, testing.AllocsPerRun(10, func() {
 		for at := 0; at < len(in); {
@@ -349,7 +349,7 @@ func BenchmarkServerWalker(b *testing.B) {
 			in := update(rects...)
 			a := newAgreed(640, 480)
 			a.allow(everything)
-			w := newWalker(a, pinned, ViewOnly, 0)
+			w := newWalker(a, pinned, 0)
 			b.SetBytes(int64(len(in)))
 			b.ReportAllocs()
 			for b.Loop() {

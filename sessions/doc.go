@@ -1,4 +1,3 @@
-// Package sessions finds the desktop sessions of a host, for [shadow.Config]:
-// [Logind] asks systemd-logind, [Exec] asks a program of the site, and [Static]
-// knows the sessions that are written down in it.
+// Package sessions finds the desktop sessions of a host, for [shadow.Config]: [Logind] asks
+// systemd-logind, [Exec] runs a program of yours, and [Static] lists sessions that you configure.
 package sessions

@@ -18,17 +18,16 @@ import (
 	"vda.internal/shadow/internal/host/xsession"
 )
 
-// Exec is a [shadow.Resolver] that runs a program at every call, for sites
-// whose sessions only their own tools know. The program runs as this process's
-// user, in /, with PATH as its only variable. It prints one JSON object per
-// line and session, and exits with 0:
+// Exec is a [shadow.Resolver] that runs a program at every call, for sites whose sessions only
+// their own tools can list. The program runs as this process's user, in /, with PATH as its only
+// variable. It prints one JSON object per line and session, and exits with 0:
 //
 //	{"id": "42", "user": "alice", "display": ":1", "xauthority": "/run/user/1000/Xauthority"}
 //
 // id is required. user is an account's name; without it nobody is logged on.
 // xauthority is the file with the display's cookie, if there is one. There may
 // be bus, the D-Bus address of the session's bus, locale, type, class and state, with the words of the fields of [shadow.Session],
-// and locked (true or false). Without a locale it is the host's. Anything else, an id that is there twice, and more
+// locked (true or false), and since, when the user logged in, as "2026-11-30T08:00:00Z". Without a locale it is the host's. Anything else, an id that is there twice, and more
 // than 1 MiB are errors.
 type Exec struct {
 	Command []string      // program, by its absolute path, and arguments; empty refuses
@@ -40,7 +39,7 @@ type Exec struct {
 const maxSessionID = 256 // bytes of an id
 
 // Session finds one session. If its user isn't an account of this host, or is
-// root, the error is a *shadow.Refusal with NoUser.
+// root, the error is a *shadow.End with NoUser.
 func (e *Exec) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
@@ -54,8 +53,8 @@ func (e *Exec) Session(ctx context.Context, id string) (*shadow.Session, error) 
 	return nil, noSession(id)
 }
 
-// Sessions lists all. One whose user isn't an account of this host, or is
-// root, is listed as having no user.
+// Sessions lists all sessions. A session whose user isn't an account of this host, or is root, is
+// listed as having no user.
 func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
@@ -64,7 +63,7 @@ func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	list := make([]*shadow.Session, 0, len(lines))
 	for _, l := range lines {
 		s, err := l.session(ctx)
-		if r, ok := errors.AsType[*shadow.Refusal](err); ok && r.Reason == shadow.NoUser {
+		if r, ok := errors.AsType[*shadow.End](err); ok && r.Reason == shadow.NoUser {
 			l.User = ""
 			if s, err = l.session(ctx); err == nil {
 				s.Unavailable = r
@@ -82,8 +81,8 @@ func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 // still.
 const endInterval = 10 * time.Second
 
-// WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s, and a
-// session has ended when it isn't listed any more, or as closing.
+// WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s; a session has ended
+// when it is no longer listed, or is listed as closing.
 func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
 	defer tick.Stop()
@@ -106,16 +105,16 @@ func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 // read runs the program.
 func (e *Exec) read(ctx context.Context) ([]execLine, error) {
 	if len(e.Command) == 0 || !filepath.IsAbs(e.Command[0]) {
-		return nil, errors.New("sessions: Exec.Command doesn't begin with an absolute path")
+		return nil, pkg.New("Exec.Command doesn't begin with an absolute path")
 	}
 	name := e.Command[0]
 	out, err := program.Output(ctx, program.Command{Path: name, Args: e.Command[1:], Timeout: e.Timeout})
 	if err != nil {
-		return nil, fmt.Errorf("sessions: sessions: %w", err)
+		return nil, pkg.Errorf("%w", err)
 	}
 	lines, err := parseExec(out)
 	if err != nil {
-		return nil, fmt.Errorf("sessions: session program %s: %w", name, err)
+		return nil, pkg.Errorf("session program %s: %w", name, err)
 	}
 	return lines, nil
 }
@@ -132,12 +131,14 @@ type execLine struct {
 	Class      string `json:"class"`
 	State      string `json:"state"`
 	Locked     bool   `json:"locked"`
+
+	Since time.Time `json:"since"`
 }
 
 func (l execLine) session(ctx context.Context) (*shadow.Session, error) {
 	s := &shadow.Session{
 		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale), Bus: l.Bus,
-		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked,
+		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked, Since: l.Since,
 	}
 	if l.User == "" {
 		return s, nil

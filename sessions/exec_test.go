@@ -23,7 +23,7 @@ func shell(script string) *Exec {
 
 func TestExec(t *testing.T) {
 	sessions := shell(`
-		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8", "bus": "unix:path=/run/bus"}'
+		echo '{"id": "42", "user": "nobody", "display": ":1", "xauthority": "/run/cookie", "locale": "de_DE.UTF-8", "bus": "unix:path=/run/bus", "since": "2026-11-30T09:00:00+01:00"}'
 		echo
 		echo '{"id": "43", "user": "no-such-account", "display": ":2"}'
 		echo '{"id": "44", "user": "root", "display": ":3"}'
@@ -39,6 +39,7 @@ func TestExec(t *testing.T) {
 	assert.Equal(t, "/run/cookie", s.Xauthority)
 	assert.Equal(t, "de_DE.UTF-8", s.Locale)
 	assert.Equal(t, "unix:path=/run/bus", s.Bus)
+	assert.True(t, s.Since.Equal(time.Date(2026, time.November, 30, 8, 0, 0, 0, time.UTC)))
 
 	_, err = sessions.Session(t.Context(), "1")
 	requireRefusal(t, err, shadow.NoSession)
@@ -67,6 +68,7 @@ func TestExecErrors(t *testing.T) {
 		{"bus", `echo '{"id": "1", "bus": "unixexec:path=/bin/sh"}'`, `line 1: "bus" is "unixexec:path=/bin/sh"`},
 		{"xauthority", `echo '{"id": "1", "xauthority": "cookie"}'`, `line 1: "xauthority" is "cookie"`},
 		{"locale", `echo '{"id": "1", "locale": "de DE"}'`, `line 1: "locale" is "de DE"`},
+		{"since", `echo '{"id": "1", "since": "yesterday"}'`, "line 1: parsing time"},
 		{"exit status", `echo '{"id": "1"}'; echo no broker >&2; exit 3`, `exit status 3: "no broker"`},
 		{"too much", `exec head -c 2000000 /dev/zero`, "printed more than 1048576 bytes"},
 	} {

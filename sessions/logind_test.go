@@ -7,11 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -48,7 +50,7 @@ func TestLogind(t *testing.T) {
 	fakeProcess(t, root, 200, 1, uid, "DISPLAY=localhost:10.0")
 	fakeProcess(t, root, 300, 1, uid, "DISPLAY=:6")
 
-	logind.Add("2", uid, map[string]any{"Leader": uint32(100), "Display": ":5"})
+	logind.Add("2", uid, map[string]any{"Leader": uint32(100), "Display": ":5", "Timestamp": uint64(1_764_489_600_123_456)})
 	logind.Add("10", uid, map[string]any{"Leader": uint32(100), "Display": ""})
 	logind.Add("c1", uid, map[string]any{"Class": "greeter"})
 	logind.Add("c2", uid, map[string]any{"Type": "wayland", "Display": ":0"})
@@ -75,6 +77,7 @@ func TestLogind(t *testing.T) {
 		assert.Equal(t, &shadow.Session{
 			ID: "2", User: "nobody", UID: uid, Display: ":5", Xauthority: "/run/cookie",
 			Locale: "de_AT.UTF-8", Bus: "unix:path=/run/bus", Type: "x11", Class: "user", State: "active",
+			Since: time.Date(2025, time.November, 30, 8, 0, 0, 123_456_000, time.UTC),
 		}, s)
 	})
 	t.Run("display from the processes", func(t *testing.T) {
@@ -82,6 +85,7 @@ func TestLogind(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, ":5", s.Display)
 		assert.Equal(t, "/run/cookie", s.Xauthority)
+		assert.Zero(t, s.Since, "logind doesn't say")
 	})
 	t.Run("startx", func(t *testing.T) {
 		s, err := resolver.Session(t.Context(), "c6")
@@ -239,6 +243,37 @@ func TestLogindWaitEnd(t *testing.T) {
 		_, done := wait(t, slow, "2")
 		require.NoError(t, end(t, done))
 	})
+	t.Run("said by somebody else", func(t *testing.T) {
+		logind.Add("4", uid, nil)
+		_, done := wait(t, slow, "4")
+		waiting(t, done)
+		stranger, err := dbus.Connect(address)
+		require.NoError(t, err)
+		defer stranger.Close()
+		var names []string
+		require.NoError(t, stranger.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names))
+		before := runtime.NumGoroutine()
+		for _, name := range names {
+			if !strings.HasPrefix(name, ":") || name == stranger.Names()[0] {
+				continue
+			}
+			for i := range 3000 {
+				signal := &dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
+					dbus.FieldPath: dbus.MakeVariant(loginPath), dbus.FieldInterface: dbus.MakeVariant(loginManager), dbus.FieldMember: dbus.MakeVariant("SessionRemoved"),
+					dbus.FieldDestination: dbus.MakeVariant(name), dbus.FieldSignature: dbus.MakeVariant(dbus.SignatureOf("", loginPath)),
+				}, Body: []any{"4", loginPath}}
+				require.NoError(t, stranger.Send(signal, nil).Err)
+				if i%100 == 0 {
+					require.Less(t, runtime.NumGoroutine(), before+50, "signals pile up")
+				}
+			}
+		}
+		for range 10 { // as long as a few looks take
+			waiting(t, done)
+		}
+		logind.Remove("4")
+		require.NoError(t, end(t, done))
+	})
 	t.Run("closing", func(t *testing.T) {
 		logind.Add("3", uid, nil)
 		_, done := wait(t, &Logind{Address: address, interval: 10 * time.Millisecond}, "3")
@@ -294,6 +329,6 @@ func TestClasses(t *testing.T) {
 	for _, class := range []string{"greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "user-incomplete", "none", "new"} {
 		r := (&shadow.Session{User: "u", UID: 1, Display: ":1", Class: class}).Refusal()
 		require.NotNil(t, r, class)
-		assert.Equal(t, &shadow.Refusal{Reason: shadow.NoUser, Detail: "it is a " + class + " session"}, r)
+		assert.Equal(t, &shadow.End{Reason: shadow.NoUser, Detail: "it is a " + class + " session"}, r)
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/account"
 	"vda.internal/shadow/internal/host/xsession"
+	"vda.internal/shadow/internal/named"
 )
 
-// A StaticSession is a session that an operator has written down.
+// A StaticSession is a session that an operator has configured.
 type StaticSession struct {
 	ID         string // what administrators ask for
 	Display    string // X display of this host, ":1"
@@ -20,13 +21,15 @@ type StaticSession struct {
 	Bus        string // D-Bus address of the session's bus, "unix:path=…"; empty: the user's, /run/user/UID/bus
 }
 
-// Static is a [shadow.Resolver] that knows the sessions in it and no others:
-// for test hosts, kiosks, and displays that no login manager has started. It
-// doesn't look whether the displays are there.
+// pkg is the name of this package's errors.
+const pkg = named.Package("sessions")
+
+// Static is a [shadow.Resolver] with a fixed list of sessions: for test hosts, kiosks, and displays
+// that weren't started by a login manager. It doesn't check whether the displays exist.
 type Static []StaticSession
 
 // Session finds one session. If its user isn't an account of this host the
-// error is a *shadow.Refusal with NoUser.
+// error is a *shadow.End with NoUser.
 func (l Static) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	for _, s := range l {
 		if s.ID == id {
@@ -36,13 +39,13 @@ func (l Static) Session(ctx context.Context, id string) (*shadow.Session, error)
 	return nil, noSession(id)
 }
 
-// Sessions lists them. One whose user isn't an account of this host is listed
-// as having no user.
+// Sessions lists them. A session whose user isn't an account of this host is listed as having no
+// user.
 func (l Static) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	list := make([]*shadow.Session, 0, len(l))
 	for _, s := range l {
 		found, err := s.session(ctx)
-		if r, ok := errors.AsType[*shadow.Refusal](err); ok && r.Reason == shadow.NoUser {
+		if r, ok := errors.AsType[*shadow.End](err); ok && r.Reason == shadow.NoUser {
 			found = &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Unavailable: r}
 		} else if err != nil {
 			return nil, err
@@ -69,19 +72,19 @@ func localeOr(locale string) string {
 }
 
 // noSession is the refusal for an id that a resolver doesn't know.
-func noSession(id string) *shadow.Refusal {
-	return &shadow.Refusal{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
+func noSession(id string) *shadow.End {
+	return &shadow.End{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
 }
 
 // setUser fills in who the user of s is. An account that this host doesn't know is a
-// *shadow.Refusal with NoUser.
+// *shadow.End with NoUser.
 func setUser(ctx context.Context, s *shadow.Session, name string) error {
 	a, err := account.Lookup(ctx, name)
 	if errors.Is(err, account.ErrUnknown) {
-		return &shadow.Refusal{Reason: shadow.NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
+		return &shadow.End{Reason: shadow.NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
 	}
 	if err != nil {
-		return fmt.Errorf("sessions: session %q: %w", s.ID, err)
+		return pkg.Errorf("session %q: %w", s.ID, err)
 	}
 	s.User, s.UID, s.GID, s.Groups = name, a.UID, a.GID, a.Groups
 	return nil

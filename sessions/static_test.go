@@ -13,9 +13,9 @@ import (
 )
 
 // requireRefusal asserts that err is a refusal for that reason and returns it.
-func requireRefusal(t *testing.T, err error, reason shadow.Reason) *shadow.Refusal {
+func requireRefusal(t *testing.T, err error, reason shadow.Reason) *shadow.End {
 	t.Helper()
-	var r *shadow.Refusal
+	var r *shadow.End
 	require.ErrorAs(t, err, &r)
 	require.Equal(t, reason, r.Reason)
 	return r

@@ -2,27 +2,30 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	"vda.internal/shadow"
+
+	"vda.internal/shadow/internal/named"
 )
 
-// Auto is the [shadow.Source] that shows displays with X11 where that can, and with
-// X11vnc where it can't and x11vnc is installed.
+// Auto is a [shadow.Source] that uses X11, or X11vnc for displays that X11 can't capture if x11vnc
+// is installed. It refuses a display that neither can capture, such as Xwayland's, and one that
+// doesn't answer or refuses the connection.
 type Auto struct {
-	X11    X11
-	X11vnc X11vnc
+	X11    X11    // is tried first
+	X11vnc X11vnc // is tried where X11 can't show a display
 }
 
-// Check reports whether either can show s.
+// Check returns nil if X11 or X11vnc can capture s.
 func (a *Auto) Check(ctx context.Context, s *shadow.Session) error {
 	_, _, err := a.choose(ctx, s)
 	return err
 }
 
-// Open opens the one that can show s. If that is X11vnc, the audit says why.
+// Open opens the one that can capture s. If that is X11vnc, the audit records why.
 func (a *Auto) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	from, why, err := a.choose(ctx, s)
 	if err != nil {
@@ -30,7 +33,7 @@ func (a *Auto) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	}
 	conn, err := from.Open(ctx, s)
 	if p, ok := conn.(*process); ok && why != nil {
-		p.detail = "x11vnc shows it, for x11 can't: " + strings.TrimPrefix(why.Error(), "source: ")
+		p.detail = "x11vnc shows it, for x11 can't: " + named.Text(why)
 	}
 	return conn, err
 }
@@ -45,11 +48,21 @@ func (a *Auto) choose(ctx context.Context, s *shadow.Session) (from shadow.Sourc
 	if why = a.X11.Check(ctx, s); why == nil {
 		return &a.X11, nil, nil
 	}
+	if final(ctx, why) {
+		return nil, nil, why
+	}
 	if err := a.X11vnc.Check(ctx, s); err != nil {
 		return nil, nil, fmt.Errorf("%w; and in its place: %w", why, err)
 	}
 	return &a.X11vnc, why, nil
 }
 
-// Sweep is that of X11vnc.
+// final reports whether err, of X11 looking at a display, would be x11vnc's as well: it is about
+// the session and not about its pixels, or there is no time left.
+func final(ctx context.Context, err error) bool {
+	_, refused := errors.AsType[*shadow.End](err)
+	return refused || ctx.Err() != nil
+}
+
+// Sweep calls X11vnc's Sweep.
 func (a *Auto) Sweep() (segments int, err error) { return a.X11vnc.Sweep() }

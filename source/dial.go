@@ -1,11 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -17,28 +16,25 @@ import (
 	"vda.internal/shadow/rfb"
 )
 
-// Dial is a [shadow.Source] for RFB servers that run already: it connects to Network and
-// Address whatever the session. A server without a password must be where only
-// this host's root can reach it.
+// Dial is a [shadow.Source] for a running RFB server: it connects to Network and Address whatever
+// the session. Only root on this host may be able to reach a server without a password.
 type Dial struct {
 	Network string        // "tcp" or "unix"
 	Address string        // "127.0.0.1:5900", or a path
 	Timeout time.Duration // for connecting; 0 means 5 s
 
-	// PasswordFile has the server's password in its first line, and User is the
-	// one that goes with it where the server wants both. Empty: there is none.
-	// The file is read at every Open.
+	// PasswordFile has the server's password in its first line; User is the user name, if the
+	// server requires one besides. Empty: none. The file is read at every Open.
 	User, PasswordFile string
 
-	// CAFile has the authorities, in PEM, that may vouch for the server's
-	// certificate, and ServerName is the certificate's; empty: the host of
-	// Address. With either of them set VeNCrypt's X509 types are preferred to what
-	// is in clear text.
+	// CAFile is a PEM file with the CA certificates to verify the server's certificate; ServerName
+	// is the host name expected in it; empty: the host of Address. If either is set, VeNCrypt's
+	// X509 types are preferred to unencrypted ones.
 	CAFile, ServerName string
 
-	// Sessions are the host's. The server shows what it shows, whichever session
-	// is asked for, so with more than one user's session Check refuses: one
-	// user's Yes must not show another's screen. Nil leaves that to the caller.
+	// Sessions lists the host's sessions. The server always shows the same screen, whichever
+	// session is requested, so Check refuses if sessions of more than one user exist: one user's
+	// Yes must not show another's screen. Nil: the caller must ensure this.
 	Sessions shadow.Resolver
 }
 
@@ -54,18 +50,18 @@ func ParseDial(s string) (*Dial, error) {
 	if ok && network == "unix" && strings.HasPrefix(address, "/") {
 		return &Dial{Network: network, Address: address}, nil
 	}
-	return nil, fmt.Errorf("source: dial address %q is neither tcp:HOST:PORT nor unix:/PATH", s)
+	return nil, pkg.Errorf("dial address %q is neither tcp:HOST:PORT nor unix:/PATH", s)
 }
 
-// Validate says what is wrong with d, or returns nil.
+// Validate returns an error if a field of d is invalid.
 func (d *Dial) Validate() error {
 	switch {
 	case d.Network == "" || d.Address == "":
-		return errors.New("source: the dial source has no address")
+		return pkg.New("the dial source has no address")
 	case d.Network != "tcp" && d.Network != "unix":
-		return fmt.Errorf("source: the dial source's network is %q, and neither tcp nor unix", d.Network)
+		return pkg.Errorf("the dial source's network is %q, and neither tcp nor unix", d.Network)
 	case d.Timeout < 0:
-		return errors.New("source: the dial source's timeout is negative")
+		return pkg.New("the dial source's timeout is negative")
 	}
 	_, err := d.client()
 	return err
@@ -77,11 +73,11 @@ func (d *Dial) client() (*rfb.Client, error) {
 	if d.PasswordFile != "" {
 		b, err := readFile(d.PasswordFile)
 		if err != nil {
-			return nil, fmt.Errorf("source: the dial source's password: %w", err)
+			return nil, pkg.Errorf("the dial source's password: %w", err)
 		}
 		line, _, _ := strings.Cut(string(b), "\n")
 		if c.Password = strings.TrimSuffix(line, "\r"); c.Password == "" {
-			return nil, fmt.Errorf("source: the dial source's password: the first line of %s is empty", d.PasswordFile)
+			return nil, pkg.Errorf("the dial source's password: the first line of %s is empty", d.PasswordFile)
 		}
 	}
 	if d.CAFile == "" && d.ServerName == "" {
@@ -91,18 +87,18 @@ func (d *Dial) client() (*rfb.Client, error) {
 	if d.ServerName == "" {
 		host, _, err := net.SplitHostPort(d.Address)
 		if err != nil {
-			return nil, errors.New("source: the dial source needs the name in its server's certificate")
+			return nil, pkg.New("the dial source needs the name in its server's certificate")
 		}
 		c.TLS.ServerName = host
 	}
 	if d.CAFile != "" {
 		b, err := readFile(d.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("source: the dial source's authorities: %w", err)
+			return nil, pkg.Errorf("the dial source's authorities: %w", err)
 		}
 		c.TLS.RootCAs = x509.NewCertPool()
 		if !c.TLS.RootCAs.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("source: %s has no certificate in PEM", d.CAFile)
+			return nil, pkg.Errorf("%s has no certificate in PEM", d.CAFile)
 		}
 	}
 	return c, nil
@@ -118,9 +114,40 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, 4<<20))
 }
 
-// Check reports whether d has an address, and whether there is but one session
-// that its server can be showing. Whether a server answers is seen by Open.
+// Check returns nil if the server can only be showing s, and it accepts the login. Check logs in as
+// Open does and disconnects before ClientInit, so a server that accepts only one connection in its
+// lifetime can't be used.
 func (d *Dial) Check(ctx context.Context, s *shadow.Session) error {
+	if err := d.fits(ctx, s); err != nil {
+		return err
+	}
+	conn, client, err := d.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := client.Probe(ctx, conn); err != nil {
+		return pkg.Errorf("%w", err)
+	}
+	leave(conn)
+	return nil
+}
+
+// leaveTime is how long a server may take to notice that somebody has left.
+const leaveTime = time.Second
+
+// leave returns when the server has noticed, or hasn't in time: one that lets in a single connection at a
+// time would refuse the next.
+func leave(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || conn.SetReadDeadline(time.Now().Add(leaveTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+// fits reports whether d's server can be showing s, and no other session.
+func (d *Dial) fits(ctx context.Context, s *shadow.Session) error {
 	if err := allMonitors(s, "a server that is dialled"); err != nil {
 		return err
 	}
@@ -132,7 +159,7 @@ func (d *Dial) Check(ctx context.Context, s *shadow.Session) error {
 	}
 	all, err := d.Sessions.Sessions(ctx)
 	if err != nil {
-		return fmt.Errorf("source: the sessions that %s may show: %w", d.Address, err)
+		return pkg.Errorf("the sessions that %s may show: %w", d.Address, err)
 	}
 	var screens []string
 	for _, s := range all {
@@ -144,35 +171,38 @@ func (d *Dial) Check(ctx context.Context, s *shadow.Session) error {
 		}
 	}
 	if len(screens) > 1 {
-		return fmt.Errorf("source: %s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))
+		return pkg.Errorf("%s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))
 	}
 	return nil
 }
 
-// Open connects, and greets the server: what it returns is an [rfb.ServerConn].
-// The error wraps [rfb.ErrPassword], [rfb.ErrRefused], [rfb.ErrTimeout] or
-// [rfb.ErrSecurity] if the server was reached.
+// Open connects and completes the handshake up to authentication; it returns an [rfb.ServerConn].
+// The error wraps [rfb.ErrPassword], [rfb.ErrRefused], [rfb.ErrTimeout] or [rfb.ErrSecurity] if the
+// server was reached.
 func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
-	if err := d.Check(ctx, s); err != nil {
+	if err := d.fits(ctx, s); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: d.Timeout}
-	if d.Timeout == 0 {
-		dialer.Timeout = 5 * time.Second
-	}
-	conn, err := dialer.DialContext(ctx, d.Network, d.Address)
+	conn, client, err := d.dial(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("source: no RFB server: %w", err)
-	}
-	client, err := d.client()
-	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	greeted, err := client.Connect(ctx, conn)
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("source: %w", err)
+		return nil, pkg.Errorf("%w", err)
 	}
 	return greeted, nil
+}
+
+// dial connects to the server, which client is to greet.
+func (d *Dial) dial(ctx context.Context) (conn net.Conn, client *rfb.Client, err error) {
+	if client, err = d.client(); err != nil {
+		return nil, nil, err
+	}
+	dialer := net.Dialer{Timeout: cmp.Or(d.Timeout, 5*time.Second)}
+	if conn, err = dialer.DialContext(ctx, d.Network, d.Address); err != nil {
+		return nil, nil, pkg.Errorf("no RFB server: %w", err)
+	}
+	return conn, client, nil
 }

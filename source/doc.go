@@ -1,8 +1,7 @@
-// Package source has the places that a session's picture can come from, each a
-// [shadow.Source]: [X11] reads the display itself, [X11vnc] starts x11vnc(1) for
-// one viewer, [Auto] is the first of them that can, and [Dial] connects to
-// an RFB server that runs already.
+// Package source captures the screen of a session. Each type is a [shadow.Source]: [X11] reads the
+// display itself, [X11vnc] starts x11vnc(1) for each viewer, [Auto] uses the first of these that
+// works, and [Dial] connects to a running RFB server.
 //
-// X11's other half, which reads the display in a process of its own, is package
-// source/capture.
+// Package source/capture is the part of X11 that runs in a process of its own and reads the
+// display.
 package source

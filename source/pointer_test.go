@@ -46,14 +46,12 @@ func watch(t *testing.T, server net.Conn, asked ...rfb.Encoding) *watcher {
 	c, err := rfb.Connect(t.Context(), conn)
 	require.NoError(t, err)
 	w := &watcher{t: t, conn: conn, img: image.NewRGBA(image.Rect(0, 0, int(c.Init.Width), int(c.Init.Height))), format: c.Init.Format, asked: asked}
-	w.say(rfb.SetEncodings{Encodings: append([]rfb.Encoding{rfb.EncodingRaw}, asked...)})
+	w.say(&rfb.SetEncodings{Encodings: append([]rfb.Encoding{rfb.EncodingRaw}, asked...)})
 	return w
 }
 
-func (w *watcher) say(m interface {
-	AppendBinary([]byte) ([]byte, error)
-}) {
-	b, err := m.AppendBinary(nil)
+func (w *watcher) say(m rfb.Message) {
+	b, err := rfb.AppendMessage(nil, m)
 	require.NoError(w.t, err)
 	_, err = w.conn.Write(b)
 	require.NoError(w.t, err)
@@ -76,10 +74,15 @@ func (w *watcher) next(parse func(b []byte) (int, error)) {
 	}
 }
 
-// update asks for changes, or for everything, and puts them into the picture.
-func (w *watcher) update(incremental bool) {
+// ask asks for changes, or for everything.
+func (w *watcher) ask(incremental bool) {
 	size := w.img.Bounds().Size()
-	w.say(rfb.FramebufferUpdateRequest{Incremental: incremental, Rect: rfb.Rect{Width: uint16(size.X), Height: uint16(size.Y)}})
+	w.say(&rfb.FramebufferUpdateRequest{Incremental: incremental, Rect: rfb.Rect{Width: uint16(size.X), Height: uint16(size.Y)}})
+}
+
+// update asks, and puts what comes into the picture.
+func (w *watcher) update(incremental bool) {
+	w.ask(incremental)
 	for {
 		var m rfb.Message
 		w.next(func(b []byte) (n int, err error) { m, n, err = rfb.ParseServerMessage(b); return n, err })

@@ -1,30 +1,36 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
-	"strings"
-	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 	"vda.internal/shadow/internal/host/sysv"
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/quiet"
 )
 
 // exitGone is the exit status with which x11vnc, and our own program, say that
 // the X server has gone.
 const exitGone = 3
 
-// start runs cmd, which is called name, as s's user with one end of a socket
-// pair as its standard input and output.
-func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net.Conn, error) {
+// A starter is [child.Start] or [child.StartAlone].
+type starter func(*exec.Cmd, child.Identity, ...func(pid int)) (*child.Process, error)
+
+// start has run run cmd, which is called name, as s's user with one end of a socket
+// pair as its standard input and output. What it says on standard error is for said, too, if
+// that isn't nil. What shared memory it leaves that can't be removed, onLeft is told, unless that is nil.
+func start(name string, run starter, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger, onLeft func(error), said *notes) (net.Conn, error) {
 	ours, theirs, err := socketpair()
 	if err != nil {
 		return nil, err
@@ -33,15 +39,20 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net
 	conn, err := net.FileConn(ours)
 	ours.Close()
 	if err != nil {
-		return nil, fmt.Errorf("source: socket for %s: %w", name, err)
+		return nil, pkg.Errorf("socket for %s: %w", name, err)
 	}
 	log := newLog()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, log
+	if said != nil {
+		cmd.Stderr = io.MultiWriter(log, said)
+	}
 	cmd.WaitDelay = time.Second
 	since := time.Now()
-	proc, err := child.Start(cmd, identity(s), func(pid int) {
-		_, _ = sysv.Remove(sysv.Creator{PID: pid, UID: s.UID, Since: since}) // what can't be removed now, Sweep removes
-		left.Drop(pid)
+	proc, err := run(cmd, identity(s), func(pid int) {
+		err := left.Clear(sysv.Creator{PID: pid, UID: s.UID, Since: since})
+		if err != nil && onLeft != nil {
+			onLeft(err)
+		}
 	})
 	if err == nil {
 		err = left.Add(sysv.Creator{PID: proc.PID(), UID: s.UID, Since: since})
@@ -51,9 +62,9 @@ func start(name string, cmd *exec.Cmd, s *shadow.Session, left sysv.Ledger) (net
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("source: %s: %w", name, err)
+		return nil, pkg.Errorf("%s: %w", name, err)
 	}
-	return &process{Conn: conn, name: name, proc: proc, log: log}, nil
+	return &process{Conn: quiet.New(conn), name: name, proc: proc, log: log, notes: said}, nil
 }
 
 // allMonitors refuses a single monitor of s, which what can't show.
@@ -61,7 +72,7 @@ func allMonitors(s *shadow.Session, what string) error {
 	if s == nil || s.Monitor == "" {
 		return nil
 	}
-	return fmt.Errorf("source: %s shows all monitors, and not %q alone", what, s.Monitor)
+	return pkg.Errorf("%s shows all monitors, and not %q alone", what, s.Monitor)
 }
 
 func identity(s *shadow.Session) child.Identity {
@@ -72,10 +83,13 @@ func identity(s *shadow.Session) child.Identity {
 func socketpair() (ours, theirs *os.File, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, os.NewSyscallError("source: socketpair", err)
+		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "source"), os.NewFile(uintptr(fds[1]), "viewer"), nil
 }
+
+// pkg is the name of this package's errors.
+const pkg = named.Package("source")
 
 // A process is an RFB server that was started for one viewer: the socket and the
 // process at its other end.
@@ -84,7 +98,9 @@ type process struct {
 	name   string
 	proc   *child.Process
 	log    *log
+	notes  *notes // nil: what it says is for nobody, until it fails
 	detail string // for the audit
+	fresh  bool   // it obeys rfb.EncodingFreshStreams
 }
 
 // Close closes the socket, which ends the process, and returns when it has been reaped.
@@ -96,11 +112,72 @@ func (p *process) Close() error {
 	return errors.Join(err, p.proc.Stop(2*time.Second, 3*time.Second))
 }
 
+// greetTime is how long a program may take to begin its greeting.
+const greetTime = 10 * time.Second
+
+// greets reports whether the program begins to greet its viewer. It takes nothing of that.
+func (p *process) greets(ctx context.Context) bool {
+	raw := socketOf(p.Conn)
+	if raw == nil || p.Conn.SetReadDeadline(time.Now().Add(greetTime)) != nil {
+		return true // nobody knows
+	}
+	stop := context.AfterFunc(ctx, func() { _ = p.Conn.SetReadDeadline(time.Unix(1, 0)) })
+	var n int
+	err := raw.Read(func(fd uintptr) bool {
+		var err error
+		n, _, err = unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	})
+	stop()
+	_ = p.Conn.SetReadDeadline(time.Time{})
+	return err == nil && n > 0
+}
+
+// socketOf gives access to the descriptor of a connection that start made; nil if there is none.
+func socketOf(c net.Conn) syscall.RawConn {
+	if q, ok := c.(*quiet.Conn); ok {
+		c = q.Conn
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// wantedMemory reports whether the program has ended for want of memory that it could share with the
+// X server.
+func (p *process) wantedMemory() bool {
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-p.proc.Done():
+		return p.proc.ExitCode() != 0 && p.log.says(noShare)
+	case <-t.C:
+		return false
+	}
+}
+
 // PID is the process id, for an operator's eyes.
 func (p *process) PID() int { return p.proc.PID() }
 
 // Detail implements [shadow.Detailer].
 func (p *process) Detail() string { return p.detail }
+
+// FreshStreams implements [shadow.Fresher].
+func (p *process) FreshStreams() bool { return p.fresh }
+
+// Notes implements [shadow.Noter].
+func (p *process) Notes() <-chan shadow.Note {
+	if p.notes == nil {
+		return nil
+	}
+	return p.notes.lines
+}
 
 // Ended implements [shadow.Ender].
 func (p *process) Ended() <-chan struct{} { return p.proc.Done() }
@@ -113,7 +190,7 @@ func (p *process) Err() error {
 	case exitGone:
 		return shadow.ErrSessionEnded
 	default:
-		return fmt.Errorf("source: %s %s%s", p.name, howEnded(p.proc.Err()), p.log.telling())
+		return pkg.Errorf("%s %s%s", p.name, howEnded(p.proc.Err()), p.log.telling())
 	}
 }
 
@@ -123,8 +200,8 @@ const maxOutput = 64 << 10
 // output runs cmd as s's user to its end and returns what it printed, its exit
 // status, and its last words. The error is why there is no exit status.
 func output(ctx context.Context, cmd *exec.Cmd, s *shadow.Session) (stdout []byte, code int, said string, err error) {
-	out := &head{max: maxOutput}
-	var log tail
+	out := &printed.Head{Max: maxOutput}
+	var log printed.Tail
 	cmd.Stdout, cmd.Stderr = out, &log
 	proc, err := child.Start(cmd, identity(s))
 	if err != nil {
@@ -138,52 +215,5 @@ func output(ctx context.Context, cmd *exec.Cmd, s *shadow.Session) (stdout []byt
 	if code = proc.ExitCode(); code < 0 {
 		return nil, code, "", proc.Err()
 	}
-	return out.buf.Bytes(), code, log.last(), nil
-}
-
-// head keeps the beginning of what a program prints.
-type head struct {
-	max int
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer; it never fails.
-func (h *head) Write(p []byte) (int, error) {
-	h.buf.Write(p[:min(len(p), h.max-h.buf.Len())])
-	return len(p), nil
-}
-
-// tail keeps the end of what a program prints.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-const tailSize = 4096
-
-// Write implements io.Writer; it never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p[max(0, len(p)-tailSize):]...)
-	if over := len(t.buf) - tailSize; over > 0 {
-		t.buf = append(t.buf[:0], t.buf[over:]...)
-	}
-	return len(p), nil
-}
-
-// last is the last line.
-func (t *tail) last() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	lines := strings.Split(strings.TrimSpace(string(t.buf)), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
-}
-
-// lastWords is the last line, as the end of an error's sentence.
-func (t *tail) lastWords() string {
-	if last := t.last(); last != "" {
-		return fmt.Sprintf(": %.200q", last)
-	}
-	return ""
+	return out.Bytes(), code, log.Last(), nil
 }

@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -17,18 +16,28 @@ import (
 	"vda.internal/shadow/source/internal/self"
 )
 
-// X11 is the [shadow.Source] that shows an X display by itself: for each viewer it
-// starts this program once more, as the session's user, to read the screen and
-// be the viewer's RFB server. Nothing else needs to be installed, and that process
-// has no code that could inject input. The zero value is ready, in a program
-// whose main calls capture.Child first thing.
+// X11 is a [shadow.Source] that captures an X display. For each viewer it starts the running program
+// again, as the session's user; that process reads the screen and acts as the viewer's RFB server.
+// It contains no code that could inject input, and nothing else needs to be installed. The zero
+// value is ready to use in a program whose main calls capture.Child first:
+//
+//	func main() {
+//		capture.Child() // doesn't return in the processes that X11 starts
+//		session := &shadow.Session{User: "alice", UID: 1000, GID: 1000, Display: ":1", Xauthority: "/home/alice/.Xauthority"}
+//		conn, err := new(source.X11).Open(context.Background(), session)
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer conn.Close()
+//		… // conn is an RFB server's, which expects its viewer's ProtocolVersion
+//	}
 type X11 struct {
-	Command   []string // program and arguments in the place of this program and "capture"; nil: this program
-	MaxFPS    int      // looks at the screen a second at most, 1 to 60; 0 means 30
+	Command   []string // program and arguments to start instead of this program with "capture"; nil: this program
+	MaxFPS    int      // maximum number of captures a second, 1 to 60; 0 means 30
 	NoPointer bool     // leave the user's pointer out of the picture
 
 	mu       sync.Mutex
-	monitors map[seen]sight
+	monitors map[seen]*sight
 }
 
 // The other exit statuses of capture.
@@ -37,13 +46,16 @@ const (
 	exitWayland = 5
 )
 
+// captureSays begins each line that capture prints.
+const captureSays = "shadowd " + self.Arg + ": "
+
 // checkTime is how long a display has to say what it is.
 const checkTime = 8 * time.Second
 
-// Validate says what is wrong with x, or returns nil.
+// Validate returns an error if a field of x is invalid.
 func (x *X11) Validate() error {
 	if x.MaxFPS < 0 || x.MaxFPS > 60 {
-		return fmt.Errorf("source: looking at the screen %d times a second isn't possible; 1 to 60 are", x.MaxFPS)
+		return pkg.Errorf("looking at the screen %d times a second isn't possible; 1 to 60 are", x.MaxFPS)
 	}
 	return nil
 }
@@ -53,7 +65,7 @@ func (x *X11) command(s *shadow.Session, more ...string) (*exec.Cmd, error) {
 	argv := x.Command
 	if len(argv) == 0 {
 		if !self.Captures.Load() {
-			return nil, errors.New("source: this program can't show a display by itself: its main must call capture.Child first thing")
+			return nil, pkg.New("this program can't show a display by itself: its main must call capture.Child first thing")
 		}
 		argv = []string{child.Self, self.Arg}
 	}
@@ -67,79 +79,113 @@ func (x *X11) command(s *shadow.Session, more ...string) (*exec.Cmd, error) {
 	return exec.Command(argv[0], append(args, more...)...), nil
 }
 
-// Check looks at s's display as its user would, and sees whether it can be shown:
-// Xwayland ([shadow.Wayland]) and screens of odd kinds can't.
+// Check connects to s's display as the session's user and returns an error if it can't be captured,
+// such as Xwayland ([shadow.Wayland]) or a screen with an unsupported visual.
 func (x *X11) Check(ctx context.Context, s *shadow.Session) error {
-	_, err := x.Look(ctx, s)
+	d, err := x.Look(ctx, s)
+	if err == nil {
+		x.remember(s, d.Monitors)
+	}
 	return err
 }
 
-// A Display is what there is to be shown of a session.
+// A Display describes the screen of a session.
 type Display struct {
 	Width    int              // pixels
 	Height   int              // pixels
-	Lacks    []string         // sentences: what the X server lacks, and what follows from it
+	Lacks    []string         // sentences: what the X server lacks, and the consequence
 	Monitors []shadow.Monitor // the primary one first, then from left to right
 }
 
-// Look is Check, and says what there is.
+// Look does what Check does, and describes the display.
 func (x *X11) Look(ctx context.Context, s *shadow.Session) (*Display, error) {
 	cmd, err := x.command(s, "--check")
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTime, fmt.Errorf("display %s doesn't answer", s.Display))
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTime,
+		&shadow.End{Reason: shadow.DisplayUnreachable, Detail: fmt.Sprintf("display %s doesn't answer", s.Display)})
 	defer cancel()
 	out, code, said, err := output(ctx, cmd, s)
 	if err != nil {
-		return nil, fmt.Errorf("source: looking at the display: %w", err)
+		return nil, pkg.Errorf("looking at the display: %w", err)
 	}
-	said = strings.TrimPrefix(said, "shadowd capture: ")
+	said = strings.TrimPrefix(said, captureSays)
 	switch code {
 	case 0:
 		d := new(Display)
 		if err := json.Unmarshal(out, d); err != nil {
-			return nil, fmt.Errorf("source: looking at the display: %w", err)
+			return nil, pkg.Errorf("looking at the display: %w", err)
 		}
 		return d, nil
 	case exitGone:
-		return nil, &shadow.Refusal{Reason: shadow.DisplayUnreachable, Detail: said}
+		return nil, &shadow.End{Reason: shadow.DisplayUnreachable, Detail: said}
 	case exitWayland:
-		return nil, &shadow.Refusal{Reason: shadow.Wayland, Detail: said}
+		return nil, &shadow.End{Reason: shadow.Wayland, Detail: said}
+	case exitUnfit:
+		return nil, pkg.Errorf("%.300s", said)
 	}
-	return nil, fmt.Errorf("source: %.300s (exit status %d)", said, code)
+	return nil, pkg.Errorf("%.300s (exit status %d)", said, code)
 }
 
 // lookTime is for how long a display's monitors are remembered.
 const lookTime = 10 * time.Second
 
-// Monitors implements [shadow.MonitorLister]. What is found is kept for ten seconds.
+// Monitors implements [shadow.MonitorLister]. The result, even an error, is cached for ten seconds,
+// so a display is queried at most once in that time.
 func (x *X11) Monitors(ctx context.Context, s *shadow.Session) ([]shadow.Monitor, error) {
-	key := seen{s.UID, s.Display, s.Xauthority}
-	x.mu.Lock()
-	known, ok := x.monitors[key]
-	x.mu.Unlock()
-	if ok && time.Since(known.at) < lookTime {
-		return known.list, nil
+	v, mine := x.sight(s)
+	if mine {
+		whole := *s
+		whole.Monitor = ""
+		go func() { // whoever else waits for it has a ctx of its own
+			defer close(v.there)
+			d, err := x.Look(context.WithoutCancel(ctx), &whole)
+			if v.err = err; err == nil {
+				v.list = d.Monitors
+			}
+		}()
 	}
-	whole := *s
-	whole.Monitor = ""
-	d, err := x.Look(ctx, &whole)
-	if err != nil {
-		return nil, err
+	select {
+	case <-v.there:
+		return v.list, v.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
+}
+
+// sight is the newest of s's display, and whether the caller is to look.
+func (x *X11) sight(s *shadow.Session) (v *sight, mine bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if v := x.monitors[seenOf(s)]; v != nil && time.Since(v.begun) < lookTime {
+		return v, false
+	}
+	return x.begin(s), true
+}
+
+// remember keeps what monitors s's display has.
+func (x *X11) remember(s *shadow.Session, list []shadow.Monitor) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	v := x.begin(s)
+	v.list = list
+	close(v.there)
+}
+
+// begin makes a new sight of s's display, and forgets what is too old. x.mu is held.
+func (x *X11) begin(s *shadow.Session) *sight {
 	for k, v := range x.monitors {
-		if time.Since(v.at) >= lookTime {
+		if time.Since(v.begun) >= lookTime {
 			delete(x.monitors, k)
 		}
 	}
 	if x.monitors == nil {
-		x.monitors = make(map[seen]sight)
+		x.monitors = make(map[seen]*sight)
 	}
-	x.monitors[key] = sight{d.Monitors, time.Now()}
-	return d.Monitors, nil
+	v := &sight{begun: time.Now(), there: make(chan struct{})}
+	x.monitors[seenOf(s)] = v
+	return v
 }
 
 // seen is a display that was looked at, by whom and with which cookie; sight is what was
@@ -149,14 +195,18 @@ type seen struct {
 	display, xauthority string
 }
 
+func seenOf(s *shadow.Session) seen { return seen{s.UID, s.Display, s.Xauthority} }
+
 type sight struct {
-	list []shadow.Monitor
-	at   time.Time
+	begun time.Time
+	there chan struct{} // closed when the rest is
+	list  []shadow.Monitor
+	err   error
 }
 
-// Open starts the RFB server for one viewer of s. Whether it could reach the session
-// is seen when its greeting comes or doesn't; what it printed is in the error
-// of [shadow.Ender]'s Err.
+// Open starts the RFB server for one viewer of s. It doesn't wait for that server to reach the
+// display: a failure shows when its greeting doesn't come, and [shadow.Ender]'s Err then has what
+// it printed.
 func (x *X11) Open(_ context.Context, s *shadow.Session) (net.Conn, error) {
 	var more []string
 	if x.MaxFPS != 0 {
@@ -169,9 +219,12 @@ func (x *X11) Open(_ context.Context, s *shadow.Session) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := start("the capture of the display", cmd, s, "")
-	if p, ok := conn.(*process); ok && s.Monitor != "" {
-		p.detail = "only monitor " + s.Monitor + " is shown"
+	conn, err := start("the capture of the display", child.Start, cmd, s, "", nil, newNotes())
+	if p, ok := conn.(*process); ok {
+		p.fresh = true
+		if s.Monitor != "" {
+			p.detail = "only monitor " + s.Monitor + " is shown"
+		}
 	}
 	return conn, err
 }

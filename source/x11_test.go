@@ -1,12 +1,13 @@
 package source_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,83 +33,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestX11ShowsTheSessionAndEndsWithItsConnection(t *testing.T) {
-	_, s := xSession(t)
-	conn, err := new(source.X11).Open(t.Context(), s)
-	require.NoError(t, err)
-	server, err := rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	assert.EqualValues(t, 320, server.Init.Width)
-	assert.EqualValues(t, 200, server.Init.Height)
-	require.NoError(t, conn.Close())
-	select {
-	case <-conn.(shadow.Ender).Ended():
-	default:
-		assert.Fail(t, "Close returned before the process had ended")
-	}
-	assert.NoError(t, ended(t, conn), "it ended well")
-}
-
-func TestX11RunsAsTheUser(t *testing.T) {
-	_, s := xSession(t)
-	conn, err := new(source.X11).Open(t.Context(), s)
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(conn.(interface{ PID() int }).PID()) + "/status")
-	require.NoError(t, err)
-	assert.Contains(t, string(status), "Uid:\t"+strings.Repeat(strconv.Itoa(int(s.UID))+"\t", 3))
-}
-
-func TestX11TellsADeadSessionFromAFailure(t *testing.T) {
-	d, s := xSession(t)
-	conn, err := new(source.X11).Open(t.Context(), s)
-	require.NoError(t, err)
-	_, err = rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	began := time.Now()
-	d.Kill()
-	assert.ErrorIs(t, ended(t, conn), shadow.ErrSessionEnded)
-	t.Log("told after", time.Since(began))
-	require.NoError(t, conn.Close())
-}
-
-func TestX11FailureHasItsLastWords(t *testing.T) {
-	_, s := xSession(t)
-	s.Xauthority = filepath.Join(t.TempDir(), "none")
-	conn, err := new(source.X11).Open(t.Context(), s)
-	require.NoError(t, err)
-	err = ended(t, conn)
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
-	assert.ErrorContains(t, err, "the file with the cookie")
-	require.NoError(t, conn.Close())
-}
-
-func TestX11KilledIsAFailureAndLeavesNothing(t *testing.T) {
-	_, s := xSession(t)
-	conn, err := new(source.X11).Open(t.Context(), s)
-	require.NoError(t, err)
-	_, err = rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	before := segments(t)
-	require.NoError(t, syscall.Kill(conn.(interface{ PID() int }).PID(), syscall.SIGKILL))
-	err = ended(t, conn)
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
-	require.NoError(t, conn.Close())
-	assert.LessOrEqual(t, segments(t), before)
-}
-
-// segments counts the shared memory segments of the test's user and nobody's.
-func segments(t *testing.T) (n int) {
-	t.Helper()
-	data, err := os.ReadFile("/proc/sysvipc/shm")
-	require.NoError(t, err)
-	return strings.Count(string(data), "\n")
-}
-
 // What can't be shown is known before anybody is asked.
 func TestX11Check(t *testing.T) {
 	d, s := xSession(t)
@@ -124,7 +48,7 @@ func TestX11Check(t *testing.T) {
 
 	other := *s
 	other.Xauthority = filepath.Join(t.TempDir(), "none")
-	var refusal *shadow.Refusal
+	var refusal *shadow.End
 	require.ErrorAs(t, x.Check(t.Context(), &other), &refusal)
 	assert.Equal(t, shadow.DisplayUnreachable, refusal.Reason)
 	assert.Contains(t, refusal.Detail, "the file with the cookie")
@@ -170,6 +94,49 @@ func TestAuto(t *testing.T) {
 	assert.EqualValues(t, 320, server.Init.Width)
 }
 
+// What no program could show is refused before the user is asked, whichever program it would be.
+func TestNeitherCanShow(t *testing.T) {
+	both := map[string]shadow.Source{"x11vnc": new(source.X11vnc), "auto": new(source.Auto)}
+	d, s := xSession(t)
+	stranger := *s
+	stranger.Xauthority = filepath.Join(filepath.Dir(s.Xauthority), "wrong")
+	heads, found := cookies(t, s.Xauthority)
+	wrong := append(append(heads[0], 0, byte(len(found[0]))), bytes.Repeat([]byte{7}, len(found[0]))...)
+	require.NoError(t, os.WriteFile(stranger.Xauthority, wrong, 0o644))
+	var refusal *shadow.End
+	for name, from := range both {
+		require.NoError(t, from.Check(t.Context(), s), name)
+		require.ErrorAs(t, from.Check(t.Context(), &stranger), &refusal, name)
+		assert.Equal(t, shadow.DisplayUnreachable, refusal.Reason, name)
+	}
+	_, err := d.Run(t.Context(), "xrandr", "--setmonitor", "XWAYLAND0", "320/100x200/100+0+0", "screen")
+	require.NoError(t, err)
+	for name, from := range both {
+		require.ErrorAs(t, from.Check(t.Context(), s), &refusal, name)
+		assert.Equal(t, shadow.Wayland, refusal.Reason, name)
+	}
+
+	// Nor is anything else tried when the request is over.
+	auto := both["auto"].(*source.Auto)
+	require.NoError(t, auto.X11vnc.Check(t.Context(), nil))
+	auto.X11.Command = []string{"/bin/sh", "-c", "sleep 100", "capture"}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = auto.Check(over, s)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.NotContains(t, err.Error(), "in its place")
+}
+
+// A display that hangs is unreachable.
+func TestDisplayHangs(t *testing.T) {
+	s := &shadow.Session{ID: "1", User: "root", UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Display: ":64002"}
+	auto := source.Auto{X11: source.X11{Command: []string{"/bin/sh", "-c", "sleep 100", "capture"}}}
+	var refusal *shadow.End
+	require.ErrorAs(t, auto.Check(t.Context(), s), &refusal)
+	assert.Equal(t, shadow.DisplayUnreachable, refusal.Reason)
+	assert.Contains(t, refusal.Detail, "display :64002 doesn't answer")
+}
+
 // A monitor that was asked for is shown alone; what isn't there, or what shows all, refuses
 // before anybody is asked.
 func TestOneMonitor(t *testing.T) {
@@ -194,6 +161,23 @@ func TestOneMonitor(t *testing.T) {
 	assert.EqualValues(t, 100, server.Init.Height)
 	assert.Contains(t, conn.(shadow.Detailer).Detail(), "right")
 
+	watched, err := x.Open(t.Context(), s)
+	require.NoError(t, err)
+	defer watched.Close()
+	w := watch(t, watched)
+	w.update(false)
+	_, err = d.Run(t.Context(), "xrandr", "--delmonitor", "right")
+	require.NoError(t, err)
+	w.ask(true) // answered or not: this viewer can't be told another size
+	select {
+	case note := <-watched.(shadow.Noter).Notes():
+		assert.Equal(t, shadow.Note{Text: "now shown: the whole screen, since monitor right is gone", Changed: true}, note)
+	case <-time.After(patience):
+		assert.Fail(t, "nobody was told")
+	}
+	_, err = d.Run(t.Context(), "xrandr", "--setmonitor", "right", "120/100x100/100+200+0", "none")
+	require.NoError(t, err)
+
 	assert.ErrorContains(t, new(source.X11vnc).Check(t.Context(), s), "all monitors")
 	assert.ErrorContains(t, (&source.Dial{Network: "unix", Address: "/x"}).Check(t.Context(), s), "all monitors")
 	s.Monitor = "7"
@@ -213,4 +197,25 @@ func TestMonitorsAreRemembered(t *testing.T) {
 	assert.Equal(t, first, again)
 	_, err = new(source.X11).Monitors(t.Context(), s)
 	require.Error(t, err)
+}
+
+// Whoever asks for monitors all the time has a display looked at no more often, one that can't be
+// looked at neither.
+func TestMonitorsAreLookedAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "looks")
+	x := &source.X11{Command: []string{"/bin/sh", "-c", `echo look >> "` + file + `"; sleep 0.2; exit 7`}}
+	s := &shadow.Session{ID: "1", User: "root", UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Display: ":64002"}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			for range 3 {
+				_, err := x.Monitors(t.Context(), s)
+				assert.ErrorContains(t, err, "exit status 7")
+			}
+		})
+	}
+	all.Wait()
+	looks, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, "look\n", string(looks))
 }

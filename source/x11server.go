@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,7 +29,7 @@ type server struct{ path, abstract error } // nil: root's or the session's user'
 func lookAt(s *shadow.Session) (server, error) {
 	number, _, _ := strings.Cut(strings.TrimPrefix(s.Display, ":"), ".")
 	if _, err := strconv.ParseUint(number, 10, 16); err != nil {
-		return server{}, fmt.Errorf("source: %.40q is not a display of this host", s.Display)
+		return server{}, pkg.Errorf("%.40q is not a display of this host", s.Display)
 	}
 	path := "/tmp/.X11-unix/X" + number
 	return server{trust(path, s.UID), trust("@"+path, s.UID)}, nil
@@ -64,28 +63,23 @@ func (s server) refusal() error {
 	case s.path == nil, s.abstract == nil:
 		return nil
 	case errors.Is(s.abstract, errStranger):
-		return &shadow.Refusal{Reason: shadow.DisplayUnreachable, Detail: s.abstract.Error(), Err: s.abstract}
+		return &shadow.End{Reason: shadow.DisplayUnreachable, Detail: s.abstract.Error(), Err: s.abstract}
 	}
-	return &shadow.Refusal{Reason: shadow.DisplayUnreachable, Detail: s.path.Error(), Err: s.path}
+	return &shadow.End{Reason: shadow.DisplayUnreachable, Detail: s.path.Error(), Err: s.path}
 }
 
-// confine makes cmd find no other server than the one that was looked at: abstract names
-// belong to a network namespace, so in an empty one there is but the path. It reports
-// whether that is possible at all.
-func (s server) confine(cmd *exec.Cmd) bool {
-	if s.path != nil { // the abstract name is trusted, and taken for as long as the server lives
-		return false
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	return true
+// confined reports whether a program that is started alone finds no other server than the one that
+// was looked at: abstract names belong to a network namespace, so in an empty one there is but the path.
+func (s server) confined() bool {
+	return s.path == nil // else the abstract name is trusted, and taken for as long as the server lives
 }
 
-// unconfined reports whether cmd may do without: no stranger has the abstract name.
+// unconfined reports whether a program may do without: no stranger has the abstract name.
 func (s server) unconfined() error {
 	if s.abstract == nil || absent(s.abstract) {
 		return nil
 	}
-	return &shadow.Refusal{Reason: shadow.DisplayUnreachable, Detail: s.abstract.Error(), Err: s.abstract}
+	return &shadow.End{Reason: shadow.DisplayUnreachable, Detail: s.abstract.Error(), Err: s.abstract}
 }
 
 // noNamespace reports whether a start failed because there may be no new namespace: without

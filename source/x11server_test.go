@@ -82,7 +82,7 @@ func TestX11vncRefusesStrangers(t *testing.T) {
 	var x source.X11vnc
 	refused := func(says string) {
 		t.Helper()
-		var r *shadow.Refusal
+		var r *shadow.End
 		require.ErrorAs(t, x.Check(t.Context(), s), &r)
 		assert.Equal(t, shadow.DisplayUnreachable, r.Reason)
 		assert.Contains(t, r.Detail, says)
@@ -117,5 +117,5 @@ func session(d *testhost.Desktop) *shadow.Session {
 
 // Both sources work on the kernels that the feature is documented for.
 func TestOldKernel(t *testing.T) {
-	testenv.OldKernel(t, "^Test(X11vncShows|X11Shows|X11vncIsShown|Killed)", 5*time.Minute)
+	testenv.OldKernel(t, "^Test(Shows|X11vncShows|X11vncIsShown|X11vncOnARenamedHost|WhatX11vncIsGiven|Killed)", 5*time.Minute)
 }

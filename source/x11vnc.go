@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -25,25 +24,31 @@ import (
 // -inetd as used here).
 var minX11vnc = [3]int{0, 9, 13}
 
-// X11vnc is the [shadow.Source] that starts one x11vnc(1) per viewer, as the session's
-// user, on one end of a socket pair: no port, no path, no second client. It is
-// started view-only with everything switched off that could reach the session
-// by another way; the relay in front of it enforces the same once more. The
+// X11vnc is a [shadow.Source] that starts one x11vnc(1) per viewer, as the session's user, on one
+// end of a socket pair: it listens nowhere and has no second client. It runs view-only, with every
+// other way to act on the session turned off; the relay in front of it enforces the same again. The
 // zero value is ready to use.
 type X11vnc struct {
 	Path string // of the program; empty: found on PATH
 
-	// State is a folder that remembers the running ones, of its owner's alone, for
-	// Sweep; empty: nothing is remembered.
+	// State is a directory, accessible to its owner only, that records running x11vncs for Sweep;
+	// empty: none are recorded.
 	State string
+
+	// OnLeft is called if an x11vnc left shared memory that can't be removed, because removing
+	// another user's needs CAP_SYS_ADMIN. It remains recorded for Sweep. OnLeft must not block; nil
+	// ignores the error.
+	OnLeft func(error)
 
 	mu      sync.Mutex
 	checked string // path that was found good
 }
 
-// Check looks for x11vnc and its version (0.9.13 or later), once: a good
-// answer is kept while the program is there, a bad one is looked into anew at the next request. The error
-// says how to install it on this distribution.
+// Check requires x11vnc 0.9.13 or later. Success is cached while the program exists; failure is
+// checked again at the next request. The error says how to install it on this distribution. In a
+// program whose main calls capture.Child it also connects to s's display as the session's user, and
+// refuses Xwayland ([shadow.Wayland]), whose empty root window x11vnc would show, and displays that
+// refuse the user.
 func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
 	if err := allMonitors(s, "x11vnc"); err != nil {
 		return err
@@ -55,7 +60,13 @@ func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
 	if err != nil {
 		return err
 	}
-	return server.refusal()
+	if err := server.refusal(); err != nil || !self.Captures.Load() {
+		return err
+	}
+	if _, err := new(X11).Look(ctx, s); err != nil && final(ctx, err) {
+		return err
+	}
+	return nil
 }
 
 // program is the path of a good x11vnc.
@@ -74,24 +85,24 @@ func (x *X11vnc) program(ctx context.Context) (string, error) {
 	}
 	path, err := exec.LookPath(name)
 	if err != nil && x.Path != "" {
-		return "", fmt.Errorf("source: there is no x11vnc at %s (%w); correct the path, or leave it out to find x11vnc on PATH", x.Path, errors.Unwrap(err))
+		return "", pkg.Errorf("there is no x11vnc at %s (%w); correct the path, or leave it out to find x11vnc on PATH", x.Path, errors.Unwrap(err))
 	}
 	if err != nil {
-		return "", fmt.Errorf("source: x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
+		return "", pkg.Errorf("x11vnc is not installed (%w); install it with: %s", err, installCommand("/etc/os-release"))
 	}
 	if err := strict.Check(path); err != nil { // it is run as root, too
-		return "", fmt.Errorf("source: x11vnc isn't run: %w", err)
+		return "", pkg.Errorf("x11vnc isn't run: %w", err)
 	}
 	out, err := program.Output(ctx, program.Command{Path: path, Args: []string{"-version"}, Timeout: 10 * time.Second})
 	if err != nil {
-		return "", fmt.Errorf("source: %w", err)
+		return "", pkg.Errorf("%w", err)
 	}
 	version, ok := parseX11vncVersion(string(out))
 	if !ok {
-		return "", fmt.Errorf("source: %s -version says %.60q, which names no version of x11vnc", path, strings.TrimSpace(string(out)))
+		return "", pkg.Errorf("%s -version says %.60q, which names no version of x11vnc", path, strings.TrimSpace(string(out)))
 	}
 	if older(version, minX11vnc) {
-		return "", fmt.Errorf("source: %s is version %d.%d.%d, and 0.9.13 or later is needed; update it with: %s",
+		return "", pkg.Errorf("%s is version %d.%d.%d, and 0.9.13 or later is needed; update it with: %s",
 			path, version[0], version[1], version[2], installCommand("/etc/os-release"))
 	}
 	x.checked = path
@@ -163,10 +174,13 @@ func x11vncArgs(s *shadow.Session) []string {
 		"-speeds", "lan", "-wait", "10", "-defer", "10")
 }
 
-// Sweep removes the shared memory that x11vncs have left whose daemon was killed, and
-// returns how many segments. Call it before the first Open. What an x11vnc leaves that
-// this process has started is removed when it ends.
+// Sweep removes shared memory left by x11vncs of a daemon that was killed, and returns the number
+// of segments. Call it before the first Open. For an x11vnc that this process started, it is
+// removed when it ends.
 func (x *X11vnc) Sweep() (segments int, err error) { return sysv.Ledger(x.State).Sweep() }
+
+// noMemory lets x11vnc do without shared memory.
+const noMemory = "-noshm"
 
 // x11vncMemory is what x11vnc is told where there is too little shared memory for it: it would
 // end.
@@ -174,23 +188,23 @@ func x11vncMemory() []string {
 	if sharedMemory(x11vncSegments) {
 		return nil
 	}
-	return []string{"-noshm"}
+	return []string{noMemory}
 }
 
 // x11vncCommand is what to run for s. Where this program can, it first finds the cookie that
 // opens the display, as everything else here does, and gives x11vnc that one alone.
-func x11vncCommand(path string, s *shadow.Session) *exec.Cmd {
+func x11vncCommand(path string, s *shadow.Session, memory []string) *exec.Cmd {
 	if s.Xauthority == "" || !self.Captures.Load() {
-		return exec.Command(path, append(x11vncArgs(s), x11vncMemory()...)...)
+		return exec.Command(path, append(x11vncArgs(s), memory...)...)
 	}
 	found := *s
 	found.Xauthority = self.CookieFile
 	args := append([]string{self.CookieArg, s.Display, s.Xauthority, path}, x11vncArgs(&found)...)
-	return exec.Command(child.Self, append(args, x11vncMemory()...)...)
+	return exec.Command(child.Self, append(args, memory...)...)
 }
 
-// Open starts x11vnc on s. Whether it could reach the session is seen when its
-// greeting comes or doesn't; what it printed is in the error of [shadow.Ender]'s Err.
+// Open starts x11vnc on s. It doesn't wait for x11vnc to reach the display: a failure shows when
+// its greeting doesn't come, and [shadow.Ender]'s Err then has what it printed.
 func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	path, err := x.program(ctx)
 	if err != nil {
@@ -203,9 +217,23 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	cmd := x11vncCommand(path, s)
-	if server.confine(cmd) {
-		conn, err := start("x11vnc", cmd, s, sysv.Ledger(x.State))
+	memory := x11vncMemory()
+	conn, err := x.start(path, s, server, memory)
+	if err != nil || memory != nil {
+		return conn, err
+	}
+	// An X server without MIT-SHM, or in another container, ends an x11vnc that wants to share memory.
+	if p := conn.(*process); !p.greets(ctx) && p.wantedMemory() {
+		_ = conn.Close()
+		return x.start(path, s, server, []string{noMemory})
+	}
+	return conn, nil
+}
+
+// start runs the x11vnc at path, so that it finds no other X server than the one that was looked at.
+func (x *X11vnc) start(path string, s *shadow.Session, server server, memory []string) (net.Conn, error) {
+	if server.confined() {
+		conn, err := start("x11vnc", child.StartAlone, x11vncCommand(path, s, memory), s, sysv.Ledger(x.State), x.OnLeft, nil)
 		if err == nil || !noNamespace(err) {
 			return conn, err
 		}
@@ -213,5 +241,5 @@ func (x *X11vnc) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) 
 	if err := server.unconfined(); err != nil {
 		return nil, err
 	}
-	return start("x11vnc", x11vncCommand(path, s), s, sysv.Ledger(x.State))
+	return start("x11vnc", child.Start, x11vncCommand(path, s, memory), s, sysv.Ledger(x.State), x.OnLeft, nil)
 }

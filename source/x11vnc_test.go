@@ -1,185 +1,47 @@
 package source_test
 
 import (
-	"net"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"vda.internal/shadow"
+	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
-	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"
 )
 
-// patience bounds every wait of these tests.
-const patience = time.Minute
-
-// xSession is a real desktop as a Session.
-func xSession(t *testing.T) (*testhost.Desktop, *shadow.Session) {
+// cookies are the entries of a file of them: the head, up to the protocol's name, and the cookie.
+func cookies(t *testing.T, file string) (heads, cookies [][]byte) {
 	t.Helper()
-	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
-	return d, &shadow.Session{
-		ID: "s1", User: "user", UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
-		Display: d.Display, Xauthority: d.Xauthority,
-	}
-}
-
-// ended waits for the source's process.
-func ended(t *testing.T, conn net.Conn) error {
-	t.Helper()
-	e := conn.(shadow.Ender)
-	select {
-	case <-e.Ended():
-		return e.Err()
-	case <-time.After(patience):
-		require.FailNow(t, "x11vnc is still there")
-		return nil
-	}
-}
-
-func TestX11vncShowsTheSessionAndEndsWithItsConnection(t *testing.T) {
-	_, s := xSession(t)
-	conn, err := new(source.X11vnc).Open(t.Context(), s)
+	data, err := os.ReadFile(file)
 	require.NoError(t, err)
-	server, err := rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	assert.EqualValues(t, 320, server.Init.Width)
-	assert.EqualValues(t, 200, server.Init.Height)
-	require.NoError(t, conn.Close())
-	select {
-	case <-conn.(shadow.Ender).Ended():
-	default:
-		assert.Fail(t, "Close returned before x11vnc had ended")
-	}
-}
-
-func TestX11vncTellsADeadSessionFromAFailure(t *testing.T) {
-	d, s := xSession(t)
-	conn, err := new(source.X11vnc).Open(t.Context(), s)
-	require.NoError(t, err)
-	_, err = rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	d.Kill()
-	assert.ErrorIs(t, ended(t, conn), shadow.ErrSessionEnded)
-	require.NoError(t, conn.Close())
-}
-
-func TestX11vncFailureHasItsLastWords(t *testing.T) {
-	_, s := xSession(t)
-	s.Xauthority = filepath.Join(t.TempDir(), "none")
-	conn, err := new(source.X11vnc).Open(t.Context(), s)
-	require.NoError(t, err)
-	err = ended(t, conn)
-	require.Error(t, err)
-	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
-	assert.ErrorContains(t, err, "exit status")
-	assert.ErrorContains(t, err, "the file with the cookie, "+s.Xauthority)
-	assert.NotContains(t, err.Error(), "http")
-	require.NoError(t, conn.Close())
-}
-
-func TestX11vncKilledIsAFailure(t *testing.T) {
-	_, s := xSession(t)
-	conn, err := new(source.X11vnc).Open(t.Context(), s)
-	require.NoError(t, err)
-	_, err = rfb.Connect(t.Context(), conn)
-	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(conn.(interface{ PID() int }).PID(), syscall.SIGKILL))
-	err = ended(t, conn)
-	require.ErrorContains(t, err, "killed by signal 9")
-	assert.NotErrorIs(t, err, shadow.ErrSessionEnded)
-	require.NoError(t, conn.Close())
-}
-
-func TestDial(t *testing.T) {
-	for _, bad := range []string{"", "tcp", "tcp:", "tcp:5900", "udp:127.0.0.1:1", "unix:relative", "127.0.0.1:5900"} {
-		_, err := source.ParseDial(bad)
-		assert.Error(t, err, bad)
-	}
-	path := filepath.Join(t.TempDir(), "rfb.sock")
-	ln, err := net.Listen("unix", path)
-	require.NoError(t, err)
-	d, err := source.ParseDial("unix:" + path)
-	require.NoError(t, err)
-	server := &rfb.Server{Init: rfb.ServerInit{Width: 2, Height: 3, Format: rfb.PixelFormat{BitsPerPixel: 32, Depth: 24, TrueColor: true, RedMax: 255, GreenMax: 255, BlueMax: 255}}}
-	serve := func() <-chan error {
-		done := make(chan error, 1)
-		go func() {
-			conn, err := ln.Accept()
-			if err == nil {
-				_, err = server.Accept(t.Context(), conn)
-				conn.Close()
-			}
-			done <- err
-		}()
-		return done
-	}
-	done := serve()
-	conn, err := d.Open(t.Context(), nil)
-	require.NoError(t, err)
-	assert.EqualValues(t, 3, conn.(*rfb.ServerConn).Init.Height, "it is greeted")
-	conn.Close()
-	require.NoError(t, <-done)
-
-	// With a password.
-	server.Password = "secret"
-	done = serve()
-	_, err = d.Open(t.Context(), nil)
-	require.ErrorIs(t, err, rfb.ErrSecurity)
-	require.ErrorContains(t, err, "give its password")
-	<-done
-	d.PasswordFile = filepath.Join(t.TempDir(), "password")
-	require.ErrorContains(t, d.Check(t.Context(), nil), "no such file", "before anybody is asked")
-	for password, want := range map[string]error{"secret\r\nnot this": nil, "guess": rfb.ErrPassword} {
-		require.NoError(t, os.WriteFile(d.PasswordFile, []byte(password), 0o600))
-		done = serve()
-		conn, err = d.Open(t.Context(), nil)
-		require.ErrorIs(t, err, want)
-		if err == nil {
-			conn.Close()
+	for len(data) > 0 {
+		end, last := 2, 0
+		for range 4 {
+			last = end + 2
+			end = last + int(binary.BigEndian.Uint16(data[end:]))
 		}
-		<-done
+		heads, cookies = append(heads, data[:last-2]), append(cookies, data[last:end])
+		data = data[end:]
 	}
-	d.PasswordFile = ""
-	ln.Close()
-	_, err = d.Open(t.Context(), nil)
-	require.ErrorContains(t, err, "no RFB server")
-	require.Error(t, new(source.Dial).Check(t.Context(), nil))
-}
-
-// A server that runs already shows one session: with two, one user's Yes could
-// show the other's screen.
-func TestDialWithSeveralSessions(t *testing.T) {
-	d := &source.Dial{Network: "unix", Address: "/x", Sessions: sessions.Static{{ID: "1", Display: ":1", User: "root"}}}
-	require.NoError(t, d.Check(t.Context(), nil))
-	d.Sessions = sessions.Static{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
-	require.ErrorContains(t, d.Check(t.Context(), nil), "2 sessions")
+	return heads, cookies
 }
 
 // A host that was renamed: the question finds the cookie under the old name, and so does x11vnc.
 func TestX11vncOnARenamedHost(t *testing.T) {
 	_, s := xSession(t)
-	data, err := os.ReadFile(s.Xauthority)
-	require.NoError(t, err)
-	const local = 256
-	require.Equal(t, []byte{local >> 8, local & 0xff}, data[:2], "the file begins with another entry")
-	end := 2
-	for range 4 {
-		end += 2 + int(data[end])<<8 + int(data[end+1])
-	}
-	data = data[:end]
-	for i := range data[4 : 4+int(data[3])] {
-		data[4+i] = 'x'
-	}
-	s.Xauthority = filepath.Join(filepath.Dir(s.Xauthority), "renamed")
-	require.NoError(t, os.WriteFile(s.Xauthority, data, 0o644))
+	s.Xauthority = renamed(t, s.Xauthority)
 	conn, err := new(source.X11vnc).Open(t.Context(), s)
 	require.NoError(t, err)
 	defer conn.Close()
@@ -188,4 +50,86 @@ func TestX11vncOnARenamedHost(t *testing.T) {
 		err = ended(t, conn)
 	}
 	require.NoError(t, err)
+}
+
+// renamed is a file with two entries: a cookie that doesn't open the display under this host's name,
+// and the one that does under another.
+func renamed(t *testing.T, file string) string {
+	t.Helper()
+	const local = 256
+	heads, found := cookies(t, file)
+	require.EqualValues(t, local, binary.BigEndian.Uint16(heads[0]), "the file begins with another entry")
+	field := func(b []byte) []byte { return append(binary.BigEndian.AppendUint16(nil, uint16(len(b))), b...) }
+	wrong := append(bytes.Clone(heads[0]), field(bytes.Repeat([]byte{7}, len(found[0])))...)
+	right := append(bytes.Clone(heads[0]), field(found[0])...)
+	for i := range right[4 : 4+int(right[3])] {
+		right[4+i] = 'x'
+	}
+	path := filepath.Join(filepath.Dir(file), "renamed")
+	require.NoError(t, os.WriteFile(path, append(wrong, right...), 0o644))
+	return path
+}
+
+// x11vnc is given the cookie that worked, for any host, in a file that has no name, and is told to leave the
+// pointer in the picture. A script that stands in its place says what it was given.
+func TestWhatX11vncIsGiven(t *testing.T) {
+	d, s := xSession(t)
+	_, found := cookies(t, s.Xauthority)
+	s.Xauthority = renamed(t, s.Xauthority)
+	x := source.X11vnc{Path: filepath.Join(t.TempDir(), "x11vnc")}
+	script := fmt.Sprintf(`#!/bin/sh
+if [ "$1" = -version ]; then echo 'x11vnc: 0.9.16 lastmod: 2019-01-05'; exit; fi
+cd '%s' && printf '%%s\n' "$@" > arguments && printf '%%s' "$XAUTHORITY" > variable && /bin/cat "$XAUTHORITY" > authority
+`, d.Home)
+	require.NoError(t, os.WriteFile(x.Path, []byte(script), 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(filepath.Dir(x.Path)), 0o755)) // for the user
+	require.NoError(t, x.Check(t.Context(), s))
+	conn, err := x.Open(t.Context(), s)
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, ended(t, conn))
+	read := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(d.Home, name))
+		require.NoError(t, err)
+		return string(b)
+	}
+	assert.Equal(t, "\xff\xff\x00\x00\x00\x00\x00\x12MIT-MAGIC-COOKIE-1\x00\x10"+string(found[0]), read("authority"), "one FamilyWild entry")
+	assert.Regexp(t, "^/proc/self/fd/[0-9]+$", read("variable"))
+	given := strings.Fields(read("arguments"))
+	assert.Contains(t, given, "-nocursorshape")
+	assert.Contains(t, given, "-viewonly")
+	require.Contains(t, given, "-auth")
+	assert.Contains(t, strings.Join(given, " "), "-display "+s.Display+" -auth "+read("variable")+" ")
+}
+
+// An X server that can't share memory, because it has no MIT-SHM or is in another container, is shown all the
+// same.
+func TestX11vncWithoutMemoryOfTheServers(t *testing.T) {
+	testenv.Root(t)
+	elsewhere := filepath.Join(t.TempDir(), "Xvfb")
+	require.NoError(t, os.WriteFile(elsewhere, []byte("#!/bin/sh\nexec unshare --ipc Xvfb \"$@\"\n"), 0o755))
+	own := child.Own() // who may have a container
+	for name, o := range map[string]testhost.Options{
+		"no MIT-SHM":        {Args: []string{"-extension", "MIT-SHM"}},
+		"another container": {Server: elsewhere, Identity: &own},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.Width, o.Height = 320, 200
+			s := session(testhost.Require(t, o))
+			if o.Identity != nil {
+				s.User = "root"
+			}
+			conn, err := new(source.X11vnc).Open(t.Context(), s)
+			require.NoError(t, err)
+			defer conn.Close()
+			server, err := rfb.Connect(t.Context(), conn)
+			require.NoError(t, err)
+			assert.EqualValues(t, 320, server.Init.Width)
+			_, err = server.Write([]byte{3, 0, 0, 0, 0, 0, 0, 1, 0, 1}) // a request for a pixel
+			require.NoError(t, err)
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+			_, err = io.ReadFull(server, make([]byte, 4))
+			require.NoError(t, err)
+		})
+	}
 }

@@ -134,7 +134,7 @@ func checkPBES2(der []byte) error {
 	if _, err := asn1.Unmarshal(info.Algorithm.Parameters.FullBytes, &params); err != nil {
 		return err
 	}
-	if isCostly(der) {
+	if isCostly(info.Algorithm.Parameters.FullBytes) {
 		return fmt.Errorf("it takes more than %d rounds", maxRounds)
 	}
 	if err := checkKDF(params.KDF); err != nil {
@@ -196,6 +196,8 @@ const maxRounds = 2_000_000
 // depth that isn't encrypted. In all structures that have such a count it is
 // the INTEGER behind the salt, which is an OCTET STRING: PBES1 and PBKDF2 (RFC
 // 8018 appendix A), MacData (RFC 7292 section 4), scrypt (RFC 7914 section 7).
+// An OCTET STRING is looked into if a SEQUENCE fills it, as in a PFX: what is
+// encrypted, or a salt, has bytes that read like anything.
 func isCostly(der []byte) bool { return costly(der, 32) }
 
 func costly(der []byte, depth int) bool {
@@ -206,14 +208,22 @@ func costly(der []byte, depth int) bool {
 		if err != nil {
 			return false // so the decoder doesn't come here either
 		}
-		if salted && v.Tag == asn1.TagInteger && new(big.Int).SetBytes(v.Bytes).Cmp(big.NewInt(maxRounds)) > 0 {
+		universal := v.Class == asn1.ClassUniversal
+		if salted && universal && v.Tag == asn1.TagInteger && new(big.Int).SetBytes(v.Bytes).Cmp(big.NewInt(maxRounds)) > 0 {
 			return true
 		}
-		salted = v.Tag == asn1.TagOctetString
-		if (v.IsCompound || salted) && depth > 0 && costly(v.Bytes, depth-1) {
+		salted = universal && v.Tag == asn1.TagOctetString
+		if (v.IsCompound || salted && isSequence(v.Bytes)) && depth > 0 && costly(v.Bytes, depth-1) {
 			return true
 		}
 		der = rest
 	}
 	return false
+}
+
+// isSequence reports whether b is one SEQUENCE and nothing else.
+func isSequence(b []byte) bool {
+	var v asn1.RawValue
+	rest, err := asn1.Unmarshal(b, &v)
+	return err == nil && len(rest) == 0 && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagSequence
 }

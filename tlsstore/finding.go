@@ -61,10 +61,10 @@ const (
 
 // A Finding is something that is wrong, or odd, with the store.
 type Finding struct {
-	Severity Severity
-	Code     Code
-	Sentence string // what is wrong: lower case, without a full stop
-	Remedy   string // what to do about it, likewise
+	Severity Severity // whether it keeps viewers out
+	Code     Code     // the one word for it
+	Sentence string   // what is wrong: lower case, without a full stop
+	Remedy   string   // what to do about it, likewise
 }
 
 // String is the sentence and the remedy.
@@ -78,14 +78,17 @@ type LoadError struct {
 }
 
 // Error implements error. Warnings are left out.
-func (e *LoadError) Error() string {
+func (e *LoadError) Error() string { return "tlsstore: " + e.Text() }
+
+// Text is the error without this package's name.
+func (e *LoadError) Text() string {
 	var all []string
 	for _, f := range e.Findings {
 		if f.Severity == Error {
 			all = append(all, f.String())
 		}
 	}
-	return "tlsstore: " + strings.Join(all, "; also: ")
+	return strings.Join(all, "; also: ")
 }
 
 // Unwrap returns what caused it.

@@ -10,16 +10,15 @@ import (
 // A File is the content of a file, for [KeyPair].
 type File struct {
 	Path string // for messages
-	Data []byte
+	Data []byte // PEM, DER or PKCS #12
 }
 
-// KeyPair makes a certificate of files that aren't in a [Store]. It reads what
-// a Store reads, a key in PEM's own old encryption besides, and puts the chain
-// into order. Whether the pair is a good one is left to the caller: neither
-// who may read or change the files nor what a Store warns of is judged.
+// KeyPair makes a certificate of files that aren't in a [Store]. It reads what a Store reads, and
+// keys in PEM's own old encryption besides, and puts the chain in order. It checks neither the
+// files' owners and modes nor anything that a Store warns about.
 //
-// The zero key means that cert holds the key too. The passphrase opens what is
-// encrypted; nil means that there is none. The error is a [*LoadError].
+// The zero key means that cert also has the key. The passphrase decrypts; nil means that there is
+// none. The error is a [*LoadError].
 func KeyPair(cert, key File, passphrase []byte) (tls.Certificate, error) {
 	f := &found{cert: cert.Path, key: cmp.Or(key.Path, cert.Path), dir: filepath.Dir(cert.Path), named: true, given: passphrase}
 	c, err := f.decode(&file{path: f.cert, what: "certificate", data: cert.Data}, f.key == f.cert)

@@ -16,7 +16,7 @@ const reloadInterval = time.Second
 // A live is the pair of a config that is in use.
 type live struct {
 	store Store
-	host  string
+	load  func() (*Pair, error) // Store.Load for the machine
 	pair  atomic.Pointer[Pair]
 
 	mu      sync.Mutex // of the fields below; who holds it looks at the files
@@ -55,7 +55,7 @@ func (l *live) reload() (pair *Pair, err error, changed bool) {
 	}
 	l.stamp = stamp
 	before := l.failure
-	if pair, err = l.store.Load(l.host); err != nil {
+	if pair, err = l.load(); err != nil {
 		l.failure = err.Error()
 		return nil, err, l.failure != before
 	}

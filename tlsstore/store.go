@@ -71,7 +71,8 @@ func (s *Store) TLSConfig(host string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	live := &live{store: *s, host: host, checked: now, stamp: stamp}
+	live := &live{store: *s, checked: now, stamp: stamp}
+	live.load = func() (*Pair, error) { return live.store.Load(host) }
 	live.pair.Store(pair)
 	if s.OnLoad != nil {
 		s.OnLoad(pair)

@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"vda.internal/shadow/internal/named"
 )
+
+// pkg is the name of this package's errors.
+const pkg = named.Package("wsproxy")
 
 // Close codes: RFC 6455 §7.4.1, its IANA registry, and the 4000s, which are
 // private to applications.
@@ -40,16 +45,21 @@ const maxReason = 123
 // A Code that must not be sent becomes [StatusInternalError]; a Reason
 // beyond 123 bytes is cut to whole words.
 type CloseError struct {
-	Code   int
+	Code   int    // RFC 6455 §7.4, or 4000 to 4999
 	Reason string // shown to the viewer; may be empty
 }
 
 // Error implements error.
 func (e *CloseError) Error() string {
+	return string(pkg) + ": " + e.Text()
+}
+
+// Text is the error without this package's name.
+func (e *CloseError) Text() string {
 	if e.Reason == "" {
-		return fmt.Sprintf("wsproxy: closed with %d", e.Code)
+		return fmt.Sprintf("closed with %d", e.Code)
 	}
-	return fmt.Sprintf("wsproxy: closed with %d: %s", e.Code, e.Reason)
+	return fmt.Sprintf("closed with %d: %s", e.Code, e.Reason)
 }
 
 // CloseCode returns e.Code.

@@ -17,22 +17,14 @@ import (
 const closeTimeout = 2 * time.Second
 
 var (
-	errLeft       = errors.New("wsproxy: the viewer has left")
-	errIdle       = errors.New("wsproxy: the session was idle")
-	errNoPong     = errors.New("wsproxy: the viewer answers no ping")
-	errUnfinished = errors.New("wsproxy: the viewer doesn't finish a frame")
-	errText       = errors.New("wsproxy: the viewer sent a text message")
-	errTooBig     = errors.New("wsproxy: the viewer sent too large a message")
-	errMalformed  = errors.New("wsproxy: the viewer sent malformed WebSocket")
+	errLeft       = pkg.New("the viewer has left")
+	errIdle       = pkg.New("the session was idle")
+	errNoPong     = pkg.New("the viewer answers no ping")
+	errUnfinished = pkg.New("the viewer doesn't finish a frame")
+	errText       = pkg.New("the viewer sent a text message")
+	errTooBig     = pkg.New("the viewer sent too large a message")
+	errMalformed  = pkg.New("the viewer sent malformed WebSocket")
 )
-
-// An ending is how a session ends: one, decided once.
-type ending struct {
-	code     int
-	reason   string
-	err      error // what went wrong; nil if nothing did
-	byViewer bool  // the viewer closed, or its connection was lost
-}
 
 // A conn is a viewer: the stream in its messages as a net.Conn, and what keeps
 // the WebSocket. The goroutine receive reads frames. Everything that has to be
@@ -46,10 +38,10 @@ type conn struct {
 	idleTimeout  time.Duration // 0: never
 	pingInterval time.Duration // negative: never
 	pongTimeout  time.Duration
-	onEnd        func(ending) // called once, when the end has been decided
+	onEnd        func(End) // called once, when the end has been decided
 
 	mu       sync.Mutex
-	end      *ending
+	end      *End
 	ending   chan struct{} // closed when end is set
 	received chan struct{} // closed when receive has returned
 	done     chan struct{} // closed when control has said goodbye: the connection is closed
@@ -84,7 +76,7 @@ func (c *conn) start() {
 }
 
 // finish decides how the session ends, if that is still open.
-func (c *conn) finish(e ending) {
+func (c *conn) finish(e End) {
 	c.mu.Lock()
 	if c.end != nil {
 		c.mu.Unlock()
@@ -93,7 +85,7 @@ func (c *conn) finish(e ending) {
 	c.end = &e
 	c.mu.Unlock()
 
-	if e.byViewer { // what it sent before is still to be read
+	if e.ByViewer { // what it sent before is still to be read
 		c.in.finish(c.gone(io.EOF))
 	} else {
 		c.in.drop(c.gone(nil))
@@ -105,7 +97,7 @@ func (c *conn) finish(e ending) {
 }
 
 // ended is how the session ends; nil if that is still open.
-func (c *conn) ended() *ending {
+func (c *conn) ended() *End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.end
@@ -115,14 +107,14 @@ func (c *conn) ended() *ending {
 // closed properly ends the stream of what it sent: eof.
 func (c *conn) gone(eof error) error {
 	switch e := c.ended(); {
-	case e.err != nil:
-		return e.err
-	case e.byViewer && eof != nil:
+	case e.Err != nil:
+		return e.Err
+	case e.ByViewer && eof != nil:
 		return eof
-	case e.byViewer:
+	case e.ByViewer:
 		return errLeft
 	default:
-		return &CloseError{e.code, e.reason}
+		return &CloseError{e.Code, e.Reason}
 	}
 }
 
@@ -146,23 +138,23 @@ func (c *conn) add(n int) {
 
 // text is called when the viewer begins a text message.
 func (c *conn) text() {
-	c.finish(ending{code: StatusUnsupportedData, reason: "Unsupported: Text frames are not supported", err: errText})
+	c.finish(End{Code: StatusUnsupportedData, Reason: "Unsupported: Text frames are not supported", Err: errText})
 }
 
 // tooBig is called when a message turns out to be larger than maxMessage.
 func (c *conn) tooBig() {
-	c.finish(ending{code: StatusMessageTooBig, reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), err: errTooBig})
+	c.finish(End{Code: StatusMessageTooBig, Reason: fmt.Sprintf("message larger than %d bytes", c.maxMessage), Err: errTooBig})
 }
 
 // diagnose tells why nothing more can be read: the viewer closed, the
 // connection was lost, or what came isn't WebSocket.
-func (c *conn) diagnose(err error) ending {
+func (c *conn) diagnose(err error) End {
 	code, reason, closed := c.ws.closeOf(err)
 	switch {
 	case closed && !utf8.ValidString(reason):
-		return ending{code: StatusProtocolError, reason: "close reason isn't UTF-8", err: errMalformed}
+		return End{Code: StatusProtocolError, Reason: "close reason isn't UTF-8", Err: errMalformed}
 	case closed:
-		return ending{code: code, reason: reason, byViewer: true}
+		return End{Code: code, Reason: reason, ByViewer: true}
 	case errors.Is(err, errStray), errors.Is(err, errNested):
 	case c.wire.intake.err != nil:
 		return c.lost(c.wire.intake.err)
@@ -170,15 +162,15 @@ func (c *conn) diagnose(err error) ending {
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
 		err = inner
 	}
-	return ending{code: StatusProtocolError, reason: err.Error(), err: fmt.Errorf("%w: %v", errMalformed, err)}
+	return End{Code: StatusProtocolError, Reason: err.Error(), Err: fmt.Errorf("%w: %v", errMalformed, err)}
 }
 
 // lost is the ending by an error of the connection.
-func (c *conn) lost(err error) ending {
+func (c *conn) lost(err error) End {
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF
 	}
-	return ending{code: StatusAbnormalClosure, err: fmt.Errorf("wsproxy: connection to the viewer lost: %w", err), byViewer: true}
+	return End{Code: StatusAbnormalClosure, Err: pkg.Errorf("connection to the viewer lost: %w", err), ByViewer: true}
 }
 
 // writeFailed decides the end after a write that failed. A viewer that closes
@@ -187,16 +179,16 @@ func (c *conn) lost(err error) ending {
 func (c *conn) writeFailed(err error) {
 	switch {
 	case errors.Is(err, errIdle):
-		c.finish(ending{code: StatusGoingAway, reason: "session idle"})
+		c.finish(End{Code: StatusGoingAway, Reason: "session idle"})
 		return
 	case errors.Is(err, errStalled):
-		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no data taken for %v", c.wire.patience), err: errStalled})
+		c.finish(End{Code: StatusStalled, Reason: fmt.Sprintf("no data taken for %v", c.wire.patience), Err: errStalled})
 		return
 	case errors.Is(err, errNoPong):
-		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("no ping answered for %v", c.pongTimeout), err: errNoPong})
+		c.finish(End{Code: StatusStalled, Reason: fmt.Sprintf("no ping answered for %v", c.pongTimeout), Err: errNoPong})
 		return
 	case errors.Is(err, errUnfinished):
-		c.finish(ending{code: StatusStalled, reason: fmt.Sprintf("nothing of an unfinished frame for %v", c.pongTimeout), err: errUnfinished})
+		c.finish(End{Code: StatusStalled, Reason: fmt.Sprintf("nothing of an unfinished frame for %v", c.pongTimeout), Err: errUnfinished})
 		return
 	}
 	if !c.endsSoon() {

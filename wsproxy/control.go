@@ -102,11 +102,11 @@ func (c *conn) sendPongs() error {
 func (c *conn) goodbye() {
 	c.stopTimers()
 	e := c.ended()
-	polite := e.code != StatusAbnormalClosure && c.sendPongs() == nil && c.wire.sendControl(closeFrame(e.code, e.reason)) == nil
+	polite := e.Code != StatusAbnormalClosure && c.sendPongs() == nil && c.wire.sendControl(closeFrame(e.Code, e.Reason)) == nil
 	if polite {
 		<-c.received // the viewer's close frame, or the last deadline
 		c.wire.free()
-		if errors.Is(e.err, errMalformed) {
+		if errors.Is(e.Err, errMalformed) {
 			c.wire.linger(c.wire.last)
 		}
 	}

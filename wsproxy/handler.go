@@ -3,7 +3,6 @@ package wsproxy
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -143,10 +142,30 @@ type Record struct {
 	Duration time.Duration // until both connections were closed
 	Sent     int64         // bytes of the stream to the viewer, without framing
 	Received int64         // bytes of the stream from the viewer
-	Code     int           // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
-	Reason   string        // that went with it
-	ByViewer bool          // the viewer closed, or its connection was lost
-	Err      error         // what went wrong, in full; nil if nothing did
+	End
+}
+
+// An End is how a session ends. It is decided once.
+type End struct {
+	Code     int    // close code, of whoever closed first; [StatusNoStatus] or [StatusAbnormalClosure] if there was none
+	Reason   string // that went with it
+	ByViewer bool   // the viewer closed, or its connection was lost
+	Err      error  // what went wrong, in full; nil if nothing did
+}
+
+// EndOf returns how the session of a [Relay]'s viewer ends, or nil if that isn't decided: what Run
+// returns decides it then. It is nil for a connection that is no Relay's viewer.
+func EndOf(viewer net.Conn) *End {
+	c, ok := viewer.(*conn)
+	if !ok {
+		return nil
+	}
+	end := c.ended()
+	if end == nil {
+		return nil
+	}
+	e := *end
+	return &e
 }
 
 // Defaults of Handler.
@@ -226,7 +245,7 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return fmt.Errorf("wsproxy: %d sessions have not ended: %w", len(h.sessions), context.Cause(ctx))
+		return pkg.Errorf("%d sessions have not ended: %w", len(h.sessions), context.Cause(ctx))
 	}
 }
 
@@ -273,7 +292,7 @@ func (h *Handler) remove(s *session) {
 }
 
 // newConn makes the viewer of an upgraded connection.
-func (h *Handler) newConn(w *wire, ws *messages, onEnd func(ending)) *conn {
+func (h *Handler) newConn(w *wire, ws *messages, onEnd func(End)) *conn {
 	c := &conn{
 		wire:         w,
 		ws:           ws,

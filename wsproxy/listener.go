@@ -52,7 +52,7 @@ type accepted struct {
 }
 
 // errTooMuch can't happen while what is sealed at a time fits largeSize.
-var errTooMuch = errors.New("wsproxy: too many TLS records at once")
+var errTooMuch = pkg.New("too many TLS records at once")
 
 // Write keeps what it is given while the connection is captured: records that
 // crypto/tls has made.

@@ -19,12 +19,12 @@ func CheckOriginPattern(pattern string) error {
 	}
 	switch {
 	case host == "", ok && scheme == "":
-		return fmt.Errorf("wsproxy: origin pattern %q names no host", pattern)
+		return pkg.Errorf("origin pattern %q names no host", pattern)
 	case strings.ContainsAny(host, "/#@ "):
-		return fmt.Errorf("wsproxy: origin pattern %q has more than a scheme, a host and a port", pattern)
+		return pkg.Errorf("origin pattern %q has more than a scheme, a host and a port", pattern)
 	}
 	if _, err := path.Match(strings.ToLower(pattern), ""); err != nil {
-		return fmt.Errorf("wsproxy: origin pattern %q has a bracket or a backslash that is left open", pattern)
+		return pkg.Errorf("origin pattern %q has a bracket or a backslash that is left open", pattern)
 	}
 	return nil
 }
@@ -47,7 +47,7 @@ func checkOrigin(r *http.Request, patterns []string) error {
 	for _, pattern := range patterns {
 		ok, err := matchOrigin(pattern, u)
 		if err != nil {
-			return fmt.Errorf("wsproxy: origin pattern %q: %w", pattern, err)
+			return pkg.Errorf("origin pattern %q: %w", pattern, err)
 		}
 		if ok {
 			return nil

@@ -43,10 +43,10 @@ func (p *proxied) read(c net.Conn) error {
 		// Not by a deadline: those are the user's.
 		late := time.AfterFunc(proxyTimeout, func() { c.Close() })
 		if p.src, p.dst, p.err = readProxyHeader(c); p.err != nil {
-			p.err = fmt.Errorf("wsproxy: PROXY protocol header: %w", p.err)
+			p.err = pkg.Errorf("PROXY protocol header: %w", p.err)
 		}
 		if !late.Stop() && p.err == nil {
-			p.err = fmt.Errorf("wsproxy: PROXY protocol header: %w", os.ErrDeadlineExceeded)
+			p.err = pkg.Errorf("PROXY protocol header: %w", os.ErrDeadlineExceeded)
 		}
 	})
 	return p.err

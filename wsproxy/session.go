@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -51,10 +50,10 @@ func (s *session) upgrade(w http.ResponseWriter) error {
 
 // viewerEnds ends the session's contexts once the viewer's end is decided. A
 // relay may finish passing on what a viewer that left had sent before.
-func (s *session) viewerEnds(e ending) {
-	cause := cmp.Or[error](e.err, &CloseError{e.code, e.reason})
+func (s *session) viewerEnds(e End) {
+	cause := cmp.Or[error](e.Err, &CloseError{e.Code, e.Reason})
 	s.leave(cause)
-	if e.byViewer {
+	if e.ByViewer {
 		s.late.Store(time.AfterFunc(closeTimeout, func() { s.cancel(cause) }))
 	} else {
 		s.cancel(cause)
@@ -83,7 +82,7 @@ func (s *session) run(ctx, present context.Context) {
 }
 
 // serve admits the viewer, dials and relays, and returns how that ended.
-func (s *session) serve(ctx, present context.Context) ending {
+func (s *session) serve(ctx, present context.Context) End {
 	within, cancel := context.WithTimeout(present, cmp.Or(s.h.HandshakeTimeout, defaultHandshakeTimeout))
 	defer cancel()
 	r := s.request.WithContext(within)
@@ -94,7 +93,7 @@ func (s *session) serve(ctx, present context.Context) ending {
 	cancel()
 	switch {
 	case err == nil && target == nil:
-		return ending{code: StatusInternalError, reason: reasonNoTarget, err: errors.New("wsproxy: Dial returned no connection")}
+		return End{Code: StatusInternalError, Reason: reasonNoTarget, Err: pkg.New("Dial returned no connection")}
 	case err == nil:
 	case ctx.Err() != nil:
 		return endingOf(context.Cause(ctx))
@@ -118,9 +117,9 @@ func (s *session) serve(ctx, present context.Context) ending {
 	case err != nil:
 		return failed(err, reasonTargetFailed)
 	case s.h.Relay != nil:
-		return ending{code: StatusNormalClosure}
+		return End{Code: StatusNormalClosure}
 	}
-	return ending{code: StatusNormalClosure, reason: reasonTargetClosed}
+	return End{Code: StatusNormalClosure, Reason: reasonTargetClosed}
 }
 
 // introduce tells the target who comes, if it is to know.
@@ -132,11 +131,11 @@ func (s *session) introduce(target net.Conn) error {
 	src = netip.AddrPortFrom(src.Addr().Unmap().WithZone(""), src.Port())
 	header, err := proxyHeader(s.h.ProxyProtocol, src, addrPort(s.viewer.LocalAddr()))
 	if err != nil {
-		return fmt.Errorf("wsproxy: PROXY header: %w", err)
+		return pkg.Errorf("PROXY header: %w", err)
 	}
 	_ = target.SetWriteDeadline(time.Now().Add(closeTimeout)) // the next line fails if this does
 	if _, err := target.Write(header); err != nil {
-		return fmt.Errorf("wsproxy: PROXY header: %w", err)
+		return pkg.Errorf("PROXY header: %w", err)
 	}
 	return target.SetWriteDeadline(time.Time{})
 }
@@ -156,9 +155,9 @@ func (s *session) admit(r *http.Request) error {
 }
 
 // reject turns the viewer away.
-func (s *session) reject(err error) ending {
+func (s *session) reject(err error) End {
 	s.rejected = true
-	e := ending{code: StatusPolicyViolation, reason: err.Error(), err: err}
+	e := End{Code: StatusPolicyViolation, Reason: err.Error(), Err: err}
 	var closing *CloseError
 	if errors.As(err, &closing) {
 		e = endingOf(err)
@@ -173,7 +172,7 @@ func (s *session) reject(err error) ending {
 // close joins what the session started and reports its end. It is deferred,
 // so that a panic in a hook or a Relay leaves nothing behind either.
 func (s *session) close() {
-	s.viewer.finish(ending{code: StatusInternalError, err: errors.New("wsproxy: panic")})
+	s.viewer.finish(End{Code: StatusInternalError, Err: pkg.New("panic")})
 	// Nobody reads any more: what waits for room in the inbox must not wait on.
 	_ = s.viewer.Close()
 	<-s.viewer.done
@@ -200,10 +199,7 @@ func (s *session) record() Record {
 		Duration: time.Since(s.start),
 		Sent:     s.viewer.sent.Load(),
 		Received: s.viewer.got.Load(),
-		Code:     e.code,
-		Reason:   e.reason,
-		ByViewer: e.byViewer,
-		Err:      e.err,
+		End:      *e,
 	}
 }
 
@@ -220,28 +216,28 @@ func (s *session) log(r Record) {
 
 // failed is the ending by an error of Dial or the relay. The viewer is told an
 // error's text only if the error has a close code, and so is made for it.
-func failed(err error, otherwise string) ending {
+func failed(err error, otherwise string) End {
 	closing, ok := closeOf(err)
 	switch {
 	case !ok:
-		return ending{code: StatusInternalError, reason: otherwise, err: err}
+		return End{Code: StatusInternalError, Reason: otherwise, Err: err}
 	case !sendable(closing.Code):
-		return ending{code: StatusInternalError, reason: closing.Reason, err: fmt.Errorf("wsproxy: %d isn't a close code: %w", closing.Code, err)}
+		return End{Code: StatusInternalError, Reason: closing.Reason, Err: pkg.Errorf("%d isn't a close Code: %w", closing.Code, err)}
 	case closing.Code == StatusNormalClosure:
-		return ending{code: closing.Code, reason: closing.Reason}
+		return End{Code: closing.Code, Reason: closing.Reason}
 	}
-	return ending{code: closing.Code, reason: closing.Reason, err: err}
+	return End{Code: closing.Code, Reason: closing.Reason, Err: err}
 }
 
 // endingOf is the ending by the cause of a context.
-func endingOf(cause error) ending {
+func endingOf(cause error) End {
 	var closing *CloseError
 	if !errors.As(cause, &closing) {
-		return ending{code: StatusGoingAway, reason: errGoingAway.Reason, err: cause}
+		return End{Code: StatusGoingAway, Reason: errGoingAway.Reason, Err: cause}
 	}
 	e := failed(closing, "")
-	if e.code == closing.Code {
-		e.err = nil // somebody's will
+	if e.Code == closing.Code {
+		e.Err = nil // somebody's will
 	}
 	return e
 }

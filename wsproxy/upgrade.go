@@ -21,7 +21,7 @@ type messages struct{ ws *websocket.Conn }
 func upgrade(w http.ResponseWriter, r *http.Request, patience time.Duration) (*wire, *messages, error) {
 	if !canHijack(w) {
 		http.Error(w, "this server's connections can't be upgraded", http.StatusNotImplemented)
-		return nil, nil, errors.New("wsproxy: the ResponseWriter can't be hijacked")
+		return nil, nil, pkg.New("the ResponseWriter can't be hijacked")
 	}
 	c := &capture{ResponseWriter: w, patience: patience}
 	ws, err := websocket.Accept(c, r, &websocket.AcceptOptions{

@@ -14,7 +14,7 @@ import (
 )
 
 // errStalled: the peer took nothing for the write timeout.
-var errStalled = errors.New("wsproxy: the viewer takes no data")
+var errStalled = pkg.New("the viewer takes no data")
 
 // A wire is the connection under a WebSocket. The library was given it in
 // place of the connection it stands for and uses Read, Write and Close; this
@@ -131,7 +131,7 @@ func (w *wire) sendData(pieces ...[]byte) error {
 }
 
 // errFrameKept says that a deadline expired but the frame will get through.
-var errFrameKept = errors.New("wsproxy: frame kept")
+var errFrameKept = pkg.New("frame kept")
 
 // sendControl sends one control frame.
 func (w *wire) sendControl(frame []byte) error {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
 // capture writes a session down while it happens, to a file that is there
@@ -25,7 +26,7 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	f := flag.NewFlagSet("capture", flag.ContinueOnError)
 	listen := f.String("listen", "", "")
 	server := f.String("server", "", "")
-	var about rfb.Trace
+	var about trace.Header
 	f.StringVar(&about.Note, "note", "", "")
 	f.StringVar(&about.Server, "server-name", "", "")
 	f.StringVar(&about.Viewer, "viewer-name", "", "")
@@ -37,7 +38,7 @@ func capture(ctx context.Context, args []string, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
-	file, err := createCapture(name, &about)
+	file, err := createCapture(name, about)
 	if err != nil {
 		return err
 	}
@@ -78,7 +79,7 @@ type captureFile struct {
 	mu    sync.Mutex
 	pack  *gzip.Writer // nil: not packed
 	out   *bufio.Writer
-	trace *rfb.TraceWriter
+	trace *trace.Writer
 	last  time.Duration // time of the chunk written last
 	fresh bool          // there is something to flush
 	err   error         // the first; nothing is written after it
@@ -86,7 +87,7 @@ type captureFile struct {
 
 // createCapture opens the file, which only its owner may read: keys and
 // passwords will be in it. One that exists keeps its content until begin.
-func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
+func createCapture(name string, about trace.Header) (*captureFile, error) {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	ours := err == nil
 	if errors.Is(err, fs.ErrExist) {
@@ -107,7 +108,7 @@ func createCapture(name string, about *rfb.Trace) (*captureFile, error) {
 		c.pack = newPacker(c.out, gzip.BestSpeed)
 		w = c.pack
 	}
-	if c.trace, err = rfb.NewTraceWriter(w, about.Server, about.Viewer, about.Note); err != nil {
+	if c.trace, err = trace.NewWriter(w, about); err != nil {
 		c.abandon()
 		return nil, usageError(err.Error())
 	}
@@ -128,7 +129,7 @@ func (c *captureFile) begin() error {
 
 // write adds a chunk. Both peers' chunks may come at once; they are in the order
 // of their times.
-func (c *captureFile) write(chunk rfb.Chunk) error {
+func (c *captureFile) write(chunk trace.Chunk) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {
@@ -200,18 +201,14 @@ func (c *captureFile) abandon() {
 // packed well now that nobody waits, if that can be done. A capture that can't be
 // read stays as it is.
 func trim(name string, ours bool, stdout io.Writer) error {
-	t, err := load(name)
+	cut, err := trimmed(name, nil)
 	if err != nil {
-		return fmt.Errorf("the file holds the whole session, but %w", err)
-	}
-	cut, err := t.Trim()
-	if err != nil {
-		return fmt.Errorf("%s holds the whole session, but it can't be read to its end: %w", name, err)
+		return err
 	}
 	if cut == 0 && !(ours && packed(name)) {
 		return nil
 	}
-	err = save(name, func(w io.Writer) error { _, err := t.WriteTo(w); return err })
+	err = save(name, func(w io.Writer) error { _, err := trimmed(name, w); return err })
 	switch {
 	case cut == 0: // it is as good, and larger
 		return nil
@@ -222,15 +219,46 @@ func trim(name string, ours bool, stdout io.Writer) error {
 	return nil
 }
 
+// trimmed writes a capture up to its last whole message to w, unless that is nil,
+// and returns how many bytes come after that.
+func trimmed(name string, w io.Writer) (int64, error) {
+	s, err := open(name)
+	if err != nil {
+		return 0, fmt.Errorf("the file holds the whole session, but %w", err)
+	}
+	defer s.close()
+	write := func(trace.Chunk) error { return nil }
+	if w != nil {
+		out, err := trace.NewWriter(w, s.Header)
+		if err != nil {
+			return 0, err
+		}
+		write = out.Write
+	}
+	var t trace.Trimmer
+	for c, err := range t.Trim(s.chunks()) {
+		if err != nil {
+			return 0, fmt.Errorf("%s holds the whole session, but it can't be read to its end: %w", name, err)
+		}
+		if err := write(c); err != nil {
+			return 0, err
+		}
+	}
+	if s.cut != nil {
+		return 0, fmt.Errorf("the file holds the whole session, but %w", s.cut)
+	}
+	return t.Cut, nil
+}
+
 // carry copies between the peers until one of them is gone, and has write keep
 // what they say, both of them at once. Its error is write's: what can't be kept
 // isn't carried either.
-func carry(ctx context.Context, viewer, server net.Conn, write func(rfb.Chunk) error) error {
+func carry(ctx context.Context, viewer, server net.Conn, write func(trace.Chunk) error) error {
 	begin := time.Now()
 	var once sync.Once
 	var failed error
 	keep := func(from rfb.Direction, p []byte) bool {
-		err := write(rfb.Chunk{From: from, At: time.Since(begin), Data: p})
+		err := write(trace.Chunk{From: from, At: time.Since(begin), Data: p})
 		if err != nil {
 			once.Do(func() { failed = err })
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
 // A capture that is killed keeps what was said more than a second before, and
@@ -100,9 +101,16 @@ func TestCaptureIntoAPipe(t *testing.T) {
 	}()
 	status, _, errs := between(t, pipe, []byte("RFB 003.008\n"), []byte("RFB 003.008\n"))
 	require.Zero(t, status, errs)
-	tr, err := rfb.ReadTrace(bytes.NewReader(<-read))
+	r, err := trace.NewReader(bytes.NewReader(<-read))
 	require.NoError(t, err)
-	assert.Equal(t, "RFB 003.008\n", string(tr.Stream(rfb.FromServer)))
+	var said []byte
+	for c, err := range r.Chunks() {
+		require.NoError(t, err)
+		if c.From == rfb.FromServer {
+			said = append(said, c.Data...)
+		}
+	}
+	assert.Equal(t, "RFB 003.008\n", string(said))
 	info, err := os.Stat(pipe)
 	require.NoError(t, err)
 	assert.Equal(t, os.ModeNamedPipe|0o640, info.Mode())
@@ -146,11 +154,11 @@ func TestSaveFollowsLinks(t *testing.T) {
 // other is.
 func TestCaptureFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "session.trace.gz")
-	c, err := createCapture(name, &rfb.Trace{Note: "a note"})
+	c, err := createCapture(name, trace.Header{Note: "a note"})
 	require.NoError(t, err)
 	require.NoError(t, c.begin())
 	for _, ms := range []int{3, 2, 5} {
-		require.NoError(t, c.write(rfb.Chunk{From: rfb.FromServer, At: time.Duration(ms) * time.Millisecond, Data: []byte{byte(ms)}}))
+		require.NoError(t, c.write(trace.Chunk{From: rfb.FromServer, At: time.Duration(ms) * time.Millisecond, Data: []byte{byte(ms)}}))
 		require.NoError(t, c.flush())
 	}
 	soon, err := load(name)
@@ -172,7 +180,7 @@ func TestCaptureFile(t *testing.T) {
 	require.NoError(t, save(kept, write))
 	want, err := os.ReadFile(kept)
 	require.NoError(t, err)
-	c, err = createCapture(name, whole)
+	c, err = createCapture(name, whole.Header)
 	require.NoError(t, err)
 	require.NoError(t, c.begin())
 	for _, chunk := range whole.Chunks {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"compress/gzip"
 	"context"
@@ -9,8 +10,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -19,32 +22,56 @@ import (
 	"strings"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
-// load reads a trace or a recording. Of one that was cut off it returns what
-// there is as well as the error.
-func load(name string) (*rfb.Trace, error) {
+// A source is a trace or a recording that is being read.
+type source struct {
+	*trace.Reader
+	name string
+	file *os.File
+	cut  error // the file was cut off; known once its chunks were read
+}
+
+// open opens a trace or a recording. The caller closes it.
+func open(name string) (*source, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	t, err := rfb.ReadTrace(f)
-	if no := err; errors.Is(err, rfb.ErrFormat) {
+	s := &source{name: name, file: f}
+	s.Reader, err = trace.NewReader(f)
+	if no := err; errors.Is(err, trace.ErrFormat) {
 		if _, err = f.Seek(0, io.SeekStart); err != nil { // a pipe
+			s.close()
 			return nil, fmt.Errorf("%s: %w", name, no)
 		}
-		if t, err = rfb.ReadFBS(f); errors.Is(err, rfb.ErrFormat) {
+		if s.Reader, err = trace.NewFBSReader(f); errors.Is(err, trace.ErrFormat) {
 			err = fmt.Errorf("%w; %w", no, err)
 		}
 	}
-	switch {
-	case t != nil && err != nil:
-		return t, fmt.Errorf("%s was cut off, and there is no more than this: %w", name, err)
-	case err != nil:
+	if s.Reader == nil {
+		s.close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return t, nil
+	return s, nil
+}
+
+func (s *source) close() { _ = s.file.Close() }
+
+// chunks are the source's. That it was cut off is no error of them, but noted.
+func (s *source) chunks() iter.Seq2[trace.Chunk, error] {
+	return func(yield func(trace.Chunk, error) bool) {
+		for c, err := range s.Chunks() {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				s.cut = fmt.Errorf("%s was cut off, and there is no more than this: %w", s.name, err)
+				return
+			}
+			if !yield(c, err) {
+				return
+			}
+		}
+	}
 }
 
 // packed reports whether a file of this name is to be packed.
@@ -118,7 +145,7 @@ func fill(f *os.File, pack bool, write func(io.Writer) error) error {
 
 // each calls do for each file, whole or not, up to one that has an error or was
 // cut off.
-func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace, whole bool) error) error {
+func each(args []string, stdout *os.File, do func(w io.Writer, s *source) error) error {
 	files, err := parse(flag.NewFlagSet("", flag.ContinueOnError), args)
 	if err != nil {
 		return err
@@ -128,27 +155,33 @@ func each(args []string, stdout *os.File, do func(w io.Writer, t *rfb.Trace, who
 	}
 	w := bufio.NewWriter(stdout)
 	for _, name := range files {
-		t, cut := load(name)
-		if t == nil {
-			return errors.Join(w.Flush(), cut)
-		}
-		if len(files) > 1 {
-			fmt.Fprintf(w, "%s:\n", name)
-		}
-		if err := do(w, t, cut == nil); err != nil && (cut == nil || !errors.Is(err, io.ErrUnexpectedEOF)) {
-			return errors.Join(w.Flush(), fmt.Errorf("%s: %w", name, err), cut)
-		}
-		if cut != nil {
-			return errors.Join(w.Flush(), cut)
+		if err := one(w, name, len(files) > 1, do); err != nil {
+			return errors.Join(w.Flush(), err)
 		}
 	}
 	return w.Flush()
 }
 
+// one is each for one file.
+func one(w io.Writer, name string, named bool, do func(w io.Writer, s *source) error) error {
+	s, err := open(name)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if named {
+		fmt.Fprintf(w, "%s:\n", name)
+	}
+	if err := do(w, s); err != nil && (s.cut == nil || !errors.Is(err, io.ErrUnexpectedEOF)) {
+		return errors.Join(fmt.Errorf("%s: %w", name, err), s.cut)
+	}
+	return s.cut
+}
+
 func printEvents(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
-		about(w, t)
-		for e, err := range t.Events() {
+	return each(args, stdout, func(w io.Writer, s *source) error {
+		about(w, s.Header)
+		for e, err := range trace.Events(s.chunks()) {
 			if err != nil {
 				return err
 			}
@@ -159,8 +192,8 @@ func printEvents(_ context.Context, args []string, stdout *os.File) error {
 }
 
 // about prints what a trace says about itself.
-func about(w io.Writer, t *rfb.Trace) {
-	for _, line := range []struct{ key, value string }{{"server", t.Server}, {"viewer", t.Viewer}, {"note", t.Note}} {
+func about(w io.Writer, h trace.Header) {
+	for _, line := range []struct{ key, value string }{{"server", h.Server}, {"viewer", h.Viewer}, {"note", h.Note}} {
 		if line.value != "" {
 			fmt.Fprintf(w, "%s: %s\n", line.key, line.value)
 		}
@@ -168,22 +201,40 @@ func about(w io.Writer, t *rfb.Trace) {
 }
 
 func handshake(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
-		h, err := t.Handshake()
+	return each(args, stdout, func(w io.Writer, s *source) error {
+		var d trace.Decoder
+		h := d.Handshake()
+		var failed error
+		empty := true
+		for c, err := range s.chunks() { // to their end, for it may have been cut off
+			if err != nil {
+				failed = cmp.Or(failed, err)
+				break
+			}
+			empty = false
+			if failed != nil || h.Done() {
+				continue
+			}
+			for _, err := range d.Feed(c) {
+				if err != nil && !h.Done() {
+					failed = err
+				}
+			}
+		}
 		fmt.Fprint(w, h)
-		if err == nil && len(t.Chunks) == 0 {
+		if failed == nil && empty {
 			return errors.New("the trace is empty: no peer said anything")
 		}
-		return err
+		return failed
 	})
 }
 
 func summary(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace, _ bool) error {
-		about(w, t)
+	return each(args, stdout, func(w io.Writer, s *source) error {
+		about(w, s.Header)
 		type total struct{ count, bytes int }
 		totals := make(map[string]total)
-		for e, err := range t.Events() {
+		for e, err := range trace.Events(s.chunks()) {
 			if err != nil {
 				return err
 			}
@@ -202,80 +253,101 @@ func summary(_ context.Context, args []string, stdout *os.File) error {
 	})
 }
 
-// maxCuts is about how many chunks verify cuts a trace into at most.
+// maxCuts is how many bytes verify feeds one by one.
 const maxCuts = 1 << 20
 
 // verify reads a trace to its last byte, as it was captured, byte by byte, and
-// cut at random; each must give the same. A large trace is cut into maxCuts
-// pieces instead of bytes.
+// cut at random; each must give the same. What comes after maxCuts bytes is cut
+// into larger pieces.
 func verify(_ context.Context, args []string, stdout *os.File) error {
-	return each(args, stdout, func(w io.Writer, t *rfb.Trace, whole bool) error {
-		want, err := digest(t)
-		if err != nil {
-			return err
+	return each(args, stdout, func(w io.Writer, s *source) error {
+		readings := []*reading{
+			newReading(func(_ int64, n int) int { return n }),
+			newReading(byBytes),
+			newReading(func(_ int64, n int) int { return 1 + rand.IntN(n) }),
 		}
-		size := 0
-		for _, c := range t.Chunks {
-			size += len(c.Data)
-		}
-		for _, cut := range []func(int) int{
-			func(n int) int { return min(n, 1+size/maxCuts) },
-			func(n int) int { return 1 + rand.IntN(n) },
-		} {
-			again, err := digest(recut(t, cut))
+		for c, err := range s.chunks() {
 			if err != nil {
 				return err
 			}
-			if want != again {
+			for _, r := range readings {
+				if err := r.cut(c); err != nil {
+					return err
+				}
+			}
+		}
+		for _, r := range readings {
+			if err := r.end(); err != nil {
+				return err
+			}
+			if !bytes.Equal(r.sum.Sum(nil), readings[0].sum.Sum(nil)) {
 				return errors.New("cut in another way it reads otherwise")
 			}
 		}
 		what, end := "messages and rectangles", ", to the last byte"
-		if want.events == 1 {
+		if readings[0].events == 1 {
 			what = "message"
 		}
-		if !whole {
+		if s.cut != nil {
 			end = ""
 		}
-		fmt.Fprintf(w, "%d %s%s\n", want.events, what, end)
+		fmt.Fprintf(w, "%d %s%s\n", readings[0].events, what, end)
 		return nil
 	})
 }
 
-// A reading is what there is in a trace: how many events, and a hash of what
-// they say without their times.
-type reading struct {
-	events int
-	sum    [sha256.Size]byte
+// byBytes cuts into bytes, for a while.
+func byBytes(done int64, left int) int {
+	if done < maxCuts {
+		return 1
+	}
+	return min(left, 1<<10)
 }
 
-func digest(t *rfb.Trace) (r reading, err error) {
-	h := sha256.New()
-	for e, err := range t.Events() {
+// A reading is what there is in a trace that is cut in one way: how many events,
+// and a hash of what they say without their times.
+type reading struct {
+	size   func(done int64, left int) int // of the next piece of a chunk
+	done   int64                          // bytes that were read
+	d      trace.Decoder
+	events int
+	sum    hash.Hash
+}
+
+func newReading(size func(done int64, left int) int) *reading {
+	return &reading{size: size, sum: sha256.New()}
+}
+
+// cut reads a chunk piece by piece.
+func (r *reading) cut(c trace.Chunk) error {
+	for len(c.Data) > 0 {
+		n := r.size(r.done, len(c.Data))
+		if err := r.feed(trace.Chunk{From: c.From, At: c.At, Data: c.Data[:n]}); err != nil {
+			return err
+		}
+		c.Data = c.Data[n:]
+		r.done += int64(n)
+	}
+	return nil
+}
+
+func (r *reading) feed(c trace.Chunk) error {
+	for e, err := range r.d.Feed(c) {
 		if err != nil {
-			return r, err
+			return err
 		}
 		e.At = 0
 		r.events++
-		fmt.Fprintln(h, e)
+		fmt.Fprintln(r.sum, e)
 	}
-	h.Sum(r.sum[:0])
-	return r, nil
+	return nil
 }
 
-// recut cuts a trace's chunks into smaller ones; size says how much of what is
-// left of one comes next.
-func recut(t *rfb.Trace, size func(left int) int) *rfb.Trace {
-	again := *t
-	again.Chunks = nil
-	for _, c := range t.Chunks {
-		for len(c.Data) > 0 {
-			n := size(len(c.Data))
-			again.Chunks = append(again.Chunks, rfb.Chunk{From: c.From, At: c.At, Data: c.Data[:n]})
-			c.Data = c.Data[n:]
-		}
+func (r *reading) end() error {
+	if err := r.d.End(); err != nil {
+		return err
 	}
-	return &again
+	return r.feed(trace.Chunk{From: rfb.FromServer}) // a refusal without a reason is an event now
 }
 
 // toFBS writes a recording of what is complete: players and verify want it to end
@@ -288,20 +360,30 @@ func toFBS(_ context.Context, args []string, stdout *os.File) error {
 	if len(files) != 2 {
 		return usageError("wants TRACE and RECORDING")
 	}
-	t, cut := load(files[0])
-	if t == nil {
-		return cut
-	}
-	n, err := t.Trim()
+	s, err := open(files[0])
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", files[0], err), cut)
+		return err
 	}
+	defer s.close()
 	told := beside(files[1], stdout)
-	if err := save(files[1], t.WriteFBS); err != nil {
-		return errors.Join(err, cut)
+	var t trace.Trimmer
+	err = save(files[1], func(w io.Writer) error {
+		out := trace.NewFBSWriter(w)
+		for c, err := range t.Trim(s.chunks()) {
+			if err != nil {
+				return fmt.Errorf("%s: %w", files[0], err)
+			}
+			if err := out.Write(c); err != nil {
+				return err
+			}
+		}
+		return out.Close()
+	})
+	if err != nil {
+		return errors.Join(err, s.cut)
 	}
-	leftOut(told, n)
-	return cut
+	leftOut(told, t.Cut)
+	return s.cut
 }
 
 // beside is where people are told something while a file is written: stdout, unless

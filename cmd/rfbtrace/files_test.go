@@ -13,10 +13,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
 // written saves a trace and returns its file.
-func written(t *testing.T, name string, tr *rfb.Trace) string {
+func written(t *testing.T, name string, tr *recorded) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
 	require.NoError(t, save(file, func(w io.Writer) error { _, err := tr.WriteTo(w); return err }))
@@ -24,18 +25,18 @@ func written(t *testing.T, name string, tr *rfb.Trace) string {
 }
 
 // said is the example with one more chunk.
-func said(t *testing.T, from rfb.Direction, b ...byte) *rfb.Trace {
+func said(t *testing.T, from rfb.Direction, b ...byte) *recorded {
 	t.Helper()
 	tr, err := load(example(t))
 	require.NoError(t, err)
-	tr.Chunks = append(tr.Chunks, rfb.Chunk{From: from, At: tr.Chunks[len(tr.Chunks)-1].At, Data: b})
+	tr.Chunks = append(tr.Chunks, trace.Chunk{From: from, At: tr.Chunks[len(tr.Chunks)-1].At, Data: b})
 	return tr
 }
 
 // A file that can't be written as a whole stays what it was, or doesn't come to
 // be.
 func TestFBSThatFailsLeavesNothing(t *testing.T) {
-	other, err := rfb.SetPixelFormat{Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8, TrueColor: true, RedMax: 7, GreenMax: 7, BlueMax: 3}}.AppendBinary(nil)
+	other, err := rfb.AppendMessage(nil, &rfb.SetPixelFormat{Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8, TrueColor: true, RedMax: 7, GreenMax: 7, BlueMax: 3}})
 	require.NoError(t, err)
 	trace := written(t, "changes.trace", said(t, rfb.FromViewer, other...))
 	dir := t.TempDir()
@@ -120,7 +121,7 @@ func TestFilesThatMayNotBeWritten(t *testing.T) {
 func TestTrimThatCantReplace(t *testing.T) {
 	name := strings.Repeat("x", 248) + ".gz" // too long for another beside it
 	for _, tt := range []struct {
-		tr   *rfb.Trace
+		tr   *recorded
 		want string
 	}{
 		{said(t, rfb.FromServer, 2), ""},
@@ -171,9 +172,9 @@ func TestVerifySaysWhatItRead(t *testing.T) {
 	require.NoError(t, err)
 	h, err := tr.Handshake()
 	require.NoError(t, err)
-	var only rfb.Trace
+	var only recorded
 	for _, from := range []rfb.Direction{rfb.FromServer, rfb.FromViewer} {
-		only.Chunks = append(only.Chunks, rfb.Chunk{From: from, Data: tr.Stream(from)[:h.Len(from)]})
+		only.Chunks = append(only.Chunks, trace.Chunk{From: from, Data: tr.Stream(from)[:h.Len(from)]})
 	}
 	status, out, errs = rfbtrace(t, "verify", written(t, "handshake.trace", &only))
 	require.Zero(t, status, errs)
@@ -196,9 +197,8 @@ func TestErrors(t *testing.T) {
 
 	_, _, errs = rfbtrace(t, "fbs", cutOff(t, false), dir+"/missing/session.fbs")
 	lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
-	require.Len(t, lines, 2, errs)
+	require.Len(t, lines, 1, errs)
 	assert.Contains(t, lines[0], "missing/session.fbs")
-	assert.Contains(t, lines[1], "was cut off")
 	for _, line := range lines {
 		assert.True(t, strings.HasPrefix(line, "rfbtrace: "), line)
 	}

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
 // address splits HOST:PORT or unix:PATH.
@@ -83,32 +85,29 @@ func replay(ctx context.Context, args []string, stdout *os.File) error {
 	if err != nil {
 		return err
 	}
-	t, cut := load(file)
-	if t == nil {
-		return cut
+	s, err := open(file)
+	if err != nil {
+		return err
 	}
+	defer s.close()
 	viewer, err := accept(ctx, *listen, stdout)
 	if err != nil {
 		return err
 	}
 	defer viewer.Close()
-	return errors.Join(play(ctx, viewer, t, *speed), cut)
+	return errors.Join(play(ctx, viewer, s, *speed), s.cut)
 }
 
 // play shows a trace to a viewer that can read it: one that wants the pixel
 // format of the trace, and knows its encodings.
-func play(ctx context.Context, viewer net.Conn, t *rfb.Trace, speed float64) error {
-	h, err := t.Handshake()
+func play(ctx context.Context, viewer net.Conn, s *source, speed float64) error {
+	next, stopReading := iter.Pull2(s.chunks())
+	defer stopReading()
+	before, h, err := opening(next)
 	if err != nil {
 		return err
 	}
-	if h.Refused || !h.Done() {
-		return errors.New("the trace has no session")
-	}
-	init := h.Init
-	if init.Format, err = asked(t, init.Format); err != nil {
-		return err
-	}
+	init := h.init
 	if _, err := (&rfb.Server{Init: init}).Accept(ctx, viewer); err != nil {
 		return err
 	}
@@ -124,7 +123,7 @@ func play(ctx context.Context, viewer net.Conn, t *rfb.Trace, speed float64) err
 			cancel(err)
 		}
 	})
-	if err := show(ctx, viewer, t, h.Len(rfb.FromServer), speed); err != nil {
+	if err := show(ctx, viewer, before, next, h.skip, speed); err != nil {
 		if why := context.Cause(ctx); why != nil {
 			return why
 		}
@@ -133,26 +132,67 @@ func play(ctx context.Context, viewer net.Conn, t *rfb.Trace, speed float64) err
 	return nil
 }
 
-// asked is the pixel format that the trace's viewer asked for first.
-func asked(t *rfb.Trace, format rfb.PixelFormat) (rfb.PixelFormat, error) {
-	for e, err := range t.Events() {
-		if err != nil {
-			return format, err
-		}
-		switch m := e.Message.(type) {
-		case *rfb.SetPixelFormat:
-			return m.Format, nil
-		case *rfb.FramebufferUpdate:
-			return format, nil
-		}
-	}
-	return format, nil
+// A start is how a trace begins.
+type start struct {
+	init rfb.ServerInit // with the pixel format that the viewer asked for first
+	skip int64          // bytes of the server's handshake
 }
 
-// show writes what the server said after its handshake.
-func show(ctx context.Context, viewer net.Conn, t *rfb.Trace, skip int64, speed float64) error {
+// maxOpening is how much of a trace may come before the first update.
+const maxOpening = 64 << 20
+
+// opening reads on until it is known how the trace begins, and returns what it has
+// read for that.
+func opening(next func() (trace.Chunk, error, bool)) (read []trace.Chunk, s start, err error) {
+	var d trace.Decoder
+	h := d.Handshake()
+	known := func() start {
+		return start{init: h.Init, skip: h.Len(rfb.FromServer)}
+	}
+	for size := 0; size < maxOpening; {
+		c, err, ok := next()
+		if !ok {
+			if h.Refused || !h.Done() {
+				return nil, s, errors.New("the trace has no session")
+			}
+			return read, known(), nil
+		}
+		if err != nil {
+			return nil, s, err
+		}
+		read, size = append(read, c), size+len(c.Data)
+		for e, err := range d.Feed(c) {
+			if err != nil {
+				return nil, s, err
+			}
+			switch m := e.Message.(type) {
+			case *rfb.SetPixelFormat:
+				s = known()
+				s.init.Format = m.Format
+				return read, s, nil
+			case *rfb.FramebufferUpdate:
+				return read, known(), nil
+			}
+		}
+	}
+	return nil, s, fmt.Errorf("the trace has no update in its first %d bytes", maxOpening)
+}
+
+// show writes what the server said after its handshake: what was read before, and
+// what is next.
+func show(ctx context.Context, viewer net.Conn, before []trace.Chunk, next func() (trace.Chunk, error, bool), skip int64, speed float64) error {
 	begin := time.Now()
-	for _, c := range t.Chunks {
+	for {
+		var c trace.Chunk
+		if len(before) > 0 {
+			c, before = before[0], before[1:]
+		} else {
+			var err error
+			var ok bool
+			if c, err, ok = next(); !ok || err != nil {
+				return err
+			}
+		}
 		if c.From != rfb.FromServer {
 			continue
 		}
@@ -172,29 +212,22 @@ func show(ctx context.Context, viewer net.Conn, t *rfb.Trace, skip int64, speed 
 			return err
 		}
 	}
-	return nil
 }
 
 // listenTo reads what a viewer says, which changes nothing, and returns an
 // error if it wants pixels of another format than the trace has. It returns nil
 // when the viewer is gone, or says what it can't know how to read.
 func listenTo(viewer io.Reader, format rfb.PixelFormat) error {
-	var said []byte
+	d := trace.NewDecoder(format)
 	buf := make([]byte, 4<<10)
 	for {
 		n, err := viewer.Read(buf)
-		said = append(said, buf[:n]...)
-		for {
-			m, n, err := rfb.ParseClientMessage(said)
+		for e, err := range d.Feed(trace.Chunk{From: rfb.FromViewer, Data: buf[:n]}) {
 			if err != nil {
-				if !errors.Is(err, io.ErrUnexpectedEOF) || len(said) > 1<<20 {
-					_, _ = io.Copy(io.Discard, viewer)
-					return nil
-				}
-				break
+				_, _ = io.Copy(io.Discard, viewer)
+				return nil
 			}
-			said = said[n:]
-			if set, ok := m.(*rfb.SetPixelFormat); ok && set.Format != format {
+			if set, ok := e.Message.(*rfb.SetPixelFormat); ok && set.Format != format {
 				return fmt.Errorf("the viewer wants pixels as %v, the trace has %v", set.Format, format)
 			}
 		}

@@ -31,8 +31,7 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
         write down both directions, until one of them or an interrupt ends it;
         the server's and the viewer's name can be given with -server-name and
         -viewer-name. A session that can't be read to its end is written down
-        all the same: the status is 1, and what can't be read is told. The
-        session ends when reading it back would take 1 GiB of memory. FILE gets
+        all the same: the status is 1, and what can't be read is told. FILE gets
         mode 0600: keys and passwords are in it. It has all but the last second
         of a capture that is killed
   rfbtrace print FILE...         print every message and rectangle

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"vda.internal/shadow/rfb"
+	"vda.internal/shadow/rfb/trace"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -106,7 +107,7 @@ func TestWrongUsage(t *testing.T) {
 
 func TestHandshakeOfAnEmptyTrace(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "empty.trace")
-	require.NoError(t, save(file, func(w io.Writer) error { _, err := new(rfb.Trace).WriteTo(w); return err }))
+	require.NoError(t, save(file, func(w io.Writer) error { _, err := new(recorded).WriteTo(w); return err }))
 	status, out, errs := rfbtrace(t, "handshake", file)
 	assert.Equal(t, 1, status)
 	assert.Empty(t, out)
@@ -182,11 +183,12 @@ func TestCaptureAndReplay(t *testing.T) {
 }
 
 func TestReplayTellsAViewerThatWantsOtherPixels(t *testing.T) {
-	tr, err := load(example(t))
+	s, err := open(example(t))
 	require.NoError(t, err)
+	defer s.close()
 	a, b := net.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- play(context.Background(), a, tr, 0) }()
+	go func() { done <- play(context.Background(), a, s, 0) }()
 	head := make([]byte, 12)
 	_, err = io.ReadFull(b, head)
 	require.NoError(t, err)
@@ -195,7 +197,7 @@ func TestReplayTellsAViewerThatWantsOtherPixels(t *testing.T) {
 		_, err = b.Write(p)
 		require.NoError(t, err)
 	}
-	m, err := rfb.SetPixelFormat{Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8}}.AppendBinary(nil)
+	m, err := rfb.AppendMessage(nil, &rfb.SetPixelFormat{Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8}})
 	require.NoError(t, err)
 	go b.Write(m)
 	err = <-done
@@ -436,7 +438,7 @@ func TestCaptureStopsWhenItCantBeKept(t *testing.T) {
 	kept := 0
 	done := make(chan error, 1)
 	go func() {
-		done <- carry(t.Context(), near, far, func(c rfb.Chunk) error {
+		done <- carry(t.Context(), near, far, func(c trace.Chunk) error {
 			if kept += len(c.Data); kept > 4 {
 				return rfb.ErrLimit
 			}
@@ -463,15 +465,14 @@ func TestVerifyOfALargeTrace(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, h.Done())
 	cut := rfb.CutText{From: rfb.FromServer, Text: make([]byte, 6<<20)}
-	b, err := cut.AppendBinary(nil)
+	b, err := rfb.AppendMessage(nil, &cut)
 	require.NoError(t, err)
-	tr.Chunks = append(tr.Chunks, rfb.Chunk{From: rfb.FromServer, Data: b})
+	tr.Chunks = append(tr.Chunks, trace.Chunk{From: rfb.FromServer, Data: b})
 	file := filepath.Join(t.TempDir(), "large.trace")
 	require.NoError(t, save(file, func(w io.Writer) error { _, err := tr.WriteTo(w); return err }))
 	status, out, errs := rfbtrace(t, "verify", file)
 	require.Zero(t, status, errs)
 	assert.Contains(t, out, "to the last byte")
-	assert.LessOrEqual(t, len(recut(tr, func(n int) int { return min(n, 1+len(b)/maxCuts) }).Chunks), maxCuts+2*len(tr.Chunks))
 }
 
 // Package net listens on IPv6 as well if it is told "tcp" and 0.0.0.0.

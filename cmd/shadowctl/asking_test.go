@@ -20,6 +20,7 @@ import (
 // A terminal is a pseudoterminal and what was written to it.
 type terminal struct {
 	*os.File // the program's end
+	keys     *os.File
 
 	mu   sync.Mutex
 	seen bytes.Buffer
@@ -37,7 +38,8 @@ func newTerminal(t *testing.T) *terminal {
 	require.NoError(t, err)
 	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	require.NoError(t, err)
-	term := &terminal{File: slave, over: make(chan struct{})}
+	require.NoError(t, unix.IoctlSetWinsize(int(slave.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: 80}))
+	term := &terminal{File: slave, keys: master, over: make(chan struct{})}
 	go func() {
 		defer close(term.over)
 		buf := make([]byte, 4096)
@@ -53,6 +55,14 @@ func newTerminal(t *testing.T) *terminal {
 	}()
 	t.Cleanup(func() { _ = slave.Close(); <-term.over; _ = master.Close() })
 	return term
+}
+
+// answer waits for a question and types an answer to it.
+func (t *terminal) answer(test *testing.T, question, keys string) {
+	test.Helper()
+	require.Eventually(test, func() bool { return strings.Contains(t.String(), question) }, time.Minute, time.Millisecond, "%s", question)
+	_, err := t.keys.WriteString(keys)
+	require.NoError(test, err)
 }
 
 func (t *terminal) String() string {

@@ -119,19 +119,16 @@ func (r *registry) check() (err error) {
 	}
 	if r.name != "" {
 		if r.name, err = ctxreg.Name(r.name); err != nil {
-			return plain(err)
+			return err
 		}
 	}
 	if r.data != "" {
 		if _, err = ctxreg.ParseData(r.data); err != nil {
-			return plain(err)
+			return err
 		}
 	}
 	return nil
 }
-
-// plain is an error of package ctxreg in the words of this program.
-func plain(err error) error { return errors.New(strings.TrimPrefix(err.Error(), "ctxreg: ")) }
 
 func (r *registry) create(context.Context) error {
 	if r.force {

@@ -28,6 +28,7 @@ func TestRules(t *testing.T) {
 		"2      ask      groups = [\"ber*\"] answer = \"ask\" unanswered = \"allow\" locked = \"allow\"\n", ""},
 		shadowctl(t.Context(), "--socket", socket, "rules"))
 	assert.Equal(t, result{0, "rule 1 doesn't match: groups: \"helpdesk\", \"berlin\" is none of \"audit\"\n" +
+		"rule 2 matches: groups: \"berlin\" fits \"ber*\"\n" +
 		"rule 2 decides, for account " + me.Username + ": the user is asked; silence means Yes; a locked screen means Yes\n", ""},
 		shadowctl(t.Context(), test...))
 	var v api.Verdict

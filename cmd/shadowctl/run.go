@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/named"
 	"vda.internal/shadow/internal/version"
 )
 
@@ -32,7 +34,8 @@ type app struct {
 	json    bool
 	started bool // the command line was right
 
-	socketGiven bool // --socket
+	socketGiven bool     // --socket
+	stdin       *os.File // where a person may answer; nil: nobody can
 	stdout      io.Writer
 	stderr      io.Writer
 }
@@ -40,21 +43,24 @@ type app struct {
 // run is shadowctl under the name that it was started with, which may be
 // ctxreg. It returns the exit status.
 func run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
-	a := &app{name: "shadowctl", stdout: stdout, stderr: stderr}
+	return (&app{name: "shadowctl", stdin: os.Stdin, stdout: stdout, stderr: stderr}).run(ctx, name, args)
+}
+
+func (a *app) run(ctx context.Context, name string, args []string) int {
 	cmd := a.command()
 	if filepath.Base(name) == ctxregName {
 		a.name = ctxregName
 		cmd = a.ctxregProgram()
 	}
 	cmd.SetArgs(args)
-	cmd.SetOut(stdout)
-	cmd.SetErr(stderr)
+	cmd.SetOut(a.stdout)
+	cmd.SetErr(a.stderr)
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return exitDone
 	}
 	if !a.started {
-		fmt.Fprintf(stderr, "%s: %v\nTry '%[1]s --help'.\n", a.name, err)
+		fmt.Fprintf(a.stderr, "%s: %v\nTry '%[1]s --help'.\n", a.name, err)
 		return exitUsage
 	}
 	return a.explain(ctx, err)
@@ -79,20 +85,16 @@ func (a *app) explain(ctx context.Context, err error) int {
 		fmt.Fprintf(a.stderr, "%s: %s\n", a.name, clean(err.Error()))
 		return exitRefused
 	}
-	fmt.Fprintf(a.stderr, "%s: %s\n", a.name, withoutPackage(err))
+	fmt.Fprintf(a.stderr, "%s: %s\n", a.name, words(err))
 	if errors.Is(err, api.ErrUnreachable) {
 		return exitUnreachable
 	}
 	return exitFailed
 }
 
-// withoutPackage is an error's words, without the packages that they begin with.
-func withoutPackage(err error) string {
-	s := err.Error()
-	for _, name := range []string{"api: ", "config: ", "ctxreg: ", "program: "} { // outer ones first
-		s = strings.TrimPrefix(s, name)
-	}
-	lines := strings.Split(s, "\n") // a broken file has an error a line
+// words is an error for people.
+func words(err error) string {
+	lines := strings.Split(named.Text(err), "\n") // a broken file has an error a line
 	for i := range lines {
 		lines[i] = clean(lines[i])
 	}
@@ -135,6 +137,7 @@ a refusal.`,
   shadowctl shadow 42 --admin 'CORP\alice'
   shadowctl list
   shadowctl stop g6ctj2wr
+  shadowctl setup
   shadowctl doctor`,
 		Version:       version.String(),
 		SilenceUsage:  true,
@@ -148,7 +151,7 @@ a refusal.`,
 	flags.StringVar(&a.client.Socket, "socket", api.DefaultSocket, "the daemon's control `socket`")
 	flags.BoolVar(&a.json, "json", false, "print JSON")
 	root.AddCommand(a.shadowCommand(), a.listCommand(), a.sessionsCommand(), a.stopCommand(), a.eventsCommand(), a.rulesCommand(),
-		a.ctxregCommand(), a.doctorCommand())
+		a.ctxregCommand(), a.doctorCommand(), a.setupCommand(), a.enrollCommand())
 	root.SuggestionsMinimumDistance = 2
 	root.Long += `
 

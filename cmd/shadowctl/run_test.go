@@ -19,6 +19,7 @@ import (
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/xprobe"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/source/capture"
 )
 
@@ -137,8 +138,13 @@ func granted(context.Context, shadow.Request) (*shadow.Grant, error) {
 
 func refused(reason shadow.Reason, detail string) func(context.Context, shadow.Request) (*shadow.Grant, error) {
 	return func(context.Context, shadow.Request) (*shadow.Grant, error) {
-		return nil, &shadow.Refusal{Reason: reason, Detail: detail}
+		return nil, &shadow.End{Reason: reason, Detail: detail}
 	}
+}
+
+// It works on the kernels that are supported, without what came after Linux 3.10.
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(Shadow|Events|Stop|CtxregWrites|Doctor)$", 5*time.Minute)
 }
 
 func TestShadow(t *testing.T) {
@@ -214,7 +220,7 @@ func TestInterruptWhileAsking(t *testing.T) {
 		close(asked)
 		<-ctx.Done()
 		close(cancelled)
-		return nil, &shadow.Refusal{Reason: shadow.StoppedByAdmin}
+		return nil, &shadow.End{Reason: shadow.StoppedByAdmin}
 	}})
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
@@ -295,7 +301,7 @@ func TestTables(t *testing.T) {
 	}, "\n"), shadowctl(t.Context(), "--socket", socket, "list").stdout)
 
 	e.sessions = []*shadow.Session{
-		{ID: "42", User: "user1", UID: 1001, Display: ":1", Type: "x11", State: "active", Monitors: []shadow.Monitor{
+		{ID: "42", User: "user1", UID: 1001, Display: ":1", Type: "x11", State: "active", Since: time.Unix(1_796_000_000, 0), Monitors: []shadow.Monitor{
 			{Name: "DP-1", Width: 800, Height: 600, Primary: true}, {Name: "DP-2", X: 800, Width: 640, Height: 480},
 		}},
 		{ID: "c1", User: "gdm", Type: "wayland", Class: "greeter", State: "online"},
@@ -313,6 +319,9 @@ func TestTables(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(shadowctl(t.Context(), "--socket", socket, "sessions", "--json").stdout), &parsed))
 	require.Len(t, parsed.Sessions, 3)
 	assert.Equal(t, shadow.Wayland, parsed.Sessions[1].Reason)
+	require.NotNil(t, parsed.Sessions[0].Since)
+	assert.True(t, parsed.Sessions[0].Since.Equal(e.sessions[0].Since))
+	assert.Nil(t, parsed.Sessions[1].Since, "it isn't known")
 }
 
 func TestStop(t *testing.T) {

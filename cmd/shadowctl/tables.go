@@ -130,7 +130,8 @@ func eventLine(e shadow.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %-9s  %s  session %s  admin %s", e.Time.Local().Format(time.DateTime), e.Type, e.ID, e.Session, e.Admin)
 	for _, part := range []struct{ name, value string }{
-		{"user", e.User}, {"client", e.Client}, {"purpose", quoted(e.Purpose)}, {"port", port(e.Port)}, {"viewer", e.Viewer},
+		{"identity", unless(e.Identity, e.Admin)}, {"user", e.User}, {"client", e.Client}, {"purpose", quoted(e.Purpose)},
+		{"rule", unless(e.Rule, "none")}, {"consent", unless(e.Consent, "answer")}, {"port", port(e.Port)}, {"viewer", e.Viewer},
 	} {
 		if part.value != "" {
 			fmt.Fprintf(&b, "  %s %s", part.name, part.value)
@@ -147,6 +148,14 @@ func eventLine(e shadow.Event) string {
 		fmt.Fprintf(&b, ": %s", e.Detail)
 	}
 	return clean(b.String())
+}
+
+// unless is s, or empty if it is what goes without saying.
+func unless(s, usual string) string {
+	if s == usual {
+		return ""
+	}
+	return s
 }
 
 // state is a shadow's, with whether the user hides the screen.

@@ -12,31 +12,36 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/desktop"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/parts"
 	"vda.internal/shadow/internal/viewer"
+	"vda.internal/shadow/source"
 	"vda.internal/shadow/tlsstore"
 )
 
 // engine is the Manager that the configuration describes.
 func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerolog.Logger, audit func(shadow.Event) error) (*shadow.Manager, error) {
-	source, err := cfg.NewSource()
+	from, err := parts.Source(cfg)
 	if err != nil {
 		return nil, err
 	}
-	sweep(source, logger)
+	sweep(from, logger)
+	reportLeft(from, logger)
 	return shadow.New(shadow.Config{
-		Sessions:       cfg.NewResolver(),
+		Sessions:       parts.Resolver(cfg),
 		Prompter:       prompter(cfg, logger),
 		Banner:         banner(cfg),
-		Source:         source,
-		Ports:          cfg.NewPool(),
+		Source:         from,
+		Ports:          parts.Ports(cfg),
 		Certificates:   store,
 		Settings:       config.SettingsFrom(path),
 		Rules:          cfg.Consent.Rules,
-		Announcer:      desktop.X11{Texts: cfg.Consent.Texts},
+		Announcer:      window(cfg),
 		GroupNames:     account.GroupNames,
-		Purpose:        cfg.NewPurpose(),
+		Accounts:       account.FullName,
+		Purpose:        parts.Purpose(cfg),
 		Language:       cfg.Consent.Language,
 		Host:           cfg.Viewer.Host,
 		PromptTimeout:  cfg.Consent.Timeout,
@@ -51,9 +56,15 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 	})
 }
 
+// terms are what callers are told of the configuration.
+func terms(cfg *config.Config) *api.Terms {
+	reconnect := cfg.Viewer.Reconnect.Seconds()
+	return &api.Terms{Timeout: cfg.Consent.Timeout.Seconds(), Reconnect: &reconnect, Purpose: cfg.Consent.Purpose}
+}
+
 // sweep removes what the sources of a daemon have left that was killed.
-func sweep(source shadow.Source, logger zerolog.Logger) {
-	s, ok := source.(interface{ Sweep() (int, error) })
+func sweep(from shadow.Source, logger zerolog.Logger) {
+	s, ok := from.(interface{ Sweep() (int, error) })
 	if !ok {
 		return
 	}
@@ -63,6 +74,19 @@ func sweep(source shadow.Source, logger zerolog.Logger) {
 	}
 	if n > 0 {
 		logger.Info().Int("segments", n).Msg("removed shared memory that an earlier daemon's x11vnc had left")
+	}
+}
+
+// reportLeft logs what the sources of this daemon leave.
+func reportLeft(from shadow.Source, logger zerolog.Logger) {
+	report := func(err error) {
+		logger.Warn().Err(err).Msg("shared memory that x11vnc has left can't be removed; a later start of shadowd tries again")
+	}
+	switch s := from.(type) {
+	case *source.X11vnc:
+		s.OnLeft = report
+	case *source.Auto:
+		s.X11vnc.OnLeft = report
 	}
 }
 
@@ -79,7 +103,7 @@ func page(cfg *config.Config) http.Handler {
 // is told once; the one in use stays for viewers who were granted it, and new
 // requests are refused.
 func certificates(cfg *config.Config, logger zerolog.Logger) *tlsstore.Store {
-	store := cfg.NewStore()
+	store := parts.Store(cfg)
 	warnings := &warnings{logger: logger}
 	store.OnLoad = warnings.tell
 	store.OnReload = func(pair *tlsstore.Pair, err error) {
@@ -122,7 +146,12 @@ func banner(cfg *config.Config) consent.Banner {
 	if !cfg.Consent.Banner {
 		return nil
 	}
-	return desktop.X11{Texts: cfg.Consent.Texts}
+	return window(cfg)
+}
+
+// window is what shows questions, notices and banners.
+func window(cfg *config.Config) desktop.X11 {
+	return desktop.X11{Bell: cfg.Consent.Bell, Texts: cfg.Consent.Texts}
 }
 
 func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
@@ -130,15 +159,24 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 	case "deny":
 		return consent.Deny{}
 	case "allow":
-		return consent.Func(func(ctx context.Context, r consent.Request) (consent.Decision, error) {
-			logger.Warn().Str("session", r.Session).Str("user", r.User).Str("admin", r.Admin).
-				Msg(`prompter = "allow": granted without asking`)
-			return consent.Allow{}.Ask(ctx, r)
-		})
+		return allow{logger: logger}
 	case "exec":
-		return consent.Exec{Command: cfg.Consent.Exec, Texts: cfg.Consent.Texts}
+		return desktop.OneAtATime(consent.Exec{Command: cfg.Consent.Exec, Texts: cfg.Consent.Texts})
 	case "notify":
 		return desktop.Notify{Texts: cfg.Consent.Texts}
 	}
-	return desktop.X11{Texts: cfg.Consent.Texts}
+	return window(cfg)
+}
+
+// allow asks nobody, and logs each use.
+type allow struct {
+	consent.Allow
+	logger zerolog.Logger
+}
+
+// Ask implements [consent.Prompter].
+func (a allow) Ask(ctx context.Context, r consent.Request) (consent.Decision, error) {
+	a.logger.Warn().Str("session", r.Session).Str("user", r.User).Str("admin", r.Admin).
+		Msg(`prompter = "allow": granted without asking`)
+	return a.Allow.Ask(ctx, r)
 }

@@ -41,7 +41,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	require.NoError(t, err)
 	ask := func() shadow.Reason {
 		_, err := m.Shadow(t.Context(), shadow.Request{Session: "none", Admin: strings.Repeat("a", 700)})
-		var r *shadow.Refusal
+		var r *shadow.End
 		require.ErrorAs(t, err, &r)
 		return r.Reason
 	}

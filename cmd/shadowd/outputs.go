@@ -22,7 +22,7 @@ const flushTime = time.Second
 // its own the audit goes where the log goes, whatever the log's level.
 type outputs struct {
 	logger zerolog.Logger
-	audit  func(shadow.Event) error
+	audit  func(shadow.Event) error // of this host, for people or log.audit
 
 	level atomic.Int32 // zerolog.Level
 	queue *logs.Queue

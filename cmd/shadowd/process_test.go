@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,6 +21,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testenv"
 )
 
@@ -44,14 +47,55 @@ type program struct {
 // allows grants without asking.
 const allows = `prompter = "allow"`
 
-// startProgram starts one that asks like that and has nothing to show.
+// rfbServer is the address of an RFB server that lets everybody in and then has nothing to show.
+func rfbServer(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "rfb.sock")
+	ln, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_, _ = conn.Write([]byte("RFB 003.008\n\x01\x01\x00\x00\x00\x00")) // one type, None, and its result
+				_, _ = io.ReadFull(conn, make([]byte, 12+1+1))
+			}()
+		}
+	}()
+	return path
+}
+
+// startProgram starts one that asks like that and has nothing to show of a session that isn't there.
 func startProgram(t *testing.T, stderr *os.File, consent string, env ...string) *program {
 	t.Helper()
+	return startProgramFor(t, "user = \"nobody\"\ndisplay = \":64001\"\n", stderr, consent, env...)
+}
+
+// startProgramFor is startProgram for a session.
+func startProgramFor(t *testing.T, session string, stderr *os.File, consent string, env ...string) *program {
+	t.Helper()
+	return startProgramWith(t, "", session, stderr, consent, env...)
+}
+
+// startProgramWith is startProgramFor with the configuration's first lines.
+func startProgramWith(t *testing.T, first, session string, stderr *os.File, consent string, env ...string) *program {
+	t.Helper()
 	dir := t.TempDir()
-	p := &program{dir: dir, audit: filepath.Join(dir, "audit.log"), ended: make(chan struct{})}
+	return startProgramAuditing(t, dir, filepath.Join(dir, "audit.log"), first, session, stderr, consent, env...)
+}
+
+// startProgramAuditing is startProgramWith with a folder for what it needs, and a file for the audit; "": standard error.
+func startProgramAuditing(t *testing.T, dir, audit, first, session string, stderr *os.File, consent string, env ...string) *program {
+	t.Helper()
+	p := &program{dir: dir, audit: audit, ended: make(chan struct{})}
 	p.Socket = filepath.Join(dir, "control.sock")
 	config := filepath.Join(dir, "shadowing.toml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `%s
 [log]
 audit = %q
 [control]
@@ -62,14 +106,13 @@ host = "localhost"
 %s
 [source]
 kind = "dial"
-dial = "unix:/nonexistent/rfb"
+dial = "unix:%s"
 [sessions]
 resolver = "static"
 [[sessions.static]]
 id = "1"
-user = "nobody"
-display = ":64001"
-`, p.audit, p.Socket, consent), 0o600))
+%s
+`, first, p.audit, p.Socket, consent, rfbServer(t, dir), session), 0o600))
 	self, err := os.Executable()
 	require.NoError(t, err)
 	p.Cmd = exec.Command(self, "--config", config)
@@ -161,6 +204,88 @@ func TestHangup(t *testing.T) {
 	p.ends(t)
 }
 
+// A log whose reader has gone takes nothing more, and ends nothing.
+func TestLogWhoseReaderHasGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+	p := startProgram(t, w, allows)
+	require.NoError(t, w.Close())
+	require.NoError(t, r.Close())
+	for range 10 { // each logs a line
+		p.ask(t)
+	}
+	p.ends(t)
+	assert.Zero(t, p.ProcessState.ExitCode(), "%v", p.ProcessState)
+}
+
+// SIGHUP ends nothing either while shadowd still looks at what it is to warn of, and SIGTERM doesn't wait for that.
+func TestHangupAtTheStart(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	require.NoError(t, err)
+	defer ln.Close()
+	slow := filepath.Join(t.TempDir(), "slow")
+	require.NoError(t, os.WriteFile(slow, []byte("#!/bin/sh\nexec sleep 600\n"), 0o755))
+	p := startProgramWith(t, fmt.Sprintf("settings = \"ctxreg\"\nctxreg = %q\n", slow), "user = \"nobody\"\ndisplay = \":64001\"\n", nil, allows, "NOTIFY_SOCKET="+socket)
+	require.NoError(t, ln.SetReadDeadline(time.Now().Add(time.Minute)))
+	for buf := make([]byte, 256); ; { // systemd is given the control socket first
+		n, err := ln.Read(buf)
+		require.NoError(t, err)
+		if string(buf[:n]) == "READY=1" {
+			break
+		}
+	}
+	require.NoError(t, os.Rename(p.audit, p.audit+".1"))
+	require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(p.audit)
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "the audit isn't begun anew")
+	p.ends(t)
+}
+
+// Rotation under load loses no line, and breaks none: of each request there are all lines, in whichever
+// file.
+func TestHangupUnderLoad(t *testing.T) {
+	p := startProgram(t, nil, allows)
+	const askers, each, rotations = 4, 25, 20
+	var asking sync.WaitGroup
+	for range askers {
+		asking.Go(func() {
+			for range each {
+				_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+				assert.ErrorContains(t, err, "refused") // source_failed, or prompt_busy
+				assert.NotContains(t, err.Error(), "audit_failed", "rotation refuses requests")
+			}
+		})
+	}
+	files := []string{p.audit}
+	for i := range rotations {
+		old := fmt.Sprintf("%s.%d", p.audit, i)
+		require.NoError(t, os.Rename(p.audit, old))
+		files = append(files, old)
+		require.NoError(t, p.Process.Signal(syscall.SIGHUP))
+		require.Eventually(t, func() bool {
+			_, err := os.Stat(p.audit)
+			return err == nil
+		}, time.Minute, time.Millisecond, "the audit isn't begun anew")
+	}
+	asking.Wait()
+	p.ends(t)
+	types := map[shadow.EventType]int{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(data)) {
+			var e shadow.Event
+			require.NoError(t, json.Unmarshal([]byte(line), &e), "%s: %q", file, line)
+			types[e.Type]++
+		}
+	}
+	assert.Equal(t, askers*each, types[shadow.EventRequested])
+	assert.Equal(t, askers*each, types[shadow.EventRefused])
+}
+
 // systemd's watchdog is told that the engine isn't stuck.
 func TestTellsTheWatchdog(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
@@ -203,8 +328,9 @@ func TestWatchdogOfAStuckEngine(t *testing.T) {
 // The audit knows the process that asks and the one that stops, whatever they say of themselves.
 func TestCallers(t *testing.T) {
 	testenv.Root(t)
-	p := startProgram(t, nil, `prompter = "exec"
-exec = ["/bin/sleep", "600"]`)
+	d := testhost.Require(t, testhost.Options{})
+	session := fmt.Sprintf("user = \"nobody\"\ndisplay = %q\nxauthority = %q\n", d.Display, d.Xauthority)
+	p := startProgramFor(t, session, nil, "timeout = \"5m\"\nprompter = \"exec\"\nexec = [\"/bin/sleep\", \"600\"]\n")
 	asked := make(chan error, 1)
 	go func() {
 		_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "the queen"})

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log"
 	"net/netip"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -41,9 +43,9 @@ type options struct {
 	logFormat string
 }
 
-// run is shadowd. It returns the exit status.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	cmd := command(stdout, stderr)
+// run is shadowd, which obeys hangups while it serves. It returns the exit status.
+func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, stderr io.Writer) int {
+	cmd := command(hangups, stdout, stderr)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	switch {
@@ -70,7 +72,7 @@ type usageError struct{ error }
 func (usageError) Is(target error) bool { return target == errUsage }
 func (e usageError) Unwrap() error      { return e.error }
 
-func command(stdout, stderr io.Writer) *cobra.Command {
+func command(hangups <-chan os.Signal, stdout, stderr io.Writer) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
 		Use:   "shadowd",
@@ -80,7 +82,8 @@ from shadowctl or another agent over the control socket; the session's user is
 asked, and on Yes one viewer (noVNC) may connect and watch.
 
 It ends on SIGTERM or SIGINT: viewers are closed with 1001, and no child, port
-or socket is left. On SIGHUP it opens its audit file anew, for logrotate(8), and
+or socket is left, except a control socket that systemd keeps for the next
+start. On SIGHUP it opens its audit file anew, for logrotate(8), and
 reads the log's level again; nothing ends.`,
 		Version:       version.String(),
 		SilenceUsage:  true,
@@ -93,7 +96,7 @@ reads the log's level again; nothing ends.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.named = cmd.Flags().Changed("config")
-			return start(cmd.Context(), o, stdout, stderr)
+			return start(cmd.Context(), hangups, o, stdout, stderr)
 		},
 	}
 	cmd.SetOut(stdout)
@@ -108,7 +111,7 @@ reads the log's level again; nothing ends.`,
 }
 
 // start reads the configuration and does what o says with it.
-func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
+func start(ctx context.Context, hangups <-chan os.Signal, o options, stdout, stderr io.Writer) error {
 	if o.logFormat != "" && o.logFormat != "json" && o.logFormat != "console" {
 		return usageError{fmt.Errorf("--log-format is %q; json and console are allowed", o.logFormat)}
 	}
@@ -131,7 +134,7 @@ func start(ctx context.Context, o options, stdout, stderr io.Writer) error {
 	case o.check:
 		return checked(ctx, o, path, cfg, stdout)
 	}
-	return serve(ctx, path, cfg, fingerprint, stderr)
+	return serve(ctx, hangups, path, cfg, fingerprint, stderr)
 }
 
 // The bounds of the end, which together stay below the unit's TimeoutStopSec.
@@ -143,7 +146,7 @@ const (
 // serve runs the engine and its control API until ctx ends. The settings are
 // read from the file at path, whose fingerprint is what it was when cfg was
 // read.
-func serve(ctx context.Context, path string, cfg *config.Config, fingerprint string, stderr io.Writer) error {
+func serve(ctx context.Context, hangups <-chan os.Signal, path string, cfg *config.Config, fingerprint string, stderr io.Writer) error {
 	out, err := openOutputs(cfg, stderr)
 	if err != nil {
 		return err
@@ -151,11 +154,17 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	defer out.close()
 	logger := out.logger
 	store := certificates(cfg, logger)
-	manager, err := engine(cfg, path, store, logger, out.audit)
+	fleet := &member{logger: logger, own: out.audit}
+	manager, err := engine(cfg, path, store, logger, fleet.audit)
 	if err != nil {
 		return err
 	}
-	ln, err := server.Listen(cfg.Control.Socket, cfg.Control.Group)
+	join := func(cfg *config.Config) error { return fleet.join(cfg.Fleet, manager, terms(cfg)) }
+	if err := join(cfg); err != nil {
+		return err
+	}
+	defer fleet.close()
+	ln, err := controlSocket(cfg.Control.Socket, cfg.Control.Group)
 	if err != nil {
 		return err
 	}
@@ -163,6 +172,7 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 		PortsInUse: manager.PortsInUse,
 		Audit:      manager.Audit,
 		Crowd:      manager.Crowd,
+		Terms:      terms(cfg),
 		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
 	})
@@ -171,15 +181,22 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(serving, ln, handler) }()
-	announce(ctx, logger, cfg, store, path)
-	stopTending := tend(serving, &reloader{path: path, fingerprint: fingerprint, out: out}, manager)
+	stopTending := tend(serving, hangups, &reloader{path: path, fingerprint: fingerprint, out: out, join: join}, manager)
 	defer stopTending()
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	announced := make(chan struct{})
+	go func() { // files and name services may be slow, or hang
+		defer close(announced)
+		announce(ctx, logger, cfg, store, path)
+	}()
+	defer within(flushTime, func() { <-announced })
 
 	select {
 	case <-ctx.Done():
 	case err = <-served:
 		served <- nil
 	}
+	ln.Rest() // who connects from now on waits for the daemon after this one, if systemd keeps the socket
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
@@ -195,9 +212,11 @@ func serve(ctx context.Context, path string, cfg *config.Config, fingerprint str
 	return err
 }
 
-// announce says that shadowd is ready, and what an operator should know.
+// announce says what an operator should know.
 func announce(ctx context.Context, logger zerolog.Logger, cfg *config.Config, store *tlsstore.Store, path string) {
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	for i, rule := range cfg.Consent.Rules { // the audit has their numbers
+		logger.Info().Str("rule", strconv.Itoa(i+1)).Str("text", rule.String()).Msg("a rule of consent")
+	}
 	settings, err := config.SettingsFrom(path)(ctx)
 	switch {
 	case err != nil:

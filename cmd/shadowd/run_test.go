@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/config"
 )
 
@@ -30,7 +31,7 @@ func call(t *testing.T, file string, args ...string) (code int, stdout, stderr s
 	path := filepath.Join(t.TempDir(), "shadowing.toml")
 	require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
 	var out, errs bytes.Buffer
-	code = run(t.Context(), append([]string{"--config", path}, args...), &out, &errs)
+	code = run(t.Context(), nil, append([]string{"--config", path}, args...), &out, &errs)
 	return code, out.String(), errs.String()
 }
 
@@ -62,11 +63,18 @@ func TestUsage(t *testing.T) {
 		assert.Contains(t, stderr, "--help", args)
 	}
 	var out, errs bytes.Buffer
-	assert.Equal(t, 1, run(t.Context(), []string{"--config", "/nonexistent.toml"}, &out, &errs))
+	assert.Equal(t, 1, run(t.Context(), nil, []string{"--config", "/nonexistent.toml"}, &out, &errs))
 	assert.Contains(t, errs.String(), "/nonexistent.toml")
 	out.Reset()
-	assert.Zero(t, run(t.Context(), []string{"--help"}, &out, &errs))
+	assert.Zero(t, run(t.Context(), nil, []string{"--help"}, &out, &errs))
 	assert.Contains(t, out.String(), "--print-config")
+}
+
+// What a console should know before it asks is what the configuration says.
+func TestTerms(t *testing.T) {
+	cfg := config.Default()
+	cfg.Consent.Timeout, cfg.Consent.Purpose, cfg.Viewer.Reconnect = 45*time.Second, "hidden", 0
+	require.Equal(t, &api.Terms{Timeout: 45, Reconnect: new(float64), Purpose: "hidden"}, terms(cfg))
 }
 
 // The audit goes to its own file where one is named.
@@ -233,9 +241,10 @@ func TestWarningsOfACertificate(t *testing.T) {
 func TestAnnouncedSettings(t *testing.T) {
 	for file, want := range map[string]string{
 		"": "ShadowingUseSSL is 0: viewers connect with ws, which a page that was loaded over https can't do",
-		"ShadowingUseSSL = 1\n[tls]\ndir = \"/nonexistent\"\n": "every request is refused with tls_config",
-		"EnableSessionShadowing = 0\n":                         "EnableSessionShadowing is 0: every request is refused with disabled",
-		"settings = \"ctxreg\"\nctxreg = \"/nonexistent\"\n":   "the settings can't be read",
+		"ShadowingUseSSL = 1\n[tls]\ndir = \"/nonexistent\"\n":                                         "every request is refused with tls_config",
+		"EnableSessionShadowing = 0\n":                                                                 "EnableSessionShadowing is 0: every request is refused with disabled",
+		"[[consent.rules]]\nusers = [\"a\"]\nanswer = \"ask\"\n[[consent.rules]]\nanswer = \"deny\"\n": `"rule":"2","text":"answer = \"deny\"","message":"a rule of consent"`,
+		"settings = \"ctxreg\"\nctxreg = \"/nonexistent\"\n":                                           "the settings can't be read",
 	} {
 		path := filepath.Join(t.TempDir(), "shadowing.toml")
 		require.NoError(t, os.WriteFile(path, []byte(file), 0o600))

@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -15,23 +13,22 @@ import (
 )
 
 // tend does what is to be done while shadowd serves, until ctx ends or stop is
-// called: it heeds SIGHUP, and tells systemd's watchdog that the engine lives.
-func tend(ctx context.Context, r *reloader, m *shadow.Manager) (stop func()) {
+// called: it heeds hangups, uses as many processors as the views need, and tells
+// systemd's watchdog that the engine lives.
+func tend(ctx context.Context, hangups <-chan os.Signal, r *reloader, m *shadow.Manager) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	running.Go(func() {
-		defer signal.Stop(hup)
 		for {
 			select {
-			case <-hup:
+			case <-hangups:
 				r.reload()
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
+	running.Go(func() { spread(ctx, m) })
 	if interval, err := daemon.SdWatchdogEnabled(false); err == nil && interval > 0 {
 		// It isn't waited for: an engine that hangs is what it is there for.
 		go watchdog(ctx, interval/3, func() { m.List() }, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) })
@@ -63,10 +60,11 @@ type reloader struct {
 	path        string // of the configuration; empty: the usual file, which may be missing
 	fingerprint string // of the file that is in use
 	out         *outputs
+	join        func(*config.Config) error // the fleet that the configuration says; nil: none
 }
 
 // reload opens the files anew that shadowd writes, and reads again what can be
-// read again: the log's level. The settings and the certificate are read at every
+// read again: the log's level, and the fleet. The settings and the certificate are read at every
 // request anyway. It ends nothing.
 func (r *reloader) reload() {
 	log := r.out.logger
@@ -80,6 +78,11 @@ func (r *reloader) reload() {
 	}
 	if err := r.out.setLevel(cfg.Log.Level); err != nil {
 		log.Error().Err(err).Msg("SIGHUP: the log's level stays as it was")
+	}
+	if r.join != nil {
+		if err := r.join(cfg); err != nil {
+			log.Error().Err(err).Msg("SIGHUP: the fleet can't be joined; what there was stays")
+		}
 	}
 	if cfg.Fingerprint() != r.fingerprint {
 		log.Warn().Msg("SIGHUP: the configuration has changed; what isn't read at every request counts after a restart")

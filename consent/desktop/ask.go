@@ -22,7 +22,7 @@ func childCommand(command []string) ([]string, error) {
 	case len(command) > 0:
 		return command, nil
 	case !childReady.Load():
-		return nil, errors.New("consent: this program can't ask by itself: its main must call desktop.Child first thing")
+		return nil, pkg.New("this program can't ask by itself: its main must call desktop.Child first thing")
 	}
 	return []string{child.Self, ChildArg}, nil
 }
@@ -49,14 +49,10 @@ func askChild(ctx context.Context, argv, environ []string, r consent.Request, q 
 	cmd.Stderr = &stderr
 	proc, err := process.Run(ctx, cmd, identity(r), out.answered)
 	if err != nil {
-		return consent.Denied, err
+		return consent.Denied, pkg.Errorf("%w", err)
 	}
-	select {
-	case <-out.isShown:
-		if r.Shown != nil {
-			r.Shown()
-		}
-	default:
+	if r.Shown != nil && (out.isSeen || out.shown && !r.SilenceAllows) {
+		r.Shown()
 	}
 	d, err := out.decision()
 	if ctx.Err() != nil {
@@ -66,7 +62,7 @@ func askChild(ctx context.Context, argv, environ []string, r consent.Request, q 
 	case errors.Is(err, errNoAnswer):
 		return consent.Denied, fmt.Errorf("%w (%s)%s", err, exitStatus(proc.Err()), stderr.Suffix())
 	case err == nil && proc.ExitCode() != 0:
-		return consent.Denied, fmt.Errorf("consent: the prompt answered but did not exit cleanly (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
+		return consent.Denied, pkg.Errorf("the prompt answered but did not exit cleanly (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
 	}
 	return d, err
 }
@@ -82,15 +78,17 @@ func exitStatus(err error) string {
 // ended is Ask's answer once ctx is over.
 func ended(ctx context.Context) (consent.Decision, error) {
 	if err := process.GivenUp(ctx); err != nil {
-		return consent.Denied, err
+		return consent.Denied, pkg.Errorf("%w", err)
 	}
 	return consent.TimedOut, nil
 }
 
 // late is Ask's answer once ctx is over, of a child that said d, or failed: it may have taken its time
-// to exit. A Yes is none any more, and a refusal is one still, for silence may mean a Yes.
+// to exit. A Yes is none any more, and a refusal is one still, for silence may mean a Yes. That a question
+// was taken back makes no answer of it, but for a No that came before.
 func late(ctx context.Context, d consent.Decision, err error) (consent.Decision, error) {
-	if process.GivenUp(ctx) == nil && err == nil && d != consent.Granted {
+	no := d == consent.Denied || d == consent.Closed
+	if err == nil && d != consent.Granted && (no || process.GivenUp(ctx) == nil) {
 		return d, nil
 	}
 	return ended(ctx)

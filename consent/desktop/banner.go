@@ -3,7 +3,6 @@ package desktop
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"time"
@@ -28,12 +27,12 @@ const (
 // child that dies is started again, three times in a row at most. Ten seconds without a sign
 // of life from any of them are an error: a Stop would not be heard. Nothing that a child does
 // delays that error. Closing the window is a Stop, of which another window tells the user.
-func (p X11) Show(ctx context.Context, r consent.Request, ended <-chan string, stopped func()) error {
-	return p.showWithin(ctx, bannerTime, r, ended, stopped)
+func (p X11) Show(ctx context.Context, r consent.Request, s *consent.Showing) error {
+	return p.showWithin(ctx, bannerTime, r, s)
 }
 
 // showWithin is Show with another time for signs of life.
-func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.Request, ended <-chan string, stopped func()) error {
+func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.Request, s *consent.Showing) error {
 	argv, err := p.argv(r)
 	if err != nil {
 		return err
@@ -42,7 +41,7 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 	var view consent.View // what the user is told now, whichever child does it
 	for try := 1; ; try++ {
 		begun := time.Now()
-		again, err := p.show(ctx, pulse, argv, r, &view, ended, stopped)
+		again, err := p.show(ctx, pulse, argv, r, &view, s)
 		if !again {
 			return err
 		}
@@ -56,46 +55,52 @@ func (p X11) showWithin(ctx context.Context, patience time.Duration, r consent.R
 }
 
 // show runs one child. It reports whether another may do better.
-func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Request, view *consent.View, ended <-chan string, stopped func()) (again bool, err error) {
+func (p X11) show(ctx context.Context, pulse *pulse, argv []string, r consent.Request, view *consent.View, s *consent.Showing) (again bool, err error) {
 	if ctx.Err() != nil {
 		return false, gone(ctx)
 	}
 	w := p.Texts.Wording(r)
 	select {
-	case why, ok := <-ended: // before it has begun
-		if !ok {
-			return false, nil
-		}
-		return false, p.showEnd(ctx, argv, r, w, why, ended)
+	case <-s.Closing():
+		return false, nil
 	default:
 	}
-	c, err := pulse.start(ctx, argv, r, bannerOf(w, r, *view))
+	select {
+	case why := <-s.Why(): // before it has begun
+		return false, p.showEnd(ctx, argv, r, w, why, s)
+	default:
+	}
+	b := bannerOf(w, r, *view)
+	b.Bell = p.Bell && unannounced(r.Basis) && pulse.starts == 0
+	pulse.starts++
+	c, err := pulse.start(ctx, argv, r, b)
 	if err != nil {
 		return false, err
 	}
 	defer c.in.Close()
-	why, again, err := c.viewing(ctx, pulse, r, w, view, ended)
+	why, again, err := c.viewing(ctx, pulse, r, w, view, s)
 	if err != nil && !errors.Is(err, consent.ErrStopped) {
-		return again, err // the child is gone, and what comes of ended is the next one's
+		return again, err // the child is gone, and what is said to s is the next one's
 	}
 	if err != nil {
-		stopped()
+		s.Stop()
 		why = "stopped_by_user"
 		select {
 		case <-c.proc.Done(): // the user has closed the window: another one says what came of it
-			_ = p.showEnd(ctx, argv, r, w, why, ended)
+			_ = p.showEnd(ctx, argv, r, w, why, s)
 			return false, err
 		default:
 		}
 	}
 	c.conclude(w.Reason(why))
-	c.finish(ctx, ended)
+	c.finish(ctx, s)
 	return again, err
 }
 
 // showEnd runs a child that says nothing but why viewing has ended.
-func (p X11) showEnd(ctx context.Context, argv []string, r consent.Request, w consent.Wording, why string, ended <-chan string) error {
+func (p X11) showEnd(ctx context.Context, argv []string, r consent.Request, w consent.Wording, why string, s *consent.Showing) error {
 	b := newBanner(w)
+	b.Bus = busOf(r)
 	if b.Why = w.Reason(why); b.Why == "" {
 		return nil
 	}
@@ -104,14 +109,20 @@ func (p X11) showEnd(ctx context.Context, argv []string, r consent.Request, w co
 		return err
 	}
 	defer c.in.Close()
-	c.finish(ctx, ended)
+	c.finish(ctx, s)
 	return nil
+}
+
+// unannounced reports whether the user learns of a viewing only by its banner.
+func unannounced(b consent.Basis) bool {
+	return b != "" && b != consent.ByAnswer && b != consent.ByNotice
 }
 
 // A pulse is the signs of life that the children give, one after the other.
 type pulse struct {
 	patience time.Duration // between two
 	last     time.Time
+	starts   int // children so far
 }
 
 // left is how long the next sign may take.
@@ -126,9 +137,9 @@ func (p *pulse) beat() time.Duration {
 // late is the error once there was no sign for too long.
 func (p *pulse) late(shown bool) error {
 	if !shown {
-		return fmt.Errorf("consent: the banner was not on the screen within %v", p.patience)
+		return pkg.Errorf("the banner was not on the screen within %v", p.patience)
 	}
-	return fmt.Errorf("consent: the banner gave no sign of life for %v", p.patience)
+	return pkg.Errorf("the banner gave no sign of life for %v", p.patience)
 }
 
 // start is startBanner, which a stranger can delay, in the time that is left. A child that
@@ -174,7 +185,7 @@ type bannerChild struct {
 // viewing waits for the end of the viewing, and says why that was (empty: the user is not to
 // be told), or for the banner's, which is an error. Only after [consent.ErrStopped], and without an
 // error, may the child still be there.
-func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Request, w consent.Wording, view *consent.View, ended <-chan string) (why string, again bool, err error) {
+func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Request, w consent.Wording, view *consent.View, s *consent.Showing) (why string, again bool, err error) {
 	late := time.NewTimer(pulse.left())
 	defer late.Stop()
 	for shown := c.out.isShown; ; {
@@ -186,21 +197,23 @@ func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Reque
 			late.Reset(pulse.beat())
 		case *view = <-r.Changes:
 			c.change(bannerOf(w, r, *view))
-		case <-c.out.toggled:
-			if r.Wish != nil && view.State != consent.Away {
-				r.Wish(map[consent.ViewState]consent.Wish{consent.Viewing: consent.Pause, consent.Paused: consent.Resume}[view.State])
+		case wish := <-c.out.wished:
+			if r.Wish != nil && fits(wish, view.State) {
+				r.Wish(wish)
 			}
 		case <-c.out.stopped:
 			return "", false, consent.ErrStopped
-		case why = <-ended:
+		case why = <-s.Why():
 			return why, false, nil
+		case <-s.Closing():
+			return "", false, nil
 		case <-c.proc.Done():
 			again, err = c.out.outcome(c.proc, &c.stderr)
 			return "", again, err
 		case <-c.out.answered:
 			// It has nothing more to do, and the user may have closed it to stop the viewing.
 			if c.proc.Stop(process.TermTime/2, process.TermTime) != nil {
-				return "", false, errors.New("consent: the banner has ended, and its process doesn't go")
+				return "", false, pkg.New("the banner has ended, and its process doesn't go")
 			}
 			again, err = c.out.outcome(c.proc, &c.stderr)
 			return "", again, err
@@ -212,6 +225,12 @@ func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Reque
 			return "", false, gone(ctx)
 		}
 	}
+}
+
+// fits reports whether a wish is one that the user has in a state. Another was meant for a state that
+// is over.
+func fits(w consent.Wish, s consent.ViewState) bool {
+	return w == consent.Pause && s == consent.Viewing || w == consent.Resume && s == consent.Paused
 }
 
 // change makes the child show something else.
@@ -246,19 +265,17 @@ func (c *bannerChild) conclude(why string) {
 	_ = tell(c.in, []byte(why+"\n")) // as in startBanner
 }
 
-// finish returns when the child that says why viewing has ended is gone. Once ended is closed
+// finish returns when the child that says why viewing has ended is gone. Once s is closed
 // it is to go at once.
-func (c *bannerChild) finish(ctx context.Context, ended <-chan string) {
+func (c *bannerChild) finish(ctx context.Context, s *consent.Showing) {
 	late := time.NewTimer(noticeTime)
 	defer late.Stop()
-	for {
+	for closing := s.Closing(); ; {
 		select {
-		case _, more := <-ended:
-			if !more {
-				ended = nil
-				c.in.Close()
-				late.Reset(process.LeaveTime)
-			}
+		case <-closing:
+			closing = nil
+			c.in.Close()
+			late.Reset(process.LeaveTime)
 			continue
 		case <-c.proc.Done():
 		case <-late.C:
@@ -277,7 +294,7 @@ func startBanner(argv []string, r consent.Request, b *banner) (*bannerChild, err
 	}
 	theirs, ours, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("consent: %w", err)
+		return nil, pkg.Errorf("%w", err)
 	}
 	defer theirs.Close()
 	c := &bannerChild{in: ours, out: newBannerTranscript()}
@@ -287,7 +304,7 @@ func startBanner(argv []string, r consent.Request, b *banner) (*bannerChild, err
 	cmd.WaitDelay = process.TermTime
 	if c.proc, err = child.Start(cmd, identity(r)); err != nil {
 		ours.Close()
-		return nil, fmt.Errorf("consent: starting the banner: %w", err)
+		return nil, pkg.Errorf("starting the banner: %w", err)
 	}
 	_ = tell(ours, line) // a child that doesn't hear it says more by what it does then
 	return c, nil
@@ -304,5 +321,5 @@ func tell(in *os.File, line []byte) error {
 
 // gone is why there is no banner once ctx has ended.
 func gone(ctx context.Context) error {
-	return fmt.Errorf("consent: the banner was taken down: %w", context.Cause(ctx))
+	return pkg.Errorf("the banner was taken down: %w", context.Cause(ctx))
 }

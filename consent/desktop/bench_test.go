@@ -34,7 +34,7 @@ func BenchmarkAsk(b *testing.B) {
 			d := testhost.Require(b, testhost.Options{Width: 1920, Height: 1080, WindowManager: c.managed, Identity: &own})
 			p := newPixel(b, d)
 			r := request(d)
-			r.Admin, r.Locale = c.admin, c.locale
+			r.Admin, r.Identity.Account, r.Locale = c.admin, c.admin, c.locale
 			var took []time.Duration
 			for b.Loop() {
 				ctx, cancel := context.WithCancel(b.Context())

@@ -1,10 +1,12 @@
 package desktop
 
 import (
-	"bytes"
 	"errors"
 	"image"
 	"image/color"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -19,17 +21,17 @@ import (
 )
 
 // watched shows a banner that can be changed, and says what the user wishes.
-func (d *desk) watched(r consent.Request) (changes chan consent.View, wishes chan consent.Wish, stopped chan struct{}, end func()) {
+func (d *desk) watched(r consent.Request) (changes chan consent.View, wishes chan consent.Wish, stopped <-chan struct{}, end func()) {
 	d.t.Helper()
-	changes, wishes, stopped = make(chan consent.View), make(chan consent.Wish, 9), make(chan struct{})
-	ended, done := make(chan string), make(chan struct{})
+	changes, wishes = make(chan consent.View), make(chan consent.Wish, 9)
 	r.Changes, r.Wish = changes, func(w consent.Wish) { wishes <- w }
-	go func() {
-		defer close(done)
-		err := quick.Show(d.ctx, r, ended, func() { close(stopped) })
-		assert.True(d.t, err == nil || errors.Is(err, consent.ErrStopped), "%v", err)
-	}()
-	return changes, wishes, stopped, func() { close(ended); <-done; require.NoError(d.t, d.WaitNoWindow(d.ctx, "banner")) }
+	s := showing(d.ctx, quick, r)
+	return changes, wishes, s.Stopped(), func() {
+		s.Close()
+		<-s.Done()
+		assert.True(d.t, s.Err() == nil || errors.Is(s.Err(), consent.ErrStopped), "%v", s.Err())
+		require.NoError(d.t, d.WaitNoWindow(d.ctx, "banner"))
+	}
 }
 
 // titled waits for a banner whose title holds some words, with a picture that holds a colour and stays.
@@ -42,7 +44,7 @@ func (d *desk) titled(words string, c color.RGBA) *image.RGBA {
 		if img, ok = d.look("banner", false); !ok || !holds(img, img.Rect, c) {
 			return false
 		}
-		return before != nil && bytes.Equal(before.Pix, img.Pix) && strings.Contains(d.title(), words)
+		return before != nil && difference(before, img, 4) <= few && strings.Contains(d.title(), words) // seconds may go by in it
 	}, "no banner that says "+words)
 	return img
 }
@@ -81,6 +83,7 @@ func TestBannerPauses(t *testing.T) {
 	defer end()
 	img := d.titled("is viewing", slate)
 	d.click(d.middle(img, slate))
+	d.click(d.middle(img, slate))             // a double click is one
 	require.NoError(t, d.Move(d.ctx, 1, 470)) // or the button would look pointed at
 	assert.Equal(t, consent.Pause, take(t, wishes))
 	d.titled("is viewing", slate) // nothing is paused yet
@@ -96,8 +99,8 @@ func TestBannerPauses(t *testing.T) {
 	changes <- consent.View{}
 	d.titled("is viewing", slate)
 
-	changes <- consent.View{State: consent.Away, Until: time.Now().Add(40 * time.Second)}
-	img = d.titled("was cut off and may return for 3", red)
+	changes <- consent.View{State: consent.Away, Until: time.Now().Add(39999 * time.Second)}
+	img = d.titled("was cut off and may return for 39", red)
 	assert.False(t, holds(img, img.Rect, slate), "there is nothing to pause")
 	first := d.title()
 	eventually(t, func() bool { now := d.title(); return now != "" && now != first }, "the seconds don't go by")
@@ -106,27 +109,88 @@ func TestBannerPauses(t *testing.T) {
 	assert.Empty(t, wishes)
 }
 
+// What the user presses is what the button said: in another state it means nothing, and never the opposite.
+func TestWishOfAnotherState(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		word  string // of the child
+		state consent.ViewState
+		want  []consent.Wish
+	}{
+		"pauses":               {"pause", consent.Viewing, []consent.Wish{consent.Pause}},
+		"pauses what has":      {"pause", consent.Paused, nil},
+		"resumes":              {"resume", consent.Paused, []consent.Wish{consent.Resume}},
+		"resumes what goes on": {"resume", consent.Viewing, nil},
+		"resumes who is away":  {"resume", consent.Away, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			heard := filepath.Join(t.TempDir(), "heard")
+			changes := make(chan consent.View)
+			r, got := self(), []consent.Wish(nil)
+			r.Changes, r.Wish = changes, func(w consent.Wish) {
+				if len(got) == 0 { // the child repeats it until it was heard
+					assert.NoError(t, os.WriteFile(heard, nil, 0o600))
+				}
+				got = append(got, w)
+			}
+			go func() { changes <- consent.View{State: c.state, Until: time.Now().Add(time.Hour)} }()
+			says, until := "echo "+c.word+"; sleep 0.1; ", "[ -e "+heard+" ]"
+			script := "for i in 1 2 3 4 5; do " + says + "done; "
+			if c.want != nil {
+				script = "until " + until + "; do " + says + "done; "
+			}
+			err := shown(t, X11{Command: sh("read q; echo shown; read q; " + script + "echo stopped; read why; echo over")}, r)
+			require.ErrorIs(t, err, consent.ErrStopped)
+			assert.Equal(t, c.want, slices.Compact(got))
+		})
+	}
+}
+
+// A Pause that nobody has taken yet stays, whatever is said after it.
+func TestPauseComesFirst(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]consent.Wish{
+		"pause\nresume\n": consent.Pause, "resume\npause\n": consent.Pause, "resume\nresume\n": consent.Resume,
+	} {
+		c := newBannerTranscript()
+		_, err := c.Write([]byte("shown\n" + said))
+		require.NoError(t, err)
+		assert.Equal(t, want, take(t, c.wished), "%q", said)
+		assert.Empty(t, c.wished)
+	}
+	_, err := newBannerTranscript().Write([]byte("pause\n"))
+	require.ErrorContains(t, err, "broke the protocol", "nothing is there to be pressed")
+}
+
 // What a banner can say besides, in every language, and without a pause.
 func TestPicturesOfPauses(t *testing.T) {
 	t.Parallel()
-	d := gallery(t, 1, testhost.Options{Width: 800, Height: 480})
-	for language, locale := range spoken {
-		r := request(d.Desktop)
-		r.Locale = locale
-		changes, _, _, end := d.watched(r)
-		like(t, "pause-"+language, d.titled("", slate), 4, few, nil)
-		changes <- consent.View{State: consent.Paused}
-		var img *image.RGBA
-		eventually(t, func() bool {
-			img = d.titled("", slate)
-			return !holds(img, image.Rect(0, 0, 40, img.Rect.Max.Y), red)
-		}, "no pause")
-		like(t, "paused-"+language, img, 4, few, nil)
-		changes <- consent.View{State: consent.Away, Until: time.Now().Add(88888 * time.Second)} // of which no digit changes in time
-		eventually(t, func() bool { img = d.titled("", red); return !holds(img, img.Rect, slate) }, "nobody is away")
-		like(t, "away-"+language, img, 4, few, nil)
-		end()
-	}
+	scales(t, 800, func(t *testing.T, d *desk, scale int, named func(string) string) {
+		eye := image.Rect(0, 0, 40*scale, 200*scale)
+		for language, locale := range spoken {
+			r := request(d.Desktop)
+			r.Locale = locale
+			changes, _, _, end := d.watched(r)
+			like(t, named("pause-"+language), d.titled("", slate), 4*scale, few, nil)
+			changes <- consent.View{State: consent.Paused}
+			var img *image.RGBA
+			eventually(t, func() bool {
+				img = d.titled("", slate)
+				return !holds(img, eye, red)
+			}, "no pause")
+			like(t, named("paused-"+language), img, 4*scale, few, nil)
+			changes <- consent.View{State: consent.Away, Until: time.Now().Add(88888 * time.Second)} // of which no digit changes in time
+			eventually(t, func() bool { img = d.titled("", red); return !holds(img, img.Rect, slate) }, "nobody is away")
+			like(t, named("away-"+language), img, 4*scale, few, nil)
+			if *update && language == "en" && scale == 1 { // for the documentation, where seconds that could be are better
+				changes <- consent.View{State: consent.Away, Until: time.Now().Add(28 * time.Second)}
+				eventually(t, func() bool { return difference(d.titled("", red), img, 4*scale) > few }, "the seconds are as they were")
+				like(t, "example-away-en", d.titled("", red), 4*scale, few, nil)
+			}
+			end()
+		}
+	})
 }
 
 func take[T any](t *testing.T, c <-chan T) T {

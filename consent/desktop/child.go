@@ -15,6 +15,7 @@ import (
 
 	"github.com/BurntSushi/xgb"
 
+	"vda.internal/shadow/consent/desktop/internal/accessible"
 	"vda.internal/shadow/consent/desktop/internal/dialog"
 	"vda.internal/shadow/consent/internal/process"
 	"vda.internal/shadow/internal/host/xconn"
@@ -69,17 +70,22 @@ func prompt(in io.Reader, display, xauthority string, say func(line string)) str
 	if m.Banner != nil {
 		return showBanner(m.Banner, lines, display, xauthority, shown, say)
 	}
+	if m.Turn != nil {
+		return holdTurn(lines, display, xauthority, shown)
+	}
 	q, lapse := m.Question, time.Now().Add(time.Duration(m.Question.Millis)*time.Millisecond)
 	ctx, cancel := context.WithDeadline(context.Background(), lapse.Add(childGrace))
 	defer cancel()
 	if q.Notify {
-		return notify(ctx, q, time.Until(lapse), shown)
+		return notify(ctx, q, lapse, display, xauthority, shown)
 	}
-	return askWindow(ctx, q, lapse, display, xauthority, shown)
+	return askWindow(ctx, q, lapse, display, xauthority, shown, func() { say(wordSeen) })
 }
 
+var errEndedOutside = errors.New("the prompt was ended from outside, or its time is up")
+
 // askWindow asks in a window.
-func askWindow(ctx context.Context, q *question, lapse time.Time, display, xauthority string, shown func()) string {
+func askWindow(ctx context.Context, q *question, lapse time.Time, display, xauthority string, shown, seen func()) string {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
 	saver, locked := make(chan bool, 1), make(chan struct{})
@@ -91,11 +97,18 @@ func askWindow(ctx context.Context, q *question, lapse time.Time, display, xauth
 	if err != nil {
 		return wordDisplay + " " + detail(err)
 	}
+	reader := readBy(ctx, x, q.Bus)
+	defer reader.Stop()
 	answer := guarded(func() string {
 		if <-saver {
 			return wordLocked
 		}
-		return answerWord(dialog.Ask(ctx, x, q.dialog(time.Until(lapse)), locked, shown))
+		d := q.dialog(time.Until(lapse))
+		d.Reader = reader
+		if d.SeenAfter > 0 {
+			d.Seen = seen
+		}
+		return answerWord(dialog.Ask(ctx, x, d, locked, shown))
 	})
 	select {
 	case a := <-answer:
@@ -114,8 +127,19 @@ func askWindow(ctx context.Context, q *question, lapse time.Time, display, xauth
 		case <-x.Gone():
 		case <-time.After(process.TermTime / 2):
 		}
-		return failed(errors.New("the prompt was ended from outside, or its time is up"))
+		return failed(errEndedOutside)
 	}
+}
+
+// readBy lets screen readers have what is shown on x in a session with that bus.
+func readBy(ctx context.Context, x *xconn.Conn, bus string) *accessible.Reader {
+	return accessible.Start(ctx, func(ctx context.Context) (string, error) {
+		address, err := accessible.Address(ctx, bus)
+		if named := dialog.AccessibilityBus(x); err != nil && named != "" {
+			return named, nil
+		}
+		return address, err
+	})
 }
 
 // showBanner shows the banner. The parent ends it by closing lines.
@@ -124,10 +148,13 @@ func showBanner(b *banner, lines *bufio.Reader, display, xauthority string, show
 	if err != nil {
 		return wordDisplay + " " + detail(err)
 	}
+	reader := readBy(context.Background(), x, b.Bus)
+	defer reader.Stop()
 	answer := guarded(func() string {
 		changes, why := listen(b.Why, lines)
 		return outcomeWord(dialog.ShowBanner(context.Background(), x, b.notice(), changes, why, dialog.Reports{
-			Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) }, Toggled: func() { say(wordToggle) },
+			Reader: reader, Shown: shown, Alive: func() { say(wordAlive) }, Stopped: func() { say(wordStopped) },
+			Paused: func() { say(wordPause) }, Resumed: func() { say(wordResume) },
 		}))
 	})
 	select {

@@ -113,11 +113,17 @@ func TestChildThatHangs(t *testing.T) {
 		"ignores being stopped": "trap '' TERM;",
 	} {
 		out := filepath.Join(t.TempDir(), "pid")
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-		d, err := X11{Command: sh(script + " echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}.Ask(ctx, self())
-		cancel()
-		require.NoError(t, err, name)
-		assert.Equal(t, consent.TimedOut, d, name)
+		for limit := 300 * time.Millisecond; ; limit *= 2 { // until the child has begun in time
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			d, err := X11{Command: sh(script + " echo $$ > " + out + "; sleep 1000 & while :; do wait; done")}.Ask(ctx, self())
+			cancel()
+			require.NoError(t, err, name)
+			assert.Equal(t, consent.TimedOut, d, name)
+			if _, err := os.Stat(out); err == nil {
+				break
+			}
+			require.Less(t, limit, time.Minute, name)
+		}
 		testhost.RequireGone(t, testhost.ReadPID(t, out))
 	}
 }
@@ -143,6 +149,25 @@ func TestGivenUp(t *testing.T) {
 	cancel(why)
 	<-done
 	testhost.RequireGone(t, pid)
+}
+
+// A No that the user has said when the administrator gives up is one: who takes questions back in time could
+// else ask for ever.
+func TestANoWhileGivenUp(t *testing.T) {
+	for word, want := range map[string]consent.Decision{"no": consent.Denied, "closed": consent.Closed} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		out := filepath.Join(t.TempDir(), "pid")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d, err := X11{Command: sh("trap 'echo " + word + "; exit 0' TERM; echo shown; echo $$ > " + out + "; while :; do sleep 0.01; done")}.Ask(ctx, self())
+			assert.NoError(t, err)
+			assert.Equal(t, want, d)
+		}()
+		testhost.ReadPID(t, out)
+		cancel(errors.New("the administrator gave up"))
+		<-done
+	}
 }
 
 func TestDeadlineWasBefore(t *testing.T) {
@@ -211,5 +236,27 @@ func TestLateExit(t *testing.T) {
 			assert.Equal(t, want, d)
 			assert.True(t, shown)
 		})
+	}
+}
+
+// Where silence is a Yes the question counts as shown only once it has been in view for long enough.
+func TestShownIsSeen(t *testing.T) {
+	t.Parallel()
+	for says, c := range map[string]struct{ always, silent bool }{
+		"echo shown; echo no":            {true, false},
+		"echo shown; echo seen; echo no": {true, true},
+		"echo closed":                    {false, false},
+	} {
+		for _, silence := range []bool{false, true} {
+			r, shown := self(), false
+			r.SilenceAllows, r.Shown = silence, func() { shown = true }
+			_, err := X11{Command: sh(says)}.Ask(t.Context(), r)
+			require.NoError(t, err)
+			assert.Equal(t, map[bool]bool{false: c.always, true: c.silent}[silence], shown, "%s, silence allows: %v", says, silence)
+		}
+	}
+	for _, says := range []string{"echo seen; echo closed", "echo shown; echo seen; echo seen; echo no"} {
+		_, err := ask(t, says)
+		require.ErrorContains(t, err, "broke the protocol", says)
 	}
 }

@@ -29,10 +29,10 @@ type desk struct {
 	answer chan func() (consent.Decision, error)
 }
 
-// request is a question for a desktop's user.
+// request is a question for a desktop's user, of an administrator whom this host knows.
 func request(d *testhost.Desktop) consent.Request {
 	return consent.Request{
-		Admin: `CORP\alice`, Host: "vda1.corp.example", Session: "1", Display: d.Display, Xauthority: d.Xauthority,
+		Admin: `CORP\alice`, Identity: consent.Identity{Account: `CORP\alice`}, Host: "vda1.corp.example", Session: "1", Display: d.Display, Xauthority: d.Xauthority,
 		User: account(int(d.Identity.UID)), UID: d.Identity.UID, GID: d.Identity.GID, Groups: d.Identity.Groups,
 	}
 }

@@ -29,6 +29,7 @@ type whole struct {
 	start   []string
 	paints  bool // it has a background or a panel
 	hides   bool // it has a "show desktop" (EWMH, _NET_SHOWING_DESKTOP)
+	mouse   bool // which leaves the question in view, and the keyboard to the desktop
 }
 
 // desktops are those of Debian 12. Each runs with a session bus and as an ordinary user.
@@ -36,7 +37,7 @@ var desktops = map[string]whole{
 	"xfce":     {program: "xfdesktop", debian: "xfdesktop4", start: bus("sh", "-c", "xfsettingsd & xfwm4 --vblank=off & xfce4-panel & exec xfdesktop"), paints: true, hides: true},
 	"mate":     {program: "mate-session", debian: "mate-session-manager", start: bus("mate-session"), paints: true, hides: true},
 	"lxqt":     {program: "lxqt-session", debian: "lxqt-session", start: bus("lxqt-session", "-w", "xfwm4"), paints: true, hides: true},
-	"plasma":   {program: "kwin_x11", debian: "kwin-x11", start: bus("kwin_x11"), hides: true},
+	"plasma":   {program: "plasmashell", debian: "plasma-desktop", start: bus("sh", "-c", "export QT_QUICK_BACKEND=software; kwin_x11 & exec plasmashell"), paints: true, hides: true, mouse: true},
 	"cinnamon": {program: "cinnamon", debian: "cinnamon", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec cinnamon"), paints: true, hides: true},
 	"gnome":    {program: "gnome-shell", debian: "gnome-shell", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"), paints: true, hides: true},
 	"i3":       {program: "i3", debian: "i3-wm", start: families["i3"]},
@@ -44,6 +45,7 @@ var desktops = map[string]whole{
 	"fluxbox":  {program: "fluxbox", debian: "fluxbox", start: bus("fluxbox"), hides: true},
 	"xmonad":   {program: "xmonad", debian: "xmonad", start: bus("xmonad")},
 	"xvnc":     {program: "Xtigervnc", debian: "tigervnc-standalone-server", server: "Xtigervnc", start: families["marco"], hides: true},
+	"xorgxrdp": {program: testhost.XorgPath, debian: "xorgxrdp", server: "Xorg", start: families["marco"], hides: true},
 }
 
 // require ends the test if this isn't make desktops, or the machine lacks the desktop.
@@ -98,13 +100,13 @@ func (d *desk) alive(w whole) {
 }
 
 // settled waits until the screen has stayed the same for two seconds, or a minute has passed: a
-// desktop goes on for a while after its window manager is there. If painted, it has more than one
-// colour by then.
+// desktop goes on for a while after its window manager is there. If painted, it must have more than one
+// colour by then, which may take it longer.
 func (d *desk) settled(painted bool) {
 	d.t.Helper()
 	var last *image.RGBA
 	same := 0
-	for range 60 {
+	for begun := time.Now(); time.Since(begun) < time.Minute || painted && time.Since(begun) < 5*time.Minute && (last == nil || uniform(last)); {
 		time.Sleep(time.Second)
 		img, err := d.Screenshot(d.ctx)
 		if err != nil {
@@ -118,6 +120,10 @@ func (d *desk) settled(painted bool) {
 		if last = img; same >= 2 {
 			return
 		}
+	}
+	if painted {
+		require.NotNil(d.t, last, "no picture of the desktop")
+		require.False(d.t, uniform(last), "the desktop has painted nothing")
 	}
 }
 
@@ -134,7 +140,8 @@ func uniform(img *image.RGBA) bool {
 	return true
 }
 
-// picture keeps what is on the screen for people to look at.
+// picture keeps what is on the screen for people to look at. With -update it is in testdata/consent, too: desktops draw
+// too much else for a comparison.
 func (d *desk) picture(desktop, what string) {
 	d.t.Helper()
 	img, err := d.Screenshot(d.ctx)
@@ -142,6 +149,15 @@ func (d *desk) picture(desktop, what string) {
 	folder := os.Getenv(desktopsVariable)
 	require.NoError(d.t, os.MkdirAll(folder, 0o755))
 	keep(d.t, filepath.Join(folder, desktop+"-"+what+".png"), img)
+	if *update && (what == "question" || what == "banner") {
+		keep(d.t, filepath.Join(pictures, "desktop-"+desktop+"-"+what+".png"), img)
+	}
+}
+
+// ruled makes a request show what there can be: who asks, by which other name, why, and what the rules say.
+func ruled(r *consent.Request) {
+	r.Identity, r.Purpose = consent.Identity{Account: "mallory", Name: "Mallory Moe"}, "INC-1234 screen flickers"
+	r.SilenceAllows, r.LockAllows = true, true
 }
 
 // The question is answered, comes back and stays above on every desktop, and the banner is seen
@@ -165,7 +181,7 @@ func TestDesktops(t *testing.T) {
 			}
 			defer d.alive(w)
 			step("keys", func() {
-				d.put(patient)
+				d.put(patient, ruled)
 				d.ready()
 				d.picture(name, "question")
 				d.agree()
@@ -181,7 +197,12 @@ func TestDesktops(t *testing.T) {
 					d.put(patient)
 					d.ready()
 					d.run("wmctrl", "-k", "on")
-					d.agree()
+					if w.mouse {
+						d.clickPatiently()
+						d.expect(consent.Granted)
+					} else {
+						d.agree()
+					}
 					_, _ = d.Run(d.ctx, "wmctrl", "-k", "off")
 				})
 			}
@@ -203,26 +224,54 @@ func TestDesktops(t *testing.T) {
 				d.picture(name, "fullscreen")
 				d.agree()
 			})
+			if w.program == "gnome-shell" {
+				step("overview", func() { d.overview(name) })
+			}
 			step("banner", func() {
-				ended, result := make(chan string, 1), make(chan error, 1)
-				go func() { result <- quick.Show(d.ctx, request(d.Desktop), ended, func() { close(ended) }) }()
+				r := request(d.Desktop)
+				ruled(&r)
+				r.Wish = func(consent.Wish) {}
 				banner := &watched{desk: d}
-				banner.find()
+				banner.show(d.ctx, r)
 				eventually(d.t, func() bool {
 					img, err := d.Screenshot(d.ctx)
 					return err == nil && dark(img, image.Rect(0, 0, d.win.Width, d.win.Height).Add(image.Pt(d.win.X, d.win.Y)))
 				}, "the banner isn't painted")
 				d.picture(name, "banner")
-				assert.Empty(d.t, result)
+				assert.False(d.t, stopped(banner.Showing))
 				require.NoError(d.t, testhost.Until(d.ctx, "the end of viewing", func() (bool, error) {
 					banner.click(banner.stop)
 					time.Sleep(700 * time.Millisecond)
-					return len(result) > 0, nil
+					return stopped(banner.Showing), nil
 				}))
-				assert.ErrorIs(d.t, <-result, consent.ErrStopped)
+				assert.ErrorIs(d.t, banner.down(), consent.ErrStopped)
 			})
 		})
 	}
+}
+
+// overview asks while GNOME shows small pictures of the windows: keys are the shell's there, and the question can be
+// answered afterwards.
+func (d *desk) overview(name string) {
+	d.t.Helper()
+	d.put(patient)
+	d.ready()
+	before, err := d.Screenshot(d.ctx)
+	require.NoError(d.t, err)
+	d.key("super")
+	eventually(d.t, func() bool {
+		now, err := d.Screenshot(d.ctx)
+		return err == nil && difference(now, before, 16) > 200
+	}, "there is no overview")
+	d.settled(true)
+	d.picture(name, "overview")
+	d.key("Tab")
+	time.Sleep(700 * time.Millisecond) // calmly
+	d.key("space")
+	time.Sleep(300 * time.Millisecond) // for an answer that is on its way
+	d.unanswered()
+	d.key("Escape", "Escape")
+	d.agree()
 }
 
 // clickPatiently clicks on Yes until there is an answer.
@@ -247,6 +296,7 @@ var lockPrograms = map[string]struct {
 	"xsecurelock":          {"xsecurelock", "xsecurelock", "XSECURELOCK_SAVER=saver_blank exec xsecurelock"},
 	"xscreensaver":         {"xscreensaver", "xscreensaver", "xscreensaver --no-splash & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; xscreensaver-command -lock && break; done; wait"},
 	"mate-screensaver":     {"mate-screensaver", "mate-screensaver", "mate-screensaver --no-daemon & for i in 1 2 3 4 5 6 7 8 9; do sleep 1; mate-screensaver-command --lock && break; done; wait"},
+	"kscreenlocker":        {"ksmserver", "plasma-workspace", "QT_QUICK_BACKEND=software exec ksmserver --lockscreen"},
 	"cinnamon-screensaver": {"cinnamon-screensaver", "cinnamon-screensaver", "cinnamon-screensaver & for i in 1 2 3 4 5 6 7 8 9; do sleep 2; cinnamon-screensaver-command --lock && break; done; wait"},
 }
 

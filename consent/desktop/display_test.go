@@ -1,6 +1,7 @@
 package desktop
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/internal/testnotify"
 )
 
 func TestChildIsTheUsers(t *testing.T) {
@@ -111,6 +113,91 @@ func TestOneQuestionPerDisplay(t *testing.T) {
 	d.put()
 	d.ready().key("Return")
 	d.expect(consent.Denied)
+}
+
+// So it is however the two ask: a notification is a question, too. It is over when the display is.
+func TestOneQuestionPerDisplayByNotification(t *testing.T) {
+	t.Parallel()
+	own := child.Own()
+	d := put(t, testhost.Options{Identity: &own}, nil).ready()
+	n := newNotifiedDesk(t)
+	n.r.Display, n.r.Xauthority, n.r.Timeout = d.Display, d.Xauthority, time.Minute
+	ask := func() (consent.Decision, error) { return Notify{Command: quick.Command}.Ask(d.ctx, n.r) }
+	got, err := ask()
+	require.ErrorIs(t, err, consent.ErrBusy)
+	assert.Equal(t, consent.Denied, got)
+	assert.Empty(t, n.Shown)
+	d.key("Return")
+	d.expect(consent.Denied)
+
+	got, err = n.notified(t, d.ctx, func(note testnotify.Notification) {
+		_, err := quick.Ask(d.ctx, request(d.Desktop))
+		assert.ErrorIs(t, err, consent.ErrBusy)
+		_, err = ask()
+		assert.ErrorIs(t, err, consent.ErrBusy)
+		n.Invoke(note.ID, "no")
+	})
+	require.NoError(t, err)
+	assert.Equal(t, consent.Denied, got)
+
+	got, err = n.notified(t, d.ctx, func(testnotify.Notification) { d.Kill() })
+	require.ErrorIs(t, err, consent.ErrGone)
+	assert.Equal(t, consent.Denied, got)
+	next(t, n.Closed)
+	_, err = ask()
+	require.ErrorIs(t, err, consent.ErrDisplay)
+}
+
+// Nor does a program ask beside another question, and nobody beside it.
+func TestOneQuestionPerDisplayByProgram(t *testing.T) {
+	t.Parallel()
+	d := put(t, testhost.Options{}, nil).ready()
+	asks := func(do func(ctx context.Context) (consent.Decision, error), change ...func(r *consent.Request)) (consent.Decision, error) {
+		program := func(ctx context.Context, _ consent.Request) (consent.Decision, error) { return do(ctx) }
+		r := request(d.Desktop)
+		for _, c := range change {
+			c(&r)
+		}
+		return turnTaker{consent.Func(program), quick.Command}.Ask(d.ctx, r)
+	}
+	untouched := func(context.Context) (consent.Decision, error) {
+		t.Error("a second question was put")
+		return consent.Granted, nil
+	}
+	got, err := asks(untouched)
+	require.ErrorIs(t, err, consent.ErrBusy)
+	assert.Equal(t, consent.Denied, got)
+	d.key("Return")
+	d.expect(consent.Denied)
+
+	got, err = asks(func(context.Context) (consent.Decision, error) {
+		_, err := quick.Ask(d.ctx, request(d.Desktop))
+		assert.ErrorIs(t, err, consent.ErrBusy)
+		return consent.Granted, nil
+	})
+	require.NoError(t, err)
+	assert.Equal(t, consent.Granted, got)
+	d.put() // the turn is free again
+	d.ready().key("Return")
+	d.expect(consent.Denied)
+
+	if os.Getuid() == 0 { // the X server is somebody else's
+		_, err = asks(untouched, func(r *consent.Request) { r.UID, r.GID, r.Xauthority = 4711, 4711, "" })
+		require.ErrorIs(t, err, consent.ErrDisplay)
+		assert.ErrorContains(t, err, "another user")
+	}
+	got, err = asks(func(ctx context.Context) (consent.Decision, error) {
+		d.Kill()
+		<-ctx.Done()
+		return consent.Granted, nil
+	})
+	require.ErrorIs(t, err, consent.ErrGone)
+	assert.Equal(t, consent.Denied, got)
+
+	// Where there is no X server a program may know another way.
+	got, err = asks(func(context.Context) (consent.Decision, error) { return consent.Granted, nil })
+	require.NoError(t, err)
+	assert.Equal(t, consent.Granted, got)
 }
 
 // The question and the banner work on the kernels that the feature is documented for.

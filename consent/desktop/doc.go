@@ -36,25 +36,27 @@
 //
 // # Between X11 or Notify and its child
 //
-// The child gets DISPLAY, XAUTHORITY if there is one, nothing else in its environment, and
-// for a notification not even those; and one line of JSON on standard input, of at most 65536
+// The child gets DISPLAY, which a notification may do without, XAUTHORITY if there is one, and nothing else
+// in its environment; and one line of JSON on standard input, of at most 65536
 // bytes. It holds finished sentences. For a question it is, without the line breaks here:
 //
 //	{"question":{"language":"en",
 //	"head":[{"text":"CORP\\alice","role":"name"},{"text":" wants to view your screen"}],
-//	"sees":[…],"cannot":[…],"replaces":[…],"purpose":[…],
+//	"doubt":[…],"sees":[…],"cannot":[…],"replaces":[…],"purpose":[…],"locks":[…],
 //	"countdown":[{"text":"No answer in "},{"role":"seconds"},{"text":" s counts as No"}],
-//	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false}}
+//	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false,"bell":false}}
 //
 // With "notice_ms":5000 and "basis":[…] it is a notice, which has no Yes: the child shows the
 // basis, too, and answers yes when it has been in view for that time, or no when its button is
-// pressed.
+// pressed. With "seen_ms":5000, where silence is a Yes, a window says "seen" when it has been in view for that time;
+// else nobody's silence counts. A notification never says it.
 //
 // See [consent.Wording] for the sentences; replaces is there only if a Yes ends somebody's
-// viewing, purpose only if the administrator has given a reason. With notify the question is a notification, else a window.
+// viewing, purpose only if the administrator has given a reason, doubt only if something is merely claimed of
+// who asks, and locks only if locking the screen is a Yes. With notify the question is a notification, else a window.
 //
 // The child answers on standard output in lines of at most 512 bytes. "shown" says that the
-// question is on the screen. Exactly one line follows, and then the child exits with status 0:
+// question is on the screen. But for "seen", once, exactly one line follows, and then the child exits with status 0:
 //
 //	yes              the user said Yes; counts only after shown
 //	no               the user said No
@@ -68,7 +70,7 @@
 //
 // For the banner the line is
 //
-//	{"banner":{"language":"en","viewing":[…],"purpose":[…],"basis":[…],"stop":"Stop","ended":[…],"why":"The viewer disconnected"}}
+//	{"banner":{"language":"en","viewing":[…],"doubt":[…],"purpose":[…],"basis":[…],"stop":"Stop","ended":[…],"bus":"unix:path=…","why":"The viewer disconnected"}}
 //
 // in which "toggle" names another button, if there is one, and "left_ms" is the time for the seconds in
 // "viewing". Standard input stays open: a line that begins with a tab and goes on like this one changes
@@ -79,12 +81,17 @@
 // second line. The child answers "shown", and "alive" every two seconds after that as long as
 // the X server answers it: a child that says nothing for ten seconds is ended, and the view
 // with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed
-// Stop, and "toggle" each press of the other button; the child stays, and is told why viewing has ended as ever. At the end it says
+// Stop, and "pause" or "resume" what a press of the other button means, which is ignored if the
+// viewing isn't in that state any more; the child stays, and is told why viewing has ended as ever. At the end it says
 //
 //	over             it was told that viewing has ended
 //	unseen           the screen doesn't show the banner any more, which ends the view
 //
 // or closed, which is a Stop, too, or gone, display or failed.
+//
+// For {"turn":{}} the child shows nothing, and keeps others from asking on the display until its standard
+// input ends: it answers shown when it has the turn, and at the end over, or busy, gone, display or
+// failed.
 //
 // Everything that departs from this refuses, with an error: another word,
 // another order, bytes after the answer, another exit status, no answer. The

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,14 +20,20 @@ import (
 	"vda.internal/shadow/internal/host/testhost"
 )
 
-// fakeServer listens as display :number and does with each connection what it is told
+// fakeServer listens as a display and does with each connection what it is told
 // until the test ends. It is trusted: it belongs to whoever runs the test.
-func fakeServer(t *testing.T, number int, serve func(net.Conn)) (display string) {
+func fakeServer(t *testing.T, serve func(net.Conn)) (display string) {
 	t.Helper()
-	path := "/tmp/.X11-unix/X" + strconv.Itoa(number)
-	_ = os.Remove(path) // what a killed test has left: nobody's display has such a number
-	l, err := net.Listen("unix", path)
-	require.NoError(t, err)
+	var l net.Listener
+	var path string
+	for try := 0; l == nil; try++ { // a number that nobody has, nor has left behind
+		path = "/tmp/.X11-unix/X" + strconv.Itoa(10_000+rand.IntN(50_000))
+		var err error
+		if l, err = net.Listen("unix", path); err != nil {
+			require.ErrorIs(t, err, syscall.EADDRINUSE)
+			require.Less(t, try, 100)
+		}
+	}
 	require.NoError(t, os.Chmod(path, 0o777))
 	var all sync.WaitGroup
 	var mu sync.Mutex
@@ -51,7 +58,7 @@ func fakeServer(t *testing.T, number int, serve func(net.Conn)) (display string)
 		mu.Unlock()
 		all.Wait()
 	})
-	return ":" + strconv.Itoa(number)
+	return ":" + strings.TrimPrefix(path, "/tmp/.X11-unix/X")
 }
 
 // real is a connection handed on to a real X server, whose answers turn bad after n bytes.
@@ -99,7 +106,6 @@ func TestFakeServer(t *testing.T) {
 		silent(c)
 	}
 	const ever = 1 << 40
-	n := 64100
 	for name, c := range map[string]struct {
 		after int64
 		then  func(net.Conn)
@@ -117,9 +123,8 @@ func TestFakeServer(t *testing.T) {
 		"every key":               {5000, presses},
 		"good":                    {ever, silent},
 	} {
-		n++
 		r := request(d)
-		r.Display, r.Timeout = fakeServer(t, n, real(d, c.after, c.then)), 2*time.Second
+		r.Display, r.Timeout = fakeServer(t, real(d, c.after, c.then)), 2*time.Second
 		r.Xauthority = relabel(t, d)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
@@ -129,10 +130,14 @@ func TestScreenBecomesSmaller(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := put(t, family(1920, 1080), start, patient).ready()
+			// It is stopped until the keys are there: they came while it was off the screen.
+			pid := d.pid()
+			require.NoError(t, unix.Kill(pid, unix.SIGSTOP))
 			d.run("xrandr", "--newmode", "small", "25.175", "640", "656", "752", "800", "480", "490", "492", "525")
 			d.run("xrandr", "--addmode", "screen", "small")
 			d.run("xrandr", "--output", "screen", "--mode", "small")
 			d.key("Tab", "Return")
+			require.NoError(t, unix.Kill(pid, unix.SIGCONT))
 			eventually(t, func() bool {
 				windows, err := d.Windows(d.ctx, "consent")
 				if err != nil || len(windows) == 0 {
@@ -261,7 +266,8 @@ func TestBannerAfterACompositorIsReplaced(t *testing.T) {
 			w.replaceManager(name)
 			time.Sleep(2 * time.Second) // for what comes late
 			eventually(t, seen, "the banner isn't painted")
-			assert.Empty(t, w.result)
+			require.NoError(t, w.Err())
+			assert.False(t, stopped(w.Showing))
 			w.click(w.stop)
 			assert.ErrorIs(t, w.down(), consent.ErrStopped)
 		})

@@ -10,8 +10,11 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/desktop/internal/dialog"
 	"vda.internal/shadow/consent/desktop/internal/notification"
+	"vda.internal/shadow/consent/internal/process"
 	"vda.internal/shadow/internal/host/sessionbus"
+	"vda.internal/shadow/internal/host/xconn"
 )
 
 // Notify asks in a notification of the session's desktop with two buttons, Yes and No: a
@@ -32,6 +35,10 @@ import (
 // again every two seconds, and after a Yes: once it does, the notification is taken down, and the answer
 // is Locked. A lock that only the display shows, which [X11] sees, isn't seen here.
 //
+// Of the display, if the request names one, it makes use as [X11] does: one question at a time, whichever
+// daemon asks and in whichever way ([consent.ErrBusy]), a server of root's or the user's
+// ([consent.ErrDisplay]), and no question once that has ended ([consent.ErrGone]).
+//
 // See the Desktop Notifications Specification 1.2.
 type Notify struct {
 	// Command is run instead of this program, as [X11.Command] is.
@@ -41,8 +48,7 @@ type Notify struct {
 	Texts consent.Texts
 }
 
-// Ask implements [consent.Prompter]. If ctx has no deadline, r.Timeout is one. Of the session its
-// bus counts, and its display doesn't.
+// Ask implements [consent.Prompter]. If ctx has no deadline, r.Timeout is one.
 func (p Notify) Ask(ctx context.Context, r consent.Request) (consent.Decision, error) {
 	if err := p.Texts.Validate(); err != nil {
 		return consent.Denied, err
@@ -53,7 +59,11 @@ func (p Notify) Ask(ctx context.Context, r consent.Request) (consent.Decision, e
 	}
 	q := newQuestion(r, p.Texts)
 	q.Notify = true
-	return askChild(ctx, argv, nil, r, q)
+	var environ []string
+	if r.Display != "" {
+		environ = process.Environ(r.Display, r.Xauthority)
+	}
+	return askChild(ctx, argv, environ, r, q)
 }
 
 const (
@@ -61,11 +71,63 @@ const (
 	saverTime = 2 * time.Second // the bus may take to let the child in, for the screen savers
 )
 
+// errGone is the end of the display of the session that is asked.
+var errGone = pkg.New("the X server went away")
+
 // notify shows the notification, in the child, and returns the line that answers it. It
 // takes the notification down before it returns, after SIGTERM, too.
-func notify(ctx context.Context, q *question, left time.Duration, shown func()) string {
+func notify(ctx context.Context, q *question, lapse time.Time, display, xauthority string, shown func()) string {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if display != "" {
+		x, refusal := takeTurn(ctx, display, xauthority)
+		if refusal != "" {
+			return refusal
+		}
+		go func() {
+			select {
+			case <-x.Gone():
+				cancel(errGone)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	answer := notifyOn(ctx, q, time.Until(lapse), shown)
+	if errors.Is(context.Cause(ctx), errGone) {
+		return whyGone(display, xauthority)
+	}
+	return answer
+}
+
+// takeTurn makes the question the display's, as one in a window is. The line is why it isn't, or empty.
+func takeTurn(ctx context.Context, display, xauthority string) (x *xconn.Conn, refusal string) {
+	x, err := xconn.Dial(display, xauthority, connectTime)
+	if err != nil {
+		return nil, wordDisplay + " " + detail(err)
+	}
+	late := time.NewTimer(connectTime)
+	defer late.Stop()
+	select {
+	case refusal = <-guarded(func() string {
+		if err := dialog.TakeTurn(x); err != nil {
+			return answerWord(dialog.No, err)
+		}
+		return ""
+	}):
+		return x, refusal
+	case <-x.Gone():
+		return nil, whyGone(display, xauthority)
+	case <-late.C:
+		return nil, wordDisplay + " the X server doesn't answer"
+	case <-ctx.Done():
+		return nil, failed(errEndedOutside)
+	}
+}
+
+// notifyOn is notify without the display.
+func notifyOn(ctx context.Context, q *question, left time.Duration, shown func()) string {
 	if saverLocked(ctx, q.Bus) {
 		return wordLocked
 	}
@@ -95,7 +157,7 @@ func notify(ctx context.Context, q *question, left time.Duration, shown func()) 
 }
 
 // errLocked is a screen saver that came on while the notification was there.
-var errLocked = errors.New("consent: the screen saver is on")
+var errLocked = pkg.New("the screen saver is on")
 
 // askUnlocked shows the notification for as long as no screen saver is on, which else is
 // errLocked.

@@ -89,9 +89,11 @@ func TestNotifyHasTheUsersWords(t *testing.T) {
 	t.Parallel()
 	d := newNotifiedDesk(t)
 	d.r.Admin, d.r.Replaces, d.r.Locale, d.r.Timeout = "CORP\\alice <script>\n", "bob & co", "de_DE.UTF-8", 30*time.Second
+	d.r.Identity = consent.Identity{}
 	got, err := d.notified(t, t.Context(), func(n testnotify.Notification) {
 		assert.Equal(t, `CORP\alice ‹script› möchte Ihren Bildschirm sehen`, n.Summary)
-		assert.Equal(t, "Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.\n"+
+		assert.Equal(t, "Dieser Name stammt aus der Anfrage; dieser Rechner konnte ihn nicht überprüfen.\n"+
+			"Dabei ist alles zu sehen, was Sie auf vda1.corp.example sehen.\n"+
 			"Maus und Tastatur bedienen weiterhin nur Sie.\n"+
 			"bob &amp; co sieht gerade zu und wird getrennt, wenn Sie mit Ja antworten.\n"+
 			"Ohne Antwort in 30 s gilt Nein", n.Body)
@@ -114,6 +116,20 @@ func TestNotifyLapses(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, consent.TimedOut, got)
 	assert.Equal(t, id, next(t, d.Closed))
+}
+
+// Silence behind a notification is never a Yes: nobody knows whether the user could see it.
+func TestNotifyIsNotSeen(t *testing.T) {
+	t.Parallel()
+	d := newNotifiedDesk(t)
+	shown := false
+	d.r.SilenceAllows, d.r.Shown = true, func() { shown = true }
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+	defer cancel()
+	got, err := d.notified(t, ctx, func(testnotify.Notification) {})
+	require.NoError(t, err)
+	assert.Equal(t, consent.TimedOut, got)
+	assert.False(t, shown)
 }
 
 func TestNotifyGivenUp(t *testing.T) {
@@ -141,7 +157,7 @@ func TestNotifyFails(t *testing.T) {
 	})
 	t.Run("no buttons", func(t *testing.T) {
 		r := self()
-		r.Bus = testlogind.StartBus(t)
+		r.Bus, r.Display = testlogind.StartBus(t), ""
 		testnotify.Start(t, r.Bus, "body")
 		got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
 		assert.ErrorContains(t, err, `it lacks "actions"`)
@@ -149,7 +165,7 @@ func TestNotifyFails(t *testing.T) {
 	})
 	t.Run("no bus", func(t *testing.T) {
 		r := self()
-		r.Bus = "unix:path=/nowhere/bus"
+		r.Bus, r.Display = "unix:path=/nowhere/bus", ""
 		got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
 		assert.ErrorContains(t, err, "no D-Bus bus answers")
 		assert.Equal(t, consent.Denied, got)
@@ -157,7 +173,7 @@ func TestNotifyFails(t *testing.T) {
 	t.Run("no address", func(t *testing.T) {
 		mark := t.TempDir() + "/ran"
 		r := self()
-		r.Bus = "unixexec:path=/bin/touch,argv1=" + mark
+		r.Display, r.Bus = "", "unixexec:path=/bin/touch,argv1="+mark
 		got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
 		assert.ErrorContains(t, err, "is no address of a socket of this host")
 		assert.Equal(t, consent.Denied, got)
@@ -191,7 +207,7 @@ func lockedBus(t *testing.T) string {
 func TestNotifyAtALockedScreen(t *testing.T) {
 	t.Parallel()
 	r := self()
-	r.Bus = lockedBus(t)
+	r.Bus, r.Display = lockedBus(t), ""
 	service := testnotify.Start(t, r.Bus, "actions", "body")
 	got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
 	require.NoError(t, err)
@@ -224,7 +240,7 @@ func muteBus(t *testing.T) string {
 func TestMuteBus(t *testing.T) {
 	t.Parallel()
 	r := self()
-	r.Bus, r.Timeout = muteBus(t), time.Minute
+	r.Bus, r.Display, r.Timeout = muteBus(t), "", time.Minute
 	got, err := Notify{Command: quick.Command}.Ask(t.Context(), r)
 	assert.ErrorContains(t, err, "doesn't let this user in: context deadline exceeded")
 	assert.Equal(t, consent.Denied, got)

@@ -180,7 +180,7 @@ func TestBadMessage(t *testing.T) {
 	}
 	b := newBanner(consent.Texts{}.Wording(consent.Request{}))
 	_, err = read(line(message{Question: valid(), Banner: b}))
-	assert.ErrorContains(t, err, "neither a question nor a banner, or both")
+	assert.ErrorContains(t, err, "more than one of them")
 	b.Stop = ""
 	_, err = read(line(message{Banner: b}))
 	assert.ErrorContains(t, err, "the banner lacks words")

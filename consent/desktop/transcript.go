@@ -28,17 +28,19 @@ const (
 	wordLocked  = "locked"
 	wordTimeout = "timeout"
 	wordBusy    = "busy"
+	wordSeen    = "seen"
 
 	// Of a banner only.
 	wordAlive   = "alive"
 	wordStopped = "stopped"
-	wordToggle  = "toggle"
+	wordPause   = "pause"
+	wordResume  = "resume"
 	wordOver    = "over"
 	wordUnseen  = "unseen"
 )
 
 // errNoAnswer is a child that ended before it had answered.
-var errNoAnswer = errors.New("consent: the prompt ended without an answer")
+var errNoAnswer = pkg.New("the prompt ended without an answer")
 
 // A transcript is what a child says on standard output, parsed as it comes: the part that
 // questions and banners have in common. It is written by one goroutine; what comes of it is
@@ -100,7 +102,7 @@ func (t *transcript) line(s string) error {
 	case wordDisplay:
 		t.err = fmt.Errorf("%w: %s", consent.ErrDisplay, process.OneLine(detail))
 	case wordFailed:
-		t.err = fmt.Errorf("consent: the prompt failed: %s", process.OneLine(detail))
+		t.err = pkg.Errorf("the prompt failed: %s", process.OneLine(detail))
 	case wordShown:
 		if t.shown {
 			return t.breach(fmt.Sprintf("%.40q", s))
@@ -121,7 +123,7 @@ func (t *transcript) line(s string) error {
 
 // breach ends the transcript with a refusal, whatever was said before.
 func (t *transcript) breach(what string) error {
-	t.err = fmt.Errorf("consent: the prompt broke the protocol with %s", what)
+	t.err = pkg.Errorf("the prompt broke the protocol with %s", what)
 	t.end()
 	return t.err
 }
@@ -136,7 +138,8 @@ func (t *transcript) end() {
 // A questionTranscript is that of a child that asks.
 type questionTranscript struct {
 	transcript
-	d consent.Decision
+	d      consent.Decision
+	isSeen bool // it was in view for as long as its message says; for after the end
 }
 
 func newQuestionTranscript() *questionTranscript {
@@ -148,6 +151,10 @@ func newQuestionTranscript() *questionTranscript {
 // word takes one of a question's own words.
 func (t *questionTranscript) word(word string) (known, last bool) {
 	switch word {
+	case wordSeen:
+		known = t.shown && !t.isSeen
+		t.isSeen = true
+		return known, false
 	case wordLocked: // instead of shown, too
 		t.d = consent.Locked
 		return true, true
@@ -181,19 +188,19 @@ func (t *questionTranscript) decision() (consent.Decision, error) {
 }
 
 // errUnseen is a banner that is up and can't be seen.
-var errUnseen = errors.New("consent: the screen no longer shows the banner")
+var errUnseen = pkg.New("the screen no longer shows the banner")
 
 // A bannerTranscript is that of a child that shows a banner.
 type bannerTranscript struct {
 	transcript
-	stopped chan struct{} // closed when the user has pressed Stop
-	alive   chan struct{} // holds a sign of life that nobody has taken
-	toggled chan struct{} // holds a press of the other button that nobody has taken
+	stopped chan struct{}     // closed when the user has pressed Stop
+	alive   chan struct{}     // holds a sign of life that nobody has taken
+	wished  chan consent.Wish // holds what a press of the other button means, if nobody has taken it
 	stop    bool
 }
 
 func newBannerTranscript() *bannerTranscript {
-	t := &bannerTranscript{stopped: make(chan struct{}), alive: make(chan struct{}, 1), toggled: make(chan struct{}, 1)}
+	t := &bannerTranscript{stopped: make(chan struct{}), alive: make(chan struct{}, 1), wished: make(chan consent.Wish, 1)}
 	t.transcript = newTranscript(t.word)
 	return t
 }
@@ -207,10 +214,17 @@ func (t *bannerTranscript) word(word string) (known, last bool) {
 		default:
 		}
 		return true, false
-	case word == wordToggle && t.shown:
-		select {
-		case t.toggled <- struct{}{}:
+	case word == wordPause && t.shown:
+		select { // it takes the place of a Resume
+		case <-t.wished:
 		default:
+		}
+		t.wished <- consent.Pause
+		return true, false
+	case word == wordResume && t.shown:
+		select {
+		case t.wished <- consent.Resume:
+		default: // a Pause stays
 		}
 		return true, false
 	case word == wordStopped && t.shown && !t.stop:
@@ -236,9 +250,9 @@ func (t *bannerTranscript) outcome(proc *child.Process, stderr *process.Tail) (a
 	case t.stop:
 		return false, consent.ErrStopped
 	case !t.final:
-		return true, fmt.Errorf("consent: the banner ended by itself (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
+		return true, pkg.Errorf("the banner ended by itself (%s)%s", exitStatus(proc.Err()), stderr.Suffix())
 	case t.err == nil:
-		return true, errors.New("consent: the banner ended although viewing had not")
+		return true, pkg.New("the banner ended although viewing had not")
 	case errors.Is(t.err, consent.ErrStopped), errors.Is(t.err, consent.ErrGone), errors.Is(t.err, consent.ErrDisplay), errors.Is(t.err, errUnseen):
 		return false, t.err
 	}

@@ -16,7 +16,10 @@ import (
 func TestWindowProperties(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o testhost.Options) {
-		d := put(t, o, nil, func(r *consent.Request) { r.Admin = "CORP\\Zoë\u202e 张伟" })
+		d := put(t, o, nil, func(r *consent.Request) {
+			r.Admin = "CORP\\Zoë\u202e 张伟"
+			r.Identity.Account = r.Admin
+		})
 		props := d.run("xprop", "-id", strconv.Itoa(int(d.win.ID)))
 		for _, want := range []string{
 			`WM_CLASS(STRING) = "consent", "shadowd"`, `_NET_WM_NAME(UTF8_STRING) = "CORP\\Zoë 张伟 wants to view your screen"`,
@@ -99,14 +102,14 @@ func TestAnotherScreen(t *testing.T) {
 	d.key("Tab", "Return")
 	d.expect(consent.Granted)
 
-	ended, done := make(chan string), make(chan error, 1)
-	go func() { done <- quick.Show(t.Context(), request(d.Desktop), ended, nil) }()
+	s := showing(t.Context(), quick, request(d.Desktop))
 	banner, err := d.FindWindow(d.ctx, "banner")
 	require.NoError(t, err)
 	x, _ = banner.Center()
 	assert.InDelta(t, 320, x, 1)
-	close(ended)
-	require.NoError(t, <-done)
+	s.Close()
+	<-s.Done()
+	require.NoError(t, s.Err())
 
 	r := request(d.Desktop)
 	r.Display = strings.TrimSuffix(d.Display, "1") + "2"

@@ -6,7 +6,11 @@ import (
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/internal/named"
 )
+
+// pkg is the name of this package's errors.
+const pkg = named.Package("consent")
 
 // X11 asks in a window on the session's display, and says in another who is viewing: it
 // is a [consent.Prompter], a [consent.Announcer] and a [consent.Banner]. The zero value is ready, if main calls [Child].
@@ -53,6 +57,11 @@ import (
 // second. A locker that does none of it, such as one whose window is transparent, leaves the
 // question unanswered.
 //
+// A screen reader finds the window on the session's accessibility bus (AT-SPI), if there is one when the window
+// comes: a dialog with its texts and buttons, where they are and which has the focus. Its actions press No,
+// and in the banner Stop and Pause, but neither Yes nor Resume: any program of the session could ask
+// for that, so they take the keyboard or the mouse, as the X server reports it.
+//
 // The X server must belong to root or to the session's user, as SO_PEERCRED of its socket
 // says. A display that can't be reached is [consent.ErrDisplay], one that ends meanwhile is
 // [consent.ErrGone]. A display has one question at a time, whichever daemon asks: another is
@@ -62,6 +71,10 @@ type X11 struct {
 	// main, with [ChildArg] as the only argument, or anything that speaks the
 	// protocol of the package comment. Nil runs this program again.
 	Command []string
+
+	// Bell sounds the display's bell when the question or the notice is on the screen, and when
+	// the banner is of a viewing that the user was not asked for and not told of before.
+	Bell bool
 
 	// Texts replace the words of the question and the banner. The zero value is the
 	// built-in words of the session's language; what doesn't pass [consent.Texts.Validate] refuses
@@ -88,7 +101,7 @@ func (p X11) Announce(ctx context.Context, r consent.Request) (consent.Decision,
 	if err != nil {
 		return consent.Denied, err
 	}
-	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, newNotice(r, p.Texts))
+	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, p.ringing(newNotice(r, p.Texts)))
 }
 
 // Ask implements [consent.Prompter]. If ctx has no deadline, r.Timeout is one.
@@ -97,5 +110,11 @@ func (p X11) Ask(ctx context.Context, r consent.Request) (consent.Decision, erro
 	if err != nil {
 		return consent.Denied, err
 	}
-	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, newQuestion(r, p.Texts))
+	return askChild(ctx, argv, process.Environ(r.Display, r.Xauthority), r, p.ringing(newQuestion(r, p.Texts)))
+}
+
+// ringing is q with the bell.
+func (p X11) ringing(q *question) *question {
+	q.Bell = p.Bell
+	return q
 }

@@ -5,8 +5,9 @@ import (
 	"unicode"
 )
 
-// matchAny reports whether one of the patterns matches s.
-func matchAny(patterns []string, s string) bool {
+// MatchAny reports whether one of the patterns matches all of s. In them "*" stands for any
+// characters, and case makes no difference.
+func MatchAny(patterns []string, s string) bool {
 	for _, p := range patterns {
 		if match(p, s, false) {
 			return true

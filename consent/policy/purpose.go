@@ -4,12 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+
+	"vda.internal/shadow/internal/named"
 )
+
+// pkg is the name of this package's errors.
+const pkg = named.Package("policy")
 
 // A Purpose says whether an administrator must give a reason, and which. With the zero Purpose
 // reasons are optional, and any will do.
 type Purpose struct {
-	Mode    PurposeMode
+	Mode    PurposeMode    // whether there must be a reason
 	Pattern *regexp.Regexp // is to match in a reason, anywhere unless it says otherwise; nil: any reason will do
 	Hint    string         // what an administrator is told whose reason doesn't match; empty: the pattern
 }
@@ -37,7 +42,7 @@ func (p Purpose) Check(reason string) error {
 		what = "none was given"
 	}
 	if p.Pattern == nil {
-		return fmt.Errorf("policy: %s", what)
+		return pkg.Errorf("%s", what)
 	}
-	return fmt.Errorf("policy: %s: %s", what, cmp.Or(p.Hint, fmt.Sprintf("it has to match %q", p.Pattern)))
+	return pkg.Errorf("%s: %s", what, cmp.Or(p.Hint, fmt.Sprintf("it has to match %q", p.Pattern)))
 }

@@ -23,9 +23,9 @@ type Rule struct {
 	UserGroups []string // groups of this host that the user is in
 	Sessions   []string // ids or types ("x11") of sessions
 
-	Answer     Answer
-	Unanswered bool // with Ask: a user who doesn't answer is viewed. Otherwise silence refuses
-	Locked     bool // a locked screen is viewed, without a question. Otherwise it refuses
+	Answer     Answer // what happens to the request
+	Unanswered bool   // with Ask: a user who doesn't answer is viewed. Otherwise silence refuses
+	Locked     bool   // a locked screen is viewed, without a question. Otherwise it refuses
 }
 
 // An Answer is what a rule does with a request. The zero value asks.
@@ -65,7 +65,7 @@ type Request struct {
 type Verdict struct {
 	Rule          // that decides; the zero Rule, which asks, if none matches
 	Number int    // of the rule, from 1; 0: none matches
-	Why    string // for each rule up to this one why it doesn't decide, a line each, for people
+	Why    string // for each rule before this one why it doesn't decide, and why this one does, a line each, for people
 }
 
 // Name is the rule's number, or "none".
@@ -82,6 +82,7 @@ func (rules Rules) Decide(r Request) Verdict {
 	for i, rule := range rules {
 		field := rule.mismatch(r)
 		if field == "" {
+			fmt.Fprintf(&why, "rule %d matches: %s\n", i+1, rule.matched(r))
 			return Verdict{Rule: rule, Number: i + 1, Why: why.String()}
 		}
 		fmt.Fprintf(&why, "rule %d doesn't match: %s\n", i+1, field)
@@ -120,7 +121,7 @@ func one(s string) []string {
 func (rule *Rule) mismatch(r Request) string {
 	for _, l := range rule.lists() {
 		values := l.values(r)
-		if len(l.patterns) > 0 && !slices.ContainsFunc(values, func(v string) bool { return matchAny(l.patterns, v) }) {
+		if len(l.patterns) > 0 && !slices.ContainsFunc(values, func(v string) bool { return MatchAny(l.patterns, v) }) {
 			if len(values) == 0 {
 				return l.name + ": the request has none"
 			}
@@ -128,6 +129,24 @@ func (rule *Rule) mismatch(r Request) string {
 		}
 	}
 	return ""
+}
+
+// matched says what of r a rule matches that does.
+func (rule *Rule) matched(r Request) string {
+	var all []string
+	for _, l := range rule.lists() {
+		for _, v := range l.values(r) {
+			i := slices.IndexFunc(l.patterns, func(p string) bool { return match(p, v, false) })
+			if i >= 0 {
+				all = append(all, fmt.Sprintf("%s: %q fits %q", l.name, v, l.patterns[i]))
+				break
+			}
+		}
+	}
+	if len(all) == 0 {
+		return "it has no lists, so it matches everything"
+	}
+	return strings.Join(all, "; ")
 }
 
 // NeedsUserGroups reports whether any rule looks at the groups of sessions' users.
@@ -139,6 +158,22 @@ func (rules Rules) NeedsUserGroups() bool {
 func (rules Rules) Notifies() bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool { return r.Answer == Notify })
 }
+
+// WithoutYes reports whether rule may let a viewing begin without the user's Yes: unasked, by silence or
+// by a locked screen.
+func (rule Rule) WithoutYes() bool {
+	switch rule.Answer {
+	case Deny:
+		return false
+	case Ask:
+		return rule.Unanswered || rule.Locked
+	}
+	return true
+}
+
+// WithoutYes is the place, from 0, of the first rule that may let a viewing begin without the user's Yes; -1:
+// there is none.
+func (rules Rules) WithoutYes() int { return slices.IndexFunc(rules, Rule.WithoutYes) }
 
 // String is the rule as the configuration has it, in one line.
 func (rule Rule) String() string {

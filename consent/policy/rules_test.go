@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -43,7 +44,8 @@ func TestFirstMatchDecides(t *testing.T) {
 		v := rules.Decide(r)
 		assert.Equal(t, c.want, v.Number, name)
 		assert.Equal(t, rules[v.Number-1], v.Rule, name)
-		assert.Equal(t, c.want-1, strings.Count(v.Why, "\n"), "each rule before says why it doesn't decide: %s", v.Why)
+		assert.Equal(t, c.want-1, strings.Count(v.Why, "doesn't match"), "each rule before says why it doesn't decide: %s", v.Why)
+		assert.Contains(t, v.Why, fmt.Sprintf("rule %d matches: ", c.want), "and the rule why it does")
 	}
 	for _, none := range []Rules{nil, rules[:1]} {
 		v := none.Decide(ada())
@@ -52,6 +54,7 @@ func TestFirstMatchDecides(t *testing.T) {
 	}
 	assert.Equal(t, "4", rules.Decide(ada()).Name())
 	assert.Equal(t, "rule 1 doesn't match: users: \"kim\" is none of \"root\"\n", rules[:1].Decide(ada()).Why)
+	assert.Contains(t, rules.Decide(ada()).Why, `rule 4 matches: admins: "CORP\\ada" fits "CORP\\*"; groups: "helpdesk" fits "helpdesk"`)
 	assert.Contains(t, Rules{{Accounts: []string{"*"}}}.Decide(Request{}).Why, "accounts: the request has none")
 }
 
@@ -123,6 +126,16 @@ func TestCheck(t *testing.T) {
 		{4, "locked", `has no effect: answer = "deny" refuses whether the screen is locked or not`},
 		{6, "", "can never match: rule 5, which comes first, matches whatever it does"},
 	}, rules.Check())
+	several := Rules{
+		{Users: []string{"a*"}, Answer: Deny}, {Users: []string{"b"}, Groups: []string{"x", "y"}}, {Users: []string{"a1", "B"}, Groups: []string{"y", "x"}, Answer: Deny},
+		{Users: []string{"a1", "B"}, Groups: []string{"y", "z"}},
+	}
+	assert.Equal(t, []Problem{{3, "", "can never match: the rules 1 and 2, which come first, match whatever it does"}}, several.Check())
+	many := Rule{}
+	for i := range 200 {
+		many.Users, many.Groups = append(many.Users, fmt.Sprint(i)), append(many.Groups, fmt.Sprint(i))
+	}
+	assert.Len(t, Rules{{Users: []string{"*"}}, many}.Check(), 1, "one rule covers it, however many combinations it has")
 	assert.Empty(t, Rules{{Users: []string{"a"}, Answer: Deny}, {Answer: Ask, Unanswered: true, Locked: true}}.Check())
 }
 
@@ -152,4 +165,42 @@ func FuzzMatch(f *testing.F) {
 			require.True(t, match(pattern, s, false), "%q covers %q, which matches %q", pattern, other, s)
 		}
 	})
+}
+
+// A rule that is said never to match decides about nothing.
+func FuzzCheck(f *testing.F) {
+	f.Add("a*,b;x", "b;", "a1,b;x,y", "a1", "x", "y")
+	f.Add("*;", ";*", "a;b", "a", "b", "")
+	f.Add("a*b;", "*;x*", "aXb,a;xy", "aab", "xy", "X")
+	f.Fuzz(func(t *testing.T, first, second, third, user, group, other string) {
+		if len(first)+len(second)+len(third)+len(user)+len(group)+len(other) > 200 {
+			return
+		}
+		var rules Rules
+		for _, s := range []string{first, second, third} {
+			users, groups, _ := strings.Cut(s, ";")
+			split := func(s string) []string {
+				if s == "" {
+					return nil
+				}
+				return strings.Split(s, ",")
+			}
+			rules = append(rules, Rule{Users: split(users), Groups: split(groups)})
+		}
+		v := rules.Decide(Request{User: user, Groups: []string{group, other}})
+		for _, p := range rules.Check() {
+			if strings.HasPrefix(p.Text, "can never match") {
+				require.NotEqual(t, p.Rule, v.Number, "%v %q %q %q", rules, user, group, other)
+			}
+		}
+	})
+}
+
+// What lets a viewing begin without a Yes.
+func TestWithoutYes(t *testing.T) {
+	asking := Rules{{}, {Answer: Deny}, {Answer: Deny, Unanswered: true, Locked: true}}
+	assert.Equal(t, -1, asking.WithoutYes())
+	for _, rule := range []Rule{{Unanswered: true}, {Locked: true}, {Answer: Notify}, {Answer: Allow}} {
+		assert.Equal(t, 3, append(asking, rule).WithoutYes(), rule)
+	}
 }

@@ -12,12 +12,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 )
 
 // ErrUnreachable means that the daemon isn't there, may not be spoken to, or
 // went away before it answered.
-var ErrUnreachable = errors.New("api: shadowd is not reachable")
+var ErrUnreachable = errors.New("shadowd is not reachable")
 
 const (
 	dialTimeout = 5 * time.Second
@@ -78,6 +79,15 @@ func (c Client) Rules(ctx context.Context) ([]Rule, error) {
 	return list.Rules, err
 }
 
+// Terms are what to know before asking. What an older shadowd doesn't say is empty.
+func (c Client) Terms(ctx context.Context) (Terms, error) {
+	var list RuleList
+	if err := c.call(ctx, http.MethodGet, "/v1/rules", nil, &list); err != nil || list.Terms == nil {
+		return Terms{}, err
+	}
+	return *list.Terms, nil
+}
+
 // TestRules says which rule would decide about a request, and does nothing.
 func (c Client) TestRules(ctx context.Context, r Request) (*Verdict, error) {
 	v := new(Verdict)
@@ -118,7 +128,7 @@ func (c Client) call(ctx context.Context, method, path string, body, result any)
 		return c.unreachable(ctx, err)
 	}
 	if err := json.Unmarshal(data, result); err != nil {
-		return fmt.Errorf("api: shadowd's answer to %s %s can't be read: %w", method, path, err)
+		return fmt.Errorf("shadowd's answer to %s %s can't be read: %w", method, path, err)
 	}
 	return nil
 }
@@ -129,13 +139,13 @@ func (c Client) do(ctx context.Context, method, path string, body any) (*http.Re
 	if body != nil {
 		data, err := json.Marshal(body)
 		if err != nil {
-			return nil, fmt.Errorf("api: %w", err)
+			return nil, err
 		}
 		content = bytes.NewReader(data)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://shadowd"+path, content)
 	if err != nil {
-		return nil, fmt.Errorf("api: %w", err)
+		return nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -169,11 +179,13 @@ func (c Client) socket() string {
 func (c Client) unreachable(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("api: %w", context.Cause(ctx))
+		return context.Cause(ctx)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: you may not use %s: be root or in the group that control.group names", ErrUnreachable, c.socket())
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no socket %s; is shadowd running?", ErrUnreachable, c.socket())
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody answers on %s (%w); is shadowd running?", ErrUnreachable, c.socket(), syscall.ECONNREFUSED)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("%w: it ended the connection before it answered", ErrUnreachable)
 	}
@@ -186,7 +198,7 @@ func readProblem(resp *http.Response) error {
 	data, err := readAnswer(resp.Body)
 	p := new(Problem)
 	if err != nil || kind != "application/problem+json" || json.Unmarshal(data, p) != nil || p.Title == "" {
-		return fmt.Errorf("api: the answer was %s, without a reason; is it shadowd that listens there?", resp.Status)
+		return fmt.Errorf("the answer was %s, without a reason; is it shadowd that listens there?", resp.Status)
 	}
 	p.Status = resp.StatusCode
 	return p

@@ -35,7 +35,7 @@ func (c Client) Events(ctx context.Context) (*EventStream, error) {
 	}
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "text/event-stream" {
 		_ = resp.Body.Close()
-		return nil, fmt.Errorf("api: the answer to GET /v1/events isn't an event stream but %q", kind)
+		return nil, fmt.Errorf("the answer to GET /v1/events isn't an event stream but %q", kind)
 	}
 	s := &EventStream{client: c, ctx: ctx, body: resp.Body, lines: bufio.NewScanner(resp.Body)}
 	s.lines.Buffer(nil, maxEvent)
@@ -60,7 +60,7 @@ func (s *EventStream) Next() (shadow.Event, error) {
 		}
 		var e shadow.Event
 		if err := json.Unmarshal([]byte(strings.Join(data, "\n")), &e); err != nil {
-			return shadow.Event{}, fmt.Errorf("api: an event can't be read: %w", err)
+			return shadow.Event{}, fmt.Errorf("an event can't be read: %w", err)
 		}
 		return e, nil
 	}

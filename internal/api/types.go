@@ -75,6 +75,8 @@ type Session struct {
 	State      string `json:"state,omitempty"`
 	Locked     bool   `json:"locked"`
 
+	Since *time.Time `json:"since,omitempty"` // when the user logged in; absent: not known
+
 	Monitors []Monitor `json:"monitors,omitempty"` // the primary one first, then from left to right
 
 	Shadowable bool          `json:"shadowable"`
@@ -104,13 +106,21 @@ type Rule struct {
 // A RuleList is the answer to GET /v1/rules: the rules in order.
 type RuleList struct {
 	Rules []Rule `json:"rules"`
+	Terms *Terms `json:"terms,omitempty"` // nil: shadowd doesn't say
+}
+
+// Terms are what a caller should know before it asks.
+type Terms struct {
+	Timeout   float64  `json:"timeout,omitempty"`   // seconds that the user has to answer
+	Reconnect *float64 `json:"reconnect,omitempty"` // seconds that a viewer that was cut off may return within; 0: it may not
+	Purpose   string   `json:"purpose,omitempty"`   // whether a reason must be given: "required", "optional" or "hidden"
 }
 
 // A Verdict is the answer to POST /v1/rules/test: which rule decides about a [Request].
 type Verdict struct {
 	Rule
 	Account string   `json:"account"`       // of this host that asks
-	Why     []string `json:"why,omitempty"` // why each rule before doesn't
+	Why     []string `json:"why,omitempty"` // why each rule before doesn't, and why this one does
 }
 
 // ShadowList is the answer to GET /v1/shadows.

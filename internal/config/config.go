@@ -14,8 +14,6 @@ package config
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"time"
@@ -25,15 +23,14 @@ import (
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/internal/keyfile"
+	"vda.internal/shadow/portpool"
 	"vda.internal/shadow/sessions"
+	"vda.internal/shadow/tlsstore"
 )
 
 // DefaultPath is the file that counts unless another one is named.
 const DefaultPath = "/etc/xdl/shadowing.toml"
-
-// maxFile is how many bytes a file may have: go-toml takes quadratic time for
-// a table of very many keys.
-const maxFile = 64 << 10
 
 // A Config is the content of the file, table by table. The comments in what
 // [Config.TOML] prints say what each key means and allows.
@@ -50,6 +47,7 @@ type Config struct {
 	TLS      TLS
 	Sessions Sessions
 	Control  Control
+	Fleet    Fleet
 	Log      Log
 }
 
@@ -76,6 +74,7 @@ type Consent struct {
 	Timeout  time.Duration
 	Exec     []string // program and arguments, if Prompter is "exec"
 	Banner   bool     // the user sees who is viewing, and can stop it
+	Bell     bool     // the display's bell sounds for the question
 	Language string   // locale of the words; "": the session's
 
 	Rules policy.Rules
@@ -121,6 +120,17 @@ type Control struct {
 	Group  string // besides root; "": nobody
 }
 
+// Fleet is the bus that this host is on.
+type Fleet struct {
+	Servers     []string // NATS URLs; none: this host is in no fleet
+	Credentials string   // file that shadowctl enroll has written
+	Views       string   // "dial-in": gates dial granted ports; "dial-out": this host dials gates, and nothing listens for them
+	Audit       string   // "required" or "optional": whether requests are refused while the spool is full
+	Spool       string   // directory of audit lines that aren't delivered yet
+	SpoolMiB    int
+	SpoolAge    time.Duration // how long the oldest may wait before the spool counts as full
+}
+
 // Log is where messages and the audit go.
 type Log struct {
 	Format string // "json" or "console"
@@ -128,18 +138,22 @@ type Log struct {
 	Audit  string // file for the audit lines; "": the log
 }
 
+// DefaultSpool is where the audit waits for the fleet.
+const DefaultSpool = "/var/lib/shadowd/spool"
+
 // Default is what counts without a file.
 func Default() *Config {
 	return &Config{
 		EnableSessionShadowing: true,
 		Settings:               "file",
-		Ports:                  Ports{First: 6001, Last: 6099},
-		Viewer:                 Viewer{Token: "required", ConnectTimeout: 30 * time.Second, Reconnect: 30 * time.Second, Page: true},
-		Consent:                Consent{Prompter: "x11", Timeout: 20 * time.Second, Banner: true, Pause: true, Purpose: "optional"},
+		Ports:                  Ports{First: portpool.DefaultFirst, Last: portpool.DefaultLast},
+		Viewer:                 Viewer{Token: "required", ConnectTimeout: shadow.DefaultConnectTimeout, Reconnect: 30 * time.Second, Page: true},
+		Consent:                Consent{Prompter: "x11", Timeout: consent.DefaultTimeout, Banner: true, Pause: true, Purpose: "optional"},
 		Source:                 Source{Kind: "x11", MaxFPS: 30, Pointer: true},
-		TLS:                    TLS{Dir: "/etc/xdl/shadowingssl"},
+		TLS:                    TLS{Dir: tlsstore.DefaultDir},
 		Sessions:               Sessions{Resolver: "logind"},
 		Control:                Control{Socket: api.DefaultSocket},
+		Fleet:                  Fleet{Views: "dial-in", Audit: "required", Spool: DefaultSpool, SpoolMiB: 64, SpoolAge: 30 * 24 * time.Hour},
 		Log:                    Log{Format: "json", Level: "info"},
 	}
 }
@@ -153,12 +167,12 @@ func Load(path string) (*Config, error) {
 	if name == "" {
 		name = DefaultPath
 	}
-	data, err := read(name)
+	data, err := keyfile.Load(name)
 	if path == "" && errors.Is(err, fs.ErrNotExist) {
 		return Default(), nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
 	c, err := parse(name, data)
 	if err == nil && os.Geteuid() == 0 {
@@ -193,27 +207,4 @@ func SettingsFrom(path string) func(context.Context) (shadow.Settings, error) {
 			ShadowingUseSSL:        values[ctxreg.ShadowingUseSSL] == 1,
 		}, nil
 	}
-}
-
-func read(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s isn't a regular file", name)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s has more than %d bytes", name, maxFile)
-	}
-	return data, nil
 }

@@ -13,6 +13,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/policy"
+	"vda.internal/shadow/internal/keyfile"
 	"vda.internal/shadow/sessions"
 )
 
@@ -24,7 +25,7 @@ func write(t testing.TB, content string) string {
 	return path
 }
 
-// everything sets every key to something that isn't its default.
+// everything sets every key to something that isn't its default, but for the banner, which its rules need.
 const everything = `
 EnableSessionShadowing = 0x00000000
 ShadowingUseSSL = 0x00000001
@@ -46,9 +47,10 @@ page = false
 
 [consent]
 prompter = "exec"
-timeout = "5s"
+timeout = "15s"
 exec = ["/usr/bin/ask", "a \"b\" \\ é"]
-banner = false
+banner = true
+bell = true
 language = "de_AT:de"
 pause = false
 purpose = "required"
@@ -106,6 +108,15 @@ id = "43"
 display = ":2.0"
 user = 'CORP\user2'
 
+[fleet]
+servers = ["tls://gate:4222"]
+credentials = "/etc/xdl/fleet.creds"
+views = "dial-out"
+audit = "optional"
+spool = "/srv/spool"
+spool_mib = 8
+spool_age = "1h"
+
 [control]
 socket = "/tmp/control.sock"
 group = "shadow admins"
@@ -130,7 +141,7 @@ func TestLoadEveryKey(t *testing.T) {
 			Origins: []string{"director.corp", "*.corp:8443"},
 		},
 		Consent: Consent{
-			Prompter: "exec", Timeout: 5 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Language: "de_AT:de",
+			Prompter: "exec", Timeout: 15 * time.Second, Exec: []string{"/usr/bin/ask", `a "b" \ é`}, Banner: true, Bell: true, Language: "de_AT:de",
 			Pause: false, Purpose: "required", PurposePattern: "^INC-[0-9]+", PurposeHint: "name the ticket",
 			Rules: policy.Rules{
 				{Admins: []string{`CORP\alice`, "*@corp.example"}, Groups: []string{"helpdesk"}, Sessions: []string{"x11"}, Unanswered: true},
@@ -149,7 +160,10 @@ func TestLoadEveryKey(t *testing.T) {
 			{ID: "43", Display: ":2.0", User: `CORP\user2`},
 		}},
 		Control: Control{Socket: "/tmp/control.sock", Group: "shadow admins"},
-		Log:     Log{Format: "console", Level: "debug", Audit: "/var/log/shadow.audit"},
+		Fleet: Fleet{
+			Servers: []string{"tls://gate:4222"}, Credentials: "/etc/xdl/fleet.creds", Views: "dial-out", Audit: "optional", Spool: "/srv/spool", SpoolMiB: 8, SpoolAge: time.Hour,
+		},
+		Log: Log{Format: "console", Level: "debug", Audit: "/var/log/shadow.audit"},
 	}, c)
 }
 
@@ -157,6 +171,15 @@ func TestEmptyFileIsTheDefaults(t *testing.T) {
 	c, err := Load(write(t, "# nothing but a comment\n"))
 	require.NoError(t, err)
 	assert.Equal(t, Default(), c)
+}
+
+// Without a banner, and with little time, users are asked.
+func TestRulesWithoutBanner(t *testing.T) {
+	c, err := Load(write(t, "[consent]\nbanner = false\ntimeout = \"100ms\"\n[[consent.rules]]\nusers = [\"a\"]\nanswer = \"ask\"\n[[consent.rules]]\nanswer = \"deny\""))
+	require.NoError(t, err)
+	assert.False(t, c.Consent.Banner)
+	_, err = Load(write(t, "[consent]\ntimeout = \"10s\"\n[[consent.rules]]\nanswer = \"notify\""))
+	require.NoError(t, err)
 }
 
 func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
@@ -185,7 +208,7 @@ func TestNotAFile(t *testing.T) {
 	_, err := Load(t.TempDir())
 	require.ErrorContains(t, err, "isn't a regular file")
 
-	_, err = Load(write(t, strings.Repeat("#", maxFile+1)))
+	_, err = Load(write(t, strings.Repeat("#", keyfile.MaxFile+1)))
 	require.ErrorContains(t, err, "has more than 65536 bytes")
 }
 
@@ -193,7 +216,7 @@ func TestNotAFile(t *testing.T) {
 // names line and key and says what is allowed.
 func TestMessages(t *testing.T) {
 	for _, test := range []struct{ name, content, want string }{
-		{"unknown key", "\nfoo = 1", `2: foo: unknown key; there are EnableSessionShadowing, ShadowingUseSSL, [consent], [control], ctxreg, [log], [ports], [sessions], settings, [source], [tls], [viewer]`},
+		{"unknown key", "\nfoo = 1", `2: foo: unknown key; there are EnableSessionShadowing, ShadowingUseSSL, [consent], [control], ctxreg, [fleet], [log], [ports], [sessions], settings, [source], [tls], [viewer]`},
 		{"wrong case", "enablesessionshadowing = 0", `1: enablesessionshadowing: unknown key; did you mean EnableSessionShadowing?`},
 		{"wrong table", "[viewer]\n\ntimeout = \"5s\"", `3: viewer.timeout: unknown key; did you mean consent.timeout?`},
 		{"unknown in table", "[ports]\nfrist = 1", `2: ports.frist: unknown key; there are first, last, listen`},
@@ -240,13 +263,22 @@ func TestMessages(t *testing.T) {
 		{"rule's key", "[[consent.rules]]\nanswer = \"ask\"\nuser = [\"a\"]", `3: consent.rules[0].user: unknown key; there are`},
 		{"rule's empty list", "[[consent.rules]]\nanswer = \"ask\"\nusers = []", `3: consent.rules[0].users: an empty list isn't allowed`},
 		{"rule without effect", "[[consent.rules]]\nanswer = \"allow\"\nunanswered = \"allow\"", `3: consent.rules[0].unanswered: has no effect`},
+		{"rules never match", "[[consent.rules]]\nusers = [\"a\"]\nanswer = \"ask\"\n[[consent.rules]]\nusers = [\"b*\"]\nanswer = \"deny\"\n[[consent.rules]]\nusers = [\"b\", \"a\"]\nanswer = \"deny\"", `7: consent.rules[2]: can never match: the rules 1 and 2, which come first, match whatever it does`},
+		{"name that nobody has", "[[consent.rules]]\nadmins = [\"alice  ng \"]\nanswer = \"ask\"", `2: consent.rules[0].admins: "alice  ng " can never match: names are cleaned before, so write "alice ng"`},
+		{"no banner beside allow", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"deny\"\nusers = [\"a\"]\n[[consent.rules]]\nanswer = \"allow\"", `2: consent.banner: false isn't allowed with consent.rules[1], by which somebody may be viewed without a Yes: only the banner tells them`},
+		{"no banner beside notify", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"notify\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
+		{"no banner beside silence", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
+		{"no banner beside a lock", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"ask\"\nlocked = \"allow\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
+		{"silence without time", "[consent]\ntimeout = \"5s\"\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.timeout: 5s is too short for unanswered = "allow" of consent.rules[0]: the question must be in view for 5s`},
+		{"silence that nobody sees", "[consent]\nprompter = \"notify\"\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.prompter: with "notify" nobody knows whether the question was seen`},
+		{"notice without time", "[consent]\ntimeout = \"9.9s\"\n[[consent.rules]]\nanswer = \"notify\"", `2: consent.timeout: 9.9s is too short for answer = "notify": the notice must be in view for 5s; allowed are times from "10s"`},
 		{"rule never matches", "[[consent.rules]]\nanswer = \"ask\"\n[[consent.rules]]\nusers = [\"a\"]\nanswer = \"deny\"", `3: consent.rules[1]: can never match: rule 1, which comes first, matches whatever it does`},
 		{"prompter exec", "[consent]\nprompter = \"exec\"", `2: consent.prompter: "exec" needs consent.exec, the program and its arguments`},
 		{"language", "[consent]\nlanguage = \"de DE\"", `2: consent.language: "de DE" isn't a locale; allowed are one such as "de_DE.UTF-8" or "de"`},
 		{"text without its name", "[consent.texts]\n\nquestion = \"Hello?\"", `3: consent.texts.question: must hold {admin}`},
 		{"text with another name", "[consent]\ntexts.cannot = \"{admin}\"", `2: consent.texts.cannot: holds {admin}, which has no meaning there`},
 		{"long text", "[consent.texts]\nyes = \"" + strings.Repeat("y", 99) + "\"", `2: consent.texts.yes: is longer than 24 characters`},
-		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are away, begins, cannot`},
+		{"unknown text", "[consent.texts]\nheadline = \"{admin}\"", `2: consent.texts.headline: unknown key; there are alias, away, begins, cannot`},
 		{"text, the wrong table", "[consent]\nsees = \"{host}\"", `2: consent.sees: unknown key; did you mean texts.sees?`},
 		{"texts not a table", "[consent]\ntexts = \"de\"", `2: consent.texts: is a table: write [consent.texts] and its keys below`},
 		{"buttons alike", "[consent.texts]\nno = \"Oui\"\nyes = \"Oui\"", `3: consent.texts.yes: "Oui" is what the other button says, too`},
@@ -309,7 +341,7 @@ bus = "unixexec:path=/bin/sh"
 `)
 	_, err := Load(path)
 	require.Error(t, err)
-	assert.Equal(t, "config: "+strings.Join([]string{
+	assert.Equal(t, strings.Join([]string{
 		path + `:6: sessions.static[0].display: "host:1" isn't a display of this host; allowed is one such as ":1"`,
 		path + `:9: sessions.static[1].id: "1" is there twice; the other one is in line 4`,
 		path + `:11: sessions.static[1].user: may not be empty`,

@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/internal/keyfile"
 )
 
 // Set writes one of the VDA's two values into the file at path (empty:
@@ -32,7 +33,7 @@ func Set(path, name string, value uint32) error {
 }
 
 // ErrExists is that a value is in the file already.
-var ErrExists = errors.New("config: the value is there already")
+var ErrExists = errors.New("the value is there already")
 
 // Create writes one of the VDA's two values as Set does, unless it is in the
 // file already, whatever its data: then the error wraps [ErrExists]. Of several
@@ -89,7 +90,7 @@ func valueOf(data []byte, name string) (n uint32, there bool, err error) {
 		return 0, false, err
 	}
 	if n, err = parseNumber(spots.value.of(data)); err != nil {
-		return 0, false, fmt.Errorf("config: %s: %w", name, err)
+		return 0, false, fmt.Errorf("%s: %w", name, err)
 	}
 	return n, true, nil
 }
@@ -105,12 +106,12 @@ func parseNumber(text []byte) (uint32, error) {
 // load reads a file that may be missing, but may have no errors.
 func load(path string) ([]byte, error) {
 	name := orDefault(path)
-	data, err := read(name)
+	data, err := keyfile.Load(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("config: %w", err)
+		return nil, err
 	}
 	if _, err := parse(name, data); err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func orDefault(path string) string {
 func edit(path string, change func([]byte) ([]byte, error)) error {
 	path, err := target(orDefault(path))
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	// Where there is nothing to do, neither a directory nor a lock is made.
 	before, after, err := changed(path, change)
@@ -137,18 +138,18 @@ func edit(path string, change func([]byte) ([]byte, error)) error {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	unlock, err := lock(path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	defer unlock()
 	if before, after, err = changed(path, change); err != nil || bytes.Equal(before, after) {
 		return err
 	}
 	if err := replace(path, after); err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func changed(path string, change func([]byte) ([]byte, error)) (before, after []
 		return nil, nil, err
 	}
 	if _, err := parse(path, after); err != nil {
-		return nil, nil, fmt.Errorf("config: the change would make errors: %w", err)
+		return nil, nil, fmt.Errorf("the change would make errors: %w", err)
 	}
 	return before, after, nil
 }

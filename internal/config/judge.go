@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"vda.internal/shadow/internal/ctxreg"
@@ -17,7 +18,7 @@ import (
 func (c *Config) judge(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return fmt.Errorf("config: %w", err)
+		return err
 	}
 	errs := []error{one(path, strict.Check(path))}
 	program := func(key, path string) {
@@ -28,11 +29,22 @@ func (c *Config) judge(path string) error {
 	if c.Settings == "ctxreg" {
 		program("ctxreg", cmp.Or(c.Ctxreg, ctxreg.DefaultPath))
 	}
-	if c.Consent.Prompter == "exec" && len(c.Consent.Exec) > 0 {
-		program("consent.exec", c.Consent.Exec[0])
+	// An interpreter's script is a word like any other: what begins at the root is judged if it is a file.
+	command := func(key string, words []string) {
+		for i, word := range words {
+			if i > 0 {
+				if info, err := os.Stat(word); !filepath.IsAbs(word) || err != nil || !info.Mode().IsRegular() {
+					continue
+				}
+			}
+			program(key, word)
+		}
 	}
-	if c.Sessions.Resolver == "exec" && len(c.Sessions.Exec) > 0 {
-		program("sessions.exec", c.Sessions.Exec[0])
+	if c.Consent.Prompter == "exec" {
+		command("consent.exec", c.Consent.Exec)
+	}
+	if c.Sessions.Resolver == "exec" {
+		command("sessions.exec", c.Sessions.Exec)
 	}
 	if c.Source.X11VNC != "" {
 		program("source.x11vnc", c.Source.X11VNC)
@@ -44,5 +56,5 @@ func one(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("config: %s: %w", what, err)
+	return fmt.Errorf("%s: %w", what, err)
 }

@@ -39,18 +39,19 @@ func TestStrangersFilesAreRefused(t *testing.T) {
 	require.NoError(t, os.Chown(file, 4711, 0))
 	refused("shadowing.toml belongs to uid 4711")
 
-	for key, lines := range map[string]string{
-		"consent.exec":  "[consent]\nprompter = \"exec\"\nexec = [%q]\n",
-		"sessions.exec": "[sessions]\nresolver = \"exec\"\nexec = [%q]\n",
-		"source.x11vnc": "[source]\nx11vnc = %q\n",
-		"ctxreg":        "settings = \"ctxreg\"\nctxreg = %q\n",
+	for lines, key := range map[string]string{
+		"[consent]\nprompter = \"exec\"\nexec = [%q]\n":               "consent.exec",
+		"[sessions]\nresolver = \"exec\"\nexec = [%q]\n":              "sessions.exec",
+		"[sessions]\nresolver = \"exec\"\nexec = [\"/bin/sh\", %q]\n": "sessions.exec", // a script's interpreter
+		"[source]\nx11vnc = %q\n":                                     "source.x11vnc",
+		"settings = \"ctxreg\"\nctxreg = %q\n":                        "ctxreg",
 	} {
 		write(lines, program)
 		require.NoError(t, os.Chmod(program, 0o755))
 		_, err = Load(file)
 		require.NoError(t, err, key)
 		require.NoError(t, os.Chmod(program, 0o777))
-		refused("config: " + key + ": strict: " + program + " is writable by others")
+		refused(key + ": " + program + " is writable by others")
 		write(lines, "/nonexistent/program")
 		_, err = Load(file)
 		assert.NoError(t, err, "that it isn't there is told elsewhere")

@@ -35,7 +35,7 @@ func Name(s string) (string, error) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("ctxreg: there is no value %q here; the values are %s", s, strings.Join(Names(), " and "))
+	return "", fmt.Errorf("there is no value %q here; the values are %s", s, strings.Join(Names(), " and "))
 }
 
 // IsKey reports whether s is [Key], in any case, with HKEY_LOCAL_MACHINE or
@@ -62,7 +62,7 @@ func ParseData(s string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(digits, base, 32)
 	if err != nil || n > 1 {
-		return 0, fmt.Errorf("ctxreg: %q isn't allowed; allowed are 0x00000000 and 0x00000001, or 0 and 1", s)
+		return 0, fmt.Errorf("%q isn't allowed; allowed are 0x00000000 and 0x00000001, or 0 and 1", s)
 	}
 	return uint32(n), nil
 }

@@ -30,14 +30,14 @@ type Program struct {
 func (p Program) Read(ctx context.Context) (Values, error) {
 	path := cmp.Or(p.Path, DefaultPath)
 	if isSelf(path) {
-		return nil, fmt.Errorf("ctxreg: %s is this program, not the VDA's; say which one is", path)
+		return nil, fmt.Errorf("%s is this program, not the VDA's; say which one is", path)
 	}
 	out, err := program.Output(ctx, program.Command{Path: path, Args: []string{"dump"}, Timeout: readTimeout, Max: maxDump})
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("ctxreg: the VDA's program isn't at %s: %w", path, err)
+		return nil, fmt.Errorf("the VDA's program isn't at %s: %w", path, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ctxreg: %w", err)
+		return nil, err
 	}
 	values, err := ParseDump(out)
 	if err != nil {
@@ -80,7 +80,7 @@ func ParseDump(dump []byte) (Values, error) {
 		for _, name := range Names() {
 			data, about, err := dataOf(line, name)
 			if about && whose == unclear {
-				return nil, fmt.Errorf("ctxreg: the line %.100q names %s, and a key that begins like %s but isn't it", strings.TrimSpace(line), name, Key)
+				return nil, fmt.Errorf("the line %.100q names %s, and a key that begins like %s but isn't it", strings.TrimSpace(line), name, Key)
 			}
 			if err != nil {
 				return nil, err
@@ -89,7 +89,7 @@ func ParseDump(dump []byte) (Values, error) {
 				continue
 			}
 			if before, twice := values[name]; twice && before != data {
-				return nil, fmt.Errorf("ctxreg: %s is there twice, as %d and %d", name, before, data)
+				return nil, fmt.Errorf("%s is there twice, as %d and %d", name, before, data)
 			}
 			values[name] = data
 		}
@@ -99,7 +99,7 @@ func ParseDump(dump []byte) (Values, error) {
 			continue
 		}
 		if !hasKey {
-			return nil, fmt.Errorf("ctxreg: there is no %s, and nothing else of %s", name, Key)
+			return nil, fmt.Errorf("there is no %s, and nothing else of %s", name, Key)
 		}
 		values[name] = Defaults()[name]
 	}
@@ -127,7 +127,7 @@ func dataOf(line, name string) (data uint32, about bool, err error) {
 			}
 		}
 		if number == "" {
-			return 0, true, fmt.Errorf("ctxreg: the line %.100q has no number such as 0x00000001", strings.TrimSpace(line))
+			return 0, true, fmt.Errorf("the line %.100q has no number such as 0x00000001", strings.TrimSpace(line))
 		}
 		data, err := ParseData(number)
 		if err != nil {

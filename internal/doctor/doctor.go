@@ -39,6 +39,9 @@ type Check struct {
 	// Unseen is set with a Note on what could not be looked at, or not be
 	// understood, and may keep a shadow from working.
 	Unseen bool `json:"unseen,omitempty"`
+
+	// Command is what Remedy comes down to, for root's shell; empty: there is no such line.
+	Command string `json:"command,omitempty"`
 }
 
 // A Report is all that was looked at.
@@ -100,12 +103,28 @@ func thisHost() host {
 
 // Examine looks at everything, in the order in which a shadow needs it. It
 // takes some seconds; every part of it has a time limit.
-func (d *Doctor) Examine(ctx context.Context) *Report {
+func (d *Doctor) Examine(ctx context.Context) *Report { return d.report(ctx, d.examine) }
+
+// Host looks at the host alone, for a configuration that need not be written yet: at its
+// name, the viewers' ports, and the firewall. No session, picture or daemon is looked at.
+func (d *Doctor) Host(ctx context.Context, cfg *config.Config) *Report {
+	return d.report(ctx, func(ctx context.Context) {
+		d.cfg = cfg
+		for _, check := range []func(context.Context){d.service, d.name, d.ports, d.firewall} {
+			if ctx.Err() == nil {
+				check(ctx)
+			}
+		}
+	})
+}
+
+// report is what look finds.
+func (d *Doctor) report(ctx context.Context, look func(context.Context)) *Report {
 	if d.host.root == "" {
 		d.host = thisHost()
 	}
 	d.list, d.bad, d.dim = nil, map[string]bool{}, false
-	d.examine(ctx)
+	look(ctx)
 	r := &Report{Works: len(d.bad) == 0 && !d.dim, Checks: d.list}
 	if ctx.Err() != nil {
 		r.Works = false
@@ -118,10 +137,11 @@ func (d *Doctor) examine(ctx context.Context) {
 		d.note("rights", fmt.Sprintf("this is uid %d, which can't see all that matters", d.host.uid), asRoot)
 	}
 	if !d.configuration() {
-		return // all the rest depends on it
+		d.service(ctx) // which says how the last start has ended
+		return         // all the rest depends on the configuration
 	}
 	for _, check := range []func(context.Context){
-		d.kernel, d.settings, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
+		d.kernel, d.settings, d.service, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
 	} {
 		if ctx.Err() != nil {
 			return
@@ -141,10 +161,16 @@ func (d *Doctor) add(c Check) {
 	}
 }
 
-func (d *Doctor) ok(name, found string)             { d.add(Check{Name: name, State: OK, Found: found}) }
-func (d *Doctor) note(name, found, remedy string)   { d.add(Check{name, Note, found, remedy, false}) }
-func (d *Doctor) unseen(name, found, remedy string) { d.add(Check{name, Note, found, remedy, true}) }
-func (d *Doctor) broken(name, found, remedy string) { d.add(Check{name, Bad, found, remedy, false}) }
+func (d *Doctor) ok(name, found string) { d.add(Check{Name: name, State: OK, Found: found}) }
+func (d *Doctor) note(name, found, remedy string) {
+	d.add(Check{Name: name, State: Note, Found: found, Remedy: remedy})
+}
+func (d *Doctor) broken(name, found, remedy string) {
+	d.add(Check{Name: name, State: Bad, Found: found, Remedy: remedy})
+}
+func (d *Doctor) unseen(name, found, remedy string) {
+	d.add(Check{Name: name, State: Note, Found: found, Remedy: remedy, Unseen: true})
+}
 
 // asRoot is what to do about what only root may see.
 const asRoot = "run this as root"
@@ -166,6 +192,7 @@ func (d *Doctor) file(path string) string { return filepath.Join(d.host.root, pa
 func (d *Doctor) configuration() bool {
 	cfg, err := config.Load(d.Config)
 	path := d.configPath()
+	defer d.leftovers(path)
 	if d.host.uid != 0 && errors.Is(err, fs.ErrPermission) {
 		d.broken("configuration", words(err), asRoot) // nothing is known then
 		return false
@@ -239,7 +266,7 @@ func (d *Doctor) daemon(ctx context.Context) {
 	found := fmt.Sprintf("shadowd answers on %s; shadows now: %d", d.socket(), len(list))
 	health, err := client.Health(ctx)
 	if err == nil && health.Audit != "" {
-		d.broken("audit", "shadowd can't write it, and refuses every request: "+health.Audit, "make room where log.audit is, or the log; shadowd tries again by itself")
+		d.broken("audit", "shadowd can't write it, and refuses every request: "+health.Audit, "make room where log.audit is; without log.audit it goes to shadowd's standard error, which something must read, as systemd's journal does; shadowd tries again by itself")
 	}
 	if err == nil && health.Config != "" && health.Config != d.cfg.Fingerprint() {
 		d.unseen("daemon", fmt.Sprintf("%s; it was started with another configuration than %s is now, which is what is judged here", found, d.configPath()),

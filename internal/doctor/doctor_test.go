@@ -25,6 +25,7 @@ import (
 	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testnotify"
+	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/source/capture"
 )
 
@@ -58,7 +59,41 @@ func TestAWellHost(t *testing.T) {
 		}
 		assert.Equal(t, c.State == OK, c.Remedy == "", "%+v: what isn't fine comes with what to do", c)
 	}
-	assert.Equal(t, []string{"configuration", "kernel", "settings", "daemon", "name", "ports", "firewall", "certificate", "picture", "session 42", "question", "self-test"}, names)
+	assert.Equal(t, []string{"configuration", "kernel", "settings", "daemon", "name", "ports", "firewall", "certificate", "picture", "session 42", "session 42", "question", "self-test"}, names)
+}
+
+// A server that is dialled is greeted once.
+func TestDialledPicture(t *testing.T) {
+	w := ward{testhost.Require(t, testhost.Options{})}
+	p := w.well(t)
+	startDaemon(t, filepath.Join(p.dir, "control.sock"), idle{})
+	socket := filepath.Join(p.dir, "rfb.sock")
+	ln, err := net.Listen("unix", socket)
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() {
+		conn, err := ln.Accept()
+		if err == nil {
+			defer conn.Close()
+			_, err = (&rfb.Server{Init: rfb.ServerInit{Width: 20, Height: 10, Format: rfb.PixelFormat{
+				BitsPerPixel: 32, Depth: 24, TrueColor: true, RedMax: 255, GreenMax: 255, BlueMax: 255,
+			}}}).Accept(t.Context(), conn)
+		}
+		served <- err
+	}()
+	p.tables["source"] = fmt.Sprintf("kind = \"dial\"\ndial = \"unix:%s\"\n", socket)
+	r := p.examine()
+	ln.Close()
+	require.NoError(t, <-served)
+	assert.True(t, r.Works, "%+v", of(r, Bad))
+	var found string
+	for _, c := range r.Checks {
+		if c.Name == "picture" {
+			assert.Equal(t, OK, c.State)
+			found = c.Found
+		}
+	}
+	assert.Contains(t, found, "shows 20x10 pixels")
 }
 
 const nftDrop = `{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"table": {"family": "inet", "name": "filter"}},
@@ -178,6 +213,25 @@ func TestBrokenHosts(t *testing.T) {
 			p.session.Xauthority = filepath.Join(w.desktop.Home, "cookie")
 			require.NoError(p.t, os.WriteFile(p.session.Xauthority, []byte(entry), 0o644))
 		}, "session 42", "the X server refuses", "that of the running X server"},
+		{"Xwayland", func(p *patient) { // whose monitors are called so
+			d := testhost.Require(p.t, testhost.Options{Width: 320, Height: 200})
+			_, err := d.Run(p.t.Context(), "xrandr", "--setmonitor", "XWAYLAND0", "320/100x200/100+0+0", "screen")
+			require.NoError(p.t, err)
+			p.session.Display, p.session.Xauthority = d.Display, d.Xauthority
+		}, "session 42", "the picture can't be shown: this is Xwayland", `chooses an X11 session`},
+		{"Xwayland, whose root x11vnc would show", func(p *patient) {
+			d := testhost.Require(p.t, testhost.Options{Width: 320, Height: 200})
+			_, err := d.Run(p.t.Context(), "xrandr", "--setmonitor", "XWAYLAND0", "320/100x200/100+0+0", "screen")
+			require.NoError(p.t, err)
+			p.session.Display, p.session.Xauthority = d.Display, d.Xauthority
+			p.tables["source"] = "kind = \"auto\"\n"
+		}, "session 42", "the picture can't be shown: this is Xwayland", `chooses an X11 session`},
+		{"pixels that can't be shown", func(p *patient) { p.grays() },
+			"session 42", "the picture can't be shown: the screen has StaticGray pixels of 8 bits", "TrueColor"},
+		{"pixels that nothing shows", func(p *patient) {
+			p.grays()
+			p.tables["source"] = "kind = \"auto\"\nx11vnc = \"/nonexistent/x11vnc\"\n"
+		}, "session 42", "StaticGray pixels of 8 bits; only TrueColor, and PseudoColor of 8 bits, can be shown; and in its place: there is no x11vnc", "TrueColor"},
 		{"nobody is asked, all are refused", func(p *patient) { p.tables["consent"] = "prompter = \"deny\"\n" },
 			"question", "every request is refused", `consent.prompter = "x11"`},
 		{"no program that asks", func(p *patient) {
@@ -286,6 +340,11 @@ func TestNotes(t *testing.T) {
 		}, "certificate", "has signed itself"},
 		{"allow", func(p *patient) { p.tables["consent"] = "prompter = \"allow\"\n" }, "question", "nobody is asked"},
 		{"no Xvfb", func(*patient) {}, "self-test", "there is no Xvfb"},
+		{"an X server without MIT-SHM", func(p *patient) { p.without("MIT-SHM") }, "session 42", "the X server lacks MIT-SHM: the picture comes over the connection"},
+		{"an X server without DAMAGE", func(p *patient) { p.without("DAMAGE") }, "session 42", "the X server lacks DAMAGE: the whole picture is compared ten times a second"},
+		{"an X server without RANDR", func(p *patient) { p.without("RANDR") }, "session 42", "the X server lacks RANDR: single monitors can't be shown"},
+		{"pixels that only x11vnc shows", func(p *patient) { p.grays(); p.tables["source"] = "kind = \"auto\"\n" },
+			"session 42", "x11vnc shows it, for shadowd itself can't: the screen has StaticGray pixels"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := w.well(t)
@@ -402,7 +461,10 @@ func TestWithoutRights(t *testing.T) {
 	d.failed("y", os.ErrNotExist, "found", "remedy")
 	d.host.uid = 0
 	d.failed("z", os.ErrPermission, "found", "remedy")
-	assert.Equal(t, []Check{{"x", Note, "found", "run this as root", true}, {"y", Bad, "found", "remedy", false}, {"z", Bad, "found", "remedy", false}}, d.list)
+	assert.Equal(t, []Check{
+		{Name: "x", State: Note, Found: "found", Remedy: "run this as root", Unseen: true},
+		{Name: "y", State: Bad, Found: "found", Remedy: "remedy"}, {Name: "z", State: Bad, Found: "found", Remedy: "remedy"},
+	}, d.list)
 }
 
 // A doctor that is interrupted has found nothing out.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"vda.internal/shadow/internal/doctor/packetpath"
 )
@@ -88,14 +89,15 @@ func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 		}
 		switch {
 		case len(shut) > 0:
-			d.broken("firewall", surely(w, what), remedy)
+			d.wall(w, Check{State: Bad, Found: surely(w, what), Remedy: remedy})
 		case len(w.Dropped) > 0:
-			d.note("firewall", surely(w, what), w.Allow)
+			d.wall(w, Check{State: Note, Found: surely(w, what), Remedy: w.Allow})
 		case len(w.Unclear) > 0:
-			d.unseen("firewall", fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
-				"see for yourself; this lets them in whatever that rule does: "+w.Allow)
+			d.wall(w, Check{State: Note, Unseen: true,
+				Found:  fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
+				Remedy: "see for yourself; this lets them in whatever that rule does: " + w.Allow})
 		case len(w.Depends) > 0:
-			d.note("firewall", perhaps(w, what), "see that administrators are let in, or let all in: "+w.Allow)
+			d.wall(w, Check{State: Note, Found: perhaps(w, what), Remedy: "see that administrators are let in, or let all in: " + w.Allow})
 		}
 	}
 	if blind {
@@ -105,6 +107,17 @@ func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 	if fine {
 		d.ok("firewall", fmt.Sprintf("this host's own lets connections to %s in", spans(ports(d.cfg.Ports.First, d.cfg.Ports.Last))))
 	}
+}
+
+// wall adds what was found of a wall, with the command that lets viewers pass.
+func (d *Doctor) wall(w *packetpath.Wall, c Check) {
+	c.Name = "firewall"
+	line, _, _ := strings.Cut(w.Allow, " (and the same")
+	switch tool, _, _ := strings.Cut(line, " "); tool {
+	case "firewall-cmd", "ufw", "nft", "iptables", "ip6tables":
+		c.Command = line // anything else is an advice
+	}
+	d.add(c)
 }
 
 // surely says what the wall does to the connections that it stops.

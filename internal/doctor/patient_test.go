@@ -9,7 +9,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -26,6 +25,7 @@ import (
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testlogind"
 )
 
@@ -33,7 +33,7 @@ import (
 type idle struct{ port int }
 
 func (idle) Shadow(context.Context, shadow.Request) (*shadow.Grant, error) {
-	return nil, &shadow.Refusal{Reason: shadow.Disabled}
+	return nil, &shadow.End{Reason: shadow.Disabled}
 }
 func (i idle) List() []shadow.Status {
 	return []shadow.Status{{ID: "x", State: shadow.Viewing, Port: i.port}}
@@ -81,7 +81,7 @@ func (l sessionsOf) Session(_ context.Context, id string) (*shadow.Session, erro
 			return s, nil
 		}
 	}
-	return nil, &shadow.Refusal{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
+	return nil, &shadow.End{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
 }
 
 func (l sessionsOf) Sessions(context.Context) ([]*shadow.Session, error) { return l, nil }
@@ -110,7 +110,7 @@ func (w ward) well(t *testing.T) *patient {
 	p.session = &shadow.Session{
 		ID: "42", User: "user1", UID: d.Identity.UID, GID: d.Identity.GID, Display: d.Display, Xauthority: d.Xauthority, Type: "x11",
 	}
-	p.first = freePorts(t, 4)
+	p.first = testenv.Ports(t, 4)
 	first := p.first
 	p.tables = map[string]string{
 		"ports":   fmt.Sprintf("listen = \"127.0.0.1\"\nfirst = %d\nlast = %d\n", first, first+3),
@@ -132,15 +132,6 @@ func (w ward) well(t *testing.T) *patient {
 	require.NoError(t, os.Chmod(p.dir, 0o755))
 	p.tool("nft", prints(`{"nftables": []}`)) // nothing filters
 	return p
-}
-
-// freePorts is the first of n ports that nobody has now.
-func freePorts(t *testing.T, n int) int {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return min(ln.Addr().(*net.TCPAddr).Port+1, 65535-n)
 }
 
 // tool puts a program on the patient's PATH.
@@ -214,6 +205,25 @@ func (p *patient) credentials(visible bool) {
 	process := filepath.Join(p.host.root, "proc", strconv.Itoa(os.Getpid())) // the daemon is in the test's
 	require.NoError(p.t, os.MkdirAll(process, 0o755))
 	require.NoError(p.t, os.WriteFile(filepath.Join(process, "environ"), []byte("LANG=C\x00CREDENTIALS_DIRECTORY="+dir+"\x00"), 0o600))
+}
+
+// on gives the session a display of its own.
+func (p *patient) on(o testhost.Options) {
+	p.t.Helper()
+	d := testhost.Require(p.t, o)
+	p.session.Display, p.session.Xauthority = d.Display, d.Xauthority
+}
+
+// grays gives the session a display whose pixels have no colours.
+func (p *patient) grays() {
+	p.t.Helper()
+	p.on(testhost.Options{Width: 320, Height: 200, Depth: 8, Args: []string{"-cc", "0"}})
+}
+
+// without gives the session an X server that lacks an extension.
+func (p *patient) without(extension string) {
+	p.t.Helper()
+	p.on(testhost.Options{Width: 320, Height: 200, Args: []string{"-extension", extension}})
 }
 
 // notify has the session's user asked in a notification.

@@ -10,6 +10,7 @@ import (
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/program"
 	"vda.internal/shadow/internal/host/xprobe"
+	"vda.internal/shadow/internal/parts"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/source"
 )
@@ -18,7 +19,7 @@ import (
 func (d *Doctor) picture(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*callTime)
 	defer cancel()
-	from, err := d.cfg.NewSource()
+	from, err := parts.Source(d.cfg)
 	if err != nil {
 		d.broken("picture", words(err), "correct source.dial in the configuration")
 		return
@@ -28,7 +29,7 @@ func (d *Doctor) picture(ctx context.Context) {
 		d.dialPicture(ctx, from)
 		return
 	case "x11", "auto":
-		d.ok("picture", "shadowd reads it itself; whether a session's display can be shown is seen at each request")
+		d.ok("picture", "shadowd reads it itself; whether it can is seen below, for each session")
 		return
 	}
 	if err := from.Check(ctx, nil); err != nil {
@@ -51,16 +52,18 @@ func (d *Doctor) dialPicture(ctx context.Context, from shadow.Source) {
 	if dial, ok := from.(*source.Dial); ok {
 		dial.Sessions = d.resolver()
 	}
-	conn, err := from.Open(ctx, &shadow.Session{})
-	if err == nil {
-		defer conn.Close()
-		var server *rfb.ServerConn
-		if server, err = rfb.Connect(ctx, conn); err == nil {
-			d.ok("picture", fmt.Sprintf("%s shows %dx%d pixels", d.cfg.Source.Dial, server.Init.Width, server.Init.Height))
-			return
-		}
+	conn, err := from.Open(ctx, &shadow.Session{}) // which greets the server
+	if err != nil {
+		d.broken("picture", fmt.Sprintf("%s: %s", d.cfg.Source.Dial, words(err)),
+			"start an RFB server there, or correct source.dial, and what goes with it, in the configuration")
+		return
 	}
-	d.broken("picture", fmt.Sprintf("%s: %s", d.cfg.Source.Dial, words(err)), "start an RFB server there that wants no password, or correct source.dial in the configuration")
+	defer conn.Close()
+	said := d.cfg.Source.Dial + " answers"
+	if server, ok := conn.(*rfb.ServerConn); ok {
+		said = fmt.Sprintf("%s shows %dx%d pixels", d.cfg.Source.Dial, server.Init.Width, server.Init.Height)
+	}
+	d.ok("picture", said)
 }
 
 // maxProbes is how many sessions' displays are looked at when none is named.
@@ -70,7 +73,7 @@ func (d *Doctor) resolver() shadow.Resolver {
 	if d.host.resolver != nil {
 		return d.host.resolver
 	}
-	return d.cfg.NewResolver()
+	return parts.Resolver(d.cfg)
 }
 
 // sessions sees who could be shadowed, and how.
@@ -112,7 +115,7 @@ func resolverRemedy(kind string) string {
 func (d *Doctor) oneSession(ctx context.Context, resolver shadow.Resolver) {
 	name := "session " + oneLine(d.Session)
 	s, err := resolver.Session(ctx, d.Session)
-	refusal, refused := errors.AsType[*shadow.Refusal](err)
+	refusal, refused := errors.AsType[*shadow.End](err)
 	if err == nil {
 		refusal = s.Refusal()
 		refused = refusal != nil
@@ -160,6 +163,7 @@ func (d *Doctor) session(ctx context.Context, s *shadow.Session) {
 		return
 	}
 	d.ok(name, fmt.Sprintf("display %s of %s can be reached, %dx%d pixels", s.Display, s.User, screen.Width, screen.Height))
+	d.shown(ctx, name, s)
 	d.question(ctx, name, s)
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"time"
 
 	"vda.internal/shadow"
@@ -73,7 +72,7 @@ func (d *Doctor) notifications(ctx context.Context, s *shadow.Session) {
 		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(e.Text)),
 			`see that the session has a D-Bus bus (echo $DBUS_SESSION_BUS_ADDRESS, in the session), or set consent.prompter = "x11" in the configuration`)
 	default:
-		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(strings.TrimPrefix(err.Error(), "xprobe: "))),
+		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(err.Error())),
 			`let a notification service that has buttons run in the session, or set consent.prompter = "x11" in the configuration`)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/parts"
 	"vda.internal/shadow/rfb"
 )
 
@@ -55,7 +56,7 @@ func (d *Doctor) selfTest(ctx context.Context) {
 
 // shadow runs one and returns how long it took from Yes to the picture.
 func (d *Doctor) shadow(ctx context.Context, desktop *testhost.Desktop) (took time.Duration, err error) {
-	source, err := d.cfg.NewSource()
+	source, err := parts.Source(d.cfg)
 	if err != nil {
 		return 0, err
 	}
@@ -63,7 +64,7 @@ func (d *Doctor) shadow(ctx context.Context, desktop *testhost.Desktop) (took ti
 		Sessions:     throwAway{desktop},
 		Prompter:     consent.Allow{}, // of a display that nobody sees
 		Source:       source,
-		Ports:        d.cfg.NewPool(),
+		Ports:        parts.Ports(d.cfg),
 		Certificates: d.store(),
 		Settings: func(context.Context) (shadow.Settings, error) {
 			return shadow.Settings{EnableSessionShadowing: true, ShadowingUseSSL: d.tls && !d.seal}, nil

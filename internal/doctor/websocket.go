@@ -20,24 +20,24 @@ import (
 // answer: an update with at least one rectangle of pixels (RFC 6143 sections
 // 7.5.3 and 7.6.1).
 func firstPicture(server *rfb.ServerConn) error {
-	ask, err := rfb.FramebufferUpdateRequest{Rect: rfb.Rect{Width: server.Init.Width, Height: server.Init.Height}}.AppendBinary(nil)
+	ask, err := rfb.AppendMessage(nil, &rfb.FramebufferUpdateRequest{Rect: rfb.Rect{Width: server.Init.Width, Height: server.Init.Height}})
 	if err != nil {
 		return err
 	}
 	if _, err := server.Write(ask); err != nil {
-		return fmt.Errorf("doctor: asking for the picture: %w", err)
+		return fmt.Errorf("asking for the picture: %w", err)
 	}
 	head := make([]byte, 4+12) // FramebufferUpdate, and its first rectangle's header
 	if _, err := io.ReadFull(server, head); err != nil {
-		return fmt.Errorf("doctor: no picture came: %w", err)
+		return fmt.Errorf("no picture came: %w", err)
 	}
 	rects, width, height := binary.BigEndian.Uint16(head[2:]), binary.BigEndian.Uint16(head[8:]), binary.BigEndian.Uint16(head[10:])
 	if head[0] != 0 || rects == 0 || width == 0 || height == 0 {
-		return fmt.Errorf("doctor: what came isn't a picture (% x)", head)
+		return fmt.Errorf("what came isn't a picture (% x)", head)
 	}
 	pixels := make([]byte, int(width)*int(server.Init.Format.BitsPerPixel)/8) // the first line
 	if _, err := io.ReadFull(server, pixels); err != nil {
-		return fmt.Errorf("doctor: the picture broke off: %w", err)
+		return fmt.Errorf("the picture broke off: %w", err)
 	}
 	return nil
 }

@@ -4,29 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/parts"
 	"vda.internal/shadow/tlsstore"
 )
 
 // callTime bounds each question to another program of the host.
 const callTime = 5 * time.Second
 
-// packages are the names of our own packages in errors, which say nothing to a
-// reader of a report.
-var packages = regexp.MustCompile(`(^|: )(?:shadow|config|ctxreg|control|program|testhost|portpool|xprobe|tlsstore|rfb|doctor): `)
-
 // words is an error in one line for people.
 func words(err error) string {
-	s := strings.ReplaceAll(err.Error(), "\n", "; ") // several in one
-	for packages.MatchString(s) {                    // one behind the other
-		s = packages.ReplaceAllString(s, "$1")
-	}
-	return oneLine(s)
+	return oneLine(strings.ReplaceAll(named.Text(err), "\n", "; ")) // several in one
 }
 
 // oneLine makes a text from outside fit for a report.
@@ -62,7 +55,7 @@ func (d *Doctor) judgePair() {
 
 // store is the daemon's, with its credentials.
 func (d *Doctor) store() *tlsstore.Store {
-	s := d.cfg.NewStore()
+	s := parts.Store(d.cfg)
 	s.Credentials, _ = d.daemonCredentials()
 	return s
 }

@@ -32,7 +32,7 @@ import (
 func BenchmarkAgainstWebsockify(b *testing.B) {
 	testenv.Program(b, "websockify", "websockify")
 	session := testhost.Require(b, testhost.Options{WindowManager: true})
-	d := startDaemon(b, options{}, session)
+	d := startDaemon(b, options{banner: true}, session)
 	samples := map[string][]float64{}
 	run := func(name string, begin func(colour string) *watcher) {
 		w := begin("#123456")
@@ -75,7 +75,7 @@ type watcher struct {
 const await = `
 window.pixel = (r, g, b) => new Promise(done => {
 	const look = () => {
-		const canvas = document.querySelector("#screen canvas");
+		const canvas = document.querySelector("canvas");
 		const p = canvas?.width && canvas.getContext("2d").getImageData(canvas.width >> 1, canvas.height - 9, 1, 1).data;
 		if (p && p[0] === r && p[1] === g && p[2] === b) done(performance.timeOrigin + performance.now());
 		else setTimeout(look, 1);

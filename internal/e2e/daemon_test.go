@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,11 +74,15 @@ type options struct {
 	viewer   string // lines of [viewer]
 	ports    int    // how many; 0 means 6
 	path     string // PATH; empty: the test's
+	bus      string // address of the sessions' bus; empty: their users'
+	certs    string // folder of the certificate; empty: the suite's
 	logind   string // address of a bus with a logind that knows the sessions; empty: they are in the configuration
 }
 
 // portBase hands out port ranges that don't overlap.
-var portBase = 6700 + os.Getpid()%300*40
+var portBase atomic.Int32
+
+func init() { portBase.Store(int32(6700 + os.Getpid()%300*40)) }
 
 func startDaemon(t testing.TB, o options, desktops ...*testhost.Desktop) *daemon {
 	t.Helper()
@@ -87,8 +92,8 @@ func startDaemon(t testing.TB, o options, desktops ...*testhost.Desktop) *daemon
 	if o.ports == 0 {
 		o.ports = 6
 	}
-	d := &daemon{t: t, done: make(chan struct{}), first: portBase, last: portBase + o.ports - 1}
-	portBase += o.ports
+	last := int(portBase.Add(int32(o.ports)))
+	d := &daemon{t: t, done: make(chan struct{}), first: last - o.ports + 1, last: last}
 	dir := t.TempDir()
 	d.config = filepath.Join(dir, "shadowing.toml")
 	d.client.Socket = filepath.Join(dir, "control.sock")
@@ -122,8 +127,14 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	if !strings.Contains(o.viewer, "reconnect") {
 		o.viewer += "\nreconnect = \"0s\"" // or tabs that are closed would be waited for
 	}
+	if !strings.Contains(o.viewer, "connect_timeout") {
+		o.viewer += "\nconnect_timeout = \"2m\"" // a browser may be slow to start a tab
+	}
+	if !strings.Contains(o.consent, "timeout") {
+		o.consent = "timeout = \"2m\"\n" + o.consent // and so may a test's user be
+	}
 	fmt.Fprintf(&b, "[viewer]\nhost = \"localhost\"\norigins = [%q]\n%s\n", suite.pageHost, o.viewer)
-	fmt.Fprintf(&b, "[consent]\nbanner = %v\n%s\n[tls]\ndir = %q\n", o.banner, o.consent, suite.certs)
+	fmt.Fprintf(&b, "[consent]\nbanner = %v\n%s\n[tls]\ndir = %q\n", o.banner, o.consent, cmp.Or(o.certs, suite.certs))
 	fmt.Fprintf(&b, "[source]\n%s\n", cmp.Or(o.source, "pointer = false"))
 	fmt.Fprintf(&b, "[control]\nsocket = %q\n", d.client.Socket)
 	if o.logind == "" {
@@ -132,6 +143,9 @@ func (d *daemon) configure(o options, desktops ...*testhost.Desktop) {
 	for i, desktop := range desktops {
 		fmt.Fprintf(&b, "[[sessions.static]]\nid = \"s%d\"\ndisplay = %q\nuser = %q\nxauthority = %q\n",
 			i+1, desktop.Display, userName(d.t, desktop.Identity.UID), desktop.Xauthority)
+		if o.bus != "" {
+			fmt.Fprintf(&b, "bus = %q\n", o.bus)
+		}
 	}
 	require.NoError(d.t, os.WriteFile(d.config, []byte(b.String()), 0o600))
 }
@@ -181,6 +195,30 @@ func (d *daemon) event(kind shadow.EventType, id string) (found shadow.Event) {
 		return false
 	})
 	return found
+}
+
+// lastEvent is the last audit line of that type so far.
+func (d *daemon) lastEvent(kind shadow.EventType) (last shadow.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Type == kind {
+			last = e
+		}
+	}
+	return last
+}
+
+// count is how many audit lines of that type there are.
+func (d *daemon) count(kind shadow.EventType) (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, e := range d.events {
+		if e.Type == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // kill ends the daemon without a chance to tidy up.
@@ -264,13 +302,21 @@ type request struct {
 }
 
 // ask requests a shadow in the background.
-func (d *daemon) ask(session, admin string) *request {
+func (d *daemon) ask(session, admin string) *request { return d.askFor(session, admin, "") }
+
+// askFor is ask for one monitor.
+func (d *daemon) askFor(session, admin, monitor string) *request {
+	return d.asks(api.Request{Session: session, Admin: admin, Client: "198.51.100.7", Monitor: monitor})
+}
+
+// asks is ask for whatever else there is to say.
+func (d *daemon) asks(what api.Request) *request {
 	r := &request{t: d.t, done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	d.t.Cleanup(cancel)
 	go func() {
 		defer close(r.done)
-		r.grant, r.err = d.client.Shadow(ctx, api.Request{Session: session, Admin: admin, Client: "198.51.100.7"})
+		r.grant, r.err = d.client.Shadow(ctx, what)
 	}()
 	return r
 }

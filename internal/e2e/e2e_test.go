@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 )
 
 func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{}, session)
 	r := d.ask("s1", `CORP\alice`)
@@ -61,6 +63,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 }
 
 func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -117,24 +120,27 @@ func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 }
 
 func TestAnswersThatRefuse(t *testing.T) {
-	session := desktop(t)
-	d := startDaemon(t, options{consent: `timeout = "3s"`}, session)
+	t.Parallel()
+	session, silent := desktop(t), desktop(t)
+	d, hasty := startDaemon(t, options{}, session), startDaemon(t, options{consent: `timeout = "8s"`}, silent)
+	r := hasty.ask("s1", "alice, who waits")
+	focusYes(t, silent)
+	require.NoError(t, silent.Type(t.Context(), "yYjJoOnN"))
 	for _, c := range []struct {
 		name   string
+		admin  string // of this host's accounts
 		answer func()
 		want   shadow.Reason
 	}{
-		{"No", func() { press(t, session, "Return") }, shadow.Denied},
-		{"Esc", func() { press(t, session, "Escape") }, shadow.Denied},
-		{"close", func() {
+		{"No", "daemon", func() { press(t, session, "Return") }, shadow.Denied},
+		{"Esc", "bin", func() { press(t, session, "Escape") }, shadow.Denied},
+		{"close", "games", func() {
 			question(t, session)
 			act(t, session, func(ctx context.Context) error { return session.Key(ctx, "alt+F4") })
 		}, shadow.Closed},
-		{"silence", func() {}, shadow.TimedOut},
-		{"letters", func() { focusYes(t, session); require.NoError(t, session.Type(t.Context(), "yYjJoOnN")) }, shadow.TimedOut},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := d.ask("s1", "alice, "+c.name) // who was told No waits
+			r := d.ask("s1", c.admin) // who was told No waits
 			question(t, session)
 			assert.Empty(t, d.listening(), "a port is open before the answer")
 			assert.Empty(t, d.sources(), "a source runs before the answer")
@@ -145,13 +151,20 @@ func TestAnswersThatRefuse(t *testing.T) {
 			assert.NoError(t, session.WaitNoWindow(ctx, "consent"), "the question is still there")
 		})
 	}
-	assert.Empty(t, d.listening(), "a port was opened without a Yes")
-	assert.Empty(t, d.sources(), "a source was started without a Yes")
-	assert.NotContains(t, d.logged(), `"type":"granted"`)
+	r.refused(shadow.TimedOut) // letters are none, nor is silence
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	assert.NoError(t, silent.WaitNoWindow(ctx, "consent"), "the question is still there")
+	for _, d := range []*daemon{d, hasty} {
+		assert.Empty(t, d.listening(), "a port was opened without a Yes")
+		assert.Empty(t, d.sources(), "a source was started without a Yes")
+		assert.NotContains(t, d.logged(), `"type":"granted"`)
+	}
 }
 
 // The settings count from the next request on, without a restart.
 func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{}, session)
 	d.configure(options{settings: "EnableSessionShadowing = 0"}, session)
@@ -165,6 +178,7 @@ func TestSwitchedOff(t *testing.T) {
 }
 
 func TestTakeOver(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{ports: 1}, session) // so that B inherits A's port
 	a := d.grantWithYes("s1", "alice", session)
@@ -178,7 +192,8 @@ func TestTakeOver(t *testing.T) {
 	viewA.shows(session)
 
 	assert.Contains(t, d.ask("s1", "bob").refused(shadow.PromptBusy), "ask again in")
-	r = d.ask("s1", "dave")
+	assert.Contains(t, d.ask("s1", "dave").refused(shadow.PromptBusy), "ask again in", "another name that only the caller states")
+	r = d.ask("s1", "daemon") // whom this host knows
 	question(t, session)
 	d.ask("s1", "carol").refused(shadow.PromptBusy)
 	yes(t, session)
@@ -192,6 +207,7 @@ func TestTakeOver(t *testing.T) {
 }
 
 func TestTokens(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{}, session)
 	g := d.grantWithYes("s1", "alice", session)
@@ -213,6 +229,7 @@ func TestTokens(t *testing.T) {
 }
 
 func TestForeignPage(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{}, session)
 	g := d.grantWithYes("s1", "alice", session)
@@ -226,12 +243,14 @@ func TestForeignPage(t *testing.T) {
 var kinds = map[string]string{"x11": "pointer = false", "x11vnc": `kind = "x11vnc"`}
 
 func TestSourceKilled(t *testing.T) {
+	t.Parallel()
 	for kind, lines := range kinds {
 		t.Run(kind, func(t *testing.T) { sourceKilled(t, lines) })
 	}
 }
 
 func sourceKilled(t *testing.T, lines string) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{source: lines}, session)
 	g := d.grantWithYes("s1", "alice", session)
@@ -245,12 +264,14 @@ func sourceKilled(t *testing.T, lines string) {
 }
 
 func TestSourceRunsAsTheUserAndListensNowhere(t *testing.T) {
+	t.Parallel()
 	for kind, lines := range kinds {
 		t.Run(kind, func(t *testing.T) { sourceIsTheUsers(t, lines) })
 	}
 }
 
 func sourceIsTheUsers(t *testing.T, lines string) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{source: lines}, session)
 	d.grantWithYes("s1", "alice", session)
@@ -277,6 +298,7 @@ func sourceIsTheUsers(t *testing.T, lines string) {
 }
 
 func TestXServerDiesDuringTheQuestion(t *testing.T) {
+	t.Parallel()
 	session, other := desktop(t), desktop(t)
 	d := startDaemon(t, options{}, session, other)
 	r := d.ask("s1", "alice")
@@ -288,6 +310,7 @@ func TestXServerDiesDuringTheQuestion(t *testing.T) {
 }
 
 func TestXServerDiesDuringTheView(t *testing.T) {
+	t.Parallel()
 	session, other := desktop(t), desktop(t)
 	d := startDaemon(t, options{}, session, other)
 	g := d.grantWithYes("s1", "alice", session)
@@ -300,6 +323,7 @@ func TestXServerDiesDuringTheView(t *testing.T) {
 }
 
 func TestWSSWithTheGivenCertificate(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{settings: "ShadowingUseSSL = 1"}, session)
 	g := d.grantWithYes("s1", "alice", session)
@@ -315,15 +339,15 @@ func TestWSSWithTheGivenCertificate(t *testing.T) {
 }
 
 func TestWSSWithoutACertificateIsRefused(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
-	d := startDaemon(t, options{settings: "ShadowingUseSSL = 1"}, session)
-	require.NoError(t, os.Rename(suite.certs, suite.certs+".away"))
-	defer func() { require.NoError(t, os.Rename(suite.certs+".away", suite.certs)) }()
-	words := d.ask("s1", "alice").refused(shadow.TLSConfig)
-	assert.Contains(t, words, suite.certs)
+	certs := t.TempDir()
+	d := startDaemon(t, options{settings: "ShadowingUseSSL = 1", certs: certs}, session)
+	assert.Contains(t, d.ask("s1", "alice").refused(shadow.TLSConfig), certs)
 }
 
 func TestTwoSessionsDoNotSeeEachOther(t *testing.T) {
+	t.Parallel()
 	one, two := desktop(t), desktop(t)
 	require.NoError(t, two.SetRoot(t.Context(), "#ff8800"))
 	d := startDaemon(t, options{}, one, two)
@@ -337,6 +361,7 @@ func TestTwoSessionsDoNotSeeEachOther(t *testing.T) {
 }
 
 func TestStopAndShutdown(t *testing.T) {
+	t.Parallel()
 	session, other := desktop(t), desktop(t)
 	d := startDaemon(t, options{}, session, other)
 	g := d.grantWithYes("s1", "alice", session)
@@ -358,6 +383,7 @@ func TestStopAndShutdown(t *testing.T) {
 }
 
 func TestX11vncMissingIsSaidBeforeTheUserIsAsked(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{source: `kind = "x11vnc"`, path: t.TempDir()}, session)
 	words := d.ask("s1", "alice").refused(shadow.SourceFailed)
@@ -372,9 +398,18 @@ func TestX11vncMissingIsSaidBeforeTheUserIsAsked(t *testing.T) {
 // code of the close frame, and any data that came before it.
 func rawUpgrade(t *testing.T, url string, header http.Header) (code int, data []byte) {
 	t.Helper()
+	return rawUpgradeFrom(t, "127.0.0.1", url, header)
+}
+
+// rawUpgradeFrom is rawUpgrade from an address of this host.
+func rawUpgradeFrom(t *testing.T, from, url string, header http.Header) (code int, data []byte) {
+	t.Helper()
 	host := strings.TrimPrefix(url, "ws://")
 	host, path, _ := strings.Cut(host, "/")
-	c, err := net.Dial("tcp", host)
+	_, portText, _ := strings.Cut(host, ":")
+	port, err := strconv.Atoi(portText)
+	require.NoError(t, err)
+	c, err := dialFrom(t, from, port)
 	require.NoError(t, err)
 	defer c.Close()
 	require.NoError(t, c.SetDeadline(time.Now().Add(patience)))

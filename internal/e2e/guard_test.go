@@ -14,6 +14,7 @@ import (
 
 // Switching shadowing off ends what is being watched, soon and with a word.
 func TestSwitchedOffWhileSomebodyWatches(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	d := startDaemon(t, options{}, session)
 	g := d.grantWithYes("s1", "alice", session)
@@ -33,6 +34,7 @@ func TestSwitchedOffWhileSomebodyWatches(t *testing.T) {
 
 // A session that ends takes its shadow with it, even if its X server stays.
 func TestSessionEndsWhileSomebodyWatches(t *testing.T) {
+	t.Parallel()
 	session := desktop(t)
 	leader, err := session.Spawn("sleep", "1000") // which has the session's DISPLAY and XAUTHORITY
 	require.NoError(t, err)

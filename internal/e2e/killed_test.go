@@ -10,6 +10,7 @@ import (
 
 // A daemon that is killed takes what talks to sessions with it.
 func TestKilledDaemonLeavesNoChild(t *testing.T) {
+	t.Parallel()
 	session, other := desktop(t), desktop(t)
 	d := startDaemon(t, options{}, session, other)
 	view(t, d.grantWithYes("s1", "alice", session).URL)

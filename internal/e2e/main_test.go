@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"math/big"
 	"net"
@@ -49,6 +50,10 @@ func TestMain(m *testing.M) {
 }
 
 func setUp(m *testing.M) (int, error) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // they mostly wait for a user's pauses
+		return 1, err
+	}
 	dir, err := os.MkdirTemp("", "shadow-e2e-")
 	if err != nil {
 		return 1, err

@@ -70,13 +70,19 @@ func act(t testing.TB, d *testhost.Desktop, do func(context.Context) error) {
 	})
 }
 
-// yes answers as a user does: to the right, where Yes is, and Enter, once the
-// focus can be seen there. A key that comes too early is ignored, and Enter
-// alone would be a No.
+// yes answers as a user does: a click on Yes, and another if it came too early. With keys it would
+// take a look at the focus between them, which may be elsewhere by the next on a busy machine.
 func yes(t testing.TB, d *testhost.Desktop) {
 	t.Helper()
-	focusYes(t, d)
-	press(t, d, "Return")
+	question(t, d)
+	act(t, d, func(ctx context.Context) error {
+		windows, err := d.Windows(ctx, "consent")
+		if err != nil || len(windows) == 0 {
+			return err
+		}
+		w := windows[0]
+		return d.Click(ctx, w.X+w.Width-70, w.Y+w.Height-32)
+	})
 }
 
 // focusYes moves the focus to Yes.

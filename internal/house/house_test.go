@@ -6,6 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
 	"maps"
 	"os"
@@ -66,18 +69,25 @@ func TestLinks(t *testing.T) {
 		xfonts  = "golang.org/x/image"
 		metrics = "github.com/prometheus/client_golang"
 		testify = "github.com/stretchr/testify"
+		nats    = "github.com/nats-io/nats.go"
+		bus     = "github.com/nats-io/nats-server"
+		jwt     = "github.com/nats-io/jwt"
 	)
 	never := map[string][]string{
-		".":                     {x11, dbus, fonts, xfonts, metrics, "github.com/spf13/cobra"},
+		".":                     {x11, dbus, fonts, xfonts, metrics, "github.com/spf13/cobra", nats, bus},
 		"sessions":              {x11, fonts, xfonts},
 		"source":                {x11, dbus, fonts, xfonts, module + "/source/capture"},
 		"consent":               {x11, dbus, fonts, xfonts, "github.com/rs/zerolog"},
 		"internal/api":          {x11, dbus, metrics},
-		"cmd/shadowctl":         {metrics, fonts, xfonts},
-		"cmd/websockify":        {x11, dbus, fonts, xfonts},
+		"cmd/shadowctl":         {metrics, fonts, xfonts, nats, bus, jwt},
+		"cmd/websockify":        {x11, dbus, fonts, xfonts, nats, bus, jwt},
 		"cmd/rfbtrace":          {x11, dbus, "github.com/rs/zerolog"},
 		"source/capture":        {"github.com/BurntSushi/xgb/xtest", "github.com/BurntSushi/xgb/xinput", dbus, fonts},
-		"cmd/shadowd":           {module + "/internal/doctor"},
+		"cmd/shadowd":           {module + "/internal/doctor", module + "/internal/gate", "github.com/coreos/go-oidc", "golang.org/x/oauth2", bus},
+		"internal/fleet/host":   {bus, x11, dbus},
+		"internal/fleet/enrol":  {nats, bus, jwt, x11, dbus, metrics},
+		"cmd/shadowgate":        {x11, dbus, fonts, xfonts, module + "/consent/desktop", module + "/source", module + "/internal/doctor", module + "/internal/config"},
+		"internal/gate":         {x11, dbus, fonts, xfonts, module + "/internal/api/server"},
 		"internal/host/account": {x11, dbus},
 	}
 	all := list(t)
@@ -92,10 +102,12 @@ func TestLinks(t *testing.T) {
 	}
 	// Nothing but the standard library, or what is named.
 	only := map[string][]string{
-		"rfb":        nil,
-		"rfb/encode": {"github.com/klauspost/compress"},
-		"portpool":   {"golang.org/x/sys"},
-		"consent":    {"golang.org/x/sys"},
+		"rfb":         nil,
+		"rfb/trace":   nil,
+		"rfb/vendors": nil,
+		"rfb/encode":  {"github.com/klauspost/compress"},
+		"portpool":    {"golang.org/x/sys"},
+		"consent":     {"golang.org/x/sys"},
 	}
 	for name, allowed := range only {
 		for _, dep := range all[module+"/"+name].Deps {
@@ -119,7 +131,8 @@ func TestLinks(t *testing.T) {
 func TestDirection(t *testing.T) {
 	layers := [][]string{
 		{"rfb", "portpool", "tlsstore", "consent"},
-		{"rfb/encode", "wsproxy"},
+		{"rfb/encode", "rfb/vendors", "wsproxy"},
+		{"rfb/trace"},
 		{"."},
 		{"sessions", "source", "consent/desktop"},
 	}
@@ -166,6 +179,36 @@ func TestPackages(t *testing.T) {
 	}
 }
 
+// Each exported field of what others import has words: units, what nil and zero mean.
+func TestFieldsHaveWords(t *testing.T) {
+	for path, p := range list(t) {
+		if s := short(path); p.Name == "main" || strings.Contains(s+"/", "internal/") || strings.HasPrefix(s, "cmd/") || strings.HasPrefix(s, "tools/") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			files := token.NewFileSet()
+			file, err := parser.ParseFile(files, filepath.Join(p.Dir, name), nil, parser.ParseComments)
+			require.NoError(t, err)
+			ast.Inspect(file, func(n ast.Node) bool {
+				spec, ok := n.(*ast.TypeSpec)
+				if !ok || !spec.Name.IsExported() {
+					return true
+				}
+				fields, ok := spec.Type.(*ast.StructType)
+				if !ok {
+					return true
+				}
+				for _, f := range fields.Fields.List {
+					for _, id := range f.Names {
+						assert.False(t, id.IsExported() && f.Doc == nil && f.Comment == nil, "%s: %s.%s has no words", files.Position(id.Pos()), spec.Name.Name, id.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
 // Whoever imports the module gets neither replaced modules nor tools.
 func TestModule(t *testing.T) {
 	data, err := os.ReadFile("../../go.mod")
@@ -182,6 +225,20 @@ func TestModule(t *testing.T) {
 }
 
 var update = flag.Bool("update", false, "write DESIGN's picture of the imports anew")
+
+// No program of ours has namespaces made between fork and exec. The kernel makes them under locks that any user
+// can hold for long, and Go's runtime waits for the thread that forks.
+func TestNoNamespaceInFork(t *testing.T) {
+	field := regexp.MustCompile(`\b(Cloneflags|Unshareflags)\b`)
+	for _, p := range list(t) {
+		for _, name := range p.GoFiles {
+			file := filepath.Join(p.Dir, name)
+			b, err := os.ReadFile(file)
+			require.NoError(t, err)
+			assert.Empty(t, field.FindString(string(b)), "%s: see child.StartAlone", file)
+		}
+	}
+}
 
 // DESIGN's picture of who imports whom is what the code says.
 func TestDesignShowsTheImports(t *testing.T) {
@@ -240,4 +297,27 @@ func picture(all map[string]pkg) string {
 		}
 	}
 	return b.String()
+}
+
+// The tests that the documentation names are there.
+func TestNamedTestsExist(t *testing.T) {
+	named := map[string][]string{} // where each is named
+	documents, err := filepath.Glob("../../docs/*.md")
+	require.NoError(t, err)
+	for _, file := range documents {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*…?`).FindAllString(string(data), -1) {
+			named[m] = append(named[m], filepath.Base(file))
+		}
+	}
+	require.Greater(t, len(named), 30)
+	out, err := exec.Command("grep", "-rhoE", "--include=*_test.go", `^func (Test|Fuzz|Benchmark)[A-Za-z0-9]+`, "../..").Output()
+	require.NoError(t, err)
+	there := strings.Fields(strings.ReplaceAll(string(out), "func ", ""))
+	for name, files := range named {
+		begins, whole := strings.TrimSuffix(name, "…"), !strings.HasSuffix(name, "…")
+		found := slices.ContainsFunc(there, func(f string) bool { return f == begins || !whole && strings.HasPrefix(f, begins) })
+		assert.True(t, found, "%s, named in %v, isn't there", name, files)
+	}
 }

@@ -4,6 +4,7 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,7 +77,7 @@ func (q *Queue) Close(d time.Duration) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return fmt.Errorf("logs: the log has taken nothing for %v; %d lines were not written", d, len(q.queue)+q.lost)
+	return fmt.Errorf("the log has taken nothing for %v; %d lines were not written", d, len(q.queue)+q.lost)
 }
 
 func (q *Queue) run() {
@@ -147,13 +148,38 @@ func (l *File) Reopen() error {
 	return nil
 }
 
-// Write implements [io.Writer]. It holds up neither Reopen nor Close: what a pipe hasn't taken by then
-// is an error.
+// Write implements [io.Writer]. It holds up neither Reopen nor Close: what a pipe has taken half of by then
+// is an error. A file takes all of p or, as on a full disk, nothing: another Write begins in the same
+// place, or in the next file.
 func (l *File) Write(p []byte) (int, error) {
+	for {
+		f := l.current()
+		n, err := f.Write(p)
+		switch {
+		case n == 0 && errors.Is(err, os.ErrClosed) && l.current() != f:
+			continue // by Reopen, before it has begun
+		case err != nil && n > 0 && takeBack(f, n):
+			n = 0
+		}
+		return n, err
+	}
+}
+
+// current is the file that is written to now.
+func (l *File) current() *os.File {
 	l.mu.Lock()
-	f := l.f
-	l.mu.Unlock()
-	return f.Write(p)
+	defer l.mu.Unlock()
+	return l.f
+}
+
+// takeBack removes the last n bytes, which were just written, unless somebody else has written since.
+func takeBack(f *os.File, n int) bool {
+	at, err := f.Seek(0, io.SeekCurrent) // of a pipe that is an error
+	if err != nil {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular() && info.Size() == at && f.Truncate(at-int64(n)) == nil
 }
 
 // Close closes the file.

@@ -3,10 +3,12 @@ package logs
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // A pipe that nobody reads holds nobody up; once it is read, it tells what is missing.
@@ -105,6 +109,84 @@ func TestFileIsBegunAnew(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "3\n4\n", string(got), "the one from before stays")
 	require.NoError(t, f.Close())
+}
+
+// While it is rotated again and again, each line is in one of the files, and whole; and no Write fails,
+// which would refuse a request.
+func TestFileIsRotatedUnderLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	f, err := OpenFile(path, 0o600)
+	require.NoError(t, err)
+	const writers, each, rotations = 4, 2000, 200
+	var writing sync.WaitGroup
+	for w := range writers {
+		writing.Go(func() {
+			for i := range each {
+				line := fmt.Sprintf("%d %d\n", w, i)
+				n, err := f.Write([]byte(line))
+				assert.NoError(t, err)
+				assert.Equal(t, len(line), n)
+			}
+		})
+	}
+	files := []string{path}
+	for i := range rotations {
+		old := fmt.Sprintf("%s.%d", path, i)
+		require.NoError(t, os.Rename(path, old))
+		require.NoError(t, f.Reopen())
+		files = append(files, old)
+	}
+	writing.Wait()
+	require.NoError(t, f.Close())
+	seen := map[string]int{}
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for line := range strings.Lines(string(data)) {
+			seen[line]++
+		}
+	}
+	assert.Len(t, seen, writers*each)
+	for line, n := range seen {
+		require.Equal(t, 1, n, line)
+	}
+}
+
+// A line that a full disk takes in part is taken back: after a rotation, which may be what makes room, the
+// next file begins with it.
+func TestFileOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=8k"); err != nil {
+		testenv.Lack(t, "a small file system can't be mounted: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	path := filepath.Join(dir, "audit.log")
+	f, err := OpenFile(path, 0o600)
+	require.NoError(t, err)
+	defer f.Close()
+	line := []byte(strings.Repeat("x", 999) + "\n")
+	whole := 0
+	for ; ; whole++ {
+		var n int
+		if n, err = f.Write(line); err != nil {
+			assert.Zero(t, n)
+			break
+		}
+		require.Less(t, whole, 100)
+	}
+	require.ErrorIs(t, err, unix.ENOSPC)
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, strings.Repeat(string(line), whole), string(data))
+
+	require.NoError(t, os.Rename(path, path+".1"))
+	require.NoError(t, unix.Mount("tmpfs", dir, "tmpfs", unix.MS_REMOUNT, "size=1m"))
+	require.NoError(t, f.Reopen())
+	_, err = f.Write(line)
+	require.NoError(t, err)
+	data, err = os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(line), string(data))
 }
 
 // A file that takes nothing, as a pipe does that nobody reads, holds up neither the end nor a new beginning.

@@ -186,17 +186,26 @@ func (s *Stranger) leave() {
 	}
 }
 
-// network is where an address is: one IPv4 address, or one /64 of IPv6, which is what one
-// customer has.
+// network is the Network of an address; the zero Prefix if it has none.
 func network(addr net.Addr) netip.Prefix {
 	tcp, ok := addr.(*net.TCPAddr)
 	if !ok {
 		return netip.Prefix{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return Network(tcp.AddrPort().Addr())
+}
+
+// Network is where an address is: one IPv4 address, one /64 of IPv6, which is what one customer
+// has, or all of 127.0.0.0/8, which is what each local user has. Of the zero Addr it is the zero
+// Prefix.
+func Network(ip netip.Addr) netip.Prefix {
+	ip = ip.Unmap().WithZone("")
 	bits := ip.BitLen()
-	if ip.Is6() {
+	switch {
+	case ip.Is6():
 		bits = 64
+	case ip.IsLoopback():
+		bits = 8
 	}
 	p, _ := ip.Prefix(bits)
 	return p

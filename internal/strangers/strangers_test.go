@@ -90,7 +90,10 @@ func TestNetworks(t *testing.T) {
 	v4 := come(d, "::ffff:10.0.0.1", 1)
 	come(d, "10.0.0.1", 1)
 	assert.Equal(t, []int{0}, closed(v4))
-	assert.Equal(t, 3, c.Here())
+	local := come(d, "127.1.2.3", 1)
+	come(d, "127.200.0.9", 1)
+	assert.Equal(t, []int{0}, closed(local), "a local user has all of them")
+	assert.Equal(t, 4, c.Here())
 }
 
 func TestTimeIsUp(t *testing.T) {

@@ -52,5 +52,6 @@ func InNamespaces(t *testing.T, limit time.Duration) bool {
 	if strings.Contains(string(out), "--- SKIP") {
 		Lack(t, "skipped in its namespaces:\n%s", out)
 	}
+	t.Logf("in its namespaces:\n%s", out)
 	return false
 }

@@ -21,7 +21,7 @@ import (
 func ask(t *testing.T, method, target string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	if _, err := built.ReadFile("dist/index.html"); err != nil {
-		t.Skip("the page isn't in this build: run make novnc")
+		t.Skip("the page isn't in this build: run make pages")
 	}
 	r := httptest.NewRequest(method, "http://vda1.corp.example:6001"+target, nil)
 	for i := 0; i < len(header); i += 2 {

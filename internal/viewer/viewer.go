@@ -1,7 +1,7 @@
 // Package viewer is the page's side of a shadow: noVNC, embedded into the
 // binary.
 //
-// noVNC's files are not in the repository. "make novnc" fetches the release
+// noVNC's files are not in the repository. "make pages" fetches the release
 // that package-lock.json names from npm, checks its hash and puts the files
 // where they are embedded. A build without them works, and says so when it is
 // asked for one:
@@ -20,7 +20,7 @@ import (
 )
 
 // ErrMissing says that noVNC was not there when this program was built.
-var ErrMissing = errors.New("viewer: noVNC is not in this build: run make novnc, then build again")
+var ErrMissing = errors.New("viewer: noVNC is not in this build: run make pages, then build again")
 
 //go:embed all:novnc
 var files embed.FS

@@ -25,7 +25,7 @@ func TestBuildWithoutNoVNCSaysWhatToDo(t *testing.T) {
 	require.ErrorIs(t, err, ErrMissing)
 	w := get(handler(bare), "/core/rfb.js")
 	assert.Equal(t, http.StatusServiceUnavailable, w.Code)
-	assert.Contains(t, w.Body.String(), "run make novnc")
+	assert.Contains(t, w.Body.String(), "run make pages")
 }
 
 func TestServesModules(t *testing.T) {
@@ -53,7 +53,7 @@ func TestEmbeddedNoVNCIsTheLockedRelease(t *testing.T) {
 	var own struct{ Version string }
 	readJSON(t, files.ReadFile, "novnc/package.json", &own)
 	locked := lock.Packages["node_modules/@novnc/novnc"]
-	assert.Equal(t, locked.Version, own.Version, "run make novnc")
+	assert.Equal(t, locked.Version, own.Version, "run make pages")
 	assert.NotEmpty(t, locked.Integrity)
 }
 

@@ -27,7 +27,7 @@ var painter = strings.Join([]string{
 	"ebe3",                     // jmp next
 }, " ")
 
-func startQEMU(t *testing.T) *screen {
+func startQEMU(t *testing.T, _ string) *screen {
 	path := testenv.Program(t, "qemu-system-x86_64", "qemu-system-x86")
 	dir, err := os.MkdirTemp("", "qemu") // sockets have short names
 	require.NoError(t, err)
@@ -63,6 +63,8 @@ func startQEMU(t *testing.T) *screen {
 			_, err = line.Write(rgb)
 			require.NoError(t, err)
 		},
-		input: func() (string, bool) { return "", false }, // this guest reads none
+		input: func() (string, bool) { return "", false },
+		deaf:  "its guest reads no input",
+		still: "its guest has one size",
 	}
 }

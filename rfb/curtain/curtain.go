@@ -45,21 +45,26 @@ func Draw(width, height uint16, format rfb.PixelFormat, list []rfb.Encoding) []b
 	_ = e.SetPixelFormat(format)
 	e.SetEncodings(list)
 	b := e.BeginUpdate(nil)
-	b, _ = e.AppendRect(b, 0, 0, picture(int(width), int(height)), false)
+	for y := 0; y < int(height); y += band {
+		b, _ = e.AppendRect(b, 0, y, picture(int(width), int(height), y, min(y+band, int(height))), false)
+	}
 	return e.EndUpdate(b)
 }
 
-// picture is what is shown, of a size.
-func picture(width, height int) encode.Image {
-	m := encode.Image{Pix: make([]byte, 4*width*height), Stride: 4 * width, Width: width, Height: height}
+// band is how many rows are drawn at a time, so that large screens take little memory.
+const band = 256
+
+// picture is the rows from one to another of what is shown, of a size.
+func picture(width, height, from, to int) encode.Image {
+	m := encode.Image{Pix: make([]byte, 4*width*(to-from)), Stride: 4 * width, Width: width, Height: to - from}
 	fill := func(x0, y0, x1, y1 int, c [3]byte) {
-		for y := max(0, y0); y < min(height, y1); y++ {
+		for y := max(from, y0); y < min(to, y1); y++ {
 			for x := max(0, x0); x < min(width, x1); x++ {
-				copy(m.Pix[y*m.Stride+4*x:], c[:])
+				copy(m.Pix[(y-from)*m.Stride+4*x:], c[:])
 			}
 		}
 	}
-	fill(0, 0, width, height, ground)
+	fill(0, from, width, to, ground)
 	scale := max(1, min(width/(2*pitch*len(says)), height/(4*(high+space+symbol))))
 	left := (width - pitch*len(says)*scale) / 2
 	top := (height - (high+space+symbol)*scale) / 2

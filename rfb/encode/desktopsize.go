@@ -1,6 +1,10 @@
 package encode
 
-import "vda.internal/shadow/rfb"
+import (
+	"strings"
+
+	"vda.internal/shadow/rfb"
+)
 
 // The reasons of an ExtendedDesktopSize: who wanted the size to change.
 const (
@@ -61,4 +65,17 @@ func (e *Encoder) AppendExtendedDesktopSize(
 		dst = appendU32(dst, s.Flags)
 	}
 	return dst, true
+}
+
+// AppendDesktopName appends that the desktop is now called so, which viewers show in their
+// title. What is no UTF-8 becomes a question mark. It reports false, and appends nothing, unless
+// the viewer understands DesktopName (rfbproto, "DesktopName").
+func (e *Encoder) AppendDesktopName(dst []byte, name string) (out []byte, ok bool) {
+	if !e.asked[rfb.EncodingDesktopName] {
+		return dst, false
+	}
+	name = strings.ToValidUTF8(name, "?")
+	dst = e.rect(dst, 0, 0, 0, 0, rfb.EncodingDesktopName)
+	dst = appendU32(dst, uint32(len(name)))
+	return append(dst, name...), true
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testviewer"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
 )
@@ -19,11 +20,11 @@ type rig struct {
 	rng     *rand.Rand
 	encoder encode.Encoder
 	screen  encode.Image
-	decoder *decoder
+	decoder *testviewer.Decoder
 }
 
 func newRig(t testing.TB, seed uint64, f rfb.PixelFormat, width, height int, encodings ...rfb.Encoding) *rig {
-	r := &rig{t: t, rng: rand.New(rand.NewPCG(seed, 1)), screen: newImage(width, height), decoder: newDecoder(f, width, height)}
+	r := &rig{t: t, rng: rand.New(rand.NewPCG(seed, 1)), screen: newImage(width, height), decoder: testviewer.New(f, width, height)}
 	require.NoError(t, r.encoder.SetPixelFormat(f))
 	r.encoder.SetEncodings(encodings)
 	return r
@@ -34,8 +35,8 @@ func (r *rig) update(x, y, width, height int, lossless bool) (lossy bool) {
 	b := r.encoder.BeginUpdate(nil)
 	b, lossy = r.encoder.AppendRect(b, x, y, r.screen.Sub(x, y, width, height), lossless)
 	b = r.encoder.EndUpdate(b)
-	require.NoError(r.t, r.decoder.decode(b))
-	requireParses(r.t, b, r.decoder.format)
+	require.NoError(r.t, r.decoder.Decode(b))
+	requireParses(r.t, b, r.decoder.Format)
 	return lossy
 }
 
@@ -61,15 +62,15 @@ func requireParses(t testing.TB, b []byte, f rfb.PixelFormat) {
 // on average.
 func (r *rig) same(off float64) {
 	r.t.Helper()
-	d, used := r.decoder, r.decoder.used()
+	d, used := r.decoder, r.decoder.Used()
 	sum, n := 0.0, 0
 	for y := range r.screen.Height {
 		for x := range r.screen.Width {
 			p := r.screen.Pix[y*r.screen.Stride+4*x:]
-			got, want := d.pixels[y*d.width+x]&used, d.quantized(p[2], p[1], p[0])
-			if d.lossy[y*d.width+x] {
-				g := d.parts(got)
-				for i, v := range d.parts(want) {
+			got, want := d.Pixels[y*d.Width+x]&used, d.Quantized(p[2], p[1], p[0])
+			if d.Lossy[y*d.Width+x] {
+				g := d.Parts(got)
+				for i, v := range d.Parts(want) {
 					sum += math.Abs(v - g[i])
 					n++
 				}
@@ -81,15 +82,6 @@ func (r *rig) same(off float64) {
 	if n > 0 {
 		assert.Less(r.t, sum/float64(n), off, "levels of 255")
 	}
-}
-
-// parts are red, green and blue of a pixel, of 255.
-func (d *decoder) parts(v uint32) [3]float64 {
-	part := func(most uint16, shift uint8) float64 {
-		return float64(v>>shift&uint32(most)) * 255 / float64(max(most, 1))
-	}
-	f := d.format
-	return [3]float64{part(f.RedMax, f.RedShift), part(f.GreenMax, f.GreenShift), part(f.BlueMax, f.BlueShift)}
 }
 
 var encodings = []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingHextile, rfb.EncodingZRLE, rfb.EncodingTight}
@@ -131,7 +123,7 @@ func TestKinds(t *testing.T) {
 			}
 		}
 	}
-	for k, n := range r.decoder.kinds {
+	for k, n := range r.decoder.Kinds {
 		kinds[k] += n
 	}
 	t.Log(kinds)
@@ -161,7 +153,7 @@ func TestJPEG(t *testing.T) {
 					} else if p.name == "photo" {
 						assert.True(t, lossy)
 					}
-					assert.Equal(t, lossy, r.decoder.rects[rfb.EncodingTight] > 0 && r.decoder.anyLossy())
+					assert.Equal(t, lossy, r.decoder.Rects[rfb.EncodingTight] > 0 && r.decoder.AnyLossy())
 					if p.name != "noise" { // of which half of the resolution of colours makes something else
 						r.same(22)
 					}
@@ -173,11 +165,28 @@ func TestJPEG(t *testing.T) {
 	}
 }
 
-func (d *decoder) anyLossy() bool {
-	for _, l := range d.lossy {
-		if l {
-			return true
+// Once an encoder has seen an update of each kind, it takes no more memory.
+func TestAllocatesNothing(t *testing.T) {
+	for _, enc := range encodings {
+		r := newRig(t, 1, formats["noVNC"], 300, 200, enc, rfb.EncodingCopyRect, rfb.EncodingQuality0+6)
+		var screens []encode.Image
+		for _, p := range painters {
+			m := newImage(300, 200)
+			p.paint(m, r.rng)
+			screens = append(screens, m)
 		}
+		var buf []byte
+		all := func() {
+			for _, m := range screens {
+				for _, lossless := range []bool{false, true} {
+					buf = r.encoder.BeginUpdate(buf[:0])
+					buf, _ = r.encoder.AppendCopyRect(buf, rfb.Rect{Width: 10, Height: 10}, 5, 5)
+					buf, _ = r.encoder.AppendRect(buf, 0, 0, m, lossless)
+					buf = r.encoder.EndUpdate(buf)
+				}
+			}
+		}
+		all()
+		assert.Zero(t, testing.AllocsPerRun(5, all), "%v", enc)
 	}
-	return false
 }

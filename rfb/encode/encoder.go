@@ -25,8 +25,9 @@ type Encoder struct {
 
 // hints are what a viewer asks for by number.
 type hints struct {
-	quality  int // of JPEG, 0 to 9; -1: none
-	compress int // 0 to 9; -1: ours
+	quality  int  // of JPEG, 0 to 9; -1: none
+	compress int  // 0 to 9; -1: ours
+	fresh    bool // each of Tight's rectangles begins its zlib stream anew
 }
 
 // SetPixelFormat makes f the format of the rectangles to come: what a viewer's
@@ -47,7 +48,8 @@ func (e *Encoder) SetPixelFormat(f rfb.PixelFormat) error {
 // SetEncodings makes list, the preferred one first, what the viewer understands:
 // what a viewer's SetEncodings says. Pixels are sent in the first encoding of
 // the list that is Tight, ZRLE, Hextile or Raw; Raw if none is. Tight sends JPEG
-// if the list has a quality, and CompressLevels 0 to 9 are zlib's levels 1 to 6.
+// if the list has a quality, and CompressLevels 0 to 9 are zlib's levels 1 to 6. With FreshStreams
+// each rectangle of Tight begins its zlib stream anew.
 func (e *Encoder) SetEncodings(list []rfb.Encoding) {
 	if e.asked == nil {
 		e.asked = make(map[rfb.Encoding]bool)
@@ -60,6 +62,8 @@ func (e *Encoder) SetEncodings(list []rfb.Encoding) {
 			e.hints.quality = int(enc - rfb.EncodingQuality0)
 		case enc >= rfb.EncodingCompress0 && enc <= rfb.EncodingCompress9:
 			e.hints.compress = int(enc - rfb.EncodingCompress0)
+		case enc == rfb.EncodingFreshStreams:
+			e.hints.fresh = true
 		case e.encoding < 0 && served(enc):
 			e.encoding = enc
 		}
@@ -83,7 +87,7 @@ func served(enc rfb.Encoding) bool {
 func known(enc rfb.Encoding) bool {
 	switch enc {
 	case rfb.EncodingCopyRect, rfb.EncodingDesktopSize, rfb.EncodingExtendedDesktopSize, rfb.EncodingLastRect,
-		rfb.EncodingCursor, rfb.EncodingCursorWithAlpha, rfb.EncodingPointerPos:
+		rfb.EncodingDesktopName, rfb.EncodingCursor, rfb.EncodingCursorWithAlpha, rfb.EncodingPointerPos:
 		return true
 	}
 	return served(enc)

@@ -10,9 +10,9 @@ import (
 // without a meaning. An X server of depth 24 and little-endian byte order gives
 // pixels like this.
 type Image struct {
-	Pix           []byte
-	Stride        int // bytes from a row to the next
-	Width, Height int // pixels
+	Pix           []byte // row by row, from the top; at least Stride × (Height − 1) + 4 × Width bytes
+	Stride        int    // bytes from a row to the next
+	Width, Height int    // pixels
 }
 
 // Format is the pixel format of an [Image]: what a server may announce in its

@@ -23,6 +23,14 @@ func (s *sink) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// restart makes what comes next the beginning of another stream.
+func (s *stream) restart() {
+	if s.w != nil {
+		s.w.Reset(&s.sink)
+	}
+	s.begun = false
+}
+
 // begin makes dst what the stream is written to, at a level from 1 to 6.
 func (s *stream) begin(dst []byte, level int) {
 	s.sink.b = dst

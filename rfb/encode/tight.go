@@ -216,21 +216,31 @@ func (e *Encoder) appendBlock(dst []byte, b *block) []byte {
 		return compactLength(t.jpeg.append(dst, &part), len(dst))
 	case monoBlock:
 		t.scratch = t.palette.appendBits(t.scratch[:0], &part)
-		dst = append(dst, tightMono, paletteFilter, 1)
+		dst = append(dst, e.begins(&t.mono, tightMono), paletteFilter, 1)
 		dst = l.appendTight(dst, t.palette.colors[0])
 		dst = l.appendTight(dst, t.palette.colors[1])
 		return e.appendDeflated(dst, &t.mono)
 	case indexBlock:
 		t.scratch = t.palette.appendIndices(t.scratch[:0], &part)
-		dst = append(dst, tightIndexed, paletteFilter, byte(t.palette.n-1))
+		dst = append(dst, e.begins(&t.indexed, tightIndexed), paletteFilter, byte(t.palette.n-1))
 		for _, c := range t.palette.colors[:t.palette.n] {
 			dst = l.appendTight(dst, c)
 		}
 		return e.appendDeflated(dst, &t.indexed)
 	default:
 		t.scratch = l.appendTightRows(t.scratch[:0], &part)
-		return e.appendDeflated(append(dst, tightFull), &t.full)
+		return e.appendDeflated(append(dst, e.begins(&t.full, tightFull)), &t.full)
 	}
+}
+
+// begins is the control byte of a rectangle in a stream. It says that the stream begins anew, if the viewer has
+// asked for that.
+func (e *Encoder) begins(s *stream, control byte) byte {
+	if !e.hints.fresh {
+		return control
+	}
+	s.restart()
+	return control | 1<<(control>>4&3)
 }
 
 // tightRaw is how many bytes are deflated at least.

@@ -73,7 +73,9 @@ func (e *Encoder) rect(dst []byte, x, y, width, height int, encoding rfb.Encodin
 // rectangle or several, none if img is empty. It reports whether the viewer now
 // has something other than these pixels in its format: only JPEG makes it so,
 // only viewers with Tight and a quality are sent JPEG, and lossless forbids it.
-// [Encoder.Lossy] tells which parts.
+// [Encoder.Lossy] tells which parts. JPEG keeps the mean of the colours of 2 x 2 pixels, and no
+// block of 8 x 8 samples is off by more than rounding its coefficients to the quality's steps
+// explains.
 //
 // Whole screens and single tiles are welcome alike: the encoder finds what is
 // text and what is a photograph by itself, in tiles of 64 x 64 pixels.

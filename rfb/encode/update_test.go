@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testviewer"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
 )
@@ -25,6 +26,7 @@ func TestZero(t *testing.T) {
 		"ExtendedDesktopSize": func() ([]byte, bool) { return e.AppendExtendedDesktopSize(b, 1, 1, 5, 6, nil) },
 		"Cursor":              func() ([]byte, bool) { return e.AppendCursor(b, encode.Cursor{}) },
 		"PointerPos":          func() ([]byte, bool) { return e.AppendPointerPos(b, 5, 6) },
+		"DesktopName":         func() ([]byte, bool) { return e.AppendDesktopName(b, "x") },
 		"LastRect":            func() ([]byte, bool) { return e.BeginOpenUpdate(b) },
 	} {
 		out, ok := add()
@@ -32,9 +34,9 @@ func TestZero(t *testing.T) {
 		assert.Equal(t, b, out, name)
 	}
 	b = e.EndUpdate(b)
-	d := newDecoder(encode.Format(), 10, 10)
-	require.NoError(t, d.decode(b))
-	assert.Equal(t, []uint32{'r'<<16 | 'g'<<8 | 'b', 'R'<<16 | 'G'<<8 | 'B', 0}, d.pixels[21:24])
+	d := testviewer.New(encode.Format(), 10, 10)
+	require.NoError(t, d.Decode(b))
+	assert.Equal(t, []uint32{'r'<<16 | 'g'<<8 | 'b', 'R'<<16 | 'G'<<8 | 'B', 0}, d.Pixels[21:24])
 }
 
 func TestEmpty(t *testing.T) {
@@ -59,7 +61,7 @@ func TestPreference(t *testing.T) {
 		assert.Equal(t, want, r.encoder.Encoding())
 		painters[1].paint(r.screen, r.rng)
 		r.update(0, 0, 70, 70, false)
-		assert.NotZero(t, r.decoder.rects[want], want)
+		assert.NotZero(t, r.decoder.Rects[want], want)
 		r.same(0)
 	}
 }
@@ -78,10 +80,10 @@ func TestCopyRect(t *testing.T) {
 	r.update(0, 0, 100, 80, false)
 	b, ok := r.encoder.AppendCopyRect(r.encoder.BeginUpdate(nil), rfb.Rect{X: 10, Y: 5, Width: 80, Height: 70}, 12, 9)
 	require.True(t, ok)
-	before := append([]uint32(nil), r.decoder.pixels...)
-	require.NoError(t, r.decoder.decode(r.encoder.EndUpdate(b)))
+	before := append([]uint32(nil), r.decoder.Pixels...)
+	require.NoError(t, r.decoder.Decode(r.encoder.EndUpdate(b)))
 	for y := range 70 {
-		assert.Equal(t, before[(9+y)*100+12:][:80], r.decoder.pixels[(5+y)*100+10:][:80])
+		assert.Equal(t, before[(9+y)*100+12:][:80], r.decoder.Pixels[(5+y)*100+10:][:80])
 	}
 }
 
@@ -108,7 +110,7 @@ func TestFormatChanges(t *testing.T) {
 		r := newRig(t, 1, formats["noVNC"], 80, 70, enc)
 		for _, f := range formats {
 			require.NoError(t, r.encoder.SetPixelFormat(f))
-			r.decoder.format = f
+			r.decoder.Format = f
 			painters[2].paint(r.screen, r.rng)
 			r.update(0, 0, 80, 70, false)
 			r.same(0)
@@ -121,16 +123,16 @@ func TestColorMap(t *testing.T) {
 	paint(r.screen, r.rng, func(x, y int) uint32 { return rgb(float64(x*8), float64(y*12), 255) })
 	r.update(0, 0, 30, 20, false)
 	r.same(0)
-	require.Len(t, r.decoder.colors, 216)
-	for i, c := range r.decoder.colors {
+	require.Len(t, r.decoder.Colors, 216)
+	for i, c := range r.decoder.Colors {
 		r.screen.Pix[0], r.screen.Pix[1], r.screen.Pix[2] = byte(c.Blue>>8), byte(c.Green>>8), byte(c.Red>>8)
-		assert.Equal(t, uint32(i), r.decoder.quantized(r.screen.Pix[2], r.screen.Pix[1], r.screen.Pix[0]), "each entry stands for itself")
+		assert.Equal(t, uint32(i), r.decoder.Quantized(r.screen.Pix[2], r.screen.Pix[1], r.screen.Pix[0]), "each entry stands for itself")
 	}
-	assert.Equal(t, rfb.Color{}, r.decoder.colors[0])
-	assert.Equal(t, rfb.Color{Red: 65535, Green: 65535, Blue: 65535}, r.decoder.colors[215])
-	r.decoder.colors = nil
+	assert.Equal(t, rfb.Color{}, r.decoder.Colors[0])
+	assert.Equal(t, rfb.Color{Red: 65535, Green: 65535, Blue: 65535}, r.decoder.Colors[215])
+	r.decoder.Colors = nil
 	r.update(0, 0, 30, 20, false)
-	assert.Nil(t, r.decoder.colors, "once is enough")
+	assert.Nil(t, r.decoder.Colors, "once is enough")
 }
 
 func TestPixelFormats(t *testing.T) {
@@ -157,24 +159,34 @@ func TestDesktopSize(t *testing.T) {
 	r := newRig(t, 1, encode.Format(), 10, 10, rfb.EncodingDesktopSize)
 	b, ok := r.encoder.AppendDesktopSize(r.encoder.BeginUpdate(nil), 1920, 1080, nil)
 	require.True(t, ok)
-	require.NoError(t, r.decoder.decode(r.encoder.EndUpdate(b)))
-	assert.Equal(t, []int{1920, 1080}, []int{r.decoder.width, r.decoder.height})
-	assert.Empty(t, r.decoder.screens)
+	require.NoError(t, r.decoder.Decode(r.encoder.EndUpdate(b)))
+	assert.Equal(t, []int{1920, 1080}, []int{r.decoder.Width, r.decoder.Height})
+	assert.Empty(t, r.decoder.Screens)
 
 	r.encoder.SetEncodings([]rfb.Encoding{rfb.EncodingDesktopSize, rfb.EncodingExtendedDesktopSize})
 	b, ok = r.encoder.AppendDesktopSize(r.encoder.BeginUpdate(nil), 640, 480, nil)
 	require.True(t, ok)
-	require.NoError(t, r.decoder.decode(r.encoder.EndUpdate(b)))
-	assert.Equal(t, []int{640, 480}, []int{r.decoder.width, r.decoder.height})
-	assert.Equal(t, []rfb.Screen{{Rect: rfb.Rect{Width: 640, Height: 480}}}, r.decoder.screens)
+	require.NoError(t, r.decoder.Decode(r.encoder.EndUpdate(b)))
+	assert.Equal(t, []int{640, 480}, []int{r.decoder.Width, r.decoder.Height})
+	assert.Equal(t, []rfb.Screen{{Rect: rfb.Rect{Width: 640, Height: 480}}}, r.decoder.Screens)
 
 	screens := []rfb.Screen{{ID: 7, Rect: rfb.Rect{Width: 300, Height: 480}}, {ID: 9, Rect: rfb.Rect{X: 300, Width: 340, Height: 480}}}
 	b, ok = r.encoder.AppendExtendedDesktopSize(
 		r.encoder.BeginUpdate(nil), encode.ReasonViewer, encode.ResizeProhibited, 640, 480, screens)
 	require.True(t, ok)
-	require.NoError(t, r.decoder.decode(r.encoder.EndUpdate(b)))
-	assert.Equal(t, rfb.Rect{X: 1, Y: 1, Width: 640, Height: 480}, r.decoder.desktop)
-	assert.Equal(t, screens, r.decoder.screens)
+	require.NoError(t, r.decoder.Decode(r.encoder.EndUpdate(b)))
+	assert.Equal(t, rfb.Rect{X: 1, Y: 1, Width: 640, Height: 480}, r.decoder.Desktop)
+	assert.Equal(t, screens, r.decoder.Screens)
+}
+
+func TestDesktopName(t *testing.T) {
+	r := newRig(t, 1, encode.Format(), 10, 10, rfb.EncodingDesktopName)
+	b, ok := r.encoder.AppendDesktopName(r.encoder.BeginUpdate(nil), "vda1:1, Bildschirm für \xff alle")
+	require.True(t, ok)
+	b = r.encoder.EndUpdate(b)
+	require.NoError(t, r.decoder.Decode(b))
+	assert.Equal(t, "vda1:1, Bildschirm für ? alle", r.decoder.Name)
+	requireParses(t, b, encode.Format())
 }
 
 func TestOpenUpdate(t *testing.T) {
@@ -184,8 +196,8 @@ func TestOpenUpdate(t *testing.T) {
 	sent := append([]byte(nil), b...) // and begun anew
 	b, _ = r.encoder.AppendRect(b[:0], 0, 0, r.screen, false)
 	sent = append(sent, r.encoder.EndUpdate(b)...)
-	require.NoError(t, r.decoder.decode(sent))
-	assert.Equal(t, map[rfb.Encoding]int{rfb.EncodingRaw: 1, rfb.EncodingLastRect: 1}, r.decoder.rects)
+	require.NoError(t, r.decoder.Decode(sent))
+	assert.Equal(t, map[rfb.Encoding]int{rfb.EncodingRaw: 1, rfb.EncodingLastRect: 1}, r.decoder.Rects)
 }
 
 // More rectangles than an update can have make another one.
@@ -195,8 +207,8 @@ func TestManyRects(t *testing.T) {
 	for range 70000 {
 		b, _ = r.encoder.AppendRect(b, 9, 9, r.screen.Sub(0, 0, 1, 1), false)
 	}
-	require.NoError(t, r.decoder.decode(r.encoder.EndUpdate(b)))
-	assert.Equal(t, 70000, r.decoder.rects[rfb.EncodingRaw])
+	require.NoError(t, r.decoder.Decode(r.encoder.EndUpdate(b)))
+	assert.Equal(t, 70000, r.decoder.Rects[rfb.EncodingRaw])
 }
 
 func TestBeyond(t *testing.T) {
@@ -223,10 +235,10 @@ func TestLossy(t *testing.T) {
 func TestMerged(t *testing.T) {
 	r := newRig(t, 1, formats["noVNC"], 1900, 1000, asNoVNC...)
 	r.update(0, 0, 1900, 1000, false)
-	assert.Equal(t, 1, r.decoder.rects[rfb.EncodingTight], "a black screen")
+	assert.Equal(t, 1, r.decoder.Rects[rfb.EncodingTight], "a black screen")
 	painters[1].paint(r.screen.Sub(0, 100, 1900, 20), r.rng)
 	r.update(0, 100, 1900, 20, false)
-	assert.Equal(t, 2, r.decoder.rects[rfb.EncodingTight], "a line of text")
+	assert.Equal(t, 2, r.decoder.Rects[rfb.EncodingTight], "a line of text")
 	r.same(0)
 	wide := newRig(t, 1, formats["noVNC"], 5000, 66, asNoVNC...)
 	for _, p := range painters { // the decoder sees to the limits

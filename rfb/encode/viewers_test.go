@@ -12,7 +12,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,6 +80,41 @@ func TestViewers(t *testing.T) {
 				}))
 			})
 		}
+	}
+}
+
+// libvncclient, which remmina, krdc and others are made of, has the same pixels.
+func TestLibvncclient(t *testing.T) {
+	gcc := testenv.Program(t, "gcc", "gcc")
+	if _, err := os.Stat("/usr/include/rfb/rfbclient.h"); err != nil {
+		testenv.Lack(t, "libvncclient is needed (Debian package libvncserver-dev); make deps installs it")
+	}
+	dir := t.TempDir()
+	client := filepath.Join(dir, "vncclient")
+	out, err := exec.Command(gcc, "-o", client, "testdata/vncclient.c", "-lvncclient").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	screen := collage(400, 300)
+	for _, enc := range encodings {
+		t.Run(enc.String(), func(t *testing.T) {
+			s := serve(t, screen, enc)
+			_, port, err := net.SplitHostPort(s.addr)
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			file := filepath.Join(dir, enc.String())
+			cmd := exec.CommandContext(ctx, client, port, strings.ToLower(enc.String()), file)
+			require.NoError(t, cmd.Start())
+			t.Cleanup(func() { cancel(); _ = cmd.Wait() })
+			require.NoError(t, testhost.Until(ctx, "libvncclient's picture", func() (bool, error) {
+				got, _ := os.ReadFile(file)
+				wrong := len(got) != len(screen.Pix)
+				for i := 0; i < len(got) && !wrong; i += 4 {
+					p := screen.Pix[i:]
+					wrong = got[i] != p[2] || got[i+1] != p[1] || got[i+2] != p[0]
+				}
+				return !wrong, nil
+			}))
+			require.Contains(t, s.wanted(), enc)
+		})
 	}
 }
 

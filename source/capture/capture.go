@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"io"
 	"net"
 	"os"
@@ -64,7 +65,9 @@ func Child() {
 // run is the command. It returns the exit status.
 func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 	o, flags := parse(args)
-	say := func(what any) { fmt.Fprintf(stderr, "shadowd %s: %s\n", Arg, oneLine(fmt.Sprint(what))) }
+	say := func(what any) {
+		fmt.Fprintf(stderr, "shadowd %s: %s\n", Arg, oneLine(fmt.Sprint(what)))
+	}
 	switch {
 	case errors.Is(flags, pflag.ErrHelp):
 		fmt.Fprint(stdout, usage())
@@ -73,13 +76,13 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		say(flags)
 		return ExitUsage
 	}
-	err := o.serve(stdin, stdout, func(warning string) { say(warning) })
+	err := o.serve(stdin, stdout, func(note string) { say(note) })
 	var unfit *screen.UnfitError
 	switch {
 	case err == nil:
 		return ExitDone
 	case errors.Is(err, errGone):
-		say(strings.TrimPrefix(err.Error(), "xconn: "))
+		say(err)
 		return ExitGone
 	case errors.As(err, &unfit):
 		say(unfit.Reason)
@@ -88,7 +91,7 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		}
 		return ExitUnfit
 	}
-	say(strings.TrimPrefix(err.Error(), "xconn: "))
+	say(err)
 	return ExitFailed
 }
 
@@ -99,7 +102,7 @@ func flagSet(o *options) *pflag.FlagSet {
 	f.SetOutput(io.Discard)
 	f.StringVar(&o.display, "display", "", "the `display` to show: :1, or :1.0 for one screen of several")
 	f.StringVar(&o.xauthority, "xauthority", "", "`file` with the display's cookie")
-	f.StringVar(&o.monitor, "monitor", "", "show only this `monitor`: its number, from 1, or its name (default: all)")
+	f.StringVar(&o.monitor, "monitor", "", "show only this `monitor`: its name, or its number, from 1; all as long as none has that name (default: all)")
 	f.IntVar(&o.maxFPS, "max-fps", 30, "look at the screen so many times a second at most, from 1 to 60")
 	f.BoolVar(&o.pointer, "pointer", true, "show the user's pointer")
 	f.BoolVar(&o.check, "check", false, "say in JSON what there is to be shown, and exit")
@@ -134,45 +137,78 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-// serve opens the display and shows it to the viewer on stdin, or says what there is.
-func (o *options) serve(stdin *os.File, stdout io.Writer, warn func(string)) error {
+// setUpTime is how long it may take until the display is known. It is shorter than
+// source.X11 waits for --check, so that this process says itself what is wrong.
+const setUpTime = 7 * time.Second
+
+// serve opens the display and shows it to the viewer on stdin, or says what there is. Note is
+// called with what somebody should know.
+func (o *options) serve(stdin *os.File, stdout io.Writer, note func(string)) error {
 	limitRuntime()
-	var conn net.Conn
+	ended := make(chan error, 3)
+	var v *viewer
 	if !o.check {
-		var err error
-		if conn, err = net.FileConn(stdin); err != nil {
+		conn, err := net.FileConn(stdin)
+		if err != nil {
 			return fmt.Errorf("standard input must be a viewer's socket: %w", err)
 		}
 		defer conn.Close()
+		v = newViewer(conn)
+		go v.await(ended)
 	}
+	// Whoever waits for the answer of an X server that has gone, or hangs, waits for
+	// ever, and mustn't keep this process.
+	opened, ready := make(chan *screen.Screen, 1), make(chan struct{})
+	go func() { ended <- o.work(v, stdout, ended, opened, ready, note) }()
+	late := time.After(setUpTime)
+	var gone <-chan struct{}
+	for {
+		select {
+		case err := <-ended:
+			if errors.Is(err, errLeft) {
+				err = nil
+			}
+			return err
+		case s := <-opened:
+			gone = s.Gone()
+		case <-ready:
+			late, ready = nil, nil
+		case <-gone:
+			return errGone
+		case <-late:
+			return goneError{fmt.Errorf("the X server of display %s doesn't answer", o.display)}
+		}
+	}
+}
+
+// work is all that may wait for the X server. It sends to opened, and closes ready when it
+// won't wait for the X server but to show what has changed.
+func (o *options) work(
+	v *viewer, stdout io.Writer, left chan<- error, opened chan<- *screen.Screen, ready chan<- struct{}, note func(string),
+) error {
 	s, err := screen.Open(screen.Options{Display: o.display, Xauthority: o.xauthority})
 	if err != nil {
 		return o.unreachable(err)
 	}
-	shown, err := choose(s, o.monitor)
+	opened <- s
+	desktop := desktopName(o.display) // which may read a file
+	missing := confine()
+	shown, err := choose(s, o.monitor, o.check)
+	if err != nil {
+		return err
+	}
+	view, err := shown.view(s, func(what string) { note(self.Changed + what) })
 	if err != nil {
 		return err
 	}
 	if o.check {
 		return describe(s, stdout)
 	}
-	name := desktopName(o.display, shown.name) // which reads a file
-	for _, what := range append(s.Lacks(), confine()...) {
-		warn(what)
+	for _, what := range append(s.Lacks(), missing...) {
+		note(what)
 	}
-	// Whoever waits for the answer of an X server that has gone, or hangs, waits for
-	// ever, and mustn't keep this process.
-	ended := make(chan error, 2)
-	go func() { ended <- o.show(s, shown, name, conn, ended, warn) }()
-	select {
-	case err = <-ended:
-	case <-s.Gone():
-		err = errGone
-	}
-	if errors.Is(err, errLeft) {
-		err = nil
-	}
-	return err
+	close(ready)
+	return o.show(s, shown, view, desktop, v, left, note)
 }
 
 // unreachable is why a display couldn't be opened. One that nobody answers on
@@ -195,8 +231,7 @@ type goneError struct{ error }
 
 func (goneError) Is(target error) bool { return target == errGone }
 
-// maxHeap is beyond what memory the garbage collector works hard; the picture of a large
-// screen comes on top.
+// maxHeap is beyond what memory the garbage collector works hard; the frame comes on top.
 const maxHeap = 64 << 20
 
 // limitRuntime keeps the Go runtime small. Nearly all work is one goroutine's, and a
@@ -209,22 +244,18 @@ func limitRuntime() {
 }
 
 // show greets the viewer and serves it. Left is told when the viewer has gone.
-func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Conn, left chan<- error, warn func(string)) error {
-	view, err := shown.view(s, warn)
-	if err != nil {
-		return err
-	}
+func (o *options) show(
+	s *screen.Screen, shown choice, view image.Rectangle, desktop string, v *viewer, left chan<- error, note func(string),
+) error {
 	greeter := rfb.Server{Init: rfb.ServerInit{
-		Width: uint16(view.Dx()), Height: uint16(view.Dy()), Format: encode.Format(), Name: name,
+		Width: uint16(view.Dx()), Height: uint16(view.Dy()), Format: encode.Format(), Name: shown.of(desktop),
 	}}
-	if _, err := greeter.Accept(context.Background(), conn); err != nil {
-		var lost *rfb.ConnError
-		if errors.As(err, &lost) && errors.Is(err, io.EOF) {
+	if _, err := greeter.Accept(context.Background(), v); err != nil {
+		if hungUp(err) {
 			return errLeft
 		}
 		return fmt.Errorf("the viewer: %w", err)
 	}
-	v := newViewer(conn)
 	go func() {
 		v.read()
 		left <- cmp.Or(v.err, errLeft)
@@ -234,26 +265,23 @@ func (o *options) show(s *screen.Screen, shown choice, name string, conn net.Con
 	if !s.Shared() {
 		interval, gap = max(interval, slowGap), slowGap
 	}
-	debug.SetMemoryLimit(maxHeap + int64(4*view.Dx()*view.Dy()))
 	srv := &server{
-		screen: s, viewer: v, choice: shown, view: view, frame: newFrame(view.Size()), scroll: newScroller(),
-		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap}, warn: warn,
-		touched: true, anew: true, sharpAt: never,
+		screen: s, viewer: v, choice: shown, view: view, told: view.Size(), scroll: newScroller(),
+		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap},
+		changed: func(what string) { note(self.Changed + what) },
+		desktop: desktop, touched: true, anew: true, sharpAt: never,
 	}
+	srv.setFrame(view.Size())
 	return srv.serve()
 }
 
-// desktopName is what viewers call the desktop.
-func desktopName(display, monitor string) string {
+// desktopName is what viewers call a display.
+func desktopName(display string) string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
-	name := host + display
-	if monitor != "" {
-		name = monitor + " of " + name
-	}
-	return strings.ToValidUTF8(name, "?")
+	return strings.ToValidUTF8(host+display, "?")
 }
 
 // A description is what --check prints.

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/binary"
 	"image"
 	"strconv"
 	"testing"
@@ -53,11 +54,26 @@ func TestNothingUnasked(t *testing.T) {
 	draw(t, d, "xsetroot -solid #010203")
 	// A request for one corner and another one for the opposite are answered at
 	// once: nothing was sent before.
-	r.say(t, rfb.FramebufferUpdateRequest{Incremental: true, Rect: rfb.Rect{X: 0, Y: 0, Width: 1, Height: 1}})
+	r.say(t, &rfb.FramebufferUpdateRequest{Incremental: true, Rect: rfb.Rect{X: 0, Y: 0, Width: 1, Height: 1}})
 	rects := r.update(t)
 	require.Len(t, rects, 1)
 	assert.Equal(t, image.Rect(0, 0, 64, 64), rects[0], "the tile of the pixel that was asked for")
 	r.settled(t, d)
+}
+
+// A colour map that a viewer is sent isn't the update that it waits for.
+func TestColorMapIsNoUpdate(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
+	r := watch(t, d, rawOnly) // the pointer is looked for, so there is something to do on a still screen
+	r.ask(t, false)
+	r.update(t)
+	r.say(t, &rfb.SetPixelFormat{Format: rfb.PixelFormat{BitsPerPixel: 8, Depth: 8}})
+	r.ask(t, true)
+	head := r.take(t, 6)
+	require.EqualValues(t, rfb.ServerSetColorMapEntries, head[0])
+	r.take(t, 6*int(binary.BigEndian.Uint16(head[4:])))
+	require.NoError(t, d.SetRoot(t.Context(), "#336699"))
+	assert.EqualValues(t, rfb.ServerFramebufferUpdate, r.take(t, 1)[0])
 }
 
 func TestUsage(t *testing.T) {

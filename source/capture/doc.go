@@ -17,7 +17,11 @@
 // they have been still for a second. The user's pointer is painted into the
 // picture, or sent beside it to viewers that know PointerPos.
 //
+// One monitor alone is shown if it is named; while there is none of that name, the whole screen is, which
+// viewers with DesktopName are told, and standard error: "now shown: …".
+//
 // Memory: four bytes for each pixel of the part that is shown, 16 MiB shared with
 // the X server at most, and an update; 35 MB or so for 1920x1080, 1.1 GB for
-// 16384x16384.
+// 16384x16384, which is the most that is shown. To a viewer that doesn't know LastRect an update
+// goes whole, and takes its size besides.
 package capture

@@ -74,6 +74,24 @@ func TestCopiesAreExact(t *testing.T) {
 	}
 }
 
+// What the viewer doesn't have isn't copied, though the frame, which is black there, may say that it is the same.
+func TestUnknownIsNotCopied(t *testing.T) {
+	rng := rand.New(rand.NewPCG(11, 12))
+	size := image.Pt(256, 512)
+	f, s := newFrame(size), newScroller()
+	f.each(f.bounds(), func(t *tile) { t.unknown = false })
+	was := random(rng, size)
+	copy(f.pix, was)
+	f.forget(image.Rect(64, 256, 128, 320))
+	is := append(append([]byte{}, was[40*f.stride:]...), was[:40*f.stride]...) // came up
+	var copied image.Rectangle
+	for _, m := range s.find(f, f.bounds(), is, f.stride, image.Point{}) {
+		copied = copied.Union(m.rect)
+		assert.False(t, f.anyUnknown(m.rect.Add(image.Pt(0, m.dy))), "%v", m)
+	}
+	assert.False(t, copied.Empty(), "nothing was found")
+}
+
 // What has moved is found, both ways, also where each row is there twice.
 func TestShiftsAreFound(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 			beConfined()
 		case oldKernelArg:
 			onOldKernel()
+		case otherMemoryArg:
+			withOtherMemory()
 		}
 	}
 	os.Exit(m.Run())
@@ -107,7 +109,7 @@ func watch(t *testing.T, d *testhost.Desktop, encodings []rfb.Encoding, args ...
 	t.Helper()
 	r := start(t, d, args...)
 	r.greet(t)
-	r.say(t, rfb.SetEncodings{Encodings: encodings})
+	r.say(t, &rfb.SetEncodings{Encodings: encodings})
 	return r
 }
 
@@ -144,9 +146,9 @@ func (r *running) write(t *testing.T, b []byte) {
 	require.NoError(t, err, r.stderr.String())
 }
 
-func (r *running) say(t *testing.T, m interface{ AppendBinary([]byte) ([]byte, error) }) {
+func (r *running) say(t *testing.T, m rfb.Message) {
 	t.Helper()
-	b, err := m.AppendBinary(nil)
+	b, err := rfb.AppendMessage(nil, m)
 	require.NoError(t, err)
 	r.write(t, b)
 }
@@ -154,7 +156,7 @@ func (r *running) say(t *testing.T, m interface{ AppendBinary([]byte) ([]byte, e
 // ask asks for the whole.
 func (r *running) ask(t *testing.T, incremental bool) {
 	t.Helper()
-	r.say(t, rfb.FramebufferUpdateRequest{Incremental: incremental, Rect: rfb.Rect{Width: uint16(r.size.X), Height: uint16(r.size.Y)}})
+	r.say(t, &rfb.FramebufferUpdateRequest{Incremental: incremental, Rect: rfb.Rect{Width: uint16(r.size.X), Height: uint16(r.size.Y)}})
 }
 
 func (r *running) take(t *testing.T, n int) []byte {
@@ -189,6 +191,8 @@ func (r *running) update(t *testing.T) (rects []image.Rectangle) {
 			r.take(t, rect.Dx()*rect.Dy()*4+(rect.Dx()+7)/8*rect.Dy())
 		case rfb.EncodingPointerPos:
 			r.at = rect.Min
+		case rfb.EncodingDesktopName:
+			r.name = string(r.take(t, int(binary.BigEndian.Uint32(r.take(t, 4)))))
 		case rfb.EncodingRaw:
 			require.True(t, rect.In(image.Rectangle{Max: r.size}), "%v of %v", rect, r.size)
 			for y := rect.Min.Y; y < rect.Max.Y; y++ {

@@ -14,8 +14,9 @@ type choice struct {
 	lost bool   // it isn't there
 }
 
-// choose finds the monitor that is called name, or has that number; the first is 1.
-func choose(s *screen.Screen, name string) (choice, error) {
+// choose finds the monitor that is called name, or has that number; the first is 1. A name that
+// isn't there is an error only if strict: a monitor that was chosen may have gone since.
+func choose(s *screen.Screen, name string, strict bool) (choice, error) {
 	if name == "" {
 		return choice{}, nil
 	}
@@ -23,13 +24,16 @@ func choose(s *screen.Screen, name string) (choice, error) {
 	if err != nil {
 		return choice{}, err
 	}
-	if n, err := strconv.Atoi(name); err == nil && n >= 1 && n <= len(all) {
-		return choice{name: all[n-1].Name}, nil
-	}
 	for _, m := range all {
 		if m.Name == name {
 			return choice{name: name}, nil
 		}
+	}
+	switch n, err := strconv.Atoi(name); {
+	case err == nil && n >= 1 && n <= len(all):
+		return choice{name: all[n-1].Name}, nil
+	case err != nil && !strict:
+		return choice{name: name}, nil
 	}
 	return choice{}, fmt.Errorf("there is no monitor %q; there are %s", name, names(all))
 }
@@ -49,9 +53,45 @@ func names(all []screen.Monitor) string {
 	return list
 }
 
+// of is what viewers call the desktop.
+func (c *choice) of(desktop string) string {
+	switch {
+	case c.name == "":
+		return desktop
+	case c.lost:
+		return fmt.Sprintf("%s, all of it: monitor %s is gone", desktop, c.name)
+	}
+	return c.name + " of " + desktop
+}
+
+const (
+	// maxSide is as far as X11's coordinates go, maxPixels what four bytes each make a gigabyte.
+	maxSide   = 1<<15 - 1
+	maxPixels = 1 << 28
+)
+
+// fits says why a part of the screen is too large to be shown, or returns nil.
+func fits(r image.Rectangle) error {
+	if max(r.Max.X, r.Max.Y) <= maxSide && area(r) <= maxPixels {
+		return nil
+	}
+	return &screen.UnfitError{Reason: fmt.Sprintf(
+		"the picture has %dx%d pixels; %d in all, which is 16384x16384, and %d a side can be shown", r.Dx(), r.Dy(), maxPixels, maxSide)}
+}
+
 // view is the part of the screen that is shown now: the whole if the monitor has
-// gone, which is told once.
-func (c *choice) view(s *screen.Screen, warn func(string)) (image.Rectangle, error) {
+// gone. Changed is called when that begins and ends. A part that is too large is a
+// [*screen.UnfitError].
+func (c *choice) view(s *screen.Screen, changed func(string)) (image.Rectangle, error) {
+	r, err := c.find(s, changed)
+	if err == nil {
+		err = fits(r)
+	}
+	return r, err
+}
+
+// find is view, however large.
+func (c *choice) find(s *screen.Screen, changed func(string)) (image.Rectangle, error) {
 	whole := image.Rectangle{Max: s.Size()}
 	if c.name == "" {
 		return whole, nil
@@ -63,14 +103,14 @@ func (c *choice) view(s *screen.Screen, warn func(string)) (image.Rectangle, err
 	for _, m := range all {
 		if m.Name == c.name {
 			if c.lost {
-				warn(fmt.Sprintf("monitor %s is there again and shown alone", c.name))
+				changed(fmt.Sprintf("monitor %s alone, which is there again", c.name))
 			}
 			c.lost = false
 			return m.Rect, nil
 		}
 	}
 	if !c.lost {
-		warn(fmt.Sprintf("monitor %s is gone, and the whole screen is shown", c.name))
+		changed(fmt.Sprintf("the whole screen, since monitor %s is gone", c.name))
 	}
 	c.lost = true
 	return whole, nil

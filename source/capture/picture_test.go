@@ -1,7 +1,11 @@
 package capture
 
 import (
+	"fmt"
 	"image"
+	"io"
+	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
 )
 
@@ -110,6 +115,24 @@ func TestResize(t *testing.T) {
 				r.settled(t, d)
 			}
 		})
+	}
+	// One that was told and then doesn't want to be keeps its size, and can be told again.
+	fickle := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize}, "--pointer=false")
+	fickle.ask(t, false)
+	fickle.update(t)
+	for _, size := range []string{"800x600", "320x240", "640x481"} {
+		fickle.say(t, &rfb.SetEncodings{Encodings: rawOnly})
+		fickle.ask(t, false)
+		fickle.update(t)
+		_, _ = d.Run(t.Context(), "xrandr", "--fb", size)
+		for range 3 {
+			fickle.ask(t, false)
+			fickle.update(t)
+		}
+		fickle.say(t, &rfb.SetEncodings{Encodings: []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize}})
+		fickle.ask(t, true)
+		fickle.update(t)
+		fickle.settled(t, d)
 	}
 	// A viewer that can't be told keeps its size.
 	_, _ = d.Run(t.Context(), "xrandr", "--fb", "800x600")
@@ -217,7 +240,7 @@ func TestScreens(t *testing.T) {
 	assert.Contains(t, missing.stderr.String(), "no screen .2")
 }
 
-// One monitor of several is shown alone, and the whole once it is gone.
+// One monitor of several is shown alone, and the whole while it is gone, and that is said.
 func TestMonitor(t *testing.T) {
 	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 800, Height: 600})
 	draw(t, d, "xrandr --setmonitor left 500/100x600/100+0+0 screen")
@@ -225,7 +248,7 @@ func TestMonitor(t *testing.T) {
 	p := newPainter(t, d, image.Rect(450, 100, 550, 200))
 	p.fill(image.Rect(0, 0, 100, 100), 0x00ff00)
 	for _, name := range []string{"right", "2"} {
-		r := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize}, "--monitor", name, "--pointer=false")
+		r := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize, rfb.EncodingDesktopName}, "--monitor", name, "--pointer=false")
 		require.Equal(t, image.Pt(300, 500), r.size)
 		assert.Contains(t, r.name, "right of ")
 		r.ask(t, false)
@@ -242,12 +265,29 @@ func TestMonitor(t *testing.T) {
 			draw(t, d, "xrandr --delmonitor right")
 			r.settled(t, d)
 			assert.Equal(t, image.Pt(800, 600), r.size)
-			assert.Contains(t, r.stderr.String(), "monitor right is gone")
+			assert.Contains(t, r.stderr.String(), "now shown: the whole screen, since monitor right is gone")
+			r.called(t, ", all of it: monitor right is gone")
+			late := watch(t, d, rawOnly, "--monitor", "right", "--pointer=false") // as after a pause
+			assert.Equal(t, image.Pt(800, 600), late.size)
+			assert.Contains(t, late.name, "monitor right is gone")
+			draw(t, d, "xrandr --setmonitor right 200/100x100/100+500+50 none")
+			r.called(t, "right of ")
+			assert.Equal(t, image.Pt(200, 100), r.size)
+			assert.Contains(t, r.stderr.String(), "now shown: monitor right alone, which is there again")
 		}
 	}
 	bad := start(t, d, "--monitor", "7")
 	assert.Equal(t, ExitFailed, bad.ends(t))
 	assert.Contains(t, bad.stderr.String(), `no monitor "7"; there are 1 (left, 500x600)`)
+}
+
+// called waits until the viewer has been told another name.
+func (r *running) called(t *testing.T, part string) {
+	t.Helper()
+	for !strings.Contains(r.name, part) {
+		r.ask(t, true)
+		r.update(t)
+	}
 }
 
 // The exit status says whether the display or the viewer has gone, also when
@@ -258,9 +298,33 @@ func TestEnds(t *testing.T) {
 	r.Close()
 	assert.Equal(t, ExitDone, r.ends(t))
 
+	half := watch(t, d, rawOnly)
+	half.write(t, []byte{byte(rfb.ClientFramebufferUpdateRequest), 0, 0})
+	half.Close()
+	assert.Equal(t, ExitDone, half.ends(t), half.stderr.String())
+
 	early := start(t, d)
 	early.Close()
 	assert.Equal(t, ExitDone, early.ends(t))
+
+	// Over what wasn't read, at each stage: one byte says that there is something.
+	for name, bytes := range map[string]int{"version": 1, "security": 12 + 1, "frame": -1} {
+		var r *running
+		if bytes < 0 {
+			r = watch(t, d, rawOnly)
+			r.say(t, &rfb.FramebufferUpdateRequest{Rect: rfb.Rect{Width: 64, Height: 64}})
+			bytes = 1
+		} else {
+			r = start(t, d)
+		}
+		if bytes > 12 {
+			r.write(t, []byte("RFB 003.008\n"))
+		}
+		_, err := io.ReadFull(r.Conn, make([]byte, bytes))
+		require.NoError(t, err)
+		r.Close()
+		assert.Equal(t, ExitDone, r.ends(t), "%s: %s", name, r.stderr.String())
+	}
 
 	idle, busy := watch(t, d, rawOnly), watch(t, d, rawOnly)
 	busy.ask(t, false)
@@ -324,4 +388,102 @@ func TestAnewIsBounded(t *testing.T) {
 		r.update(t)
 	}
 	assert.Greater(t, time.Since(began), 19*anewGap)
+}
+
+// What is drawn is looked at some milliseconds later, and no more often than max-fps says.
+func TestLooksAreBounded(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 320, Height: 200})
+	p := newPainter(t, d, image.Rect(0, 0, 100, 100))
+	const fps, looks = 5, 10
+	r := watch(t, d, rawOnly, "--pointer=false", "--max-fps", strconv.Itoa(fps))
+	r.ask(t, false)
+	r.update(t)
+	r.settled(t, d)
+	began := time.Now()
+	for i := range looks {
+		drawn := time.Now()
+		p.fill(image.Rect(0, 0, 50, 50), uint32(i+1))
+		r.ask(t, true)
+		r.update(t)
+		assert.GreaterOrEqual(t, time.Since(drawn), 4*time.Millisecond)
+	}
+	assert.GreaterOrEqual(t, time.Since(began), (looks-burst-1)*time.Second/fps)
+}
+
+// What a compositor puts on the screen is what is shown.
+func TestUnderACompositor(t *testing.T) {
+	d := testhost.Require(t, testhost.Options{Identity: own(), Width: 640, Height: 480, WindowManager: true})
+	testenv.Program(t, "picom", "picom")
+	_, err := d.Spawn("picom", "--backend", "xrender", "--config", "/dev/null", "--no-fading-openclose", "--inactive-opacity", "0.7")
+	require.NoError(t, err)
+	_, err = d.Spawn("xclock", "-geometry", "200x200+50+60", "-update", "3600")
+	require.NoError(t, err)
+	_, err = d.FindWindow(t.Context(), "xclock")
+	require.NoError(t, err)
+	_, err = d.Spawn("xeyes", "-geometry", "200x200+150+160")
+	require.NoError(t, err)
+	_, err = d.FindWindow(t.Context(), "xeyes")
+	require.NoError(t, err)
+	p := newPainter(t, d, image.Rect(200, 100, 500, 400))
+	p.lines(0, 300)
+	r := watch(t, d, []rfb.Encoding{rfb.EncodingCopyRect, rfb.EncodingRaw}, "--pointer=false")
+	r.ask(t, false)
+	r.update(t)
+	for range 4 {
+		p.scroll(30)
+		// When the compositor is done isn't known, so the screen is looked at anew each time, and the viewer asks for
+		// what it is sent whether anything has changed or not.
+		require.NoError(t, testhost.Until(t.Context(), "the screen's picture", func() (bool, error) {
+			want, err := d.Screenshot(t.Context())
+			if err != nil {
+				return false, err
+			}
+			if n, _ := r.wrong(want); n == 0 {
+				return true, nil
+			}
+			r.ask(t, true)
+			r.ask(t, false)
+			r.update(t)
+			return false, nil
+		}))
+	}
+}
+
+// Memory is what the package says: the frame, and some MB.
+func TestMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector has memory of its own")
+	}
+	peak := func(size image.Point, depth int) (kB int) {
+		d := testhost.Require(t, testhost.Options{Width: size.X, Height: size.Y, Depth: depth})
+		r := watch(t, d, []rfb.Encoding{rfb.EncodingTight, rfb.EncodingLastRect}, "--pointer=false")
+		r.ask(t, false)
+		_, _, _ = r.parts(t, nil)
+		if size.X > 4000 { // the frame before goes before there is another
+			_, _ = d.Run(t.Context(), "xrandr", "--fb", fmt.Sprintf("%dx%d", size.X-1, size.Y-1))
+			r.say(t, &rfb.SetEncodings{Encodings: []rfb.Encoding{rfb.EncodingTight, rfb.EncodingLastRect, rfb.EncodingDesktopSize}})
+			r.ask(t, true)
+			r.update(t)
+			require.Equal(t, image.Pt(size.X-1, size.Y-1), r.size)
+			r.ask(t, false)
+			_, _, _ = r.parts(t, nil)
+		}
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.proc.PID()))
+		require.NoError(t, err)
+		_, line, _ := strings.Cut(string(status), "VmHWM:")
+		_, err = fmt.Sscan(line, &kB)
+		require.NoError(t, err)
+		require.NoError(t, d.Close())
+		return kB
+	}
+	sizes := []image.Point{{1920, 1080}, {4096, 4096}}
+	if *soakFor >= time.Minute {
+		sizes = append(sizes, image.Pt(16384, 16384))
+	}
+	small := peak(image.Pt(320, 200), 24)
+	for _, size := range sizes {
+		kB, frame := peak(size, 8), 4*size.X*size.Y>>10 // of depth 8, for the X server's memory
+		t.Logf("%v: %d kB, of which %d are the frame; the process without: %d", size, kB, frame, small)
+		assert.Less(t, kB-small, frame+frame/50+30<<10, "%v", size)
+	}
 }

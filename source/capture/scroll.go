@@ -44,6 +44,9 @@ func (s *scroller) find(f *frame, r image.Rectangle, pix []byte, stride int, ori
 	var found []shift
 	for x := r.Min.X; x < r.Max.X; x += stripWidth {
 		strip := image.Rect(x, r.Min.Y, min(x+stripWidth, r.Max.X), r.Max.Y)
+		if f.anyUnknown(strip) {
+			continue // the viewer doesn't have what would be copied
+		}
 		m, ok := s.strip(f, strip, pix, stride, origin)
 		if !ok {
 			continue

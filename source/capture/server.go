@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"syscall"
+	"runtime/debug"
 	"time"
 
 	"vda.internal/shadow/rfb"
@@ -54,14 +54,17 @@ type server struct {
 	scroll  *scroller
 	pointer pointer
 	pace    pace
-	warn    func(string)
+	changed func(string) // is called when another part of the screen is shown
+	desktop string       // what the display is called
 
 	requested bool            // the viewer waits for an update
 	area      image.Rectangle // that it may be about, whole tiles
 	touched   bool            // some tile may be dirty
 	anew      bool            // some tile is to be sent whatever is in it
 	sizeDue   bool            // the viewer is to be told of the frame's size
+	nameDue   bool            // the viewer is to be told what the desktop is called
 	padded    bool            // the viewer can't be told: the frame keeps its size
+	told      image.Point     // the size that the viewer knows
 
 	anewSent  time.Duration // when such tiles were last sent
 	colorsAt  time.Duration // when the colour map was last looked at
@@ -139,6 +142,9 @@ func (s *server) take() error {
 func (s *server) setEncodings(list []rfb.Encoding) {
 	extended, separate := s.encoder.Understands(rfb.EncodingExtendedDesktopSize), s.separate()
 	s.encoder.SetEncodings(list)
+	if s.padded && s.tells() {
+		s.fit()
+	}
 	if !extended && s.encoder.Understands(rfb.EncodingExtendedDesktopSize) {
 		s.sizeDue = true // it expects to be told once
 	}
@@ -161,6 +167,9 @@ func (s *server) due() time.Duration {
 		return never
 	}
 	if s.sizeDue || s.screen.Resized() {
+		return s.retryAt
+	}
+	if s.nameDue && s.encoder.Understands(rfb.EncodingDesktopName) {
 		return s.retryAt
 	}
 	due := never
@@ -208,28 +217,35 @@ func (s *server) update() error {
 }
 
 // sendSize sends the frame's size, and nothing beside it: a viewer may forget
-// what it has, or be sent, until it knows its new size.
+// what it has, or be sent, until it knows its new size. A viewer that no longer wants to be
+// told keeps the size that it knows.
 func (s *server) sendSize() error {
 	s.sizeDue = false
 	s.out = s.encoder.BeginUpdate(s.out[:0])
 	var ok bool
 	s.out, ok = s.encoder.AppendDesktopSize(s.out, s.frame.size.X, s.frame.size.Y, nil)
-	if s.out = s.encoder.EndUpdate(s.out); !ok {
+	s.out = s.encoder.EndUpdate(s.out)
+	if ok {
+		s.told = s.frame.size
+		s.requested, s.area = false, image.Rectangle{}
+	} else if s.frame.size != s.told {
+		s.fit()
+	}
+	if len(s.out) == 0 {
 		return nil
 	}
-	s.requested, s.area = false, image.Rectangle{}
 	return s.write()
 }
 
 // write sends what has been put together. A viewer that takes nothing holds up
 // nothing but itself.
 func (s *server) write() error {
-	_, err := s.viewer.conn.Write(s.out)
+	_, err := s.viewer.Write(s.out)
 	s.out = s.out[:0]
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+	if hungUp(err) {
 		return errLeft
 	}
 	return fmt.Errorf("the viewer's connection: %w", err)
@@ -240,24 +256,51 @@ func (s *server) resize() error {
 	if err := s.screen.Refresh(); err != nil {
 		return err
 	}
-	view, err := s.choice.view(s.screen, s.warn)
+	lost := s.choice.lost
+	view, err := s.choice.view(s.screen, s.changed)
 	if err != nil {
 		return err
 	}
+	s.nameDue = s.nameDue || s.choice.lost != lost
 	if view == s.view && !s.padded {
 		return nil
 	}
-	tells := s.encoder.Understands(rfb.EncodingDesktopSize) || s.encoder.Understands(rfb.EncodingExtendedDesktopSize)
 	s.view = view
-	s.padded = !tells && view.Size() != s.frame.size
-	if tells && view.Size() != s.frame.size {
-		s.frame = newFrame(view.Size())
-		s.sizeDue = true
-	} else {
+	s.fit()
+	return nil
+}
+
+// tells reports whether the viewer can be told another size.
+func (s *server) tells() bool {
+	return s.encoder.Understands(rfb.EncodingDesktopSize) || s.encoder.Understands(rfb.EncodingExtendedDesktopSize)
+}
+
+// fit gives the frame the view's size, or that which the viewer knows if it can't be told
+// another. The viewer gets the whole anew.
+func (s *server) fit() {
+	size := s.view.Size()
+	if !s.tells() {
+		size = s.told
+	}
+	s.padded = size != s.view.Size()
+	s.sizeDue = s.sizeDue || size != s.told
+	if size == s.frame.size {
 		s.frame.forget(s.frame.bounds())
+	} else {
+		s.setFrame(size)
 	}
 	s.sharpAt = never
 	s.touched = true
 	s.pointer.asked = 0
-	return nil
+}
+
+// setFrame makes a frame of which the viewer has nothing. The one before goes first, for either
+// may have a gigabyte.
+func (s *server) setFrame(size image.Point) {
+	if s.frame != nil {
+		s.frame = nil
+		debug.FreeOSMemory()
+	}
+	debug.SetMemoryLimit(maxHeap + 4*int64(size.X)*int64(size.Y))
+	s.frame = newFrame(size)
 }

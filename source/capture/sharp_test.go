@@ -94,6 +94,7 @@ func TestStillPhotographsBecomeSharp(t *testing.T) {
 		jpeg, exact, rest = r.parts(t, rest)
 		assert.Empty(t, jpeg)
 		for _, rect := range exact {
+			assert.True(t, rect.Overlaps(photo), "%v was never sent as JPEG", rect)
 			for y := rect.Min.Y; y < rect.Max.Y; y++ {
 				for x := rect.Min.X; x < rect.Max.X; x++ {
 					delete(lossy, image.Pt(x, y))

@@ -120,6 +120,12 @@ func (f *frame) anyLossy(r image.Rectangle) (any bool) {
 	return any
 }
 
+// anyUnknown reports whether the viewer doesn't have all of r.
+func (f *frame) anyUnknown(r image.Rectangle) (any bool) {
+	f.each(r, func(t *tile) { any = any || t.unknown })
+	return any
+}
+
 // dirty is the dirty tiles in within, as few rectangles of pixels: tiles that
 // lie side by side are one, and rows of them that lie one upon the other, and
 // rectangles that cost less together than apart. The tiles that lie in within

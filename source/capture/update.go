@@ -195,15 +195,20 @@ func (s *server) send() error {
 	if !open {
 		s.out = s.encoder.BeginUpdate(s.out[:0])
 	}
+	begun := len(s.out)
 	for _, m := range s.shifts {
 		s.out, _ = s.encoder.AppendCopyRect(s.out, wireRect(m.rect), m.rect.Min.X, m.rect.Min.Y+m.dy)
 	}
 	now := s.now()
 	for _, r := range s.changes {
 		var lossy bool
+		before := len(s.encoder.Lossy())
 		s.out, lossy = s.encoder.AppendRect(s.out, r.Min.X, r.Min.Y, s.image(r), false)
-		s.frame.setLossy(r, lossy, now)
+		s.frame.setLossy(r, false, now)
 		if lossy {
+			for _, part := range s.encoder.Lossy()[before:] {
+				s.frame.setLossy(rectangle(part), true, now)
+			}
 			s.sharpAt = min(s.sharpAt, now+sharpAfter)
 		}
 		if open && len(s.out) > pieceSize {
@@ -213,13 +218,20 @@ func (s *server) send() error {
 		}
 	}
 	s.sharpen()
+	if s.nameDue {
+		var told bool
+		s.out, told = s.encoder.AppendDesktopName(s.out, s.choice.of(s.desktop))
+		s.nameDue = !told // a viewer may learn to understand it
+	}
 	if s.separate() && !s.pointer.hidden {
 		s.appendPointer()
 	}
+	if open || len(s.out) > begun {
+		s.requested, s.area = false, image.Rectangle{}
+	} // else the viewer still waits, though a colour map may have been due
 	if s.out = s.encoder.EndUpdate(s.out); len(s.out) == 0 {
-		return nil // the viewer still waits
+		return nil
 	}
-	s.requested, s.area = false, image.Rectangle{}
 	return s.write()
 }
 
@@ -262,6 +274,10 @@ func (s *server) image(r image.Rectangle) encode.Image {
 	f := s.frame
 	whole := encode.Image{Pix: f.pix, Stride: f.stride, Width: f.size.X, Height: f.size.Y}
 	return whole.Sub(r.Min.X, r.Min.Y, r.Dx(), r.Dy())
+}
+
+func rectangle(r rfb.Rect) image.Rectangle {
+	return image.Rect(int(r.X), int(r.Y), int(r.X)+int(r.Width), int(r.Y)+int(r.Height))
 }
 
 func wireRect(r image.Rectangle) rfb.Rect {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 
 	"vda.internal/shadow/rfb"
 )
@@ -33,7 +34,9 @@ type asks struct {
 // A viewer is the other end of the connection. Its goroutine reads; nothing that
 // it reads does more than change what is asked for.
 type viewer struct {
-	conn  net.Conn
+	net.Conn
+	r     *bufio.Reader // of Conn
+	here  chan struct{} // closed when await is done, and r is the reader's
 	asked chan struct{} // sent to when there is something to take
 	gone  chan struct{} // closed when the viewer has gone, err being set
 	err   error         // nil: it closed the connection
@@ -43,7 +46,37 @@ type viewer struct {
 }
 
 func newViewer(conn net.Conn) *viewer {
-	return &viewer{conn: conn, asked: make(chan struct{}, 1), gone: make(chan struct{})}
+	return &viewer{
+		Conn: conn, r: bufio.NewReaderSize(conn, maxMessage), here: make(chan struct{}),
+		asked: make(chan struct{}, 1), gone: make(chan struct{}),
+	}
+}
+
+// await waits for the first bytes, which come after the greeting. A viewer that leaves before
+// is told of.
+func (v *viewer) await(left chan<- error) {
+	defer close(v.here)
+	if _, err := v.r.Peek(1); hungUp(err) {
+		left <- errLeft
+	}
+}
+
+// Read implements io.Reader.
+func (v *viewer) Read(p []byte) (int, error) {
+	<-v.here
+	return v.r.Read(p)
+}
+
+// hungUp reports whether err is how a closed connection ends. Linux tells the other end of a
+// unix socket that was closed over unread bytes of a reset. One that ends in the middle of a
+// message has gone no less.
+func hungUp(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // take is what was asked since the last time. A request stays until it is
@@ -59,10 +92,10 @@ func (v *viewer) take() asks {
 // read reads messages until there is no more to read.
 func (v *viewer) read() {
 	defer close(v.gone)
-	r := bufio.NewReaderSize(v.conn, maxMessage)
+	<-v.here
 	for {
-		if err := v.next(r); err != nil {
-			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+		if err := v.next(v.r); err != nil {
+			if !hungUp(err) {
 				v.err = err
 			}
 			return

@@ -116,19 +116,23 @@ const (
 
 // writeDocument puts the tables into a document, in place of the last run's.
 func writeDocument(name string, all []sample, about string, refs []string) error {
+	var s strings.Builder
+	fmt.Fprintf(&s, "\n%s\n\n", about)
+	writeGoals(&s, all)
+	writeMarkdown(&s, all, refs)
+	return putBetween(name, beginMark, endMark, s.String())
+}
+
+// putBetween puts a text into a document, in place of what stands between two marks.
+func putBetween(name, begin, end, text string) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(b), beginMark)
-	_, after, ok2 := strings.Cut(rest, endMark)
+	before, rest, ok := strings.Cut(string(b), begin)
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return fmt.Errorf("%s has no place for tables: no %q and %q", name, beginMark, endMark)
+		return fmt.Errorf("%s has no place for tables: no %q and %q", name, begin, end)
 	}
-	var s strings.Builder
-	fmt.Fprintf(&s, "%s%s\n%s\n\n", before, beginMark, about)
-	writeGoals(&s, all)
-	writeMarkdown(&s, all, refs)
-	fmt.Fprintf(&s, "%s%s", endMark, after)
-	return os.WriteFile(name, []byte(s.String()), 0o644)
+	return os.WriteFile(name, []byte(before+begin+text+end+after), 0o644)
 }

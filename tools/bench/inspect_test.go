@@ -25,7 +25,7 @@ func said(t *testing.T) []byte {
 		&rfb.FramebufferUpdateRequest{},
 	} {
 		var err error
-		b, err = m.AppendBinary(b)
+		b, err = rfb.AppendMessage(b, m)
 		require.NoError(t, err)
 	}
 	return b

@@ -42,6 +42,12 @@ func main() {
 		relayMain(os.Args[2:])
 	case "gateway":
 		gatewayMain(os.Args[2:])
+	case "gate":
+		gateMain(os.Args[2:])
+	case "views":
+		viewsMain(os.Args[2:])
+	case "rows":
+		rowsMain(os.Args[2:])
 	case "exec":
 		execMain(os.Args[2:])
 	case "spin":
@@ -58,7 +64,7 @@ func main() {
 }
 
 func usage() {
-	log.Fatal("usage: bench run|report|relay|gateway|list [flags]")
+	log.Fatal("usage: bench run|report|views|rows|relay|gateway|gate|list [flags]")
 }
 
 func runMain(args []string) {

@@ -56,30 +56,67 @@ func (p *player) state(ctx context.Context, expression string) error {
 }
 
 // click clicks with the browser's mouse on a place of the desktop as a canvas shows it.
-func (p *player) click(ctx context.Context, half string, x, y int) error {
-	px, py, err := place(ctx, half, x, y)
+func (p *player) click(ctx context.Context, canvas string, x, y int) error {
+	px, py, err := place(ctx, canvas, x, y)
 	if err != nil {
 		return err
 	}
 	return chromedp.Do(ctx, chromedp.MouseClickXY(px, py))
 }
 
+// The canvases of both halves, as JavaScript has them: the user's desktop, and the view in the console.
+const (
+	desktopCanvas = `document.querySelector("#desktop canvas")`
+	viewCanvas    = console + `.querySelector(".target canvas")`
+	console       = `document.getElementById("console").contentDocument`
+)
+
+// box is JavaScript that has where an element is on the whole page, also if it is in the console.
+const box = `const box = (e) => {
+	const at = e.getBoundingClientRect(), frame = e.ownerDocument.defaultView.frameElement?.getBoundingClientRect();
+	return {x: at.x + (frame?.x ?? 0), y: at.y + (frame?.y ?? 0), width: at.width, height: at.height};
+}`
+
 // place is where the page shows a place of the desktop.
-func place(ctx context.Context, half string, x, y int) (px, py float64, err error) {
+func place(ctx context.Context, canvas string, x, y int) (px, py float64, err error) {
 	at, err := chromedp.Run(ctx, chromedp.Evaluate[struct{ X, Y float64 }](fmt.Sprintf(`(() => {
-		const canvas = document.querySelector("%s canvas"), box = canvas.getBoundingClientRect();
-		return {X: box.x + (%d + 0.5) * box.width / canvas.width, Y: box.y + (%d + 0.5) * box.height / canvas.height};
-	})()`, half, x, y)))
+		%s
+		const canvas = %s, at = box(canvas);
+		return {X: at.x + (%d + 0.5) * at.width / canvas.width, Y: at.y + (%d + 0.5) * at.height / canvas.height};
+	})()`, box, canvas, x, y)))
 	return at.X, at.Y, err
 }
 
-// same waits until a half's canvas shows what is on the user's screen.
-func (p *player) same(ctx context.Context, half string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, 20*time.Second, errors.New("its picture is not the session's"))
+// press clicks with the browser's mouse on an element of the console, with that text if there is one,
+// once it is there.
+func (p *player) press(ctx context.Context, selector, text string) error {
+	find := fmt.Sprintf(`[...%s.querySelectorAll(%q)].find((e) => (%q === "" || e.innerText.trim() === %q) && e.checkVisibility() && !e.disabled)`, console, selector, text, text)
+	if err := p.state(ctx, find+` !== undefined`); err != nil {
+		return err
+	}
+	at, err := chromedp.Run(ctx, chromedp.Evaluate[struct{ X, Y float64 }](fmt.Sprintf(`(() => {
+		%s
+		const at = box(%s);
+		return {X: at.x + at.width / 2, Y: at.y + at.height / 2};
+	})()`, box, find)))
+	if err != nil {
+		return err
+	}
+	return chromedp.Do(ctx, chromedp.MouseClickXY(at.X, at.Y))
+}
+
+// says waits until an element of the console has a text in it.
+func (p *player) says(ctx context.Context, selector, text string) error {
+	return p.state(ctx, fmt.Sprintf(`(%s.querySelector(%q)?.innerText ?? "").includes(%q)`, console, selector, text))
+}
+
+// same waits until a canvas shows what is on the user's screen.
+func (p *player) same(ctx context.Context, canvas string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("its picture is not the session's"))
 	defer cancel()
-	return testhost.Until(ctx, half, func() (bool, error) {
-		data, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("`+half+` canvas").toDataURL("image/png")`))
-		if err != nil {
+	return testhost.Until(ctx, canvas, func() (bool, error) {
+		data, err := chromedp.Run(ctx, chromedp.Evaluate[string](canvas+`?.toDataURL("image/png") ?? ""`))
+		if err != nil || data == "" {
 			return false, err
 		}
 		_, data, _ = strings.Cut(data, ",")
@@ -87,12 +124,12 @@ func (p *player) same(ctx context.Context, half string) error {
 		if err != nil {
 			return false, err
 		}
-		canvas, err := png.Decode(bytes.NewReader(raw))
+		shown, err := png.Decode(bytes.NewReader(raw))
 		if err != nil {
 			return false, err
 		}
 		session, err := p.desktop.Screenshot(ctx)
-		return err == nil && alike(canvas, session), err
+		return err == nil && alike(shown, session), err
 	})
 }
 

@@ -15,25 +15,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pelletier/go-toml/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-
-	"vda.internal/shadow/internal/host/child"
-	"vda.internal/shadow/internal/host/testhost"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestOnce plays the whole demo with the real shadowd and a real browser.
 func TestOnce(t *testing.T) {
-	shadowd := buildShadowd(t)
+	programs := build(t)
 	t.Chdir(t.TempDir())
 	t.Setenv("TMPDIR", shortTemp(t))
 	var out bytes.Buffer
-	require.NoError(t, run(t.Context(), []string{"-once", "-addr", "localhost:0", "-shadowd", shadowd}, &out, &out), "%s", &out)
-	assert.Equal(t, 7, strings.Count(out.String(), "\n  "), "%s", &out)
+	require.NoError(t, run(t.Context(), append(programs, "-once", "-addr", "localhost:0"), &out, &out), "%s", &out)
+	assert.Equal(t, 10, strings.Count(out.String(), "\n  "), "%s", &out)
 
 	f, err := os.Open(pictureFile)
 	require.NoError(t, err)
@@ -48,12 +44,12 @@ func TestOnce(t *testing.T) {
 
 // TestEnds ends the demo as Ctrl-C does.
 func TestEnds(t *testing.T) {
-	shadowd := buildShadowd(t)
+	programs := build(t)
 	t.Setenv("TMPDIR", shortTemp(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	out := &ender{end: cancel}
-	require.NoError(t, run(ctx, []string{"-addr", "localhost:0", "-shadowd", shadowd}, out, out))
+	require.NoError(t, run(ctx, append(programs, "-addr", "localhost:0"), out, out))
 	assert.Contains(t, out.String(), "Ending.")
 	left, err := os.ReadDir(os.TempDir())
 	require.NoError(t, err)
@@ -67,7 +63,7 @@ type ender struct {
 }
 
 func (e *ender) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte("Press Shadow")) {
+	if bytes.Contains(p, []byte("Press Ask to view")) {
 		e.end()
 	}
 	return e.Buffer.Write(p)
@@ -100,23 +96,6 @@ func TestAllOfIPv4IsNoIPv6(t *testing.T) {
 	assert.Equal(t, "0.0.0.0", ln.Addr().(*net.TCPAddr).IP.String())
 }
 
-func TestViewersReachOnlyWhatThePageNeeds(t *testing.T) {
-	d := &testhost.Desktop{Display: ":7", Xauthority: "/x", Identity: child.Identity{UID: uint32(os.Getuid())}}
-	for ip, want := range map[string][2]any{
-		"127.0.0.1": {"127.0.0.1", []any{"localhost:8080", "127.0.0.1:8080"}},
-		"0.0.0.0":   {"0.0.0.0", []any{"*:8080"}},
-	} {
-		b, err := configuration(d, &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080}, "/s")
-		require.NoError(t, err)
-		var c struct {
-			Ports  struct{ Listen string }
-			Viewer struct{ Origins []any }
-		}
-		require.NoError(t, toml.Unmarshal(b, &c))
-		assert.Equal(t, want, [2]any{c.Ports.Listen, c.Viewer.Origins}, ip)
-	}
-}
-
 func TestAlikeForgivesAClockButNotAWindow(t *testing.T) {
 	paint := func(r image.Rectangle) image.Image {
 		img := image.NewRGBA(image.Rect(0, 0, 100, 100))
@@ -130,14 +109,19 @@ func TestAlikeForgivesAClockButNotAWindow(t *testing.T) {
 	assert.False(t, alike(plain, image.NewRGBA(image.Rect(0, 0, 100, 99))))
 }
 
-func buildShadowd(t *testing.T) string {
+// build builds both programs, and returns the arguments that name them.
+func build(t *testing.T) (args []string) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "shadowd")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "vda.internal/shadow/cmd/shadowd").CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return path
+	for _, name := range []string{"shadowd", "shadowgate"} {
+		path := filepath.Join(dir, name)
+		out, err := exec.CommandContext(ctx, "go", "build", "-o", path, "vda.internal/shadow/cmd/"+name).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		args = append(args, "-"+name, path)
+	}
+	return args
 }
 
 // shortTemp is a temporary folder that every user may enter, with a name short

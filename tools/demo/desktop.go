@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
-	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -20,9 +16,9 @@ const background = "#31506e"
 const welcome = `
   This is the user's desktop, in a window of your browser.
 
-  Press Shadow on the right. A question opens here: say
-  Yes, and the right half shows what you see here. Say No,
-  press Esc or wait 20 seconds, and it does not.
+  Press Ask to view on the right, and ask. A question opens
+  here: say Yes, and the right half shows what you see here.
+  Say No, press Esc or wait 20 seconds, and it does not.
 
   You can type in this terminal. The administrator can not.
 
@@ -31,7 +27,10 @@ const welcome = `
 // startDesktop starts the user's session: a terminal, a clock that ticks, and
 // eyes that follow the pointer.
 func startDesktop(ctx context.Context) (*testhost.Desktop, error) {
-	d, err := testhost.Start(ctx, testhost.Options{Width: 800, Height: 600, WindowManager: true})
+	d, err := testhost.Start(ctx, testhost.Options{
+		Width: 800, Height: 600, WindowManager: true, Server: "Xtigervnc",
+		Args: []string{"-AlwaysShared", "-AcceptSetDesktopSize=0", "-AcceptCutText=0", "-SendCutText=0"},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -70,44 +69,9 @@ func furnish(ctx context.Context, d *testhost.Desktop) error {
 	return nil
 }
 
-// screen is the user's screen, mouse and keyboard: an x11vnc of its own for
-// each page, which lets input through.
-func screen(d *testhost.Desktop) (net.Conn, error) {
-	path, err := exec.LookPath("x11vnc")
-	if err != nil {
-		return nil, fmt.Errorf("x11vnc is not installed; do: apt-get install x11vnc")
-	}
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "screen"), os.NewFile(uintptr(fds[1]), "x11vnc")
-	defer theirs.Close()
-	conn, err := net.FileConn(ours)
-	ours.Close()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(path, "-display", d.Display, "-auth", d.Xauthority, "-inetd", "-norc", "-nopw", "-safer",
-		"-nocmds", "-nosel", "-nolookup", "-nonap", "-ncache", "0", "-nowireframe", "-noscrollcopyrect",
-		"-timeout", "15", "-quiet", "-o", "/dev/null")
-	cmd.Stdin, cmd.Stdout = theirs, theirs
-	p, err := d.SpawnCmd(cmd)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return &screenConn{Conn: conn, p: p}, nil
-}
-
-// screenConn ends its x11vnc when it is closed.
-type screenConn struct {
-	net.Conn
-	p *child.Process
-}
-
-func (c *screenConn) Close() error {
-	err := c.Conn.Close()
-	c.p.Stop(time.Second, time.Second)
-	return err
+// screen is the user's screen, mouse and keyboard: a connection to the desktop's own X server, which
+// is an RFB server as well.
+func screen(ctx context.Context, d *testhost.Desktop) (net.Conn, error) {
+	var dialer net.Dialer
+	return dialer.DialContext(ctx, "unix", d.RFB)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // onceLimit bounds a demo without a person.
-const onceLimit = 60 * time.Second
+const onceLimit = 5 * time.Minute
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -35,6 +35,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	addr := flags.String("addr", "localhost:8080", "`host:port` of the page; another port is taken if it is in use")
 	once := flags.Bool("once", false, "play it with a headless Chromium, write demo.png and exit")
 	shadowd := flags.String("shadowd", "bin/shadowd", "`path` of shadowd")
+	shadowgate := flags.String("shadowgate", "bin/shadowgate", "`path` of shadowgate")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -51,7 +52,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer ln.Close()
-	return play(ctx, ln, *shadowd, *once, stdout)
+	return play(ctx, ln, *shadowd, *shadowgate, *once, stdout)
 }
 
 // listen binds addr, or another port of the same host if that one is taken.
@@ -71,36 +72,43 @@ func listen(addr string) (net.Listener, error) {
 	return ln, err
 }
 
-// play starts the three parts, each on top of the one before, and ends them in
+// play starts the four parts, each on top of the one before, and ends them in
 // the other order.
-func play(ctx context.Context, ln net.Listener, shadowd string, once bool, stdout io.Writer) (err error) {
-	fmt.Fprintln(stdout, "Starting a desktop and shadowd …")
+func play(ctx context.Context, ln net.Listener, shadowd, shadowgate string, once bool, stdout io.Writer) (err error) {
+	fmt.Fprintln(stdout, "Starting a desktop, shadowd and shadowgate …")
 	desktop, err := startDesktop(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, desktop.Close()) }()
-	daemon, err := startDaemon(ctx, shadowd, desktop, ln.Addr().(*net.TCPAddr))
+	daemon, err := startDaemon(ctx, shadowd, desktop)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, daemon.stop()) }()
-	page := newPage(desktop, daemon.client)
+	gate, err := startGate(ctx, shadowgate, daemon.client.Socket)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, gate.stop()) }()
+	page := newPage(desktop, gate)
 	served := page.serve(ln)
 	defer func() { err = errors.Join(err, page.shutdown(), <-served) }()
 
 	url := pageURL(ln.Addr().(*net.TCPAddr))
 	if once {
-		return playOnce(ctx, url, desktop, daemon.client, stdout)
+		return playOnce(ctx, url, desktop, daemon.client, gate.password, stdout)
 	}
 	fmt.Fprintf(stdout, "\n  Open %s\n\n", url)
-	fmt.Fprintln(stdout, "  Press Shadow in the right half, then Yes in the desktop in the left half. Ctrl-C here ends the demo.")
+	fmt.Fprintln(stdout, "  Press Ask to view in the right half, then Yes in the desktop in the left half. Ctrl-C here ends the demo.")
 	select {
 	case <-ctx.Done():
 		fmt.Fprintln(stdout, "\nEnding.")
 		return nil
 	case <-daemon.done():
-		return daemon.failure("shadowd ended")
+		return daemon.failure("ended")
+	case <-gate.done():
+		return gate.failure("ended")
 	case <-desktop.Done():
 		return errors.New("the desktop's X server ended")
 	}
@@ -115,5 +123,5 @@ func pageURL(a *net.TCPAddr) string {
 	if name, err := os.Hostname(); err == nil && a.IP.IsUnspecified() {
 		host = name
 	}
-	return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port)) + "/"
+	return "http://" + net.JoinHostPort(host, fmt.Sprint(a.Port)) + start
 }

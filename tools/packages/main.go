@@ -24,18 +24,19 @@ import (
 	"time"
 )
 
-var commands = []string{"shadowd", "shadowctl", "websockify", "rfbtrace"}
+var commands = []string{"shadowd", "shadowctl", "shadowgate", "websockify", "rfbtrace"}
 
 // names are the packages, each described by dist/packages/NAME.yaml.
-var names = []string{"shadowd", "shadow-websockify", "rfbtrace"}
+var names = []string{"shadowd", "shadowgate", "shadow-websockify", "rfbtrace"}
 
 func main() {
 	version := flag.String("version", "", "the packages' `version`, such as 1.2.3")
 	out := flag.String("out", "bin/packages", "`folder` for the packages; what is in it goes")
+	arches := flag.String("arch", "amd64,arm64", "the `processors` that packages are made for")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	b := builder{version: *version, out: *out}
+	b := builder{version: *version, out: *out, arches: strings.Split(*arches, ",")}
 	if err := b.build(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "packages:", err)
 		stop()
@@ -47,6 +48,7 @@ func main() {
 type builder struct {
 	version string
 	out     string
+	arches  []string
 	work    string // folder for what is packed
 	date    time.Time
 }
@@ -73,7 +75,7 @@ func (b *builder) build(ctx context.Context) (err error) {
 	if err := b.texts(ctx); err != nil {
 		return err
 	}
-	for _, arch := range []string{"amd64", "arm64"} {
+	for _, arch := range b.arches {
 		if err := b.arch(ctx, arch); err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
 		}
@@ -106,11 +108,11 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 		return err
 	}
 	for _, name := range names {
-		description, err := b.describe(name, arch, bin)
-		if err != nil {
-			return err
-		}
 		for _, format := range []string{"deb", "rpm"} {
+			description, err := b.describe(name, arch, bin, format)
+			if err != nil {
+				return err
+			}
 			cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/tools.mod", "nfpm", "package",
 				"--config", description, "--packager", format, "--target", b.out)
 			cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
@@ -135,12 +137,17 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 
 // describe writes nfpm's description of a package, with what its ${NAME}s stand for; nfpm
 // itself knows them in some places only.
-func (b *builder) describe(name, arch, bin string) (file string, err error) {
+func (b *builder) describe(name, arch, bin, format string) (file string, err error) {
 	data, err := os.ReadFile(filepath.Join("dist/packages", name+".yaml"))
 	if err != nil {
 		return "", err
 	}
-	values := map[string]string{"ARCH": arch, "VERSION": b.version, "BIN": bin, "OUT": b.work, "MTIME": b.date.Format(time.RFC3339)}
+	values := map[string]string{"ARCH": arch, "VERSION": b.version, "BIN": bin, "OUT": b.work, "MTIME": b.date.Format(time.RFC3339),
+		"DOC": "file", "LICENSE": "file", "ZSH": "/usr/share/zsh/vendor-completions"}
+	if format == "rpm" { // nfpm leaves these out of a deb, which has no such kinds
+		values["DOC"], values["LICENSE"] = "doc", "license"
+		values["ZSH"] = "/usr/share/zsh/site-functions" // Debian's folder isn't looked into elsewhere
+	}
 	var unknown string
 	text := os.Expand(string(data), func(key string) string {
 		value, ok := values[key]

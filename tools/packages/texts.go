@@ -27,32 +27,41 @@ func (b *builder) texts(ctx context.Context) error {
 	if err := b.manuals(ctx, host); err != nil {
 		return err
 	}
-	for _, shell := range []string{"bash", "zsh", "fish"} {
-		out, err := output(ctx, filepath.Join(host, "shadowctl"), "completion", shell)
-		if err != nil {
-			return err
-		}
-		if err := b.write("completion/"+shell, out); err != nil {
-			return err
+	for _, command := range []string{"shadowctl", "shadowgate"} {
+		for _, shell := range []string{"bash", "zsh", "fish"} {
+			out, err := output(ctx, filepath.Join(host, command), "completion", shell)
+			if err != nil {
+				return err
+			}
+			if err := b.write("completion/"+command+"."+shell, out); err != nil {
+				return err
+			}
 		}
 	}
-	for _, command := range []string{"shadowd", "websockify", "rfbtrace"} {
+	for _, command := range []string{"shadowd", "shadowgate", "websockify", "rfbtrace"} {
 		if err := b.copyright(ctx, command); err != nil {
 			return fmt.Errorf("copyright of %s: %w", command, err)
 		}
 	}
-	unit, err := os.ReadFile("dist/shadowd.service")
-	if err != nil {
-		return err
-	}
-	unit = bytes.Replace(unit, []byte("/usr/local/sbin/shadowd"), []byte("/usr/sbin/shadowd"), 1)
-	if err := b.write("shadowd.service", unit); err != nil {
-		return err
+	for _, command := range []string{"shadowd", "shadowgate"} {
+		unit, err := os.ReadFile("dist/" + command + ".service")
+		if err != nil {
+			return err
+		}
+		unit = bytes.ReplaceAll(unit, []byte("/usr/local/sbin/"), []byte("/usr/sbin/"))
+		if err := b.write(command+".service", unit); err != nil {
+			return err
+		}
 	}
 	config := "# Configuration of shadowd; shadowing.toml(5) has every key, and shadowd --print-config what counts.\n" +
 		"# Only what differs from the defaults needs to be here.\n\n# EnableSessionShadowing = 1\n# ShadowingUseSSL = 0\n\n" +
-		"[control]\n# group = \"shadow-admins\"\n"
+		"[control]\n# Its members may ask for sessions, and see who does. The console is one; people needn't be.\ngroup = \"shadow-admins\"\n"
 	if err := b.write("shadowing.toml", []byte(config)); err != nil {
+		return err
+	}
+	config = "# Configuration of shadowgate; shadowgate.toml(5) has every key, and shadowgate --print-config what counts.\n" +
+		"# Only what differs from the defaults needs to be here.\n"
+	if err := b.write("shadowgate.toml", []byte(config)); err != nil {
 		return err
 	}
 	changes, err := os.ReadFile("CHANGELOG.md")
@@ -109,12 +118,12 @@ func (b *builder) copyright(ctx context.Context, command string) error {
 		return err
 	}
 	fmt.Fprintf(&text, "%s is part of shadow:\n\n%s\n", command, licence)
-	if command == "shadowd" {
+	if command == "shadowd" || command == "shadowgate" {
 		notice, err := os.ReadFile("internal/viewer/novnc/LICENSE.txt")
 		if err != nil {
-			return fmt.Errorf("noVNC isn't there (run make novnc): %w", err)
+			return fmt.Errorf("noVNC isn't there (run make pages): %w", err)
 		}
-		fmt.Fprintf(&text, "%s\nThe page of a granted port contains noVNC, https://github.com/novnc/noVNC:\n\n%s\n", rule, notice)
+		fmt.Fprintf(&text, "%s\nThe page that shows a session contains noVNC, https://github.com/novnc/noVNC:\n\n%s\n", rule, notice)
 	}
 	out, err = output(ctx, "go", append([]string{"list", "-m", "-json"}, paths...)...)
 	if err != nil {

@@ -11,20 +11,20 @@ import (
 	"unicode"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 )
 
 const (
-	defaultTimeout = 20 * time.Second       // of a Request without one
+	DefaultTimeout = 20 * time.Second       // of a Request without one
 	LeaveTime      = 2 * time.Second        // a child that has answered may take to exit
 	TermTime       = 500 * time.Millisecond // a child may take to heed SIGTERM
-	maxStderr      = 2048                   // bytes of a child's standard error that are kept
 )
 
 // Bound returns a context that ends with ctx, or after timeout (0 means 20 s) if ctx has no
 // deadline of its own, and how long the user has in it.
 func Bound(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc, time.Duration) {
 	if timeout <= 0 {
-		timeout = defaultTimeout
+		timeout = DefaultTimeout
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		return ctx, func() {}, min(timeout, time.Until(deadline))
@@ -47,7 +47,7 @@ func GivenUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil
 	}
-	return fmt.Errorf("consent: asking was given up: %w", context.Cause(ctx))
+	return fmt.Errorf("asking was given up: %w", context.Cause(ctx))
 }
 
 // Run starts cmd as the session's user and returns when it has ended and was
@@ -58,7 +58,7 @@ func Run(ctx context.Context, cmd *exec.Cmd, id child.Identity, answered <-chan 
 	cmd.WaitDelay = TermTime
 	p, err := child.Start(cmd, id)
 	if err != nil {
-		return nil, fmt.Errorf("consent: starting the prompt: %w", err)
+		return nil, fmt.Errorf("starting the prompt: %w", err)
 	}
 	select {
 	case <-p.Done():
@@ -68,25 +68,17 @@ func Run(ctx context.Context, cmd *exec.Cmd, id child.Identity, answered <-chan 
 		err = p.Stop(0, TermTime)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("consent: the prompt doesn't end: %w", err)
+		return nil, fmt.Errorf("the prompt doesn't end: %w", err)
 	}
 	return p, nil
 }
 
-// A Tail keeps the last bytes that were written to it. It is read when its
-// writer has ended.
-type Tail struct{ b []byte }
-
-// Write implements [io.Writer].
-func (t *Tail) Write(p []byte) (int, error) {
-	t.b = append(t.b, p[max(0, len(p)-maxStderr):]...)
-	t.b = t.b[max(0, len(t.b)-maxStderr):]
-	return len(p), nil
-}
+// A Tail keeps the last bytes that a child wrote to its standard error.
+type Tail struct{ printed.Tail }
 
 // Suffix is the text as the end of an error message: ": …", or nothing.
 func (t *Tail) Suffix() string {
-	if s := OneLine(string(t.b)); s != "" {
+	if s := OneLine(t.String()); s != "" {
 		return ": " + s
 	}
 	return ""

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -73,7 +74,7 @@ func TestShadow(t *testing.T) {
 
 	got, err := client.Shadow(t.Context(), want)
 	require.NoError(t, err)
-	assert.Equal(t, grantOf(grant()), *got)
+	assert.Equal(t, GrantOf(grant()), *got)
 	assert.Equal(t, requestOf(want, me(t)), receive(t, asked))
 
 	resp, body := do(t, client, "POST", "/v1/shadows", "application/json; charset=utf-8", `{"session":"42","admin":"é"}`)
@@ -85,12 +86,49 @@ func TestShadow(t *testing.T) {
 	assert.Equal(t, shadow.Request{Session: "42", Admin: "é", Account: me(t)}, receive(t, asked))
 }
 
+// A monitor may be named in the address, too, but not another one than in the body.
+func TestMonitorInTheAddress(t *testing.T) {
+	asked := make(chan shadow.Request, 1)
+	client, _ := serve(t, &fakeEngine{shadow: func(_ context.Context, r shadow.Request) (*shadow.Grant, error) {
+		asked <- r
+		return grant(), nil
+	}}, Options{})
+	for _, c := range []struct {
+		query, body string
+		want        string // "!": it is refused
+	}{
+		{"?monitor=2", "", "2"}, {"?monitor=DP-1", `,"monitor":"DP-1"`, "DP-1"}, {"?monitor=", `,"monitor":""`, ""},
+		{"?monitor=2", `,"monitor":"1"`, "!"}, {"?monitor=1&monitor=2", "", "!"}, {"?monitor=%00", "", "!"}, {"?monitor=%ff", "", "!"},
+	} {
+		resp, body := do(t, client, "POST", "/v1/shadows"+c.query, "application/json", `{"session":"42","admin":"a"`+c.body+`}`)
+		if c.want == "!" {
+			assert.Equal(t, http.StatusBadRequest, resp.StatusCode, c.query)
+			continue
+		}
+		require.Equal(t, http.StatusCreated, resp.StatusCode, body)
+		assert.Equal(t, c.want, receive(t, asked).Monitor, c.query)
+	}
+}
+
 // me is the account that runs the test.
 func me(t *testing.T) string {
 	t.Helper()
 	u, err := user.Current()
 	require.NoError(t, err)
 	return u.Username
+}
+
+func TestTerms(t *testing.T) {
+	client, _ := serve(t, &fakeEngine{}, Options{})
+	got, err := client.Terms(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, got)
+	reconnect := 0.0
+	want := api.Terms{Timeout: 7.5, Reconnect: &reconnect, Purpose: "hidden"}
+	client, _ = serve(t, &fakeEngine{}, Options{Terms: &want})
+	got, err = client.Terms(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, got)
 }
 
 func TestRules(t *testing.T) {
@@ -111,8 +149,8 @@ func TestRules(t *testing.T) {
 	}, list)
 	v, err := client.TestRules(t.Context(), api.Request{Session: "42", Admin: "a", Groups: []string{"x"}})
 	require.NoError(t, err)
-	assert.Equal(t, &api.Verdict{Rule: list[1], Account: me(t), Why: []string{`rule 1 doesn't match: groups: "x" is none of "audit"`}}, v)
-	e.err = &shadow.Refusal{Reason: shadow.NoSession}
+	assert.Equal(t, &api.Verdict{Rule: list[1], Account: me(t), Why: []string{`rule 1 doesn't match: groups: "x" is none of "audit"`, fmt.Sprintf("rule 2 matches: accounts: %q fits %[1]q", me(t))}}, v)
+	e.err = &shadow.End{Reason: shadow.NoSession}
 	_, err = client.TestRules(t.Context(), api.Request{Session: "43", Admin: "a"})
 	assert.ErrorContains(t, err, "no_session")
 	_, err = client.TestRules(t.Context(), api.Request{Session: "43"})
@@ -129,7 +167,7 @@ func TestRefusals(t *testing.T) {
 	}
 	var reason shadow.Reason
 	e := &fakeEngine{shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
-		return nil, &shadow.Refusal{Reason: reason, Detail: "more of it", Err: errors.New("cause")}
+		return nil, &shadow.End{Reason: reason, Detail: "more of it", Err: errors.New("cause")}
 	}}
 	client, _ := serve(t, e, Options{})
 	for _, reason = range shadow.Reasons() {
@@ -284,10 +322,10 @@ func TestListGetStop(t *testing.T) {
 	e.mu.Unlock()
 	list, err = client.List(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []api.Status{statusOf(one)}, list)
+	assert.Equal(t, []api.Status{StatusOf(one)}, list)
 	got, err := client.Get(t.Context(), "ab/12")
 	require.NoError(t, err)
-	assert.Equal(t, statusOf(one), *got)
+	assert.Equal(t, StatusOf(one), *got)
 
 	require.NoError(t, client.Stop(t.Context(), "ab/12"))
 	assert.Equal(t, map[string]shadow.Reason{"ab/12": shadow.StoppedByAdmin}, e.stopped)
@@ -309,7 +347,7 @@ func TestSessions(t *testing.T) {
 
 	list, err := client.Sessions(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, []api.Session{sessionOf(&ok), sessionOf(&locked)}, list)
+	assert.Equal(t, []api.Session{SessionOf(&ok), SessionOf(&locked)}, list)
 
 	_, body := do(t, client, "GET", "/v1/sessions", "", "")
 	assert.JSONEq(t, `{"sessions":[
@@ -324,7 +362,7 @@ func TestClientLeaves(t *testing.T) {
 		close(asked)
 		<-ctx.Done()
 		cancelled <- ctx.Err()
-		return nil, &shadow.Refusal{Reason: shadow.StoppedByAdmin}
+		return nil, &shadow.End{Reason: shadow.StoppedByAdmin}
 	}}
 	client, _ := serve(t, e, Options{})
 	ctx, leave := context.WithCancel(t.Context())
@@ -346,7 +384,7 @@ func TestServeEnds(t *testing.T) {
 	e := &fakeEngine{shadow: func(ctx context.Context, _ shadow.Request) (*shadow.Grant, error) {
 		close(asked)
 		<-ctx.Done()
-		return nil, &shadow.Refusal{Reason: shadow.Shutdown}
+		return nil, &shadow.End{Reason: shadow.Shutdown}
 	}}
 	client, stop := serve(t, e, Options{})
 	result := make(chan error, 1)
@@ -420,7 +458,7 @@ func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(`{"session":"\ud800","admin":"\u0000"}`))
 	f.Add([]byte(`{"a":[{}],"session":{}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := parseRequest(body)
+		r, err := ParseRequest(body)
 		if err != nil {
 			require.NotContains(t, err.Error(), "\n")
 			return
@@ -432,7 +470,7 @@ func FuzzParseRequest(f *testing.F) {
 		require.NotEmpty(t, r.Admin)
 		again, err := json.Marshal(r)
 		require.NoError(t, err)
-		back, err := parseRequest(bytes.TrimSpace(again))
+		back, err := ParseRequest(bytes.TrimSpace(again))
 		require.NoError(t, err)
 		require.Equal(t, r, back)
 	})
@@ -441,7 +479,7 @@ func FuzzParseRequest(f *testing.F) {
 // For how long asking again is in vain is told twice: to people and to programs.
 func TestRetryAfter(t *testing.T) {
 	e := &fakeEngine{shadow: func(context.Context, shadow.Request) (*shadow.Grant, error) {
-		return nil, &shadow.Refusal{Reason: shadow.PromptBusy, Detail: "ask again in 15 s", RetryAfter: 14100 * time.Millisecond}
+		return nil, &shadow.End{Reason: shadow.PromptBusy, Detail: "ask again in 15 s", RetryAfter: 14100 * time.Millisecond}
 	}}
 	client, _ := serve(t, e, Options{})
 	resp, _ := do(t, client, "POST", "/v1/shadows", "application/json", `{"session":"1","admin":"alice"}`)

@@ -29,7 +29,6 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 	events := h.engine.Subscribe(r.Context())
 	rc := http.NewResponseController(w)
 	send := func(b []byte) bool {
-		_ = rc.SetWriteDeadline(time.Now().Add(h.writeTimeout))
 		_, err := w.Write(b)
 		return err == nil && rc.Flush() == nil
 	}
@@ -57,7 +56,7 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 func encodeEvent(e shadow.Event) []byte {
 	data, err := json.Marshal(e)
 	if err != nil {
-		panic(fmt.Sprintf("control: an event can't be written as JSON: %v", err)) // our own type: a programmer's mistake
+		panic(fmt.Sprintf("an event can't be written as JSON: %v", err)) // our own type: a programmer's mistake
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "event: %s\ndata: %s\n\n", e.Type, data)

@@ -2,19 +2,17 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/api/reply"
 )
 
 // Limits of the API. Times are for the peer's part of the work: how long the
@@ -43,6 +41,7 @@ type Options struct {
 	PortsInUse func() int               // for the metrics; nil leaves the figure out
 	Audit      func() shadow.AuditState // for the metrics and GET /healthz; nil leaves it out
 	Crowd      func() shadow.Crowd      // for the metrics; nil leaves it out
+	Terms      *api.Terms               // for GET /v1/rules; nil leaves them out
 	Config     string                   // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
 	ErrorLog   *log.Logger              // for net/http's complaints about connections; nil discards them
 }
@@ -55,6 +54,7 @@ type Handler struct {
 	metrics  *metrics
 	errorLog *log.Logger
 	config   string
+	terms    *api.Terms               // may be nil
 	audit    func() shadow.AuditState // may be nil
 
 	bodyTimeout, writeTimeout, heartbeat time.Duration // the constants, but in tests
@@ -63,23 +63,23 @@ type Handler struct {
 // NewHandler returns the API of e, which must not be nil.
 func NewHandler(e Engine, o Options) *Handler {
 	h := &Handler{
-		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, config: o.Config, audit: o.Audit,
+		engine: e, mux: http.NewServeMux(), errorLog: o.ErrorLog, config: o.Config, terms: o.Terms, audit: o.Audit,
 		bodyTimeout: bodyTimeout, writeTimeout: writeTimeout, heartbeat: heartbeat,
 	}
 	if h.errorLog == nil {
 		h.errorLog = log.New(io.Discard, "", 0)
 	}
 	h.metrics = newMetrics(e, o)
-	h.mux.Handle("/v1/shadows", methods{"GET": h.list, "POST": h.create})
-	h.mux.Handle("/v1/shadows/{id}", methods{"GET": h.get, "DELETE": h.stop})
-	h.mux.Handle("/v1/rules", methods{"GET": h.rules})
-	h.mux.Handle("/v1/rules/test", methods{"POST": h.testRules})
-	h.mux.Handle("/v1/sessions", methods{"GET": h.sessions})
-	h.mux.Handle("/v1/events", methods{"GET": h.events})
-	h.mux.Handle("/metrics", methods{"GET": h.metrics.handler.ServeHTTP})
-	h.mux.Handle("/healthz", methods{"GET": h.healthz})
+	h.mux.Handle("/v1/shadows", reply.Methods{"GET": h.list, "POST": h.create})
+	h.mux.Handle("/v1/shadows/{id}", reply.Methods{"GET": h.get, "DELETE": h.stop})
+	h.mux.Handle("/v1/rules", reply.Methods{"GET": h.rules})
+	h.mux.Handle("/v1/rules/test", reply.Methods{"POST": h.testRules})
+	h.mux.Handle("/v1/sessions", reply.Methods{"GET": h.sessions})
+	h.mux.Handle("/v1/events", reply.Methods{"GET": h.events})
+	h.mux.Handle("/metrics", reply.Methods{"GET": h.metrics.handler.ServeHTTP})
+	h.mux.Handle("/healthz", reply.Methods{"GET": h.healthz})
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeProblem(w, statusProblem(http.StatusNotFound, "there is nothing at %q; the API begins at /v1/", r.URL.Path))
+		writeProblem(w, reply.NewProblem(http.StatusNotFound, "there is nothing at %q; the API begins at /v1/", r.URL.Path))
 	})
 	return h
 }
@@ -87,30 +87,35 @@ func NewHandler(e Engine, o Options) *Handler {
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store") // answers carry tokens
-	h.mux.ServeHTTP(w, r)
+	a := &answer{w, h.writeTimeout}
+	a.begin() // for an answer that has nothing to write
+	h.mux.ServeHTTP(a, r)
 }
 
-// methods is what one path does, by method. HEAD goes where GET does.
-type methods map[string]http.HandlerFunc
-
-func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	if serve, ok := m[method]; ok {
-		serve(w, r)
-		return
-	}
-	allowed := make([]string, 0, len(m))
-	for name := range m {
-		allowed = append(allowed, name)
-	}
-	slices.Sort(allowed)
-	list := strings.Join(allowed, ", ")
-	w.Header().Set("Allow", list)
-	writeProblem(w, statusProblem(http.StatusMethodNotAllowed, "%s takes %s, not %s", r.URL.Path, list, r.Method))
+// An answer is a ResponseWriter whose peer has a limited time to take what is written.
+type answer struct {
+	http.ResponseWriter
+	within time.Duration
 }
+
+func (a *answer) begin() {
+	_ = http.NewResponseController(a.ResponseWriter).SetWriteDeadline(time.Now().Add(a.within)) // a recorder in a test has none
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answer) WriteHeader(status int) {
+	a.begin()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(p []byte) (int, error) {
+	a.begin()
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 	req, problem := h.readRequest(w, r)
@@ -120,11 +125,11 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request) {
 	}
 	grant, err := h.engine.Shadow(withCaller(r), req)
 	if err != nil {
-		writeProblem(w, problemOf(err))
+		writeProblem(w, ProblemOf(err))
 		return
 	}
 	w.Header().Set("Location", "/v1/shadows/"+grant.ID)
-	writeJSON(w, http.StatusCreated, grantOf(grant))
+	writeJSON(w, http.StatusCreated, GrantOf(grant))
 }
 
 // readRequest reads what to ask the engine for, or says what is wrong with it.
@@ -138,7 +143,7 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (shadow.Re
 	}
 	account, err := accountOf(r.Context())
 	if err != nil {
-		return shadow.Request{}, statusProblem(http.StatusServiceUnavailable, "the account that asks: %v", err)
+		return shadow.Request{}, reply.NewProblem(http.StatusServiceUnavailable, "the account that asks: %v", err)
 	}
 	return requestOf(req, account), nil
 }
@@ -146,9 +151,9 @@ func (h *Handler) readRequest(w http.ResponseWriter, r *http.Request) (shadow.Re
 func (h *Handler) rules(w http.ResponseWriter, _ *http.Request) {
 	list := []api.Rule{}
 	for i, rule := range h.engine.Rules() {
-		list = append(list, ruleOf(i+1, rule))
+		list = append(list, RuleOf(i+1, rule))
 	}
-	writeJSON(w, http.StatusOK, api.RuleList{Rules: list})
+	writeJSON(w, http.StatusOK, api.RuleList{Rules: list, Terms: h.terms})
 }
 
 func (h *Handler) testRules(w http.ResponseWriter, r *http.Request) {
@@ -159,17 +164,17 @@ func (h *Handler) testRules(w http.ResponseWriter, r *http.Request) {
 	}
 	v, err := h.engine.Judge(r.Context(), req)
 	if err != nil {
-		writeProblem(w, problemOf(err))
+		writeProblem(w, ProblemOf(err))
 		return
 	}
-	writeJSON(w, http.StatusOK, verdictOf(v, req.Account))
+	writeJSON(w, http.StatusOK, VerdictOf(v, req.Account))
 }
 
 func (h *Handler) list(w http.ResponseWriter, _ *http.Request) {
 	found := h.engine.List()
 	list := make([]api.Status, 0, len(found))
 	for _, s := range found {
-		list = append(list, statusOf(s))
+		list = append(list, StatusOf(s))
 	}
 	writeJSON(w, http.StatusOK, api.ShadowList{Shadows: list})
 }
@@ -180,34 +185,34 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, unknownShadow(r.PathValue("id")))
 		return
 	}
-	writeJSON(w, http.StatusOK, statusOf(status))
+	writeJSON(w, http.StatusOK, StatusOf(status))
 }
 
 func (h *Handler) stop(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	switch err := h.engine.Stop(withCaller(r), id, shadow.StoppedByAdmin); {
+	switch err := h.engine.Stop(withStopper(r), id, shadow.StoppedByAdmin); {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
 	case errors.Is(err, shadow.ErrNotFound):
 		writeProblem(w, unknownShadow(id))
 	default:
-		writeProblem(w, problemOf(err))
+		writeProblem(w, ProblemOf(err))
 	}
 }
 
 func unknownShadow(id string) *api.Problem {
-	return statusProblem(http.StatusNotFound, "there is no shadow %q, or it has ended", id)
+	return reply.NewProblem(http.StatusNotFound, "there is no shadow %q, or it has ended", id)
 }
 
 func (h *Handler) sessions(w http.ResponseWriter, r *http.Request) {
 	found, err := h.engine.Sessions(r.Context())
 	if err != nil {
-		writeProblem(w, problemOf(err))
+		writeProblem(w, ProblemOf(err))
 		return
 	}
 	list := make([]api.Session, 0, len(found))
 	for _, s := range found {
-		list = append(list, sessionOf(s))
+		list = append(list, SessionOf(s))
 	}
 	writeJSON(w, http.StatusOK, api.SessionList{Sessions: list})
 }
@@ -233,17 +238,7 @@ func printable(r rune) rune {
 	return r
 }
 
-// writeJSON answers with v. An error means that the peer has gone, which is
-// nobody's concern here.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("control: %T can't be written as JSON: %v", v, err)) // our own types: a programmer's mistake
-	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	if w.Header().Get("Content-Type") == "" {
-		w.Header().Set("Content-Type", "application/json")
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n'))
-}
+// writeJSON answers with v.
+func writeJSON(w http.ResponseWriter, status int, v any) { reply.JSON(w, status, v, writeTimeout) }
+
+func writeProblem(w http.ResponseWriter, p *api.Problem) { reply.Problem(w, p, writeTimeout) }

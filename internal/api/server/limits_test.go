@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // conns are n connections of a user.
@@ -137,10 +138,19 @@ func hold(socket string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// Without a descriptor left the API answers.
+// Without a descriptor left the API answers, also where a group may use it.
 func TestWithoutDescriptors(t *testing.T) {
+	for _, group := range []string{"", "daemon"} {
+		t.Run(group, func(t *testing.T) { withoutDescriptors(t, group) })
+	}
+}
+
+func withoutDescriptors(t *testing.T, group string) {
 	path := filepath.Join(t.TempDir(), "control.sock")
-	ln, err := Listen(path, "")
+	ln, err := Listen(path, group)
+	if group != "" && err != nil {
+		testenv.Lack(t, "no socket of the group %s: %v", group, err)
+	}
 	require.NoError(t, err)
 	c, err := net.Dial("unix", path)
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 )
 
 // A Listener is the control socket. Its connections know who is at their other
-// end. Closing it removes the socket's file.
+// end. Closing it removes the socket's file, if it isn't kept.
 type Listener struct {
 	ln    *net.UnixListener
 	path  string
@@ -27,11 +28,15 @@ type Listener struct {
 	gid   uint32      // group whose members are admitted
 	group bool        // whether gid counts
 
-	lock   *os.File // beside the socket, so that there is one daemon
-	book   book
-	spares spares
-	once   sync.Once
-	err    error // of Close
+	lock    *os.File // beside the socket, so that there is one daemon
+	book    book
+	spares  spares
+	kept    bool        // somebody else has the socket, too: its file stays
+	resting atomic.Bool // no connection is taken any more
+	taking  sync.Mutex  // held while a connection is taken
+	closed  chan struct{}
+	once    sync.Once
+	err     error // of Close
 }
 
 // Listen makes the control socket at path, which must be absolute. The
@@ -40,21 +45,8 @@ type Listener struct {
 // nobody answers on any more is replaced; one that is answered on, and a file
 // that isn't a socket, are errors.
 func Listen(path, group string) (*Listener, error) {
-	if !filepath.IsAbs(path) || len(path) > api.MaxSocketPath {
-		return nil, fmt.Errorf("control: socket %q: the path must be absolute and have at most %d bytes", path, api.MaxSocketPath)
-	}
-	l := &Listener{path: path}
-	if group != "" {
-		gid, err := account.GroupID(context.Background(), group)
-		if err != nil {
-			return nil, fmt.Errorf("control: socket %s: %w; create the group or change control.group", path, err)
-		}
-		l.gid, l.group = gid, true
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("control: %w", err)
-	}
-	if err := l.takeLock(); err != nil {
+	l, err := prepare(path, group)
+	if err != nil {
 		return nil, err
 	}
 	if err := l.open(); err != nil {
@@ -65,13 +57,32 @@ func Listen(path, group string) (*Listener, error) {
 	return l, nil
 }
 
+// prepare is a Listener without a socket, whose place and lock it has.
+func prepare(path, group string) (*Listener, error) {
+	if !filepath.IsAbs(path) || len(path) > api.MaxSocketPath {
+		return nil, fmt.Errorf("socket %q: the path must be absolute and have at most %d bytes", path, api.MaxSocketPath)
+	}
+	l := &Listener{path: path, closed: make(chan struct{})}
+	if group != "" {
+		gid, err := account.GroupID(context.Background(), group)
+		if err != nil {
+			return nil, fmt.Errorf("socket %s: %w; create the group or change control.group", path, err)
+		}
+		l.gid, l.group = gid, true
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	return l, l.takeLock()
+}
+
 // open makes the socket; the lock is l's.
 func (l *Listener) open() error {
 	if err := removeStale(l.path); err != nil {
 		return err
 	}
 	if err := l.bind(); err != nil {
-		return fmt.Errorf("control: socket %s: %w", l.path, err)
+		return fmt.Errorf("socket %s: %w", l.path, err)
 	}
 	return nil
 }
@@ -81,14 +92,14 @@ func (l *Listener) open() error {
 func (l *Listener) takeLock() error {
 	f, err := os.OpenFile(l.path+".lock", os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return fmt.Errorf("control: %w", err)
+		return err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return fmt.Errorf("control: another daemon has %s; stop it first", l.path)
+			return fmt.Errorf("another daemon has %s; stop it first", l.path)
 		}
-		return fmt.Errorf("control: lock %s.lock: %w", l.path, err)
+		return fmt.Errorf("lock %s.lock: %w", l.path, err)
 	}
 	l.lock = f
 	return nil
@@ -101,21 +112,21 @@ func removeStale(path string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("control: %w", err)
+		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("control: %s is in the way: it isn't a socket; remove it or change control.socket", path)
+		return fmt.Errorf("%s is in the way: it isn't a socket; remove it or change control.socket", path)
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		return fmt.Errorf("control: another daemon answers on %s; stop it first", path)
+		return fmt.Errorf("another daemon answers on %s; stop it first", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("control: whether a daemon answers on %s can't be told: %w", path, err)
+		return fmt.Errorf("whether a daemon answers on %s can't be told: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("control: stale socket: %w", err)
+		return fmt.Errorf("stale socket: %w", err)
 	}
 	return nil
 }
@@ -146,6 +157,11 @@ func (l *Listener) bind() error {
 
 func (l *Listener) setMode() error {
 	want := fs.FileMode(0o600)
+	if l.kept {
+		if err := l.setOwner(); err != nil {
+			return err
+		}
+	}
 	if l.group {
 		want = 0o660
 		if err := os.Lchown(l.path, -1, int(l.gid)); err != nil {
@@ -169,12 +185,13 @@ func (l *Listener) setMode() error {
 // Addr is the socket's address.
 func (l *Listener) Addr() net.Addr { return l.ln.Addr() }
 
-// Close stops listening and removes the socket's file, unless it has become
-// somebody else's. Connections are left alone.
+// Close stops listening and removes the socket's file, unless it is kept, or has
+// become somebody else's. Connections are left alone.
 func (l *Listener) Close() error {
 	l.once.Do(func() {
+		close(l.closed)
 		l.err = l.ln.Close()
-		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
+		if now, err := os.Lstat(l.path); !l.kept && err == nil && os.SameFile(now, l.file) {
 			l.err = errors.Join(l.err, os.Remove(l.path))
 		}
 		l.spares.close()
@@ -187,7 +204,7 @@ func (l *Listener) Close() error {
 // an answer, or not even that; nobody waits for another to end.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.ln.AcceptUnix()
+		conn, err := l.accept()
 		if noDescriptor(err) && l.spares.give() {
 			continue
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -23,30 +25,40 @@ func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, refused error) {
 		return unix.Ucred{Uid: nobody}, err
 	}
 	var cred *unix.Ucred
-	var groups []uint32
 	controlErr := raw.Control(func(fd uintptr) {
-		if cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
-			return
-		}
-		if l.group {
-			groups, err = peerGroups(int(fd))
-		}
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
-	if errors.Is(err, unix.ENOPROTOOPT) && controlErr == nil { // Linux before 4.13
-		groups, err = processGroups(cred.Pid)
-	}
-	switch {
-	case controlErr != nil:
-		return unix.Ucred{Uid: nobody}, controlErr
+	switch err = cmp.Or(controlErr, err); {
 	case err != nil:
 		return unix.Ucred{Uid: nobody}, fmt.Errorf("who is asking can't be told: %w", err)
-	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()):
-		return *cred, nil
-	case l.group && (cred.Gid == l.gid || slices.Contains(groups, l.gid)):
+	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()), l.group && cred.Gid == l.gid:
 		return *cred, nil
 	}
-	return *cred, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+	member := false // its groups are read only if they matter: that may take a descriptor, and there may be none
+	if l.group {
+		if member, err = l.isMember(raw, cred.Pid); err != nil {
+			return *cred, fmt.Errorf("which groups uid %d is in can't be told: %w", cred.Uid, err)
+		}
+	}
+	if !member {
+		return *cred, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+	}
+	return *cred, nil
 }
+
+// isMember reports whether l's group is one of the supplementary groups of a connection's other end.
+func (l *Listener) isMember(raw syscall.RawConn, pid int32) (bool, error) {
+	var groups []uint32
+	var err error
+	controlErr := raw.Control(func(fd uintptr) { groups, err = readPeerGroups(int(fd)) })
+	if errors.Is(err, unix.ENOPROTOOPT) { // Linux before 4.13
+		groups, err = processGroups(pid)
+	}
+	return slices.Contains(groups, l.gid), cmp.Or(controlErr, err)
+}
+
+// readPeerGroups is peerGroups, but in tests.
+var readPeerGroups = peerGroups
 
 // nobody is the uid that is no user's.
 const nobody = ^uint32(0)

@@ -2,29 +2,19 @@ package server
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
-	"strconv"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/api/reply"
 )
 
-// problemType names the kind of problem that a refusal is, as a tag URI (RFC
-// 4151): a name, not an address. The reason follows it.
-const problemType = "tag:vda.internal,2026:shadow/refused/"
-
-// statusProblem is a problem that is no refusal.
-func statusProblem(status int, format string, args ...any) *api.Problem {
-	return &api.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
-}
-
-// problemOf is the engine's error as a problem.
-func problemOf(err error) *api.Problem {
-	if r, ok := errors.AsType[*shadow.Refusal](err); ok {
+// ProblemOf is the engine's error as a problem.
+func ProblemOf(err error) *api.Problem {
+	if r, ok := errors.AsType[*shadow.End](err); ok {
 		return &api.Problem{
-			Type:   problemType + string(r.Reason),
+			Type:   reply.RefusalType + string(r.Reason),
 			Title:  r.Reason.Sentence(),
 			Status: refusalStatus(r.Reason),
 			Detail: r.Detail,
@@ -33,7 +23,7 @@ func problemOf(err error) *api.Problem {
 			RetryAfter: int(math.Ceil(r.RetryAfter.Seconds())),
 		}
 	}
-	return statusProblem(http.StatusInternalServerError, "%v", err)
+	return reply.NewProblem(http.StatusInternalServerError, "%v", err)
 }
 
 // refusalStatus is 403 for what people or the settings decided, 409 for what
@@ -49,12 +39,4 @@ func refusalStatus(r shadow.Reason) int {
 		return http.StatusConflict
 	}
 	return http.StatusServiceUnavailable
-}
-
-func writeProblem(w http.ResponseWriter, p *api.Problem) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	if p.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
-	}
-	writeJSON(w, p.Status, p)
 }

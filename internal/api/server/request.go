@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/api/reply"
 )
 
 // maxName is how many bytes a name in a request may have.
@@ -27,22 +28,40 @@ const maxPurpose = 200
 func readRequest(w http.ResponseWriter, r *http.Request) (api.Request, *api.Problem) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return api.Request{}, statusProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
+		return api.Request{}, reply.NewProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody)
 	}
 	if err != nil {
-		return api.Request{}, statusProblem(http.StatusBadRequest, "the body could not be read: %v", err)
+		return api.Request{}, reply.NewProblem(http.StatusBadRequest, "the body could not be read: %v", err)
 	}
-	req, err := parseRequest(body)
+	req, err := ParseRequest(body)
+	if err == nil {
+		err = chooseMonitor(&req, r.URL.Query()["monitor"])
+	}
 	if err != nil {
-		return api.Request{}, statusProblem(http.StatusBadRequest, "%v", err)
+		return api.Request{}, reply.NewProblem(http.StatusBadRequest, "%v", err)
 	}
 	return req, nil
 }
 
-// parseRequest reads a request strictly: one object with exactly the known
+// chooseMonitor has the address name the monitor: ?monitor=2, as "monitor" in the body does.
+func chooseMonitor(req *api.Request, named []string) error {
+	if len(named) == 0 {
+		return nil
+	}
+	if len(named) > 1 || req.Monitor != "" && req.Monitor != named[0] {
+		return errors.New("the request names two monitors")
+	}
+	if err := checkName(named[0]); err != nil || !utf8.ValidString(named[0]) {
+		return errors.New("the address names no monitor")
+	}
+	req.Monitor = named[0]
+	return nil
+}
+
+// ParseRequest reads a request strictly: one object with exactly the known
 // members, each at most once, each a clean string. encoding/json by itself
 // would take names in any case, the last of several, and broken UTF-8.
-func parseRequest(body []byte) (api.Request, error) {
+func ParseRequest(body []byte) (api.Request, error) {
 	var req api.Request
 	if !utf8.Valid(body) {
 		return req, errors.New("the body isn't UTF-8")
@@ -109,7 +128,6 @@ func checkName(s string) error {
 	return nil
 }
 
-// cut keeps an error message short.
 // readGroups reads the groups that a caller states.
 func readGroups(dec *json.Decoder) ([]string, error) {
 	var groups []string
@@ -138,6 +156,7 @@ func checkPurpose(s string) error {
 	return nil
 }
 
+// cut keeps an error message short.
 func cut(s string) string {
 	const most = 40
 	if len(s) <= most {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/api/reply"
 	"vda.internal/shadow/internal/host/account"
 )
 
@@ -95,7 +97,7 @@ func accountOf(ctx context.Context) (string, error) {
 	if p.conn == nil {
 		return "", errors.New("who is asking isn't known on this connection")
 	}
-	a, err := account.LookupID(ctx, p.conn.uid)
+	a, err := p.account(ctx)
 	switch {
 	case errors.Is(err, account.ErrUnknown):
 		return strconv.FormatUint(uint64(p.conn.uid), 10), nil
@@ -105,8 +107,11 @@ func accountOf(ctx context.Context) (string, error) {
 	return a.Name, nil
 }
 
-// nameTime is how long the name services may take to name an account.
-const nameTime = time.Second
+// nameTime is how long the name services may take to name an account; longer in tests.
+var nameTime = time.Second
+
+// nameGrace is how long the audit's line about an end waits for the name of who asked for it.
+const nameGrace = time.Second / 4
 
 // lookUp is account.LookupID, but in tests.
 var lookUp = account.LookupID
@@ -114,21 +119,42 @@ var lookUp = account.LookupID
 // caller is the process at the other end, for the audit.
 func (p peer) caller(ctx context.Context) shadow.Caller {
 	c := shadow.Caller{UID: p.conn.uid, PID: p.conn.pid}
-	ctx, cancel := context.WithTimeout(ctx, nameTime)
-	defer cancel()
-	name := make(chan string, 1)
-	go func() { // its helper may be one that can't be killed
-		var known string
-		if a, err := lookUp(ctx, c.UID); err == nil {
-			known = a.Name
-		}
-		name <- known
-	}()
-	select {
-	case c.User = <-name:
-	case <-ctx.Done():
+	if a, err := p.account(ctx); err == nil {
+		c.User = a.Name
 	}
 	return c
+}
+
+// maxNaming is how many looks at accounts may be under way, for all peers.
+const maxNaming = 64
+
+var naming = make(chan struct{}, maxNaming)
+
+// account is the account of the process at the other end, as the name services know it within nameTime.
+func (p peer) account(ctx context.Context) (*account.Account, error) {
+	select {
+	case naming <- struct{}{}:
+	default:
+		return nil, errors.New("the name services have left too many questions unanswered")
+	}
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
+	type answer struct {
+		account *account.Account
+		err     error
+	}
+	answers := make(chan answer, 1)
+	go func() { // its helper may be one that can't be killed
+		a, err := lookUp(ctx, p.conn.uid)
+		<-naming
+		answers <- answer{a, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.account, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the name services gave no answer within %v", nameTime)
+	}
 }
 
 // withCaller is r's context with who asks in it, if that is known.
@@ -138,6 +164,29 @@ func withCaller(r *http.Request) context.Context {
 		return shadow.WithCaller(ctx, p.caller(ctx))
 	}
 	return ctx
+}
+
+// withStopper is withCaller for an end, which waits for no name: that is looked up meanwhile, and the audit's line
+// waits for it a moment.
+func withStopper(r *http.Request) context.Context {
+	ctx := r.Context()
+	p, ok := ctx.Value(peerKey{}).(peer)
+	if !ok || p.conn == nil {
+		return ctx
+	}
+	found := make(chan string, 1)
+	go func() { found <- p.caller(context.WithoutCancel(ctx)).User }() // nameTime bounds it
+	name := sync.OnceValue(func() string {
+		late := time.NewTimer(nameGrace)
+		defer late.Stop()
+		select {
+		case name := <-found:
+			return name
+		case <-late.C:
+			return ""
+		}
+	})
+	return shadow.WithCallerName(shadow.WithCaller(ctx, shadow.Caller{UID: p.conn.uid, PID: p.conn.pid}), name)
 }
 
 // authorized lets admitted peers through to next.
@@ -159,11 +208,11 @@ func (a authorized) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refusedProblem is 403 for who may not use the API, and 503 for who has no room.
 func refusedProblem(err error) *api.Problem {
 	if _, ok := errors.AsType[*errExcess](err); ok {
-		p := statusProblem(http.StatusServiceUnavailable, "%v", err)
+		p := reply.NewProblem(http.StatusServiceUnavailable, "%v", err)
 		p.RetryAfter = 1
 		return p
 	}
-	return statusProblem(http.StatusForbidden, "%v", err)
+	return reply.NewProblem(http.StatusForbidden, "%v", err)
 }
 
 // counted knows when no request is being answered any more, also after
@@ -180,7 +229,7 @@ func (c *counted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	if c.over {
 		c.mu.Unlock()
-		writeProblem(w, problemOf(&shadow.Refusal{Reason: shadow.Shutdown}))
+		writeProblem(w, ProblemOf(&shadow.End{Reason: shadow.Shutdown}))
 		return
 	}
 	c.running.Add(1)

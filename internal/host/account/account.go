@@ -10,21 +10,21 @@
 package account
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"os/user"
 	"strconv"
 	"strings"
 	"time"
+
+	"vda.internal/shadow/internal/host/printed"
 )
 
 // ErrUnknown means that neither the local files nor the name services know
 // the account or group.
-var ErrUnknown = errors.New("account: unknown to this host")
+var ErrUnknown = errors.New("unknown to this host")
 
 // getent asks the name services; it belongs to the C library's package.
 const getent = "/usr/bin/getent"
@@ -57,6 +57,18 @@ func LookupID(ctx context.Context, uid uint32) (*Account, error) {
 	id := strconv.FormatUint(uint64(uid), 10)
 	u, err := user.LookupId(id)
 	return database{getent}.account(ctx, id, u, err)
+}
+
+// FullName finds an account by its name, and returns the name as this host has it and the full name of
+// its user (the first field of GECOS), which may be empty. The error is ErrUnknown if there is none.
+func FullName(ctx context.Context, name string) (account, full string, err error) {
+	if u, err := user.Lookup(name); err == nil {
+		return u.Username, strings.TrimSpace(u.Name), nil
+	}
+	if isNumber(name) {
+		return "", "", fmt.Errorf("%w: user %q", ErrUnknown, name)
+	}
+	return database{getent}.fullName(ctx, name)
 }
 
 // GroupID finds a group's id by its name. The error is ErrUnknown if there is none.
@@ -106,7 +118,7 @@ func (d database) account(ctx context.Context, key string, u *user.User, err err
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
-		return nil, fmt.Errorf("account: groups of %s: %w", a.Name, err)
+		return nil, fmt.Errorf("groups of %s: %w", a.Name, err)
 	}
 	a.Groups, err = numbers(ids)
 	return a, err
@@ -115,15 +127,34 @@ func (d database) account(ctx context.Context, key string, u *user.User, err err
 // A database asks the name services through a program like getent(1).
 type database struct{ program string }
 
-// user asks for an account by name or number: "name:x:uid:gid:gecos:home:shell".
-func (d database) user(ctx context.Context, key string) (*Account, error) {
+// passwd asks for an account's entry by name or number: "name:x:uid:gid:gecos:home:shell".
+func (d database) passwd(ctx context.Context, key string) ([]string, error) {
 	line, err := d.ask(ctx, "passwd", key)
 	if err != nil {
 		return nil, err
 	}
 	f := strings.Split(line, ":")
 	if len(f) < 7 {
-		return nil, fmt.Errorf("account: the name services' entry for %q has %d fields instead of 7", key, len(f))
+		return nil, fmt.Errorf("the name services' entry for %q has %d fields instead of 7", key, len(f))
+	}
+	return f, nil
+}
+
+// fullName asks for an account by name.
+func (d database) fullName(ctx context.Context, name string) (account, full string, err error) {
+	f, err := d.passwd(ctx, name)
+	if err != nil {
+		return "", "", err
+	}
+	full, _, _ = strings.Cut(f[4], ",")
+	return f[0], strings.TrimSpace(full), nil
+}
+
+// user asks for an account by name or number.
+func (d database) user(ctx context.Context, key string) (*Account, error) {
+	f, err := d.passwd(ctx, key)
+	if err != nil {
+		return nil, err
 	}
 	a := &Account{Name: f[0], Home: f[5]}
 	if a.UID, err = number(f[2]); err != nil {
@@ -133,9 +164,9 @@ func (d database) user(ctx context.Context, key string) (*Account, error) {
 		return nil, err
 	}
 	// "name gid gid …", with a line also for an account that is in none.
-	line, err = d.ask(ctx, "initgroups", a.Name)
+	line, err := d.ask(ctx, "initgroups", a.Name)
 	if err != nil {
-		return nil, fmt.Errorf("account: groups of %s: %w", a.Name, err)
+		return nil, fmt.Errorf("groups of %s: %w", a.Name, err)
 	}
 	// A domain's names may contain spaces: cut the name off rather than split.
 	a.Groups, err = numbers(strings.Fields(strings.TrimPrefix(line, a.Name)))
@@ -150,7 +181,7 @@ func (d database) group(ctx context.Context, name string) (uint32, error) {
 	}
 	f := strings.Split(line, ":")
 	if len(f) < 3 {
-		return 0, fmt.Errorf("account: the name services' entry for group %q has %d fields instead of 4", name, len(f))
+		return 0, fmt.Errorf("the name services' entry for group %q has %d fields instead of 4", name, len(f))
 	}
 	return number(f[2])
 }
@@ -165,38 +196,24 @@ func (d database) ask(ctx context.Context, table, key string) (string, error) {
 	cmd := exec.CommandContext(ctx, d.program, table, "--", key)
 	cmd.Env = []string{}
 	cmd.WaitDelay = time.Second
-	out := &limited{left: maxOutput}
+	out := &printed.Head{Max: maxOutput, Strict: true}
 	cmd.Stdout = out
 	err := cmd.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 2 {
 		return "", fmt.Errorf("%w: %s %q", ErrUnknown, table, key)
 	}
 	if err != nil {
-		return "", fmt.Errorf("account: asking the name services for %q: %w", key, err)
+		return "", fmt.Errorf("asking the name services for %q: %w", key, err)
 	}
-	line, _, _ := strings.Cut(out.buf.String(), "\n")
+	line, _, _ := strings.Cut(string(out.Bytes()), "\n")
 	return line, nil
-}
-
-// limited keeps a bounded amount and fails on more.
-type limited struct {
-	buf  bytes.Buffer
-	left int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if len(p) > l.left {
-		return 0, io.ErrShortBuffer
-	}
-	l.left -= len(p)
-	return l.buf.Write(p)
 }
 
 // number reads a user or group id. The highest one means "none" to the kernel.
 func number(s string) (uint32, error) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil || n == 1<<32-1 {
-		return 0, fmt.Errorf("account: %q isn't a user or group id", s)
+		return 0, fmt.Errorf("%q isn't a user or group id", s)
 	}
 	return uint32(n), nil
 }

@@ -52,7 +52,7 @@ func names(t *testing.T, script string) database {
 func TestNameServices(t *testing.T) {
 	d := names(t, `
 case "$*" in
-'passwd -- CORP\alice') printf '%s\n' 'CORP\alice:*:70001:70000:Alice:/home/CORP/alice:/bin/bash' ;;
+'passwd -- CORP\alice') printf '%s\n' 'CORP\alice:*:70001:70000:Alice,Room 5,,:/home/CORP/alice:/bin/bash' ;;
 'initgroups -- CORP\alice') printf '%s\n' 'CORP\alice           70000 70002 70003' ;;
 'passwd -- CORP\space bar') printf '%s\n' 'CORP\space 12:*:70009:70000::/:/bin/sh' ;;
 'initgroups -- CORP\space 12') printf '%s\n' 'CORP\space 12' ;;
@@ -68,6 +68,10 @@ esac
 	a, err := d.user(t.Context(), `CORP\alice`)
 	require.NoError(t, err)
 	assert.Equal(t, &Account{Name: `CORP\alice`, UID: 70001, GID: 70000, Groups: []uint32{70000, 70002, 70003}, Home: "/home/CORP/alice"}, a)
+
+	name, full, err := d.fullName(t.Context(), `CORP\alice`)
+	require.NoError(t, err)
+	assert.Equal(t, []string{`CORP\alice`, "Alice"}, []string{name, full})
 
 	a, err = d.user(t.Context(), `CORP\space bar`)
 	require.NoError(t, err)
@@ -92,4 +96,14 @@ esac
 	require.ErrorIs(t, err, ErrUnknown)
 	_, err = d.group(t.Context(), "nobody-there")
 	require.ErrorIs(t, err, ErrUnknown)
+}
+
+func TestFullName(t *testing.T) {
+	name, full, err := FullName(t.Context(), "root")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"root", "root"}, []string{name, full})
+	for _, name := range []string{"no-such-account", "", "0", "-u", "a\nb"} {
+		_, _, err := FullName(t.Context(), name)
+		require.ErrorIs(t, err, ErrUnknown, "%q", name)
+	}
 }

@@ -65,10 +65,10 @@ const (
 
 // ErrHeld reports a child that was killed and that the kernel doesn't give back:
 // another process traces it, or it hangs in the kernel.
-var ErrHeld = errors.New("child: killed, but still held by a debugger or the kernel")
+var ErrHeld = errors.New("killed, but still held by a debugger or the kernel")
 
 // errStart reports a child that didn't execute its program in time.
-var errStart = fmt.Errorf("child: the program did not start within %v", startTime)
+var errStart = fmt.Errorf("the program did not start within %v", startTime)
 
 // An Identity is the user a child runs as. The zero value is refused.
 type Identity struct {
@@ -102,9 +102,9 @@ func (id Identity) check() error {
 	own := uint32(os.Geteuid())
 	switch {
 	case id.UID == 0 && !id.Root:
-		return errors.New("child: uid 0 is refused: the session's user isn't known, or root isn't meant to be one")
+		return errors.New("uid 0 is refused: the session's user isn't known, or root isn't meant to be one")
 	case own != 0 && own != id.UID:
-		return fmt.Errorf("child: running a program as uid %d needs root; this process runs as uid %d", id.UID, own)
+		return fmt.Errorf("running a program as uid %d needs root; this process runs as uid %d", id.UID, own)
 	}
 	return nil
 }
@@ -131,9 +131,9 @@ type Process struct {
 // setuid program (PR_SET_NO_NEW_PRIVS in prctl(2)), unless id is this process's
 // own user and cmd is another program.
 //
-// Of cmd, Path, Args, Env, Stdin, Stdout, Stderr, ExtraFiles, WaitDelay and
-// SysProcAttr.Cloneflags (for a network namespace) are used, as [exec.Cmd]
-// describes them; a WaitDelay of 0 means 500 ms. Path must be absolute. Writers must not block. Without root id must be this process's own.
+// Of cmd, Path, Args, Env, Stdin, Stdout, Stderr, ExtraFiles and WaitDelay are
+// used, as [exec.Cmd] describes them; a WaitDelay of 0 means 500 ms. Path must be
+// absolute. Writers must not block. Without root id must be this process's own.
 //
 // Start returns when the program has been executed, after 10 s at the latest. An
 // error that the execution met is an [*fs.PathError].
@@ -141,11 +141,26 @@ type Process struct {
 // Each of dead is called when the child has died, before it is reaped: its number
 // is still nobody else's. It must not block.
 func Start(cmd *exec.Cmd, id Identity, dead ...func(pid int)) (*Process, error) {
+	return start(cmd, id, false, dead)
+}
+
+// StartAlone is Start in a network namespace of its own, in which there is nobody else and no interface
+// is up. If there can't be one the error is an [*fs.PathError] with unshare as its Op.
+//
+// The child makes it, once it is this same program again: what makes one waits for locks that any user
+// can hold for long, by removing others. Between fork and exec the thread that has started the child
+// would wait with it, and with that thread sooner or later the whole of this process.
+func StartAlone(cmd *exec.Cmd, id Identity, dead ...func(pid int)) (*Process, error) {
+	return start(cmd, id, true, dead)
+}
+
+// start is Start, or StartAlone.
+func start(cmd *exec.Cmd, id Identity, alone bool, dead []func(pid int)) (*Process, error) {
 	switch {
 	case cmd.Err != nil:
-		return nil, fmt.Errorf("child: %w", cmd.Err)
+		return nil, cmd.Err
 	case !filepath.IsAbs(cmd.Path):
-		return nil, fmt.Errorf("child: %q isn't an absolute path", cmd.Path)
+		return nil, fmt.Errorf("%q isn't an absolute path", cmd.Path)
 	}
 	if err := id.check(); err != nil {
 		return nil, err
@@ -160,14 +175,14 @@ func Start(cmd *exec.Cmd, id Identity, dead ...func(pid int)) (*Process, error) 
 		return nil, err
 	}
 	p.nest = nest(cmd.Path == Self || id.UID != uint32(os.Geteuid()))
-	attr := &os.ProcAttr{Dir: "/", Env: append([]string{}, cmd.Env...), Files: p.stdio.files, Sys: procAttr(cmd)}
+	attr := &os.ProcAttr{Dir: "/", Env: append([]string{}, cmd.Env...), Files: p.stdio.files, Sys: procAttr()}
 	attr.Files = append(attr.Files, cmd.ExtraFiles...)
 	attr.Files = append(attr.Files, status.theirs)
-	argv := arguments(cmd, id, len(attr.Files)-1)
+	argv := arguments(cmd, id, alone, len(attr.Files)-1)
 	if err := p.nest.do(func() (err error) { p.proc, err = os.StartProcess(Self, argv, attr); return err }); err != nil {
 		p.nest.release()
 		p.stdio.abandon()
-		return nil, fmt.Errorf("child: starting this program again: %w", err)
+		return nil, fmt.Errorf("starting this program again: %w", err)
 	}
 	runtime.KeepAlive(cmd)
 	p.pid = p.proc.Pid

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 }
 
 // acts are what children of these tests do that are this program.
-var acts = map[string]func(){"act-spray": actSpray, "act-state": actState, "act-wait": actWait}
+var acts = map[string]func(){"act-networks": actNetworks, "act-spray": actSpray, "act-state": actState, "act-wait": actWait}
 
 // self is this program, doing one of the acts.
 func self(act string) *exec.Cmd {
@@ -121,7 +121,7 @@ func TestNothingOfTheGroupIsLeft(t *testing.T) {
 func TestStartFails(t *testing.T) {
 	_, err := child.Start(exec.Command("/nonexistent/program"), other())
 	require.ErrorIs(t, err, fs.ErrNotExist)
-	assert.EqualError(t, err, "child: exec /nonexistent/program: no such file or directory")
+	assert.EqualError(t, err, "exec /nonexistent/program: no such file or directory")
 	_, err = child.Start(exec.Command("no-such-program"), other())
 	require.ErrorIs(t, err, exec.ErrNotFound)
 	_, err = child.Start(&exec.Cmd{Path: "bin/true"}, other())

@@ -3,7 +3,6 @@
 package child
 
 import (
-	"os/exec"
 	"runtime"
 	"sync"
 	"syscall"
@@ -70,11 +69,7 @@ func (n *nursery) run(jobs <-chan func()) {
 }
 
 // procAttr makes a child the leader of a session and a process group, and lets
-// it die with its nursery.
-func procAttr(cmd *exec.Cmd) *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	if cmd.SysProcAttr != nil {
-		attr.Cloneflags = cmd.SysProcAttr.Cloneflags
-	}
-	return attr
+// it die with its nursery. Nothing in it may wait for anybody between fork and exec.
+func procAttr() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }

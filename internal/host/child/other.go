@@ -15,7 +15,7 @@ import (
 const Self = "/proc/self/exe"
 
 // ErrHeld reports a child that was killed and that the kernel doesn't give back.
-var ErrHeld = errors.New("child: killed, but still held by a debugger or the kernel")
+var ErrHeld = errors.New("killed, but still held by a debugger or the kernel")
 
 // An Identity is the user a child runs as.
 type Identity struct {
@@ -38,7 +38,12 @@ type Process struct{}
 
 // Start returns an error that wraps [errors.ErrUnsupported].
 func Start(cmd *exec.Cmd, _ Identity, _ ...func(pid int)) (*Process, error) {
-	return nil, fmt.Errorf("child: starting %s: %w", cmd.Path, errors.ErrUnsupported)
+	return nil, fmt.Errorf("starting %s: %w", cmd.Path, errors.ErrUnsupported)
+}
+
+// StartAlone is Start.
+func StartAlone(cmd *exec.Cmd, id Identity, _ ...func(pid int)) (*Process, error) {
+	return Start(cmd, id)
 }
 
 // PID returns 0.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -20,15 +21,23 @@ import (
 // Arg is the first argument of this program when it was executed to become
 // another user and another program:
 //
-//	__run-as STATUS UID GID GROUPS -- PATH ARGV0 [ARGUMENT]…
+//	__run-as STATUS UID GID GROUPS NETWORK -- PATH ARGV0 [ARGUMENT]…
 //
 // STATUS is the descriptor of the socket to the parent, GROUPS has commas
-// between the numbers, or is "-" for none, and ARGV0 is the name under which
-// PATH is executed.
+// between the numbers, or is "-" for none, NETWORK is "alone" for a network
+// namespace of its own and "-" for the parent's, and ARGV0 is the name under
+// which PATH is executed.
 const Arg = "__run-as"
 
+// What NETWORK may be, and where it is among the arguments behind Arg.
+const (
+	networkAlone  = "alone"
+	networkShared = "-"
+	networkAt     = 4
+)
+
 // arguments are those of this program for cmd.
-func arguments(cmd *exec.Cmd, id Identity, status int) []string {
+func arguments(cmd *exec.Cmd, id Identity, alone bool, status int) []string {
 	groups := make([]string, len(id.Groups))
 	for i, g := range id.Groups {
 		groups[i] = strconv.FormatUint(uint64(g), 10)
@@ -37,7 +46,11 @@ func arguments(cmd *exec.Cmd, id Identity, status int) []string {
 	if list == "" {
 		list = "-"
 	}
-	argv := []string{os.Args[0], Arg, strconv.Itoa(status), strconv.FormatUint(uint64(id.UID), 10), strconv.FormatUint(uint64(id.GID), 10), list, "--", cmd.Path}
+	network := networkShared
+	if alone {
+		network = networkAlone
+	}
+	argv := []string{os.Args[0], Arg, strconv.Itoa(status), strconv.FormatUint(uint64(id.UID), 10), strconv.FormatUint(uint64(id.GID), 10), list, network, "--", cmd.Path}
 	if len(cmd.Args) == 0 {
 		return append(argv, cmd.Path)
 	}
@@ -48,14 +61,19 @@ func arguments(cmd *exec.Cmd, id Identity, status int) []string {
 type order struct {
 	status int
 	id     Identity
+	alone  bool
 	path   string
 	argv   []string
 }
 
 // parseOrder reads the arguments behind Arg.
 func parseOrder(args []string) (o order, err error) {
-	if len(args) < 7 || args[4] != "--" {
+	if len(args) < 8 || args[5] != "--" {
 		return o, errors.New("the arguments are incomplete")
+	}
+	network := args[networkAt]
+	if network != networkAlone && network != networkShared {
+		return o, fmt.Errorf("%q isn't a network", network)
 	}
 	var numbers [3]uint32
 	for i := range numbers {
@@ -63,7 +81,7 @@ func parseOrder(args []string) (o order, err error) {
 			return o, err
 		}
 	}
-	o = order{status: int(numbers[0]), id: Identity{UID: numbers[1], GID: numbers[2]}, path: args[5], argv: args[6:]}
+	o = order{status: int(numbers[0]), id: Identity{UID: numbers[1], GID: numbers[2]}, alone: network == networkAlone, path: args[6], argv: args[7:]}
 	if args[3] == "-" {
 		return o, nil
 	}
@@ -122,6 +140,9 @@ func authority(fd int) (parent int, err error) {
 // follow becomes what o says. It returns only in a process that goes on as this
 // program.
 func (o order) follow(parent int) {
+	if o.alone {
+		o.fail(leaveNetwork())
+	}
 	unix.CloseOnExec(o.status) // the parent sees that it is closed
 	if err := o.become(parent); err != nil {
 		o.fail(err)
@@ -132,6 +153,17 @@ func (o order) follow(parent int) {
 		return
 	}
 	o.fail(os.NewSyscallError("exec", syscall.Exec(o.path, o.argv, os.Environ())))
+}
+
+// leaveNetwork begins anew in a network namespace of its own, and returns if that fails. A namespace is its
+// thread's; so the thread executes this program once more, and all that come are in it.
+func leaveNetwork() error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	argv := slices.Clone(os.Args)
+	argv[2+networkAt] = networkShared
+	return os.NewSyscallError("exec", syscall.Exec(Self, argv, os.Environ()))
 }
 
 // become gives up the rights of root, and makes sure that the process ends with
@@ -190,7 +222,7 @@ type status struct{ ours, theirs *os.File }
 func newStatus() (*status, error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("child: %w", os.NewSyscallError("socketpair", err))
+		return nil, os.NewSyscallError("socketpair", err)
 	}
 	_ = unix.SetNonblock(fds[0], true) // for the runtime's poller, which has the deadline
 	return &status{os.NewFile(uintptr(fds[0]), "status"), os.NewFile(uintptr(fds[1]), "status")}, nil
@@ -200,7 +232,7 @@ func newStatus() (*status, error) {
 func (s *status) read(path string) error {
 	s.theirs.Close()
 	if err := s.ours.SetReadDeadline(time.Now().Add(startTime)); err != nil {
-		return fmt.Errorf("child: %w", err)
+		return err
 	}
 	said, err := io.ReadAll(io.LimitReader(s.ours, 128))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -212,9 +244,9 @@ func (s *status) read(path string) error {
 	step, code, _ := strings.Cut(string(said), " ")
 	errno, err := strconv.Atoi(code)
 	if err != nil {
-		return fmt.Errorf("child: starting %s failed: %.60q", path, said)
+		return fmt.Errorf("starting %s failed: %.60q", path, said)
 	}
-	return fmt.Errorf("child: %w", &fs.PathError{Op: step, Path: path, Err: syscall.Errno(errno)})
+	return &fs.PathError{Op: step, Path: path, Err: syscall.Errno(errno)}
 }
 
 func (s *status) close() {

@@ -71,6 +71,19 @@ func TestSelf(t *testing.T) {
 	assert.Equal(t, strings.Count(threads, "Uid:"), strings.Count(threads, "NoNewPrivs: 1"), "every thread")
 }
 
+// That it can't be traced is no gift of the kernel's to who changes the user, which depends on
+// fs.suid_dumpable: it is so without a change, too.
+func TestSelfIsNotDumpable(t *testing.T) {
+	var out bytes.Buffer
+	cmd := self("act-state")
+	cmd.Stdout = &out
+	p, err := child.Start(cmd, child.Own())
+	require.NoError(t, err)
+	wait(t, p)
+	require.NoError(t, p.Err())
+	assert.Contains(t, out.String(), "dumpable 0 ")
+}
+
 // What is executed as another user can't gain rights, and what is executed as the own user is
 // left alone.
 func TestNoNewPrivileges(t *testing.T) {
@@ -99,7 +112,7 @@ func TestOrdersOfOthersAreRefused(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	run := func(through string, extra *os.File) string {
-		cmd := exec.Command(self, child.Arg, "3", "0", "0", "-", "--", "/bin/echo", "echo", "done")
+		cmd := exec.Command(self, child.Arg, "3", "0", "0", "-", "-", "--", "/bin/echo", "echo", "done")
 		if through != "" {
 			cmd = exec.Command("/bin/sh", append([]string{"-c", through, self}, cmd.Args[1:]...)...)
 		}
@@ -124,7 +137,10 @@ func TestOrdersOfOthersAreRefused(t *testing.T) {
 	defer theirs.Close()
 	// A shell between them, as sudo would be; it stays because something follows.
 	assert.Contains(t, run(`"$0" "$@"; exit $?`, theirs), "which isn't the parent")
-	for _, args := range [][]string{nil, {"3", "0", "0", "-"}, {"x", "0", "0", "-", "--", "a", "a"}, {"3", "4294967295", "0", "-", "--", "a", "a"}, {"3", "0", "0", "1,", "--", "a", "a"}} {
+	for _, args := range [][]string{
+		nil, {"3", "0", "0", "-", "-"}, {"3", "0", "0", "-", "--", "a", "a", "a"}, {"3", "0", "0", "-", "none", "--", "a", "a"},
+		{"x", "0", "0", "-", "-", "--", "a", "a"}, {"3", "4294967295", "0", "-", "-", "--", "a", "a"}, {"3", "0", "0", "1,", "-", "--", "a", "a"},
+	} {
 		out, err := exec.Command(self, append([]string{child.Arg}, args...)...).CombinedOutput()
 		require.Error(t, err)
 		assert.Contains(t, string(out), "own use")

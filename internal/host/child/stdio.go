@@ -5,7 +5,6 @@ package child
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -44,7 +43,7 @@ func newStdio(cmd *exec.Cmd) (*stdio, error) {
 	}
 	if err != nil {
 		s.abandon()
-		return nil, fmt.Errorf("child: %w", err)
+		return nil, err
 	}
 	return s, nil
 }

@@ -7,6 +7,9 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,7 +27,7 @@ func (l Lack) String() string {
 	return fmt.Sprintf("without %s (Linux %s; here: %v) %s", l.Name, l.Since, l.Err, l.Follows)
 }
 
-// features are what is looked at. try must have no effect.
+// features are what is looked at; the last one Linux 3.10 has, too, but a container may not. try must have no effect.
 var features = []struct {
 	Lack
 	try func() error
@@ -48,6 +51,13 @@ var features = []struct {
 		}
 		return nil // that a number has no room for the groups is fine
 	}},
+	{Lack{Name: "memfd_create", Since: "3.17", Follows: "the screen is read through System V shared memory, and x11vnc is given all of the user's cookies"}, func() error {
+		fd, err := unix.MemfdCreate("look", unix.MFD_CLOEXEC)
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+		return err
+	}},
 	{Lack{Name: "seccomp", Since: "3.17", Follows: "the process that reads a screen isn't confined to the system calls it needs"}, func() error {
 		_, _, errno := unix.Syscall(unix.SYS_SECCOMP, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, 0)
 		if errno == unix.ENOSYS {
@@ -62,6 +72,30 @@ var features = []struct {
 		}
 		return nil
 	}},
+	{Lack{Name: "network namespaces", Since: "2.6.24", Follows: "x11vnc, where it is used, looks for the X server under its abstract name too, whose owner is known only for the moment before it starts"}, namespaces},
+}
+
+// namespaces is why this process, if it is root, can't start a program in a network namespace of its own, or nil.
+// Whoever isn't root starts none.
+func namespaces() error {
+	if _, err := os.Stat("/proc/self/ns/net"); errors.Is(err, fs.ErrNotExist) {
+		return unix.ENOSYS
+	}
+	if most, err := os.ReadFile("/proc/sys/user/max_net_namespaces"); err == nil && strings.TrimSpace(string(most)) == "0" {
+		return unix.ENOSPC
+	}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return err
+	}
+	if data[0].Effective&(1<<unix.CAP_SYS_ADMIN) == 0 {
+		return unix.EPERM
+	}
+	return nil
 }
 
 // Lacks lists what this kernel lacks.

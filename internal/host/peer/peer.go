@@ -13,17 +13,17 @@ import (
 func UID(conn *net.UnixConn) (uint32, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0, fmt.Errorf("peer: %w", err)
+		return 0, err
 	}
 	var cred *unix.Ucred
 	var credErr error
 	if err := raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return 0, fmt.Errorf("peer: %w", err)
+		return 0, err
 	}
 	if credErr != nil {
-		return 0, fmt.Errorf("peer: SO_PEERCRED: %w", credErr)
+		return 0, fmt.Errorf("SO_PEERCRED: %w", credErr)
 	}
 	return cred.Uid, nil
 }

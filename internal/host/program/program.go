@@ -9,12 +9,10 @@
 package program
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +20,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 )
 
 const (
@@ -34,7 +33,7 @@ const (
 const SearchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // ErrTooMuch is that a program printed more than it may.
-var ErrTooMuch = errors.New("program: too much output")
+var ErrTooMuch = errors.New("too much output")
 
 // A Command is a program to be run.
 type Command struct {
@@ -51,7 +50,7 @@ type late struct {
 }
 
 func (e late) Error() string {
-	return fmt.Sprintf("program: %s did not answer within %g s", e.path, e.limit.Seconds())
+	return fmt.Sprintf("%s did not answer within %g s", e.path, e.limit.Seconds())
 }
 
 func (late) Unwrap() error { return context.DeadlineExceeded }
@@ -64,21 +63,21 @@ func (late) Unwrap() error { return context.DeadlineExceeded }
 // program started in its process group ends with it.
 func Output(ctx context.Context, c Command) ([]byte, error) {
 	if !filepath.IsAbs(c.Path) {
-		return nil, fmt.Errorf("program: %q isn't an absolute path", c.Path)
+		return nil, fmt.Errorf("%q isn't an absolute path", c.Path)
 	}
 	limit := cmp.Or(c.Timeout, defaultTimeout)
 	tooLate := late{c.Path, limit}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, tooLate)
 	defer cancel()
-	stdout := &head{max: cmp.Or(c.Max, defaultMax)}
-	stderr := &head{max: maxComplaint, dropRest: true}
+	stdout := &printed.Head{Max: cmp.Or(c.Max, defaultMax), Strict: true}
+	stderr := &printed.Head{Max: maxComplaint}
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = []string{"PATH=" + SearchPath}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = time.Second // for output that something it left behind holds open
 	p, err := child.Start(cmd, child.Own())
 	if err != nil {
-		return nil, fmt.Errorf("program: %w", err)
+		return nil, err
 	}
 	select {
 	case <-p.Done():
@@ -88,15 +87,15 @@ func Output(ctx context.Context, c Command) ([]byte, error) {
 		if cause == tooLate {
 			return nil, tooLate
 		}
-		return nil, fmt.Errorf("program: %s was stopped: %w", c.Path, cause)
+		return nil, fmt.Errorf("%s was stopped: %w", c.Path, cause)
 	}
 	switch err := p.Err(); {
-	case stdout.over:
-		return nil, fmt.Errorf("%w: %s printed more than %d bytes", ErrTooMuch, c.Path, stdout.max)
+	case stdout.Over():
+		return nil, fmt.Errorf("%w: %s printed more than %d bytes", ErrTooMuch, c.Path, stdout.Max)
 	case err != nil:
-		return nil, fmt.Errorf("program: %s: %w%s", c.Path, err, complaint(stderr.buf.Bytes()))
+		return nil, fmt.Errorf("%s: %w%s", c.Path, err, complaint(stderr.Bytes()))
 	}
-	return stdout.buf.Bytes(), nil
+	return stdout.Bytes(), nil
 }
 
 // Find looks for a program by its name in the directories of path, which is
@@ -126,25 +125,4 @@ func complaint(stderr []byte) string {
 		return ""
 	}
 	return fmt.Sprintf(": %q", s)
-}
-
-// head keeps the beginning of what is written to it. What doesn't fit is
-// dropped or, if that would be half an answer, an error to the writer.
-type head struct {
-	buf      bytes.Buffer
-	max      int
-	dropRest bool
-	over     bool
-}
-
-func (h *head) Write(p []byte) (int, error) {
-	room := min(h.max-h.buf.Len(), len(p))
-	h.buf.Write(p[:room])
-	if room < len(p) {
-		h.over = true
-		if !h.dropRest {
-			return room, io.ErrShortWrite
-		}
-	}
-	return len(p), nil
 }

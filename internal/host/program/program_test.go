@@ -25,7 +25,7 @@ func TestOutput(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	_, err := Output(t.Context(), sh(`echo half; echo "no such table" >&2; exit 3`))
-	require.ErrorContains(t, err, `program: /bin/sh: exit status 3: "no such table"`)
+	require.ErrorContains(t, err, `/bin/sh: exit status 3: "no such table"`)
 	assert.Equal(t, 3, ExitCode(err))
 
 	_, err = Output(t.Context(), Command{Path: "/bin/sh", Args: []string{"-c", "exec head -c 100 /dev/zero"}, Max: 99})
@@ -45,13 +45,13 @@ func TestTimeout(t *testing.T) {
 	c.Timeout = 50 * time.Millisecond
 	_, err := Output(t.Context(), c)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.EqualError(t, err, "program: /bin/sh did not answer within 0.05 s")
+	require.EqualError(t, err, "/bin/sh did not answer within 0.05 s")
 
 	// Whoever asks may have less time, or another reason.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))
 	_, err = Output(ctx, c)
-	require.EqualError(t, err, "program: /bin/sh was stopped: enough")
+	require.EqualError(t, err, "/bin/sh was stopped: enough")
 }
 
 func TestFind(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -47,7 +48,7 @@ func IsAddress(s string) bool {
 // sockets are the sockets that an address names, as [net.Dial] wants them.
 func sockets(address string) ([]string, error) {
 	if len(address) > maxAddress {
-		return nil, fmt.Errorf("sessionbus: an address of %d bytes", len(address))
+		return nil, fmt.Errorf("an address of %d bytes", len(address))
 	}
 	var all []string
 	for one := range strings.SplitSeq(address, ";") {
@@ -64,21 +65,21 @@ func sockets(address string) ([]string, error) {
 func socket(address string) (string, error) {
 	keys, ok := strings.CutPrefix(address, "unix:")
 	if !ok {
-		return "", fmt.Errorf("sessionbus: %.60q is no address of a socket of this host", address)
+		return "", fmt.Errorf("%.60q is no address of a socket of this host", address)
 	}
 	for pair := range strings.SplitSeq(keys, ",") {
 		key, value, _ := strings.Cut(pair, "=")
 		name, err := dbus.UnescapeBusAddressValue(value)
 		switch {
 		case err != nil || strings.ContainsRune(name, 0):
-			return "", fmt.Errorf("sessionbus: the address %.60q has a bad value", address)
+			return "", fmt.Errorf("the address %.60q has a bad value", address)
 		case key == "path" && filepath.IsAbs(name):
 			return name, nil
 		case key == "abstract" && name != "":
 			return "@" + name, nil
 		}
 	}
-	return "", fmt.Errorf("sessionbus: the address %.60q names no socket", address)
+	return "", fmt.Errorf("the address %.60q names no socket", address)
 }
 
 // Dial connects to the bus at address; empty is [UserBus] of this process's user. ctx bounds
@@ -107,14 +108,14 @@ func dial(ctx context.Context, name string) (*dbus.Conn, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, "unix", name)
 	if err != nil {
-		return nil, fmt.Errorf("sessionbus: no D-Bus bus answers: %w", err)
+		return nil, fmt.Errorf("no D-Bus bus answers: %w", err)
 	}
 	if err := trust(raw.(*net.UnixConn), name); err != nil {
 		raw.Close()
 		return nil, err
 	}
 	given := context.AfterFunc(ctx, func() { raw.Close() }) // godbus reads without a deadline
-	conn, err := dbus.NewConn(raw)
+	conn, err := dbus.NewConn(bounded{raw})
 	if err == nil {
 		if err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Getuid()))}); err == nil {
 			err = conn.Hello()
@@ -131,17 +132,34 @@ func dial(ctx context.Context, name string) (*dbus.Conn, error) {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return nil, fmt.Errorf("sessionbus: the D-Bus bus at %s doesn't let this user in: %w", name, err)
+	return nil, fmt.Errorf("the D-Bus bus at %s doesn't let this user in: %w", name, err)
+}
+
+// writeTime is how long a bus may take to take a message.
+const writeTime = 2 * time.Second
+
+// bounded is a connection to a bus that may take nothing: godbus writes without a deadline.
+type bounded struct{ net.Conn }
+
+func (b bounded) Write(p []byte) (int, error) {
+	if err := b.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+		return 0, err
+	}
+	n, err := b.Conn.Write(p)
+	if err != nil {
+		_ = b.Close() // half a message may be out
+	}
+	return n, err
 }
 
 // trust refuses a bus of a third user: a socket in /tmp or an abstract one may be anybody's.
 func trust(conn *net.UnixConn, name string) error {
 	uid, err := peer.UID(conn)
 	if err != nil {
-		return fmt.Errorf("sessionbus: whose bus it is: %w", err)
+		return fmt.Errorf("whose bus it is: %w", err)
 	}
 	if own := uint32(os.Getuid()); uid != 0 && uid != own {
-		return fmt.Errorf("sessionbus: the D-Bus bus at %s is uid %d's, and only root's or uid %d's own would be trusted", name, uid, own)
+		return fmt.Errorf("the D-Bus bus at %s is uid %d's, and only root's or uid %d's own would be trusted", name, uid, own)
 	}
 	return nil
 }

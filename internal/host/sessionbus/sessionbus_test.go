@@ -220,3 +220,20 @@ func TestScreenLocked(t *testing.T) {
 		})
 	}
 }
+
+// A bus that takes nothing holds nobody up for long.
+func TestBusThatTakesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bus")
+	l, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	defer l.Close()
+	raw, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	silent, err := l.Accept()
+	require.NoError(t, err)
+	defer silent.Close()
+	_, err = bounded{raw}.Write(make([]byte, 64<<20))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	_, err = raw.Write([]byte{0})
+	assert.ErrorIs(t, err, net.ErrClosed, "half a message may be out")
+}

@@ -28,7 +28,7 @@ func Check(path string) error { return check(path, uint32(os.Geteuid())) }
 
 func check(path string, own uint32) error {
 	if !filepath.IsAbs(path) {
-		return fmt.Errorf("strict: %q isn't an absolute path", path)
+		return fmt.Errorf("%q isn't an absolute path", path)
 	}
 	if err := judge("/", own); err != nil {
 		return err
@@ -54,7 +54,7 @@ func check(path string, own uint32) error {
 			continue
 		}
 		if links++; links > maxLinks {
-			return fmt.Errorf("strict: %s: too many symbolic links", path)
+			return fmt.Errorf("%s: too many symbolic links", path)
 		}
 		if filepath.IsAbs(target) {
 			at = "/"
@@ -68,19 +68,19 @@ func check(path string, own uint32) error {
 func judge(path string, own uint32) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return fmt.Errorf("strict: %w", err)
+		return err
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return errors.New("strict: this system doesn't say whose a file is")
+		return errors.New("this system doesn't say whose a file is")
 	}
 	switch mode := info.Mode(); {
 	case st.Uid != 0 && st.Uid != own:
-		return fmt.Errorf("strict: %s belongs to uid %d, who could change it: let root own it", path, st.Uid)
+		return fmt.Errorf("%s belongs to uid %d, who could change it: let root own it", path, st.Uid)
 	case mode&fs.ModeSymlink != 0: // its mode says nothing
 	case mode.IsDir() && mode&fs.ModeSticky != 0:
 	case mode.Perm()&0o022 != 0:
-		return fmt.Errorf("strict: %s is writable by others than its owner (mode %04o): do chmod go-w %s", path, mode.Perm(), path)
+		return fmt.Errorf("%s is writable by others than its owner (mode %04o): do chmod go-w %s", path, mode.Perm(), path)
 	}
 	return nil
 }

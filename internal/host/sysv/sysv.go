@@ -31,28 +31,39 @@ type Creator struct {
 // many. The caller makes sure that c's number is still its own: that it is dead and
 // not reaped. Who is attached to a segment, as the X server may be for a moment, keeps it
 // until it detaches.
-func Remove(c Creator) (removed int, err error) { return remove(c, false) }
+func Remove(c Creator) (removed int, err error) {
+	removed, _, err = remove(c, false)
+	return removed, err
+}
 
-// remove is Remove, with unused only of segments that nobody is attached to.
-func remove(c Creator, unused bool) (removed int, err error) {
+// remove is Remove, with unused only of segments that nobody is attached to: used are the others.
+func remove(c Creator, unused bool) (removed, used int, err error) {
 	ids, err := private(c)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var errs []error
 	for _, id := range ids {
 		// The number may be another segment's by now.
 		var desc unix.SysvShmDesc
-		if _, err := unix.SysvShmCtl(id, unix.IPC_STAT, &desc); err != nil || !made(&desc, c) || unused && desc.Nattch > 0 {
+		if _, err := unix.SysvShmCtl(id, unix.IPC_STAT, &desc); err != nil || !made(&desc, c) {
 			continue
 		}
-		if _, err := unix.SysvShmCtl(id, unix.IPC_RMID, nil); err != nil {
+		if unused && desc.Nattch > 0 {
+			used++
+			continue
+		}
+		_, err := unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+		if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EIDRM) {
+			continue // somebody else has removed it
+		}
+		if err != nil { // without CAP_SYS_ADMIN another user's can't be
 			errs = append(errs, fmt.Errorf("sysv: removing segment %d of process %d: %w", id, c.PID, err))
 			continue
 		}
 		removed++
 	}
-	return removed, errors.Join(errs...)
+	return removed, used, errors.Join(errs...)
 }
 
 // made reports whether c has created a segment. Its times are whole seconds.
@@ -100,17 +111,23 @@ func (l Ledger) Add(c Creator) error {
 	return nil
 }
 
-// Drop forgets a process, whose segments were removed.
-func (l Ledger) Drop(pid int) {
-	if l != "" {
-		_ = os.Remove(l.file(pid))
+// Clear is [Remove], after which c is forgotten. What can't be removed is an error, and stays remembered for
+// Sweep.
+func (l Ledger) Clear(c Creator) error {
+	if _, err := Remove(c); err != nil {
+		return err
 	}
+	if l != "" {
+		_ = os.Remove(l.file(c.PID))
+	}
+	return nil
 }
 
 func (l Ledger) file(pid int) string { return filepath.Join(string(l), strconv.Itoa(pid)) }
 
 // Sweep removes what the children of an earlier daemon have left, if they are dead and
-// nobody is attached to it, and forgets them. It returns how many segments it removed.
+// nobody is attached to it, and forgets those of whom nothing is left. It returns how many segments it
+// removed.
 func (l Ledger) Sweep() (removed int, err error) {
 	if l == "" {
 		return 0, nil
@@ -129,9 +146,12 @@ func (l Ledger) Sweep() (removed int, err error) {
 			continue // alive, or the number is another's: then it isn't known whose the segments are
 		}
 		if ok {
-			n, err := remove(c, true)
+			n, used, err := remove(c, true)
 			removed += n
 			errs = append(errs, err)
+			if used > 0 || err != nil {
+				continue
+			}
 		}
 		_ = os.Remove(filepath.Join(string(l), e.Name()))
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 )
 
 // startLimit bounds the start of an X server and of its window manager.
@@ -32,7 +33,7 @@ type Options struct {
 	WindowManager bool            // run openbox, and return when it manages windows
 	Identity      *child.Identity // whose desktop; nil: nobody's (65534) if we are root, else our own
 	Args          []string        // more arguments for the X server
-	Server        string          // Xvfb, which the empty one is, or Xtigervnc, which listens for no viewer
+	Server        string          // Xvfb, which the empty one is; Xtigervnc, an RFB server as well: see [Desktop.RFB]; or Xorg with xorgxrdp's drivers, without an RDP client
 }
 
 // A Desktop is a running virtual desktop. Its methods are safe for concurrent
@@ -42,10 +43,11 @@ type Desktop struct {
 	Xauthority string         // file with the display's cookie, readable by Identity only
 	Identity   child.Identity // whose desktop it is
 	Home       string         // a private, writable folder of Identity, gone after Close
+	RFB        string         // socket of Xtigervnc's RFB server, for Identity and root only; empty: the server is Xvfb
 
 	dir    string // holds Home and the cookies
 	server *child.Process
-	log    tail // what the X server said last
+	log    printed.Tail // what the X server said last
 
 	mu       sync.Mutex
 	closed   bool
@@ -115,9 +117,16 @@ func (d *Desktop) makeHome() error {
 	return nil
 }
 
+// XorgPath is where Debian has the Xorg that an ordinary user may start.
+const XorgPath = "/usr/lib/xorg/Xorg"
+
 // startServer starts Xvfb on a display number of its own choice.
 func (d *Desktop) startServer(ctx context.Context, o Options) error {
-	path, err := tool(cmp.Or(o.Server, "Xvfb"))
+	server := cmp.Or(o.Server, "Xvfb")
+	if server == "Xorg" {
+		server = XorgPath
+	}
+	path, err := tool(server)
 	if err != nil {
 		return err
 	}
@@ -135,9 +144,16 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	args := []string{
 		"-displayfd", "3", "-auth", cookie.file, "-nolisten", "tcp", "-noreset", "-dpi", strconv.Itoa(orDefault(o.DPI, 96)),
 	}
-	if o.Server == "Xtigervnc" {
-		args = append(args, "-geometry", fmt.Sprintf("%dx%d", width, height), "-depth", strconv.Itoa(depth), "-rfbport", "-1", "-SecurityTypes", "None")
-	} else {
+	env := []string{"PATH=" + searchPath}
+	switch o.Server {
+	case "Xorg":
+		args = append(args, "-config", "xrdp/xorg.conf", "-logfile", filepath.Join(d.Home, "Xorg.log"), "-depth", strconv.Itoa(depth))
+		env = append(env, "HOME="+d.Home, "XRDP_START_WIDTH="+strconv.Itoa(width), "XRDP_START_HEIGHT="+strconv.Itoa(height))
+	case "Xtigervnc":
+		d.RFB = filepath.Join(d.Home, "rfb")
+		args = append(args, "-geometry", fmt.Sprintf("%dx%d", width, height), "-depth", strconv.Itoa(depth),
+			"-rfbport", "-1", "-rfbunixpath", d.RFB, "-SecurityTypes", "None")
+	default:
 		args = append(args, "-screen", "0", fmt.Sprintf("%dx%dx%d", width, height, depth))
 	}
 	args = append(args, o.Args...)
@@ -145,7 +161,7 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	cmd.WaitDelay = time.Second
-	cmd.Env = []string{"PATH=" + searchPath}
+	cmd.Env = env
 	if d.server, err = child.Start(cmd, d.Identity); err != nil {
 		return fmt.Errorf("testhost: starting Xvfb: %w", err)
 	}

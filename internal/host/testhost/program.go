@@ -1,22 +1,20 @@
 package testhost
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os/exec"
 	"strings"
-	"sync"
 	"time"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 )
 
 const (
 	searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/games"
 	toolLimit  = 15 * time.Second // for one run of a tool
 	outLimit   = 64 << 20         // bytes of a tool's output: an 8K screen with room
-	tailLimit  = 2 << 10          // bytes kept of what a program said last
 )
 
 // packages names the Debian package of each tool that this package runs.
@@ -98,8 +96,8 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 	ctx, cancel := context.WithTimeout(ctx, toolLimit)
 	defer cancel()
 	cmd := exec.Command(path, args...)
-	out := limited{max: outLimit}
-	var said tail
+	out := printed.Head{Max: outLimit, Strict: true}
+	var said printed.Tail
 	cmd.Stdout, cmd.Stderr = &out, &said
 	p, err := d.SpawnCmd(cmd)
 	if err != nil {
@@ -112,7 +110,7 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 		return nil, fmt.Errorf("testhost: %s: %w", name, context.Cause(ctx))
 	}
 	if err := p.Err(); err != nil {
-		return nil, fmt.Errorf("testhost: %s %s: %w: %s", name, strings.Join(args, " "), err, said.String())
+		return nil, fmt.Errorf("testhost: %s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(said.String()))
 	}
 	return out.Bytes(), nil
 }
@@ -133,39 +131,4 @@ func Until(ctx context.Context, what string, f func() (bool, error)) error {
 			return fmt.Errorf("testhost: waiting for %s: %w", what, context.Cause(ctx))
 		}
 	}
-}
-
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.buf = append(t.buf, p...)
-	if n := len(t.buf) - tailLimit; n > 0 {
-		t.buf = append(t.buf[:0], t.buf[n:]...)
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.TrimSpace(string(t.buf))
-}
-
-// limited is a buffer that refuses to grow beyond max.
-type limited struct {
-	bytes.Buffer
-	max int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if l.Len()+len(p) > l.max {
-		return 0, fmt.Errorf("more than %d bytes of output", l.max)
-	}
-	return l.Buffer.Write(p)
 }

@@ -68,3 +68,18 @@ func RequireGone(t T, pid int) {
 		t.Fatalf("%v", err)
 	}
 }
+
+// Segments is how many segments of System V shared memory a process has created that are there still.
+func Segments(t T, pid int) (n int) {
+	t.Helper()
+	table, err := os.ReadFile("/proc/sysvipc/shm")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for line := range strings.Lines(string(table)) {
+		if f := strings.Fields(line); len(f) > 4 && f[4] == strconv.Itoa(pid) {
+			n++
+		}
+	}
+	return n
+}

@@ -89,7 +89,7 @@ func parseAuthority(b []byte) []authority {
 // counted cuts a field off b: two bytes of length, then that many bytes.
 func counted(b []byte) (field, rest []byte, err error) {
 	if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
-		return nil, nil, errors.New("xconn: an entry is cut off")
+		return nil, nil, errors.New("an entry is cut off")
 	}
 	n := int(binary.BigEndian.Uint16(b))
 	return b[2 : 2+n], b[2+n:], nil

@@ -15,7 +15,7 @@ type RefusedError struct {
 
 // Error implements error.
 func (e *RefusedError) Error() string {
-	return fmt.Sprintf("xconn: the X server refuses the connection: %q", e.Reason)
+	return fmt.Sprintf("the X server refuses the connection: %q", e.Reason)
 }
 
 // A CookieError is an X server's No to a connection for which no cookie was found.
@@ -25,7 +25,7 @@ type CookieError struct {
 }
 
 // Error implements error.
-func (e *CookieError) Error() string { return "xconn: " + e.Err.Error() }
+func (e *CookieError) Error() string { return "" + e.Err.Error() }
 
 // Unwrap returns both.
 func (e *CookieError) Unwrap() []error { return []error{e.Err, e.Refused} }
@@ -39,7 +39,7 @@ type StrangerError struct {
 
 // Error implements error.
 func (e *StrangerError) Error() string {
-	return fmt.Sprintf("xconn: the X server at %s is uid %d's, and only root's or uid %d's own would be trusted: another user may be pretending to be it", e.Address, e.Owner, e.Own)
+	return fmt.Sprintf("the X server at %s is uid %d's, and only root's or uid %d's own would be trusted: another user may be pretending to be it", e.Address, e.Owner, e.Own)
 }
 
 // cause is an error in few words, without addresses and paths, which the text around it has.

@@ -141,7 +141,7 @@ func (f *filter) next() error {
 func (f *filter) bodySize() (int, error) {
 	n := binary.LittleEndian.Uint32(f.head[4:])
 	if n > maxReply/4 {
-		return 0, fmt.Errorf("xconn: a reply of %d bytes", 4*uint64(n))
+		return 0, fmt.Errorf("a reply of %d bytes", 4*uint64(n))
 	}
 	return int(4 * n), nil
 }

@@ -39,7 +39,7 @@ func openSocket(address string, deadline time.Time) (net.Conn, error) {
 	d := net.Dialer{Deadline: deadline}
 	conn, err := d.Dial("unix", address)
 	if err != nil {
-		return nil, fmt.Errorf("xconn: no X server answers at %s: %w", address, cause(err))
+		return nil, fmt.Errorf("no X server answers at %s: %w", address, cause(err))
 	}
 	owner, err := peer.UID(conn.(*net.UnixConn))
 	if err == nil {

@@ -75,7 +75,7 @@ func Dial(display, xauthority string, timeout time.Duration) (*Conn, error) {
 	x, err := xgb.NewConnNet(f)
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("xconn: %w", err)
+		return nil, err
 	}
 	_, x.DefaultScreen, _ = parseDisplay(display) // connect has seen that it is good
 	return &Conn{Conn: x, Display: display, f: f}, nil
@@ -158,10 +158,10 @@ func parseDisplay(display string) (number, screen int, err error) {
 		m, err = strconv.ParseUint(screenDigits, 10, 8)
 	}
 	if !ok || err != nil {
-		return 0, 0, fmt.Errorf("xconn: %.40q is not the name of a display such as :1", display)
+		return 0, 0, fmt.Errorf("%.40q is not the name of a display such as :1", display)
 	}
 	if host != "" && host != "unix" {
-		return 0, 0, fmt.Errorf("xconn: %.40q is not a display of this host", display)
+		return 0, 0, fmt.Errorf("%.40q is not a display of this host", display)
 	}
 	return int(n), int(m), nil
 }
@@ -189,17 +189,17 @@ func setUp(conn io.ReadWriter, cookie []byte) ([]byte, error) {
 	req = append(req, cookie...)
 	req = append(req, make([]byte, -len(req)&3)...)
 	if _, err := conn.Write(req); err != nil {
-		return nil, fmt.Errorf("xconn: the X server took no set-up: %w", cause(err))
+		return nil, fmt.Errorf("the X server took no set-up: %w", cause(err))
 	}
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(conn, head); err != nil {
-		return nil, fmt.Errorf("xconn: the X server gave no answer: %w", cause(err))
+		return nil, fmt.Errorf("the X server gave no answer: %w", cause(err))
 	}
 	// At most 262,140 bytes: the length is 16 bits of four-byte units.
 	answer := make([]byte, 8+4*int(binary.LittleEndian.Uint16(head[6:])))
 	copy(answer, head)
 	if _, err := io.ReadFull(conn, answer[8:]); err != nil {
-		return nil, fmt.Errorf("xconn: the X server gave half an answer: %w", cause(err))
+		return nil, fmt.Errorf("the X server gave half an answer: %w", cause(err))
 	}
 	if answer[0] != 1 {
 		reason := answer[8:]
@@ -209,10 +209,10 @@ func setUp(conn io.ReadWriter, cookie []byte) ([]byte, error) {
 		return nil, &RefusedError{strings.TrimRight(string(reason), "\x00\n ")}
 	}
 	if major := binary.LittleEndian.Uint16(answer[2:]); major != 11 {
-		return nil, fmt.Errorf("xconn: the X server speaks version %d, not 11", major)
+		return nil, fmt.Errorf("the X server speaks version %d, not 11", major)
 	}
 	if len(answer) < minSetup {
-		return nil, errors.New("xconn: the X server's answer is too short")
+		return nil, errors.New("the X server's answer is too short")
 	}
 	return answer, nil
 }

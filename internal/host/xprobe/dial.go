@@ -13,7 +13,7 @@ import (
 func dial(display, xauthority string, timeout time.Duration) (*Screen, error) {
 	answer, err := xconn.Probe(display, xauthority, timeout)
 	if err != nil {
-		return nil, &Error{kindOf(err), strings.TrimPrefix(err.Error(), "xconn: ")}
+		return nil, &Error{kindOf(err), err.Error()}
 	}
 	return parseSetup(answer)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -52,7 +51,7 @@ func askService(address string) (service string, err error) {
 	conn, err := sessionbus.Dial(ctx, address)
 	cancel()
 	if err != nil {
-		return "", &Error{NoBus, strings.TrimPrefix(err.Error(), "sessionbus: ")}
+		return "", &Error{NoBus, err.Error()}
 	}
 	defer conn.Close()
 	ctx, cancel = context.WithTimeout(context.Background(), busTime)

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,7 +57,7 @@ type Error struct {
 }
 
 // Error implements error.
-func (e *Error) Error() string { return "xprobe: " + e.Text }
+func (e *Error) Error() string { return "" + e.Text }
 
 // answer is the child's line.
 type answer struct {
@@ -129,7 +128,7 @@ func ask(ctx context.Context, what, arg string, env []string, id child.Identity)
 	cmd.WaitDelay = grace
 	p, err := child.Start(cmd, id)
 	if err != nil {
-		return a, &Error{Failed, strings.TrimPrefix(err.Error(), "child: ")}
+		return a, &Error{Failed, err.Error()}
 	}
 	select {
 	case <-p.Done():

@@ -16,21 +16,6 @@ func IsLocale(s string) bool { return localePattern.MatchString(s) }
 
 var localePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127}$`)
 
-// Locale returns the locale of the session's messages: that of its user's process which is
-// nearest to the leader and has one, or else the host's ([HostLocale]). With LANGUAGE set it
-// is a list, the most wanted first. It is empty if nobody says.
-func (h *Host) Locale(s Session) string {
-	for _, pid := range h.tree(s.Leader) {
-		if uid, ok := h.owner(pid); !ok || uid != s.UID {
-			continue
-		}
-		if l := messages(variables(h.read(pid, "environ"), "\x00")); l != "" {
-			return l
-		}
-	}
-	return HostLocale(h.root)
-}
-
 // HostLocale returns the locale that the host whose files are under root gives to those who
 // choose none: in /etc/locale.conf (locale.conf(5)) or Debian's /etc/default/locale. It is
 // empty if there is none.

@@ -54,7 +54,9 @@ func TestLocaleOfASession(t *testing.T) {
 		t.Helper()
 		scanned, err := Scan(h.root)
 		require.NoError(t, err)
-		return scanned.Locale(s)
+		found, err := scanned.Look(t.Context(), s)
+		require.NoError(t, err)
+		return found.Locale
 	}
 	assert.Equal(t, "de_DE.UTF-8", locale(Session{Leader: 10, UID: uid}), "the nearest descendant with one")
 	assert.Equal(t, "es_ES.UTF-8", locale(Session{Leader: 13, UID: uid}))
@@ -76,12 +78,18 @@ func TestBus(t *testing.T) {
 	h.process(11, 10, "gdm-x-session", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unixexec:path=/bin/sh"})
 	h.process(12, 11, "gnome-session", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unix:abstract=/tmp/dbus-x,guid=1"})
 	h.process(13, 12, "xterm", nil, []string{"DBUS_SESSION_BUS_ADDRESS=unix:path=/other"})
-	scanned, err := Scan(h.root)
-	require.NoError(t, err)
-	assert.Equal(t, "unix:abstract=/tmp/dbus-x,guid=1", scanned.Bus(Session{Leader: 10, UID: uid}), "the nearest that starts no program")
-	assert.Equal(t, "unix:path=/other", scanned.Bus(Session{Leader: 13, UID: uid}))
-	assert.Equal(t, fmt.Sprintf("unix:path=/run/user/%d/bus", uid+1), scanned.Bus(Session{Leader: 10, UID: uid + 1}))
-	assert.Equal(t, "unix:path=/run/user/1000/bus", scanned.Bus(Session{UID: 1000}))
+	bus := func(s Session) string {
+		t.Helper()
+		scanned, err := Scan(h.root)
+		require.NoError(t, err)
+		found, err := scanned.Look(t.Context(), s)
+		require.NoError(t, err)
+		return found.Bus
+	}
+	assert.Equal(t, "unix:abstract=/tmp/dbus-x,guid=1", bus(Session{Leader: 10, UID: uid}), "the nearest that starts no program")
+	assert.Equal(t, "unix:path=/other", bus(Session{Leader: 13, UID: uid}))
+	assert.Equal(t, fmt.Sprintf("unix:path=/run/user/%d/bus", uid+1), bus(Session{Leader: 10, UID: uid + 1}))
+	assert.Equal(t, "unix:path=/run/user/1000/bus", bus(Session{UID: 1000}))
 }
 
 func FuzzLocale(f *testing.F) {

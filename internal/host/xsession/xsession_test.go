@@ -52,7 +52,11 @@ func (h host) find(s Session) (display, xauthority string) {
 	h.t.Helper()
 	scanned, err := Scan(h.root)
 	require.NoError(h.t, err)
-	return scanned.Find(s)
+	found, err := scanned.Look(h.t.Context(), s)
+	if err != nil {
+		require.ErrorIs(h.t, err, ErrTooSlow)
+	}
+	return found.Display, found.Xauthority
 }
 
 func TestFindInEnvironment(t *testing.T) {
@@ -168,9 +172,10 @@ func TestFindRealProcess(t *testing.T) {
 
 	h, err := Scan("/")
 	require.NoError(t, err)
-	display, xauthority := h.Find(Session{Leader: cmd.Process.Pid, UID: uint32(os.Getuid())})
-	assert.Equal(t, ":77", display)
-	assert.Equal(t, "/tmp/cookie-77", xauthority)
+	found, err := h.Look(t.Context(), Session{Leader: cmd.Process.Pid, UID: uint32(os.Getuid())})
+	require.NoError(t, err)
+	assert.Equal(t, ":77", found.Display)
+	assert.Equal(t, "/tmp/cookie-77", found.Xauthority)
 }
 
 func TestScanWithoutProc(t *testing.T) {
@@ -193,6 +198,6 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte(")("))
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		parseStat(data)
-		environ(data)
+		parseEnviron(data)
 	})
 }

@@ -1,28 +1,60 @@
-// Bundles the page of a granted port into dist: index.html, and one script with a name that
-// is its hash, both also compressed. "make novnc" runs it.
+// Bundles the page of a granted port and the console into their folders dist: a document, and
+// scripts and styles whose names have their hashes, these also compressed. "make pages" runs it.
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { buildSync } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const dist = join(here, "..", "dist");
-const { version } = JSON.parse(readFileSync(join(here, "../node_modules/@novnc/novnc/package.json"), "utf8"));
+const modules = join(here, "../node_modules");
+const { version } = JSON.parse(readFileSync(join(modules, "@novnc/novnc/package.json"), "utf8"));
+const notice = `/* Contains noVNC ${version}, Copyright (C) The noVNC authors, licensed under MPL 2.0; its source: https://github.com/novnc/noVNC. Contains pako, MIT licence. */`;
 
-const banner = `/* Contains noVNC ${version}, Copyright (C) The noVNC authors, licensed under MPL 2.0; its source: https://github.com/novnc/noVNC. Contains pako, MIT licence. */`;
-const { outputFiles } = buildSync({
-  entryPoints: [join(here, "page.js")],
-  bundle: true, minify: true, write: false, format: "esm", target: ["es2022"], banner: { js: banner }, charset: "utf8",
-});
-const script = Buffer.from(outputFiles[0].contents);
-const name = `page-${createHash("sha256").update(script).digest("hex").slice(0, 16)}.js`;
-const html = Buffer.from(readFileSync(join(here, "index.html"), "utf8").replace('src="page.js"', `src="${name}"`));
+const common = { bundle: true, minify: true, write: false, format: "esm", target: ["es2022"], charset: "utf8", nodePaths: [modules] };
 
-mkdirSync(dist, { recursive: true });
-for (const [file, data] of [["index.html", html], [name, script]]) {
-  writeFileSync(join(dist, file), data);
-  writeFileSync(join(dist, `${file}.gz`), gzipSync(data, { level: 9 }));
-  writeFileSync(join(dist, `${file}.br`), brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+// write puts a file and its compressed forms into a folder dist.
+function write(dist, name, data) {
+  mkdirSync(dist, { recursive: true });
+  writeFileSync(join(dist, name), data);
+  writeFileSync(join(dist, `${name}.gz`), gzipSync(data, { level: 9 }));
+  writeFileSync(join(dist, `${name}.br`), brotliCompressSync(data, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
 }
+
+const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash("sha256").update(data).digest("hex").slice(0, 16)}$1`);
+
+// The page of a granted port is one script, and its style is in the document.
+function granted() {
+  const dist = join(here, "../dist");
+  const [script] = buildSync({ ...common, entryPoints: [join(here, "page.js")], banner: { js: notice } }).outputFiles;
+  const [style] = buildSync({ ...common, entryPoints: [join(here, "page.css")] }).outputFiles;
+  const name = hashed("page.js", script.contents);
+  write(dist, name, script.contents);
+  const html = readFileSync(join(here, "index.html"), "utf8")
+    .replace('<link rel="stylesheet" href="page.css">', `<style>${style.text.trim()}</style>`)
+    .replace('src="page.js"', `src="${name}"`);
+  writeFileSync(join(dist, "index.html"), html);
+}
+
+// The console loads what only a view needs when there is one, and a language when it is spoken.
+function gate() {
+  const page = join(here, "../../gate/web/page");
+  const dist = join(page, "../dist");
+  const { outputFiles } = buildSync({
+    ...common, splitting: true, outdir: dist, entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]",
+    entryPoints: [join(page, "app.js"), join(page, "app.css")],
+  });
+  let html = readFileSync(join(page, "index.html"), "utf8");
+  for (const { path, text } of outputFiles) {
+    const name = basename(path);
+    const noVNC = text.includes("FramebufferUpdate") && name.endsWith(".js");
+    write(dist, name, Buffer.from(noVNC ? `${notice}\n${text}` : text));
+    html = html.replace(/(?<=(?:src|href)=")app\.(?:js|css)(?=")/g, (entry) =>
+      name.startsWith("app-") && name.endsWith(entry.slice(3)) ? `/${name}` : entry);
+  }
+  writeFileSync(join(dist, "index.html"), html);
+}
+
+granted();
+gate();

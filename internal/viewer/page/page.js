@@ -1,85 +1,69 @@
 // The page of a granted port: it connects noVNC to its own origin, with the token from the
-// fragment, shows the session fitted, and says in words what ended it. When the connection is
-// lost it comes back by itself for as long as the host keeps the view.
+// fragment, shows the session fitted, and says in words what ended it.
 
-import RFB from "@novnc/novnc";
-import { endWords, missing, unreachable } from "./words.js";
+import { Connection } from "./connection.js";
+import de from "./lang/de.json";
+import en from "./lang/en.json";
+import es from "./lang/es.json";
+import fr from "./lang/fr.json";
+import ja from "./lang/ja.json";
+import zh from "./lang/zh.json";
+import { clean } from "./text.js";
+import { endWords, language, pair, t, use } from "./words.js";
 
-const RETRY = 1000; // ms between attempts to come back
+const chosen = language(navigator.languages ?? []);
+use(chosen, { en, de, fr, es, ja, zh }[chosen]);
+
 const token = new URLSearchParams(`token=${location.hash.slice(1)}`).get("token");
 const patience = Number(document.body.dataset.reconnect ?? 0) * 1000; // ms that the host keeps a lost view
-
 const $ = (id) => document.getElementById(id);
-let socket = null;
-let seen = false; // there has been a picture
-let lost = 0; // when the connection was lost; 0: it isn't
-let timer = 0;
 
-function show(state, title = "", text = "", facts = "") {
+// show says the words that are read out when they change, and others that are not.
+function show(state, [title, text = ""], { left = "", facts = "" } = {}) {
   document.body.dataset.state = state;
-  $("title").textContent = title;
-  $("text").textContent = text;
-  $("facts").textContent = facts;
+  for (const [id, words] of Object.entries({ title, text, left, facts })) if ($(id).textContent !== words) $(id).textContent = words;
 }
 
-function connect() {
+let name = ""; // of the desktop
+
+function named(text) {
+  name = clean(text);
+  document.title = name || t("view.title");
+  if (document.body.dataset.state === "live") show("live", [document.title]);
+}
+
+function changed(state, { left, code, reason, seen }) {
+  if (state === "connecting") show("connecting", [t("view.connecting")]);
+  if (state === "live") {
+    show("live", [name || t("view.title")]);
+    const canvas = $("view").querySelector("canvas");
+    canvas?.setAttribute("role", "img");
+    canvas?.setAttribute("aria-label", t("view.screen"));
+  }
+  if (state === "away") show("away", pair("view.lost"), { left: t("view.left", { seconds: left }) });
+  if (state === "ended") {
+    const silent = !seen && (code === 1005 || code === 1006);
+    const facts = reason ? t("view.codeReason", { code, reason }) : t("view.code", { code });
+    ended(silent ? pair("end.unreachable") : endWords({ code, reason }), facts);
+  }
+}
+
+function ended(words, facts) {
+  document.title = words[0];
+  show("ended", words, { facts });
+}
+
+function start() {
+  document.title = t("view.title");
+  if (!token) return ended(pair("end.token missing"));
+  if (typeof WebSocket !== "function") return ended(pair("end.old browser"));
   const url = new URL("websockify", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   url.hash = "";
   url.searchParams.set("token", token);
-  // The WebSocket is made here: noVNC doesn't tell how a connection was closed.
-  socket = new WebSocket(url, ["binary"]);
-  const mine = socket;
-  mine.addEventListener("close", (e) => { if (socket === mine) closed(e); });
-  const rfb = new RFB($("view"), mine);
-  rfb.viewOnly = true;
-  rfb.scaleViewport = true;
-  rfb.background = "transparent";
-  rfb.addEventListener("connect", () => {
-    seen = true;
-    lost = 0;
-    $("view").querySelector("canvas")?.setAttribute("aria-label", "The shared screen");
-    show("live");
-  });
-  rfb.addEventListener("desktopname", (e) => { document.title = e.detail.name || "A view"; });
+  const connection = new Connection({ target: $("view"), url, patience, changed, named });
+  addEventListener("beforeunload", () => connection.leave());
+  addEventListener("pageshow", (e) => e.persisted && location.reload());
 }
 
-function closed(event) {
-  socket = null;
-  $("view").replaceChildren();
-  // Whoever ended the view on purpose says why. A lost connection says nothing.
-  const silent = event.code === 1006 || event.code === 1005;
-  if (!silent || (!seen && patience === 0)) {
-    ended(silent ? unreachable : endWords(event), event);
-    return;
-  }
-  lost ||= performance.now();
-  const left = Math.ceil((lost + patience - performance.now()) / 1000);
-  if (left <= 0) {
-    ended(seen ? endWords(event) : unreachable, event);
-    return;
-  }
-  show("away", "The connection was lost", `Coming back … The host keeps this view for ${left} s.`);
-  timer = setTimeout(connect, RETRY);
-}
-
-function ended([title, text], event) {
-  document.title = title;
-  const said = event?.reason ? `, ${event.reason}` : "";
-  show("ended", title, text, event ? `Close code ${event.code}${said}` : "");
-}
-
-// A reload asks the host for this page before it closes the old connection, which is in the
-// way: the port takes one viewer. So the connection goes first, and has a moment to be gone.
-addEventListener("beforeunload", () => {
-  clearTimeout(timer);
-  const mine = socket;
-  if (!mine) return;
-  socket = null;
-  mine.close(4000, "reload");
-  for (const until = performance.now() + 150; performance.now() < until;);
-});
-addEventListener("pageshow", (e) => { if (e.persisted) location.reload(); });
-
-if (token) connect();
-else ended(missing);
+start();

@@ -1,38 +1,58 @@
-// What an end means, by its reason: a title, and what to do next.
-const again = "To look again, ask again.";
+// The page's words, in one of six languages. A catalogue is an object: a key's value is a
+// sentence, or two, a title and what to do next. {name} in a sentence is replaced.
 
-const ends = {
-  session_ended: ["The session has ended", "Its user logged out, or the host is going down."],
-  stopped_by_user: ["The user stopped the view", "Ask the user before you ask again."],
-  stopped_by_admin: ["An administrator stopped the view", again],
-  superseded: ["Another administrator is viewing now", "The user agreed to a newer request. A session has one viewer at a time."],
-  viewer_absent: ["This address is too old", `Nobody connected in time. ${again}`],
-  viewer_left: ["The view has ended", again],
-  viewer_violation: ["The host ended this view", "This browser sent something that a view-only connection doesn't allow."],
-  source_failed: ["The picture stopped", "The host could no longer read the screen. Its log says why."],
-  prompt_failed: ["The user could no longer be told", "The notice on the user's screen stopped working, so the view ended."],
-  display_unreachable: ["The screen can't be reached", "The session's display stopped answering."],
-  disabled: ["Viewing was switched off", "The host's settings no longer allow it."],
-  shutdown: ["The host's viewing service is going down", "Try again when it is back."],
-};
+import { isolate } from "./text.js";
 
-const refusals = {
-  "token missing": ["This address is incomplete", "It lacks the part after #. Copy the whole address."],
-  "token wrong": ["This address isn't valid here", "It belongs to another view, or it has ended."],
-  "token used": ["This address was used already", `It works once, for one viewer. ${again}`],
-};
+export const LANGUAGES = ["en", "de", "fr", "es", "ja", "zh"];
 
-const codes = {
-  1009: ["The host ended this view", "This browser sent too much at once."],
-  1013: ["The host has no room for another viewer", "Try again in a moment."],
-  4008: ["The connection was too slow", `The browser took no data for too long. ${again}`],
-};
+let texts = {};
 
-// Words for a WebSocket's close event.
-export function endWords({ code, reason }) {
-  return ends[reason] ?? refusals[reason] ?? codes[code] ?? ["The connection was lost", again];
+// use makes a catalogue the page's, and its language the document's.
+export function use(language, catalogue) {
+  texts = catalogue;
+  document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
 }
 
-export const missing = refusals["token missing"];
+// language is the first of the preferred languages (BCP 47) that there are words for;
+// English if there is none. Traditional Chinese has none: simplified characters are
+// another's.
+export function language(preferred) {
+  for (const tag of preferred) {
+    const [name, ...rest] = tag.toLowerCase().split("-");
+    if (name === "zh" && rest.some((part) => ["hant", "tw", "hk", "mo"].includes(part))) continue;
+    if (LANGUAGES.includes(name)) return name;
+  }
+  return "en";
+}
 
-export const unreachable = ["The host doesn't answer", `The view has ended, or the network is down. ${again}`];
+export const has = (key) => Object.hasOwn(texts, key);
+
+const fill = (sentence, values) =>
+  sentence.replace(/\{(\w+)\}/g, (whole, name) =>
+    !Object.hasOwn(values, name) ? whole : typeof values[name] === "string" ? isolate(values[name]) : String(values[name]));
+
+// t is a sentence. A string in values is from outside, and is made safe; a number isn't.
+export function t(key, values = {}) {
+  const found = texts[key] ?? key;
+  return fill(Array.isArray(found) ? found[0] : found, values);
+}
+
+// pair is a title and what to do next.
+export function pair(key, values = {}) {
+  const found = texts[key] ?? key;
+  return Array.isArray(found) ? found.map((sentence) => fill(sentence, values)) : [fill(found, values), ""];
+}
+
+// parts is a sentence as a list of strings and, where values has them, nodes.
+export function parts(key, values = {}) {
+  const found = texts[key] ?? key;
+  return (Array.isArray(found) ? found[0] : found)
+    .split(/(\{\w+\})/)
+    .map((part) => (/^\{\w+\}$/.test(part) && Object.hasOwn(values, part.slice(1, -1)) ? values[part.slice(1, -1)] : part));
+}
+
+// endWords is what a WebSocket's close event means, as a pair.
+export function endWords({ code, reason }) {
+  const key = [`end.${reason}`, `code.${code}`].find(has);
+  return pair(key ?? "end.unknown");
+}

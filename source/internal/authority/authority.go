@@ -5,6 +5,7 @@ package authority
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func Become(args []string, stderr io.Writer) int {
 		return 1
 	}
 	if private, err := private(cookie); err == nil {
-		file = private // else the program looks for itself: Linux before 3.17 has no memfd
+		file = private // else the program looks for itself
 	}
 	for i := range argv {
 		if argv[i] == self.CookieFile {
@@ -49,9 +50,12 @@ func Become(args []string, stderr io.Writer) int {
 	return 1
 }
 
-// private is a file in memory with one entry, for any host, which the program inherits.
+// private is a file without a name, with one entry, for any host, which the program inherits.
 func private(cookie []byte) (path string, err error) {
 	fd, err := unix.MemfdCreate("xauthority", 0)
+	if errors.Is(err, unix.ENOSYS) { // Linux before 3.17
+		fd, err = unnamed()
+	}
 	if err != nil {
 		return "", err
 	}
@@ -59,6 +63,19 @@ func private(cookie []byte) (path string, err error) {
 		return "", err
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", fd), nil
+}
+
+// unnamed is a new file, for this user alone, whose name has been removed, and which programs inherit.
+func unnamed() (fd int, err error) {
+	f, err := os.CreateTemp("", "shadowd-")
+	if err != nil {
+		return -1, err
+	}
+	defer f.Close()
+	if err := os.Remove(f.Name()); err != nil {
+		return -1, err
+	}
+	return unix.Dup(int(f.Fd()))
 }
 
 // entry is an entry for any host and any display (Xauth.h: FamilyWild). Without a

@@ -28,7 +28,7 @@ func (s *Screen) RefreshColors() (changed bool, err error) {
 	}
 	reply, err := xproto.QueryColors(s.conn.Conn, s.colors.id, pixels).Reply()
 	if err != nil {
-		return false, fmt.Errorf("screen: the colour map: %w", err)
+		return false, fmt.Errorf("the colour map: %w", err)
 	}
 	table := make([]uint32, len(pixels))
 	for i, c := range reply.Colors[:min(len(reply.Colors), len(table))] {

@@ -88,7 +88,7 @@ func (s *Screen) Damage() ([]image.Rectangle, error) {
 	damage.Subtract(s.conn.Conn, s.damage.watched, xfixes.Region(xproto.AtomNone), s.damage.region)
 	reply, err := xfixes.FetchRegion(s.conn.Conn, s.damage.region).Reply()
 	if err != nil {
-		return nil, fmt.Errorf("screen: what has changed: %w", err)
+		return nil, fmt.Errorf("what has changed: %w", err)
 	}
 	rects := make([]image.Rectangle, 0, len(reply.Rectangles))
 	for _, r := range reply.Rectangles {

@@ -118,7 +118,7 @@ func (s *Screen) fetch(rects []image.Rectangle, each func(r image.Rectangle, pix
 				return grabError(err)
 			}
 			if len(reply.Data) < s.layout.stride(part.Dx())*part.Dy() {
-				return fmt.Errorf("screen: %d bytes for %v of the picture", len(reply.Data), part)
+				return fmt.Errorf("%d bytes for %v of the picture", len(reply.Data), part)
 			}
 			s.hand(part, reply.Data, each)
 		}
@@ -131,5 +131,5 @@ func grabError(err error) error {
 	if _, ok := err.(xproto.MatchError); ok {
 		return ErrResized
 	}
-	return fmt.Errorf("screen: the pixels: %w", err)
+	return fmt.Errorf("the pixels: %w", err)
 }

@@ -35,8 +35,11 @@ func (s *Screen) initRandR() {
 		return
 	}
 	s.randr = int(version.MinorVersion)
-	if s.randr < 2 {
+	switch {
+	case s.randr < 2:
 		s.lack("RANDR 1.2", "single monitors can't be shown")
+	case s.randr < 5:
+		s.lack("RANDR 1.5", "each output is a monitor, also where several make one or one makes several")
 	}
 }
 
@@ -52,7 +55,7 @@ func (s *Screen) Monitors() ([]Monitor, error) {
 		all, err = s.crtcs()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("screen: the monitors: %w", err)
+		return nil, fmt.Errorf("the monitors: %w", err)
 	}
 	return sorted(all, s.size), nil
 }
@@ -138,6 +141,12 @@ func (s *Screen) crtcs() ([]Monitor, error) {
 		}
 		outputs, stamp = r.Outputs, r.ConfigTimestamp
 	}
+	var primary randr.Output // 0: none, or not known before 1.3
+	if s.randr >= 3 {
+		if r, err := randr.GetOutputPrimary(x, s.root).Reply(); err == nil {
+			primary = r.Output
+		}
+	}
 	var all []Monitor
 	for _, output := range outputs[:min(len(outputs), maxMonitors)] {
 		info, err := randr.GetOutputInfo(x, output, stamp).Reply()
@@ -150,7 +159,7 @@ func (s *Screen) crtcs() ([]Monitor, error) {
 		}
 		all = append(all, Monitor{
 			Name: strings.ToValidUTF8(string(info.Name), "?"),
-			Rect: rectangle(int(c.X), int(c.Y), int(c.Width), int(c.Height)),
+			Rect: rectangle(int(c.X), int(c.Y), int(c.Width), int(c.Height)), Primary: output == primary,
 		})
 	}
 	return all, nil

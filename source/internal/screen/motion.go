@@ -36,11 +36,13 @@ func (m *motion) init(s *Screen) {
 	b[0], b[1] = opcode, xiQueryVersion
 	binary.LittleEndian.PutUint16(b[2:], 2)
 	binary.LittleEndian.PutUint16(b[4:], 2)
+	binary.LittleEndian.PutUint16(b[6:], 1) // before 2.1 a client isn't told what moves during another's grab: an open menu, a drag
 	cookie := s.conn.NewCookie(true, true)
 	s.conn.NewRequest(b, cookie)
 	answer, err := cookie.Reply()
-	if err != nil || len(answer) < 12 || binary.LittleEndian.Uint16(answer[8:]) < 2 {
-		s.lack("XInput 2", without)
+	if err != nil || len(answer) < 12 || binary.LittleEndian.Uint16(answer[8:]) < 2 ||
+		binary.LittleEndian.Uint16(answer[8:]) == 2 && binary.LittleEndian.Uint16(answer[10:]) < 1 {
+		s.lack("XInput 2.1", without)
 		return
 	}
 	m.opcode = opcode

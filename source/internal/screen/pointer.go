@@ -32,7 +32,7 @@ func (s *Screen) PointerPicture() (Pointer, error) {
 	s.shaped.Store(false)
 	reply, err := xfixes.GetCursorImage(s.conn.Conn).Reply()
 	if err != nil {
-		return Pointer{}, fmt.Errorf("screen: the pointer's picture: %w", err)
+		return Pointer{}, fmt.Errorf("the pointer's picture: %w", err)
 	}
 	w, h := int(reply.Width), int(reply.Height)
 	if w == 0 || h == 0 || w > maxPointer || h > maxPointer || len(reply.CursorImage) < w*h {
@@ -54,7 +54,7 @@ func (s *Screen) PointerPosition() (at image.Point, here bool, err error) {
 	s.moved.Store(false)
 	reply, err := xproto.QueryPointer(s.conn.Conn, s.root).Reply()
 	if err != nil {
-		return at, false, fmt.Errorf("screen: where the pointer is: %w", err)
+		return at, false, fmt.Errorf("where the pointer is: %w", err)
 	}
 	return image.Pt(int(reply.RootX), int(reply.RootY)), reply.SameScreen, nil
 }

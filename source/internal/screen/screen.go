@@ -30,7 +30,8 @@ type Options struct {
 // methods are for one goroutine, but for Changed and Gone.
 //
 // When the X server goes away, [Screen.Gone] is closed, and a method that waits
-// for an answer waits for ever: the process must exit then.
+// for an answer waits for ever: the process must exit then. An X server that hangs keeps a
+// method for as long, and Open too once it is connected.
 type Screen struct {
 	conn   *xconn.Conn
 	root   xproto.Window
@@ -59,11 +60,11 @@ type UnfitError struct {
 }
 
 // Error implements error.
-func (e *UnfitError) Error() string { return "screen: " + e.Reason }
+func (e *UnfitError) Error() string { return e.Reason }
 
 // ErrResized is that the screen was asked for pixels it no longer has. The new
 // size is known after [Screen.Refresh].
-var ErrResized = errors.New("screen: the screen has another size now")
+var ErrResized = errors.New("the screen has another size now")
 
 // started is when this process's clock began.
 var started = time.Now()
@@ -80,13 +81,28 @@ func Open(o Options) (*Screen, error) {
 		return nil, err
 	}
 	s := &Screen{conn: conn, changed: make(chan struct{}, 1)}
-	if err := s.setUp(); err != nil {
+	ready := make(chan error, 1)
+	go func() { ready <- s.setUp() }()
+	select {
+	case err = <-ready:
+	case <-conn.Gone():
+		return nil, errLost
+	}
+	if err != nil {
+		select {
+		case <-conn.Gone(): // which is why
+			return nil, errLost
+		default:
+		}
 		conn.Close()
 		return nil, err
 	}
 	go s.listen()
 	return s, nil
 }
+
+// errLost is that the X server let this program in and then went away.
+var errLost = errors.New("the X server has closed the connection")
 
 // setUp does what can fail. The extensions come first: xgb notes them where its
 // reading goroutine looks when an event arrives.
@@ -206,7 +222,7 @@ func (s *Screen) Refresh() error {
 	s.resized.Store(false)
 	g, err := xproto.GetGeometry(s.conn.Conn, xproto.Drawable(s.root)).Reply()
 	if err != nil {
-		return fmt.Errorf("screen: the size of the screen: %w", err)
+		return fmt.Errorf("the size of the screen: %w", err)
 	}
 	s.size = image.Pt(int(g.Width), int(g.Height))
 	return nil

@@ -33,7 +33,7 @@ func (s *Screen) attach() error {
 	}
 	version, err := shm.QueryVersion(s.conn.Conn).Reply()
 	if err != nil {
-		return fmt.Errorf("screen: the version of MIT-SHM: %w", err)
+		return fmt.Errorf("the version of MIT-SHM: %w", err)
 	}
 	err = errors.ErrUnsupported
 	if version.MajorVersion > 1 || version.MajorVersion == 1 && version.MinorVersion >= 2 {
@@ -89,13 +89,15 @@ func attachFd(opcode byte, id shm.Seg) []byte {
 	return b
 }
 
-// attachSystemV shares a segment that is removed as soon as both have it.
+// attachSystemV shares a segment that is removed at once: Linux lets the server attach it all the
+// same, while this process has it, and whatever ends this process leaves nothing behind.
 func (s *Screen) attachSystemV() (*segment, error) {
 	key, err := unix.SysvShmGet(unix.IPC_PRIVATE, segmentSize, unix.IPC_CREAT|0o600)
 	if err != nil {
 		return nil, err
 	}
 	mem, err := unix.SysvShmAttach(key, 0, 0)
+	_, _ = unix.SysvShmCtl(key, unix.IPC_RMID, nil)
 	var id shm.Seg
 	if err == nil {
 		id, err = shm.NewSegId(s.conn.Conn)
@@ -103,7 +105,6 @@ func (s *Screen) attachSystemV() (*segment, error) {
 	if err == nil {
 		err = shm.AttachChecked(s.conn.Conn, id, uint32(key), false).Check()
 	}
-	_, _ = unix.SysvShmCtl(key, unix.IPC_RMID, nil)
 	if err != nil {
 		if mem != nil {
 			_ = unix.SysvShmDetach(mem)

@@ -10,6 +10,10 @@ var Captures atomic.Bool
 // Arg is the first argument of a process that is to capture.
 const Arg = "capture"
 
+// Changed begins, behind the program's name, a line on standard error that says that another part
+// of the screen is shown than before.
+const Changed = "now shown: "
+
 // CookieArg is the first argument of a process that is to find a display's cookie and then become
 // another program; see package authority.
 const CookieArg = "with-cookie"

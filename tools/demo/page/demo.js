@@ -1,9 +1,17 @@
-// The page of the demo: the user's half, the administrator's half, the log.
+// The page of the demo: the user's half, and the administrator's, which is the gate's own page.
 
 import { showDesktop } from "./desktop.js";
-import { Administrator } from "./admin.js";
-import { follow } from "./log.js";
 
 showDesktop(document.getElementById("desktop"), document.getElementById("desktop-state"));
-const admin = new Administrator();
-follow(document.getElementById("events"), document.getElementById("rows"), (event) => admin.heard(event));
+
+const { name, password } = await (await fetch("account")).json();
+document.getElementById("account").textContent = `name ${name}, password ${password}`;
+// The administrator is signed in already, unless the address says #sign-in.
+if (location.hash !== "#sign-in" && (await fetch("/api/v1/me")).status === 401) {
+  await fetch("/api/v1/signin", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ name, password }),
+  });
+}
+document.getElementById("console").src = "/";

@@ -10,6 +10,7 @@ package logs
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
@@ -37,6 +38,29 @@ type Sink func(level Level, at time.Time, line string)
 // ToWriter returns a Sink that writes lines to w. A line that w doesn't take is lost.
 func ToWriter(w io.Writer) Sink {
 	return func(_ Level, _ time.Time, line string) { _, _ = io.WriteString(w, line+"\n") }
+}
+
+// ToLines returns a Sink that writes lines to w, together with what [Lines] needs to hand them on: for
+// something between the two that knows but bytes.
+func ToLines(w io.Writer) Sink {
+	return func(level Level, at time.Time, line string) {
+		head := binary.BigEndian.AppendUint64([]byte{byte(level)}, uint64(at.UnixNano()))
+		_, _ = w.Write(append(head, line...))
+	}
+}
+
+// Lines hands on to a Sink what [ToLines] has written, one line a Write. Anything else is a warning of
+// this moment.
+type Lines Sink
+
+// Write implements io.Writer. It never fails.
+func (l Lines) Write(p []byte) (int, error) {
+	if len(p) < 9 || Level(p[0]) > Warn {
+		l(Warn, time.Now(), strings.TrimRight(string(p), "\n"))
+		return len(p), nil
+	}
+	l(Level(p[0]), time.Unix(0, int64(binary.BigEndian.Uint64(p[1:]))), string(p[9:]))
+	return len(p), nil
 }
 
 // A Field is something that an entry says besides its text. Only JSON shows it.

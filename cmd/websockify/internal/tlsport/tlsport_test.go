@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,11 +194,43 @@ func TestParseCiphers(t *testing.T) {
 }
 
 func FuzzParseCiphers(f *testing.F) {
-	f.Add("ECDHE+AESGCM:!kRSA:@STRENGTH -x,+y")
+	for _, seed := range []string{"ECDHE+AESGCM:!kRSA:@STRENGTH -x,+y", "ALL:-RSA:kRSA", "!aRSA HIGH", "AES128-SHA;AES128-SHA", "EECDH+SHA:ALL+"} {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, list string) {
 		ids, err := ParseCiphers(list)
-		assert.Equal(t, err == nil, len(ids) > 0)
+		require.Equal(t, err == nil, len(ids) > 0)
+		for i, s := range suites {
+			assert.Equal(t, wanted(&suites[i], list), slices.Contains(ids, s.id), s.name)
+		}
+		for i, id := range ids {
+			assert.NotContains(t, ids[:i], id, "it is there twice")
+			at := slices.IndexFunc(suites, func(s suite) bool { return s.id == id })
+			require.GreaterOrEqual(t, at, 0, "%#x isn't offered", id)
+			rest, _ := ParseCiphers(list + ":!" + suites[at].name + ":ALL")
+			assert.NotContains(t, rest, id, "it is back though it was banned")
+		}
 	})
+}
+
+// wanted is whether a list wants one suite, going by that suite alone.
+func wanted(s *suite, list string) (in bool) {
+	for _, item := range strings.FieldsFunc(list, func(r rune) bool { return strings.ContainsRune(":, ;", r) }) {
+		word := strings.TrimLeft(item, "!-+")
+		fits := true
+		for w := range strings.SplitSeq(word, "+") {
+			fits = fits && s.has(w)
+		}
+		switch fits = fits || word == s.name; {
+		case fits && item[0] == '!':
+			return false
+		case fits && item[0] == '-':
+			in = false
+		case fits && item[0] != '+' && item[0] != '@':
+			in = true
+		}
+	}
+	return in
 }
 
 func TestEncryptedKeys(t *testing.T) {

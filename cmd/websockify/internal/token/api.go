@@ -26,11 +26,11 @@ type api struct {
 func newAPI(source string, parse func([]byte) (Target, error)) (Source, error) {
 	before, after, ok := strings.Cut(source, "%s")
 	if !ok || strings.Contains(after, "%s") {
-		return nil, errors.New("token: --token-source must be a URL with one %s in it, where the token goes")
+		return nil, errors.New("--token-source must be a URL with one %s in it, where the token goes")
 	}
 	a := &api{strings.ReplaceAll(before, "%%", "%"), strings.ReplaceAll(after, "%%", "%"), parse}
 	if u, err := url.Parse(a.before + "token" + a.after); err != nil || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("token: %q isn't an http or https URL", source)
+		return nil, fmt.Errorf("%q isn't an http or https URL", source)
 	}
 	return a, nil
 }
@@ -43,27 +43,27 @@ func (a *api) Lookup(ctx context.Context, token string) (Target, error) {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, a.before+escape(token)+a.after, nil)
 	if err != nil {
-		return Target{}, fmt.Errorf("token: %w", err)
+		return Target{}, err
 	}
 	r.Header.Set("User-Agent", "websockify/"+version.String())
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return Target{}, fmt.Errorf("token: API: %w", withoutURL(err))
+		return Target{}, fmt.Errorf("API: %w", withoutURL(err))
 	}
 	defer answer.Body.Close()
 	switch {
 	case answer.StatusCode >= 500:
-		return Target{}, fmt.Errorf("token: API: %s", answer.Status)
+		return Target{}, fmt.Errorf("API: %s", answer.Status)
 	case answer.StatusCode < 200 || answer.StatusCode > 299:
 		return Target{}, ErrUnknown
 	}
 	b, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
 	if err != nil {
-		return Target{}, fmt.Errorf("token: API: %w", withoutURL(err))
+		return Target{}, fmt.Errorf("API: %w", withoutURL(err))
 	}
 	t, err := a.parse(b)
 	if err != nil {
-		return Target{}, fmt.Errorf("token: API's answer: %w", err)
+		return Target{}, fmt.Errorf("API's answer: %w", err)
 	}
 	return t, nil
 }

@@ -40,7 +40,7 @@ func (f files) Lookup(ctx context.Context, token string) (Target, error) {
 			target, found = t, true // a later line wins
 		}
 		if bad != nil {
-			malformed = errors.Join(malformed, fmt.Errorf("token: %s: %w", name, bad))
+			malformed = errors.Join(malformed, fmt.Errorf("%s: %w", name, bad))
 		}
 		unread = errors.Join(unread, err)
 		if ctx.Err() != nil {
@@ -79,14 +79,10 @@ func findIn(ctx context.Context, name, token string) (target string, ok bool, ma
 	}
 	defer f.Close()
 	if size > maxFile {
-		return "", false, nil, fmt.Errorf("token: %s is larger than %d MiB and is left out", name, maxFile>>20)
+		return "", false, nil, fmt.Errorf("%s is larger than %d MiB and is left out", name, maxFile>>20)
 	}
 	r := bufio.NewReaderSize(untilDone{ctx, io.LimitReader(f, maxFile)}, maxLine)
-	target, ok, malformed, err = find(r, token)
-	if err != nil {
-		err = fmt.Errorf("token: %w", err)
-	}
-	return target, ok, malformed, err
+	return find(r, token)
 }
 
 // untilDone is a reader that fails once ctx has ended.
@@ -106,14 +102,14 @@ func (u untilDone) Read(p []byte) (int, error) {
 func (f files) names() ([]string, error) {
 	info, err := os.Stat(string(f))
 	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+		return nil, err
 	}
 	if !info.IsDir() {
 		return []string{string(f)}, nil
 	}
 	entries, err := os.ReadDir(string(f))
 	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
@@ -182,9 +178,9 @@ func newNames(dir string) (Source, error) {
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("token: %w", err)
+		return nil, err
 	case !info.IsDir():
-		return nil, fmt.Errorf("token: %s isn't a directory", dir)
+		return nil, fmt.Errorf("%s isn't a directory", dir)
 	}
 	return names(dir), nil
 }
@@ -224,7 +220,7 @@ func (s sockets) Lookup(_ context.Context, token string) (Target, error) {
 // check finds a folder that isn't there.
 func (s sockets) check() error {
 	if _, err := os.ReadDir(string(s)); err != nil {
-		return fmt.Errorf("token: %w", err)
+		return err
 	}
 	return nil
 }
@@ -233,14 +229,13 @@ func (s sockets) check() error {
 func openFile(name string) (f *os.File, size int64, err error) {
 	f, err = os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, 0, fmt.Errorf("token: %w", err)
+		return nil, 0, err
 	}
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		err = fmt.Errorf("token: %w", err)
 	case !info.Mode().IsRegular():
-		err = fmt.Errorf("token: %s isn't a regular file", name)
+		err = fmt.Errorf("%s isn't a regular file", name)
 	default:
 		return f, info.Size(), nil
 	}
@@ -257,10 +252,10 @@ func readFile(name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("token: %w", err)
+		return nil, err
 	}
 	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("token: %s is larger than %d bytes", name, limit)
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
 	}
 	return b, nil
 }

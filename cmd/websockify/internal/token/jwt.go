@@ -41,7 +41,7 @@ func (f jwtKey) load() (*key, error) {
 	}
 	k, err := parseKey(b)
 	if err != nil {
-		return nil, fmt.Errorf("token: key %s: %w", string(f), err)
+		return nil, fmt.Errorf("key %s: %w", string(f), err)
 	}
 	return k, nil
 }

@@ -125,7 +125,7 @@ func TestJWTWithASharedSecret(t *testing.T) {
 func TestJWTKeyThatIsNone(t *testing.T) {
 	for _, content := range []string{"", "not base64!", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN X-----\nAAAA\n-----END X-----\n"} {
 		s := source(t, "JWTTokenApi", write(t, filepath.Join(t.TempDir(), "key"), content))
-		assert.Contains(t, lookup(t, s, "a.b.c"), "token: key", content)
+		assert.Contains(t, lookup(t, s, "a.b.c"), "key ", content)
 	}
 	assert.Contains(t, lookup(t, source(t, "JWTTokenApi", "/nonexistent"), "a.b.c"), "no such file")
 }

@@ -1,16 +1,17 @@
 package token
 
 import (
-	"bufio"
 	"fmt"
 	"net"
 	"os/exec"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	server "vda.internal/shadow/internal/redis"
 	"vda.internal/shadow/internal/testenv"
 )
 
@@ -30,21 +31,22 @@ func startRedis(t *testing.T, args ...string) (port string, do func(words ...str
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	var c net.Conn
+	db := 0
+	do = func(words ...string) {
+		t.Helper()
+		if words[0] == "SELECT" {
+			db, err = strconv.Atoi(words[1])
+			require.NoError(t, err)
+			return
+		}
+		_, err := server.Server{Address: "127.0.0.1:" + port, DB: db}.Do(t.Context(), words...)
+		require.NoError(t, err)
+	}
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if c, err = net.Dial("tcp", "127.0.0.1:"+port); err == nil {
-			break
+		if _, err = (server.Server{Address: "127.0.0.1:" + port}).Do(t.Context(), "PING"); err == nil {
+			return port, do
 		}
 		require.True(t, time.Now().Before(end), "redis-server doesn't listen: %v", err)
-	}
-	t.Cleanup(func() { c.Close() })
-	br := bufio.NewReader(c)
-	return port, func(words ...string) {
-		t.Helper()
-		_, err := c.Write(appendCommand(nil, words))
-		require.NoError(t, err)
-		_, err = readReply(br)
-		require.NoError(t, err)
 	}
 }
 

@@ -30,10 +30,10 @@ type Source interface {
 }
 
 // ErrUnknown: there is no target for that token.
-var ErrUnknown = errors.New("token: not found")
+var ErrUnknown = errors.New("not found")
 
 // ErrUnknownPlugin: there is no plugin of that name here.
-var ErrUnknownPlugin = errors.New("token: no such plugin")
+var ErrUnknownPlugin = errors.New("no such plugin")
 
 // A Target is where a token leads: a path if it is a unix socket, else a host
 // and a port, which may be a service's name.
@@ -69,14 +69,14 @@ func ParseTarget(s string) (Target, error) {
 	}
 	i := strings.LastIndexByte(s, ':')
 	if i < 0 || i == len(s)-1 {
-		return Target{}, fmt.Errorf("token: target %q has no port", s)
+		return Target{}, fmt.Errorf("target %q has no port", s)
 	}
 	host, port := s[:i], s[i+1:]
 	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
 		host = host[1 : len(host)-1]
 	}
 	if strings.ContainsAny(host+port, " \t\r\n") {
-		return Target{}, fmt.Errorf("token: target %q has a blank in it", s)
+		return Target{}, fmt.Errorf("target %q has a blank in it", s)
 	}
 	return Target{Host: host, Port: port}, nil
 }
@@ -102,11 +102,11 @@ func New(plugin, source string) (Source, error) {
 	switch name {
 	case "TokenFile", "ReadOnlyTokenFile", "TokenFileName", "JWTTokenApi", "UnixDomainSocketDirectory":
 		if source == "" {
-			return nil, fmt.Errorf("token: %s needs --token-source=PATH", name)
+			return nil, fmt.Errorf("%s needs --token-source=PATH", name)
 		}
 		abs, err := filepath.Abs(source)
 		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
+			return nil, err
 		}
 		source = abs
 	}

@@ -90,7 +90,20 @@ func isHidden(name string) bool {
 
 // open opens a regular file or a directory of root; name begins with a slash.
 // Opening doesn't wait for the other end of a pipe.
-func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+func open(root *os.Root, name string) (f *os.File, info fs.FileInfo, err error) {
+	for range 3 {
+		if f, info, err = openNow(root, name); !errors.Is(err, errChanged) {
+			break
+		}
+	}
+	return f, info, err
+}
+
+// errChanged is that a name was replaced while it was looked at.
+var errChanged = fmt.Errorf("the name is another file's by now: %w", fs.ErrNotExist)
+
+// openNow is open's one attempt.
+func openNow(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	f, err := root.OpenFile(filepath.FromSlash("."+name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, err
@@ -99,11 +112,42 @@ func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		err = fs.ErrNotExist
 	}
+	if err == nil {
+		err = checkResolved(root, name, info)
+	}
 	if err != nil {
 		f.Close()
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+// checkResolved refuses what info describes, which name in root has led to, if a link has led to something
+// hidden.
+func checkResolved(root *os.Root, name string, info fs.FileInfo) error {
+	top, err := filepath.EvalSymlinks(root.Name())
+	if err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(filepath.Join(root.Name(), filepath.FromSlash(name)))
+	if err != nil {
+		return err
+	}
+	below, err := filepath.Rel(top, real)
+	if err != nil {
+		return err
+	}
+	now, err := os.Lstat(real)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !os.SameFile(info, now):
+		return errChanged
+	case below != "." && isHidden("/"+filepath.ToSlash(below)):
+		return fs.ErrNotExist
+	}
+	return nil
 }
 
 func refuse(w http.ResponseWriter, err error) {
@@ -161,8 +205,11 @@ func (d *Dir) serveDirectory(w http.ResponseWriter, r *http.Request, root *os.Ro
 		if isHidden(path.Join(name, e.Name())) {
 			return true
 		}
-		_, err := root.Stat(filepath.FromSlash("." + path.Join(name, e.Name())))
-		return err != nil // a link that leads out of the directory, or nowhere
+		info, err := root.Stat(filepath.FromSlash("." + path.Join(name, e.Name())))
+		if err == nil && e.Type()&fs.ModeSymlink != 0 {
+			err = checkResolved(root, path.Join(name, e.Name()), info)
+		}
+		return err != nil // a link that leads out of the directory, to something hidden or nowhere
 	})
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

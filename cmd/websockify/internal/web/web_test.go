@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/cmd/websockify/internal/web"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func serve(t *testing.T, d *web.Dir) func(method, path string, headers ...string) *http.Response {
@@ -143,6 +144,36 @@ func TestNothingOutsideTheDirectory(t *testing.T) {
 		assert.Equal(t, listed, strings.Contains(list, ">"+name+"<"), name)
 	}
 	assert.NotContains(t, body(t, do("GET", "/sub/")), "secret", "an index that leads out isn't one")
+}
+
+func TestOldKernel(t *testing.T) {
+	testenv.OldKernel(t, "^Test(FilesAreCurrent|NothingOutsideTheDirectory)$", 5*time.Minute)
+}
+
+// A link to something hidden is as hidden, and any other inside the directory is served.
+func TestLinksToDotFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{".git", "seen", "seen/.secret", "index"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	for _, name := range []string{".htpasswd", ".git/config", "seen/page", "seen/.secret/f"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600))
+	}
+	for name, to := range map[string]string{"a": ".htpasswd", "b": ".git", "c": "seen/.secret/f", "d": "a", "e": "seen/.secret", "index/index.html": "../.htpasswd", "good": "seen/page", "folder": "seen"} {
+		require.NoError(t, os.Symlink(to, filepath.Join(dir, name)))
+	}
+	do := serve(t, &web.Dir{Root: dir})
+	for _, path := range []string{"/a", "/b/", "/b/config", "/c", "/d", "/e/f"} {
+		assert.Equal(t, 404, do("GET", path).StatusCode, path)
+	}
+	for _, path := range []string{"/good", "/folder/page"} {
+		assert.Equal(t, 200, do("GET", path).StatusCode, path)
+	}
+	assert.NotContains(t, body(t, do("GET", "/index/")), "content")
+	list := body(t, do("GET", "/"))
+	assert.Contains(t, list, "good@")
+	assert.NotContains(t, list, ">a@<")
+	assert.NotContains(t, list, ">b@<")
 }
 
 func TestDotFiles(t *testing.T) {

@@ -3,6 +3,7 @@ package websockify
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -99,10 +100,7 @@ func (x *text) String() string {
 // freeAddress is an address that is free at this moment.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))
 }
 
 // launch starts a program. LISTEN in args is an address that it is to listen

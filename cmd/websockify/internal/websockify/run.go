@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/logs"
 	"vda.internal/shadow/cmd/websockify/internal/syslog"
 	"vda.internal/shadow/cmd/websockify/internal/token"
+	queues "vda.internal/shadow/internal/logs"
 	"vda.internal/shadow/internal/version"
 )
 
@@ -67,8 +67,26 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 }
 
 func fail(stderr io.Writer, program string, err error) int {
-	fmt.Fprintf(stderr, "%s: %v\n", program, err)
+	q := queues.NewQueue(stderr) // which may be a pipe that nobody reads
+	fmt.Fprintf(q, "%s: %v\n", program, err)
+	_ = q.Close(flushTime)
 	return exitFailed
+}
+
+// flushTime is how long the end waits for a log that takes nothing.
+const flushTime = time.Second
+
+// within returns when f has, or after d at the latest.
+func within(d time.Duration, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // isTerminal reports whether w is a terminal.
@@ -83,7 +101,7 @@ func isTerminal(w io.Writer) bool {
 
 // reopenOn opens the log's file anew at each hangup, until the function that it
 // returns is called.
-func reopenOn(hangups <-chan os.Signal, file *logs.File, log *logs.Log) (stop func()) {
+func reopenOn(hangups <-chan os.Signal, file *queues.File, log *logs.Log) (stop func()) {
 	quit := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -93,19 +111,18 @@ func reopenOn(hangups <-chan os.Signal, file *logs.File, log *logs.Log) (stop fu
 			case <-quit:
 				return
 			}
-			switch err := file.Reopen(); {
-			case err != nil:
-				log.Warn(fmt.Sprintf("SIGHUP: the log goes on in the old file: %v", err))
-			case file != nil:
-				log.Info("SIGHUP: log file opened anew")
-			default:
+			if file == nil {
 				log.Info("SIGHUP: there is no log file to be opened anew")
+			} else if err := file.Reopen(); err != nil {
+				log.Warn(fmt.Sprintf("SIGHUP: the log goes on in the old file: %v", err))
+			} else {
+				log.Info("SIGHUP: log file opened anew")
 			}
 		}
 	})
 	return func() {
 		close(quit)
-		running.Wait()
+		within(flushTime, running.Wait) // to open a file anew may hang
 	}
 }
 
@@ -148,26 +165,41 @@ func (o *options) run(args []string, d *daemon, signals <-chan os.Signal, stdout
 	return s.serve(listeners, signals, func() {})
 }
 
-// openLog opens all places where the log goes. file is nil without --log-file.
-func (o *options) openLog(stderr io.Writer) (log *logs.Log, file *logs.File, closeLog func(), err error) {
-	sinks := []logs.Sink{logs.ToWriter(stderr)}
-	closeSyslog := func() {}
+// openLog opens all places where the log goes. Nobody waits for any of them. file is nil without --log-file.
+func (o *options) openLog(stderr io.Writer) (log *logs.Log, file *queues.File, closeLog func(), err error) {
 	if o.logFile != "" {
-		if file, err = logs.OpenFile(o.logFile); err != nil {
+		if file, err = queues.OpenFile(o.logFile, 0o666); err != nil {
 			return nil, nil, nil, fmt.Errorf("log file: %w", err)
 		}
-		sinks = append(sinks, logs.ToWriter(file))
+	}
+	var closes []func()
+	queued := func(w io.Writer) io.Writer {
+		q := queues.NewQueue(w)
+		closes = append(closes, func() { _ = q.Close(flushTime) })
+		return q
+	}
+	if _, ok := stderr.(*daemon); !ok { // whose lines somebody waits for until it is ready, and nobody later
+		stderr = queued(stderr)
+	}
+	sinks := []logs.Sink{logs.ToWriter(stderr)}
+	if file != nil {
+		sinks = append(sinks, logs.ToWriter(queued(file)))
+		closes = append(closes, func() { within(flushTime, func() { _ = file.Close() }) })
 	}
 	if o.syslog != "" {
-		var sink logs.Sink
-		sink, closeSyslog = o.syslogSink(stderr)
-		sinks = append(sinks, sink)
+		send, closeSyslog := o.syslogSink(stderr)
+		sinks = append(sinks, logs.ToLines(queued(logs.Lines(send))))
+		closes = append(closes, func() { within(flushTime, closeSyslog) })
 	}
 	log = logs.New(logs.Options{JSON: o.logFormat == "json", Verbose: o.verbose, Sinks: sinks})
-	return log, file, func() { closeSyslog(); _ = file.Close() }, nil
+	return log, file, func() {
+		for _, f := range closes {
+			f()
+		}
+	}, nil
 }
 
-// syslogSink sends the log to syslog. That it can't is said once.
+// syslogSink sends the log to syslog. That it can't is said once, on stderr.
 func (o *options) syslogSink(stderr io.Writer) (logs.Sink, func()) {
 	w := &syslog.Writer{Network: o.syslogNetwork, Address: o.syslogAddress, Facility: syslog.User, Tag: "websockify", Legacy: o.legacySyslog}
 	if o.daemon {
@@ -235,7 +267,7 @@ func (s *server) warnOfMissing() {
 	}
 	if s.tokens != nil {
 		if err := token.Check(s.tokens); err != nil {
-			warn(fmt.Sprintf("--token-source: %v: clients will be refused until that is mended", strings.TrimPrefix(err.Error(), "token: ")))
+			warn(fmt.Sprintf("--token-source: %v: clients will be refused until that is mended", err))
 		}
 	}
 	if o.record != "" {

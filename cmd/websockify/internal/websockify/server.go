@@ -216,6 +216,7 @@ func (s *server) serve(listeners []net.Listener, signals <-chan os.Signal, ready
 	s.shutdown(srv, e.drain, signals)
 	stopProgram()
 	running.Wait()
+	s.traffic.flush()
 	return e.status, e.err
 }
 

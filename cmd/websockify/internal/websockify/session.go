@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/logs"
 	"vda.internal/shadow/cmd/websockify/internal/record"
 	"vda.internal/shadow/cmd/websockify/internal/token"
+	"vda.internal/shadow/internal/named"
 	"vda.internal/shadow/internal/quiet"
 	"vda.internal/shadow/wsproxy"
 )
@@ -198,7 +199,7 @@ func (s *server) logEnd(ss *session) {
 	}
 	if r.Err != nil {
 		if _, said := errors.AsType[*wsproxy.CloseError](r.Err); !said {
-			text += fmt.Sprintf(" (%s)", strings.TrimPrefix(r.Err.Error(), "wsproxy: "))
+			text += fmt.Sprintf(" (%s)", named.Text(r.Err))
 		}
 		fields = append(fields, logs.F("error", r.Err))
 	}

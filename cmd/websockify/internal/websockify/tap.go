@@ -6,11 +6,17 @@ import (
 	"sync"
 )
 
-// A traffic shows what goes on, one mark an event.
+// A traffic shows what goes on, one mark an event. Nobody waits for its writer: what comes while maxMarks
+// wait is left out.
 type traffic struct {
-	mu sync.Mutex
-	w  io.Writer
+	w io.Writer
+
+	mu      sync.Mutex
+	marks   []byte        // that wait for w
+	written chan struct{} // closed when none are left; nil: there are none
 }
+
+const maxMarks = 64 << 10
 
 const trafficLegend = `
 Traffic Legend:
@@ -24,7 +30,44 @@ Traffic Legend:
 func (t *traffic) mark(marks string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, _ = io.WriteString(t.w, marks)
+	if len(t.marks)+len(marks) > maxMarks {
+		return
+	}
+	t.marks = append(t.marks, marks...)
+	if t.written == nil {
+		t.written = make(chan struct{})
+		go t.run()
+	}
+}
+
+// run writes the marks.
+func (t *traffic) run() {
+	for {
+		t.mu.Lock()
+		marks := t.marks
+		t.marks = nil
+		if len(marks) == 0 {
+			close(t.written)
+			t.written = nil
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+		_, _ = t.w.Write(marks)
+	}
+}
+
+// flush waits until the marks are written, for flushTime at most.
+func (t *traffic) flush() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	written := t.written
+	t.mu.Unlock()
+	if written != nil {
+		within(flushTime, func() { <-written })
+	}
 }
 
 func (t *traffic) tap(conn net.Conn) net.Conn {

@@ -10,6 +10,7 @@ import (
 	"github.com/BurntSushi/xgb/xproto"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/desktop/internal/accessible"
 	"vda.internal/shadow/internal/host/xconn"
 )
 
@@ -23,12 +24,13 @@ const (
 )
 
 const (
-	aliveTime    = 2 * time.Second  // between two signs of life
-	noticeTime   = 4 * time.Second  // that the banner stays to say that viewing has ended
-	steadyTime   = 10 * time.Second // after which a banner on top has won its place
-	maxRaiseTime = 30 * time.Second // between two attempts to get above a window that comes back
-	paintTime    = 3 * time.Second  // a new compositor may take to paint the banner
-	maxRenewals  = 4                // windows that are made for one, until the banner gives up
+	aliveTime    = 2 * time.Second        // between two signs of life
+	settleTime   = 500 * time.Millisecond // after a pause began or ended, in which the other button ignores the rest of a double click
+	noticeTime   = 4 * time.Second        // that the banner stays to say that viewing has ended
+	steadyTime   = 10 * time.Second       // after which a banner on top has won its place
+	maxRaiseTime = 30 * time.Second       // between two attempts to get above a window that comes back
+	paintTime    = 3 * time.Second        // a new compositor may take to paint the banner
+	maxRenewals  = 4                      // windows that are made for one, until the banner gives up
 )
 
 // A Notice is what the banner shows. The names in it are shown as they are: whoever has
@@ -36,6 +38,7 @@ const (
 type Notice struct {
 	Language string           // of the words, ISO 639-1
 	Viewing  consent.Sentence // who is viewing, also the window's title
+	Doubt    consent.Sentence // what is only claimed of who views; nil: nothing
 	Purpose  consent.Sentence // why, in the administrator's own words; nil: no reason was given
 	Basis    consent.Sentence // what allows it; nil: an answer does
 	Stop     string           // the button
@@ -43,14 +46,19 @@ type Notice struct {
 	Paused   bool             // nobody sees anything at the moment
 	Until    time.Time        // for the seconds in Viewing
 	Ended    consent.Sentence // that it is over, also the title then
+	Bell     bool             // ring when it is on the screen
 }
 
-// Reports are what [ShowBanner] calls while it shows the banner. None may be nil, and none may
+// Reports are what [ShowBanner] calls while it shows the banner. No function may be nil, and none may
 // block for long.
 type Reports struct {
+	// Reader hands the window on to screen readers; nil: nobody reads it. It doesn't end with ShowBanner.
+	Reader *accessible.Reader
+
 	Shown   func() // it has been drawn
 	Alive   func() // every two seconds after that, if the X server has answered meanwhile
-	Toggled func() // the user has pressed the other button
+	Paused  func() // the user has pressed the other button while it pauses
+	Resumed func() // the user has pressed the other button while it lets the viewing go on
 	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
 }
 
@@ -124,6 +132,7 @@ type banner struct {
 	room   int // pixels from left to right
 	report Reports
 	title  string // of the window
+	why    string // viewing has ended
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
@@ -132,6 +141,8 @@ type banner struct {
 	done  <-chan time.Time // yields when that has been said for long enough
 
 	hover, down bannerButton // that the pointer is over; that it was pressed on
+	toggling    bool         // the other button was pressed, and nothing has changed since
+	changedAt   time.Time    // when a pause began or ended, as the banner says
 	dragging    bool         // the mouse moves the banner
 	grip        image.Point  // where it has hold of it
 
@@ -165,9 +176,12 @@ func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan st
 				return Over, err
 			}
 		case n := <-changes:
+			b.turn(n.Paused)
 			if err := b.change(n); err != nil {
 				return Over, err
 			}
+		case part := <-b.report.Reader.Pressed():
+			b.pressed(part)
 		case <-b.done:
 			return Over, nil
 		case <-tick.C:
@@ -189,6 +203,7 @@ func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan st
 		if err := b.repaint(b.view.img, b.view.update(b.hover, b.down)); err != nil {
 			return Over, err
 		}
+		b.read()
 	}
 }
 
@@ -199,6 +214,9 @@ func (b *banner) handle(ev xgb.Event) bool {
 		if !b.drawn {
 			b.drawn = true
 			b.lived = time.Now()
+			if b.notice.Bell && !b.over {
+				b.ring()
+			}
 			b.report.Shown()
 		}
 	case xproto.ButtonPressEvent:
@@ -208,9 +226,7 @@ func (b *banner) handle(ev xgb.Event) bool {
 		case stopButton:
 			b.stop()
 		case toggleButton:
-			if !b.over && !b.quit {
-				b.report.Toggled()
-			}
+			b.toggle()
 		}
 	case xproto.MotionNotifyEvent:
 		b.move(e)
@@ -237,6 +253,21 @@ func (b *banner) stop() {
 	if !b.over && !b.quit {
 		b.quit = true
 		b.report.Stopped()
+	}
+}
+
+// toggle reports that the user wants a pause, or that it ends: the one that the button says. A double
+// click means no more than one click: until the banner has changed, and for settleTime after that, the
+// button does nothing.
+func (b *banner) toggle() {
+	if b.over || b.quit || b.toggling || time.Since(b.changedAt) < settleTime {
+		return
+	}
+	b.toggling = true
+	if b.notice.Paused {
+		b.report.Resumed()
+	} else {
+		b.report.Paused()
 	}
 }
 
@@ -388,6 +419,15 @@ func (b *banner) live() {
 	b.report.Alive()
 }
 
+// turn notes that the banner is told how the viewing goes on, before it says so. That may be what it
+// says already: changes that come fast are not all told.
+func (b *banner) turn(paused bool) {
+	b.toggling = false
+	if paused != b.notice.Paused {
+		b.changedAt = time.Now()
+	}
+}
+
 // change makes the banner say something else, in the place where it is.
 func (b *banner) change(n Notice) error {
 	if b.over {
@@ -428,7 +468,7 @@ func (b *banner) conclude(why string) {
 	b.over, b.hover, b.down, b.dragging = true, noBannerButton, noBannerButton, false
 	b.done = time.After(noticeTime)
 	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
-	b.title = b.notice.Ended.Text(0)
+	b.title, b.why = b.notice.Ended.Text(0), why
 }
 
 // finish makes the banner say that viewing has ended, and why.

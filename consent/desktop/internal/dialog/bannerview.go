@@ -22,7 +22,7 @@ var (
 	calm      = color.RGBA{0x8b, 0x98, 0xa5, 0xff} // the eye when it is over
 
 	mild  = &ink{C: color.RGBA{0xd5, 0xdc, 0xe2, 0xff}}
-	amber = &ink{C: color.RGBA{0xf2, 0xc1, 0x4e, 0xff}} // what allows it without an answer
+	amber = &ink{C: color.RGBA{0xf2, 0xc1, 0x4e, 0xff}} // what is only claimed, and what allows it without an answer
 	dim   = &ink{C: color.RGBA{0xa9, 0xb5, 0xc0, 0xff}} // why it ended
 )
 
@@ -37,7 +37,7 @@ const (
 	bannerName    = 300 // at most, for a name
 	bannerText    = 520 // at most, for a line
 	bannerLeast   = 120 // for a line, however narrow the screen is
-	bannerPurpose = 4   // lines at most
+	bannerPurpose = 7   // lines at most: 200 wide characters fit
 	stopHeight    = 26
 	toggleGap     = 8  // between the buttons
 	stopPad       = 16 // on either side of the word
@@ -102,7 +102,8 @@ func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
 	body := lib.style(false, 13*scale)
 	width := v.lineRoom(room - other - button - v.px(bannerGap) - inset)
 	text := balanceLines(spans(n.Viewing, v.tone(body, width), v.seconds), width, 3)
-	why := balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)
+	why := balanceLines(spans(n.Doubt, tone{body, body, amber, amber, width}, 0), width, 3)
+	why = append(why, balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)...)
 	why = append(why, balanceLines(spans(n.Basis, tone{body, body, amber, amber, 0}, 0), width, 3)...)
 	right := v.draw(text, why, body, eye, other+button+v.px(bannerGap)+inset)
 	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2

@@ -62,7 +62,8 @@ func TestContrast(t *testing.T) {
 		least float64
 	}{
 		"headline": {black.C, paper, 4.5}, "explanation": {grey.C, paper, 4.5}, "countdown": {grey.C, shade, 4.5},
-		"take-over": {brown.C, warnPaper, 4.5}, "button": {black.C, paper, 4.5}, "button, hovered": {black.C, hovered, 4.5}, "button, pressed": {black.C, pressed, 4.5},
+		"claim": {brown.C, paper, 4.5}, "claim on the banner": {amber.C, night, 4.5}, "rule": {black.C, paper, 4.5}, "Pause": {white.C, slate, 4.5},
+		"Pause, hovered": {white.C, slateHot, 4.5}, "Pause, pressed": {white.C, slateLow, 4.5}, "take-over": {brown.C, warnPaper, 4.5}, "button": {black.C, paper, 4.5}, "button, hovered": {black.C, hovered, 4.5}, "button, pressed": {black.C, pressed, 4.5},
 		"focused": {white.C, accent, 4.5}, "focused, hovered": {white.C, accentHot, 4.5}, "focused, pressed": {white.C, accentLow, 4.5},
 		"banner": {mild.C, night, 4.5}, "banner's name": {white.C, night, 4.5}, "reason": {dim.C, night, 4.5},
 		"Stop": {white.C, alarm, 4.5}, "Stop, hovered": {white.C, alarmHot, 4.5}, "Stop, pressed": {white.C, alarmLow, 4.5},

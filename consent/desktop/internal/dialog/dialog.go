@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/xgb/xproto"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/desktop/internal/accessible"
 	"vda.internal/shadow/internal/host/xconn"
 )
 
@@ -21,13 +22,24 @@ import (
 type Question struct {
 	Language  string           // of the words, ISO 639-1
 	Head      consent.Sentence // who asks for what, also the window's title
+	Doubt     consent.Sentence // what is only claimed of who asks; nil: nothing
 	Sees      consent.Sentence // what a Yes allows
 	Cannot    consent.Sentence // what it doesn't
 	Replaces  consent.Sentence // what a Yes ends; nil: nothing
 	Purpose   consent.Sentence // why, in the administrator's own words; nil: no reason was given
+	Locks     consent.Sentence // that locking the screen is a Yes; nil: it isn't
 	Countdown consent.Sentence // what silence means, and when
 	No, Yes   string           // the buttons
 	Left      time.Duration    // until the question lapses, for the countdown. Ask doesn't end by it
+	Bell      bool             // ring when it is on the screen
+
+	// Reader hands the window on to screen readers; nil: nobody reads it. It doesn't end with Ask.
+	Reader *accessible.Reader
+
+	// Seen is called once, when the question has been in view for SeenAfter, which is not 0 then. Nil: there
+	// is no need.
+	Seen      func()
+	SeenAfter time.Duration
 
 	// Notice is how long the window must have been in view, if it asks nothing and only tells: then
 	// there is no Yes, and the answer is Yes once it was. 0: it is a question.
@@ -63,7 +75,7 @@ func Ask(ctx context.Context, x *xconn.Conn, q Question, locked <-chan struct{},
 	if err != nil {
 		return No, err
 	}
-	if err := w.takeTurn(); err != nil {
+	if err := takeTurn(x.Conn, w.screen.Root); err != nil {
 		return No, err
 	}
 	already, before := w.locked(ctx)
@@ -113,8 +125,9 @@ type prompt struct {
 	view     *view
 	controls *controls
 	lapse    time.Time
-	seen     time.Duration // how long a notice was in view
+	seen     time.Duration // how long it was in view
 	seenAt   time.Time     // when that was added to last
+	told     bool          // Seen was called
 	buttons  uint16        // mouse buttons that were down when the window came
 	shown    func()
 
@@ -174,10 +187,12 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 			return No, ctx.Err()
 		case now := <-tick.C:
 			d.lookAgain()
-			if d.seenEnough(now) {
+			d.addSeen(now)
+			if d.seenEnough() {
 				d.returnFocus()
 				return Yes, nil
 			}
+			d.tellSeen()
 			d.lapseFocus()
 			if d.lockedMeanwhile() {
 				d.returnFocus()
@@ -186,6 +201,11 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 		case <-locked:
 			d.returnFocus()
 			return Locked, nil
+		case part := <-d.view.question.Reader.Pressed():
+			if part == denyPart { // nothing else answers that way: see accessible.go
+				d.returnFocus()
+				return No, nil
+			}
 		case ev, ok := <-events:
 			if !ok {
 				return Closed, nil
@@ -195,9 +215,11 @@ func (d *prompt) run(ctx context.Context, locked <-chan struct{}) (Answer, error
 				return a, nil
 			}
 		}
-		if err := d.repaint(d.view.img, d.view.update(d.state())); err != nil {
+		now := d.state()
+		if err := d.repaint(d.view.img, d.view.update(now)); err != nil {
 			return No, err
 		}
+		d.read(now)
 	}
 }
 
@@ -386,6 +408,9 @@ func (d *prompt) unveiled(at uint32) {
 	d.clearAt = time.Now()
 	if !d.controls.drawn {
 		d.controls.begin(at, d.buttons)
+		if d.view.question.Bell {
+			d.ring()
+		}
 		d.shown()
 		return
 	}

@@ -33,13 +33,12 @@ func (d *prompt) barred() bool {
 	return d.away() || d.covered || lately && !d.inside
 }
 
-// seenEnough adds up how long a notice was in view, and reports whether that is enough. Time counts
+// addSeen adds up how long the window was in view. Time counts
 // while nothing covers the window but what takes no input, as a compositor may lay over everything,
 // and never more than two ticks at once: what happened while this process was stopped, nobody knows.
-func (d *prompt) seenEnough(now time.Time) bool {
-	notice := d.view.question.Notice
-	if notice <= 0 {
-		return false
+func (d *prompt) addSeen(now time.Time) {
+	if q := d.view.question; q.Notice <= 0 && (q.Seen == nil || d.told) {
+		return // it makes no difference
 	}
 	since := now.Sub(d.seenAt)
 	if d.seenAt.IsZero() {
@@ -47,10 +46,23 @@ func (d *prompt) seenEnough(now time.Time) bool {
 	}
 	d.seenAt = now
 	if !d.controls.drawn || !d.controls.clear || d.away() || d.covered || d.overlaid && d.hidden() {
-		return false
+		return
 	}
 	d.seen += min(since, 2*tickTime)
-	return d.seen >= notice
+}
+
+// seenEnough reports whether a notice was in view for as long as it must be.
+func (d *prompt) seenEnough() bool {
+	notice := d.view.question.Notice
+	return notice > 0 && d.seen >= notice
+}
+
+// tellSeen reports, once, that a question was in view for long enough.
+func (d *prompt) tellSeen() {
+	if q := d.view.question; q.Seen != nil && !d.told && d.seen >= q.SeenAfter {
+		d.told = true
+		q.Seen()
+	}
 }
 
 // mayAllow looks again and reports whether a Yes counts.

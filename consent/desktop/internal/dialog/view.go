@@ -6,6 +6,8 @@ import (
 	"image/draw"
 	"math"
 	"time"
+
+	"vda.internal/shadow/consent"
 )
 
 // A button is one of the two, or none.
@@ -94,19 +96,24 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	inset := v.px(12) // of the note about who is watching now
 	// A name may take so many lines that the words around it still have room.
 	head := balanceLines(spans(q.Head, tone{title, lib.style(true, 19*scale), black, black, 3 * width}, 0), width, 6)
+	doubt := balanceLines(spans(q.Doubt, tone{v.body, v.strong, brown, brown, width}, 0), width, 4)
 	quiet := tone{v.body, v.body, grey, black, 2 * width}
 	bar := v.px(14) // from the bar at the left of the administrator's own words to these
 	why := balanceLines(spans(q.Purpose, tone{v.body, v.strong, grey, black, 0}, 0), width-bar, q.purposeLines())
 	text := balanceLines(spans(q.Sees, quiet, 0), width, 6)
 	text = append(text, balanceLines(spans(q.Cannot, quiet, 0), width, 4)...)
-	if len(q.Basis) > 0 {
-		text = append(text, balanceLines(spans(q.Basis, tone{v.body, v.body, black, black, 0}, 0), width, 4)...)
+	for _, rule := range []consent.Sentence{q.Locks, q.Basis} {
+		text = append(text, balanceLines(spans(rule, tone{v.body, v.body, black, black, 0}, 0), width, 4)...)
 	}
 	warn := balanceLines(spans(q.Replaces, tone{v.body, v.strong, brown, brown, 2 * width}, 0), width-2*inset, 7)
 
 	headLine, textLine := v.px(27), v.px(21)
 	headTop := v.px(margin - 2)
-	whyTop := headTop + len(head)*headLine + v.px(8)
+	headEnd := headTop + len(head)*headLine
+	doubtTop, whyTop := headEnd+v.px(4), headEnd+v.px(8)
+	if len(doubt) > 0 {
+		whyTop += len(doubt)*textLine + v.px(4)
+	}
 	textTop := whyTop
 	if len(why) > 0 {
 		textTop += len(why)*textLine + v.px(10)
@@ -122,6 +129,7 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 	draw.Draw(v.img, v.img.Rect, image.NewUniform(paper), image.Point{}, draw.Src)
 	drawIcon(v.img, image.Rect(0, 0, v.px(iconSize), v.px(iconSize)).Add(image.Pt(v.px(margin), v.px(margin))), accent, paper)
 	drawLines(v.img, head, left, headTop, headLine, title)
+	drawLines(v.img, doubt, left, doubtTop, textLine, v.body)
 	if len(why) > 0 {
 		draw.Draw(v.img, image.Rect(left, whyTop, left+v.px(3), textTop-v.px(10)), image.NewUniform(track), image.Point{}, draw.Src)
 		drawLines(v.img, why, left+bar, whyTop, textLine, v.body)

@@ -304,6 +304,9 @@ func (w *window) takeFocus() {
 	xproto.SetInputFocus(w.x.Conn, xproto.InputFocusPointerRoot, w.id, xproto.TimeCurrentTime)
 }
 
+// ring sounds the display's bell, as loud as the user has it.
+func (w *window) ring() { xproto.Bell(w.x.Conn, 0) }
+
 // markShown makes the server tell its time, in a PropertyNotify of shownMark,
 // once it has done everything before.
 func (w *window) markShown() {

@@ -107,14 +107,14 @@ func find(ctx context.Context, conn *dbus.Conn) (*service, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("notification: the desktop has no notification service: %w", because(ctx, err))
+		return nil, fmt.Errorf("the desktop has no notification service: %w", because(ctx, err))
 	}
 	for _, match := range [][]dbus.MatchOption{
 		{dbus.WithMatchSender(s.owner), dbus.WithMatchObjectPath(path), dbus.WithMatchInterface(name)},
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, s.owner)},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, match...); err != nil {
-			return nil, fmt.Errorf("notification: the bus doesn't tell what the user does: %w", because(ctx, err))
+			return nil, fmt.Errorf("the bus doesn't tell what the user does: %w", because(ctx, err))
 		}
 	}
 	var can []string
@@ -123,7 +123,7 @@ func find(ctx context.Context, conn *dbus.Conn) (*service, error) {
 	}
 	for _, needed := range []string{"actions", "body"} {
 		if !slices.Contains(can, needed) {
-			return nil, fmt.Errorf("notification: the desktop's notification service can't ask: it lacks %q", needed)
+			return nil, fmt.Errorf("the desktop's notification service can't ask: it lacks %q", needed)
 		}
 	}
 	s.markup = slices.Contains(can, "body-markup")
@@ -162,10 +162,10 @@ func (s *service) wait(ctx context.Context, signals <-chan *dbus.Signal, id uint
 		case <-ctx.Done():
 			return No, true, context.Cause(ctx)
 		case <-s.conn.Context().Done():
-			return No, false, errors.New("notification: the desktop's bus went away")
+			return No, false, errors.New("the desktop's bus went away")
 		case sig, ok := <-signals:
 			if !ok {
-				return No, false, errors.New("notification: the desktop's bus went away")
+				return No, false, errors.New("the desktop's bus went away")
 			}
 			if s.ended(sig) {
 				return No, false, errEnded
@@ -213,7 +213,7 @@ func (s *service) close(id uint32) {
 func plain(s string) string { return strings.NewReplacer("<", "‹", ">", "›").Replace(s) }
 
 // errEnded is a service that is gone.
-var errEnded = errors.New("notification: the desktop's notification service has ended")
+var errEnded = errors.New("the desktop's notification service has ended")
 
 // failure is the error of a call to the service: what it did instead of an answer, unless it
 // has ended. Then the bus answers in its place.
@@ -221,7 +221,7 @@ func failure(ctx context.Context, what string, err error) error {
 	if e, ok := errors.AsType[dbus.Error](err); ok && (e.Name == busName+".Error.NoReply" || e.Name == busName+".Error.ServiceUnknown") {
 		return errEnded
 	}
-	return fmt.Errorf("notification: the desktop's notification service %s: %w", what, because(ctx, err))
+	return fmt.Errorf("the desktop's notification service %s: %w", what, because(ctx, err))
 }
 
 // because prefers to say that time was up.

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/gate/settings"
+)
+
+// Where hosts that dial would find no gate, or the wrong one, that is said at the start.
+func TestViewsWarnings(t *testing.T) {
+	const origin = "https://gate.corp.example"
+	for _, c := range []struct {
+		bus          settings.Bus
+		origin, says string // part of the warning; empty: there is none
+	}{
+		{settings.Bus{}, "", ""},
+		{settings.Bus{Listen: "127.0.0.1:4222"}, origin, ""},
+		{settings.Bus{Listen: "127.0.0.1:4222"}, "", "can't be viewed here"},
+		{settings.Bus{Listen: "127.0.0.1:4222", Cluster: "127.0.0.1:6222"}, origin, "come to any of them"},
+		{settings.Bus{Servers: []string{"tls://nats1"}}, origin, "come to any of them"},
+		{settings.Bus{Servers: []string{"tls://nats1"}, Views: "https://gate1.corp.example"}, origin, ""},
+	} {
+		s := &settings.Settings{Bus: c.bus}
+		s.Web.Origin = c.origin
+		list := warnings(s)
+		if c.says == "" {
+			require.Empty(t, list, "%v", c)
+			continue
+		}
+		require.Len(t, list, 1, "%v", c)
+		require.Contains(t, list[0], c.says)
+	}
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vda.internal/shadow/internal/fleet/bus"
+	"vda.internal/shadow/internal/fleet/registry"
+	"vda.internal/shadow/internal/gate/settings"
+	"vda.internal/shadow/internal/host/account"
+)
+
+// fleetTime is how long a command waits for the bus.
+const fleetTime = 30 * time.Second
+
+// withFleet lets do use the fleet's list.
+func (p *program) withFleet(cmd *cobra.Command, do func(context.Context, *settings.Settings, *registry.Registry) error) error {
+	s, err := p.settings(cmd)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), fleetTime)
+	defer cancel()
+	f, err := reach(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	return do(ctx, s, f.registry(s))
+}
+
+func (p *program) invite() *cobra.Command {
+	i := registry.Invitation{}
+	cmd := &cobra.Command{
+		Use:   "invite",
+		Short: "make a code with which one host can enter the fleet, once",
+		Long: `invite prints what is to be called on the host, as root. The code is good once, for a time, and for a host
+whose id matches the pattern. Whoever has it can be that host, so take it there on a way that nobody else
+reads.`,
+		Example: "  shadowgate invite --hosts 'vda-*' --for 1h",
+		Args:    noArguments,
+
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withFleet(cmd, func(ctx context.Context, s *settings.Settings, r *registry.Registry) error {
+				i.By = invitedBy(ctx)
+				code, err := r.Invite(ctx, i)
+				if refused, ok := errors.AsType[*registry.Refused](err); ok {
+					return usageError{refused}
+				}
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(p.stdout, "shadowctl enroll %s %s\n", originOf(s), code)
+				return err
+			})
+		},
+	}
+	cmd.Flags().StringVar(&i.Hosts, "hosts", "", "`pattern` for the host's id, such as 'vda-*'")
+	cmd.Flags().DurationVar(&i.For, "for", time.Hour, "how long the code is good")
+	cmd.Flags().BoolVar(&i.Replace, "replace", false, "a host that is in the fleet and has lost its key may come again")
+	_ = cmd.MarkFlagRequired("hosts")
+	return cmd
+}
+
+func (p *program) busConfig() *cobra.Command {
+	return &cobra.Command{
+		Use:   "bus-config",
+		Short: "print what NATS servers of your own have to know of the fleet",
+		Long: `bus-config prints a part of nats-server's configuration, to be included there: the operator and the accounts
+of the fleet, and which keys are revoked. The keys are those in bus.dir; they are made if there are none. After
+shadowgate hosts revoke, write it again and reload the servers, so that they cut the host off.`,
+		Example: "  shadowgate bus-config > /etc/nats/shadow.conf && systemctl reload nats-server",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := p.settings(cmd)
+			if err != nil {
+				return err
+			}
+			keys, err := bus.OpenKeys(s.BusKeys(), s.Bus.Keys == "")
+			if err != nil {
+				return err
+			}
+			text, err := keys.ServerConfig(s.BusDir())
+			if err != nil {
+				return err
+			}
+			_, err = io.WriteString(p.stdout, text)
+			return err
+		},
+	}
+}
+
+// invitedBy is the account that calls, for the list; empty: it isn't known.
+func invitedBy(ctx context.Context) string {
+	a, err := account.LookupID(ctx, uint32(os.Getuid()))
+	if err != nil {
+		return ""
+	}
+	return a.Name
+}
+
+// originOf is where hosts find the gate.
+func originOf(s *settings.Settings) string {
+	if s.Web.Origin != "" {
+		return s.Web.Origin
+	}
+	return map[bool]string{true: "https", false: "http"}[s.TLS.On] + "://" + s.Web.Listen
+}
+
+func (p *program) hosts() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hosts",
+		Short: "list the fleet's hosts",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withFleet(cmd, func(ctx context.Context, _ *settings.Settings, r *registry.Registry) error {
+				list, err := r.Hosts(ctx)
+				if err != nil {
+					return err
+				}
+				return p.listHosts(list)
+			})
+		},
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use:   "revoke ID",
+		Short: "show a host out: its key is worth nothing from now on",
+		Args:  oneName("host"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.withFleet(cmd, func(ctx context.Context, _ *settings.Settings, r *registry.Registry) error {
+				return r.Revoke(ctx, args[0])
+			})
+		},
+		ValidArgsFunction: p.hostIDs,
+	})
+	return cmd
+}
+
+// completeTime is how long a shell waits for ids: whoever presses Tab waits for it.
+const completeTime = 2 * time.Second
+
+// hostIDs completes the one argument of a command that takes a host of the fleet.
+func (p *program) hostIDs(cmd *cobra.Command, args []string, _ string) (ids []cobra.Completion, _ cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeTime)
+	defer cancel()
+	cmd.SetContext(ctx)
+	_ = p.withFleet(cmd, func(ctx context.Context, _ *settings.Settings, r *registry.Registry) error {
+		list, err := r.Hosts(ctx)
+		for _, h := range list {
+			if !h.Gone {
+				ids = append(ids, cobra.CompletionWithDesc(h.ID, h.Name))
+			}
+		}
+		return err
+	})
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+func (p *program) listHosts(list []registry.Listed) error {
+	w := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "HOST\tSTATE\tSESSIONS\tENROLLED\tNAME\tADDRESS\tINVITED AS")
+	for _, h := range list {
+		state, sessions := "away", "-"
+		switch {
+		case h.Broken:
+			state = "broken: enrol it with invite --replace"
+		case h.Gone:
+			state = "revoked"
+		case h.Presence != nil:
+			state, sessions = "up", fmt.Sprint(len(h.Presence.Sessions)+h.Presence.LeftOut)
+			if h.Presence.LeftOut > 0 {
+				sessions += fmt.Sprintf(" (%d not shown)", h.Presence.LeftOut)
+			}
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", h.ID, state, sessions, h.Since.Local().Format(time.DateTime), h.Name, h.Address, h.By)
+	}
+	return w.Flush()
+}

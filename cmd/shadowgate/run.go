@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vda.internal/shadow/internal/gate/settings"
+	"vda.internal/shadow/internal/logs"
+	"vda.internal/shadow/internal/version"
+)
+
+// The exit statuses of shadowgate.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is an error of the command line.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// A program is what the commands share.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	hangups        <-chan os.Signal // are obeyed while it serves
+
+	config string // path
+}
+
+// run is shadowgate, which obeys hangups while it serves. It returns the exit status.
+func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, hangups: hangups}
+	cmd := p.command()
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if usage, ok := errors.AsType[usageError](err); ok {
+		p.complain("shadowgate: %v\nTry 'shadowgate --help'.\n", usage.error)
+		return exitUsage
+	}
+	p.complain("shadowgate: %v\n", err)
+	return exitFailed
+}
+
+// complain writes to stderr, which may be a pipe that nobody reads.
+func (p *program) complain(format string, args ...any) {
+	q := logs.NewQueue(p.stderr)
+	fmt.Fprintf(q, format, args...)
+	_ = q.Close(flushTime)
+}
+
+func (p *program) command() *cobra.Command {
+	var check, show bool
+	cmd := &cobra.Command{
+		Use:   "shadowgate",
+		Short: "the console: sign in with a browser, ask for views of users' sessions, and view them",
+		Long: `shadowgate serves the console of shadowd: people sign in, see the sessions that they may see,
+ask a session's user, and view it after a Yes. shadowd on the host decides; shadowgate
+needs no rights but to use its control socket.
+
+Without a configuration file it serves this machine on http://127.0.0.1:8880, to accounts of the
+group "administrators":
+
+  shadowgate passwd --groups administrators alice
+  shadowgate
+
+It ends on SIGTERM or SIGINT; views are cut then, and come back to the next shadowgate. On SIGHUP it
+reads the cookies' keys again.`,
+		Version:       version.String(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := p.settings(cmd)
+			switch {
+			case err != nil:
+				return err
+			case show:
+				_, err := p.stdout.Write(s.TOML())
+				return err
+			case check:
+				return p.check(s)
+			}
+			return p.serve(cmd.Context(), s)
+		},
+	}
+	cmd.SetIn(p.stdin)
+	cmd.SetOut(p.stdout)
+	cmd.SetErr(p.stderr)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.PersistentFlags().StringVar(&p.config, "config", settings.DefaultPath, "configuration `file`")
+	cmd.Flags().BoolVar(&check, "check", false, "check the configuration, and what it names, and exit")
+	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
+	cmd.AddCommand(p.passwd(), p.token(), p.invite(), p.hosts(), p.busConfig())
+	return cmd
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	}
+	return nil
+}
+
+// settings reads the configuration.
+func (p *program) settings(cmd *cobra.Command) (*settings.Settings, error) {
+	if !cmd.Flags().Changed("config") {
+		return settings.Load("") // the usual file, which may be missing
+	}
+	return settings.Load(p.config)
+}

@@ -1,0 +1,113 @@
+package shadow
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"vda.internal/shadow/consent"
+)
+
+// Who asks is what this host knows by itself, where it can: the account of the caller, whatever it calls
+// itself, if it is a person's. A service ([Caller.isService]) asks for administrators whom it has signed
+// in; what it states is looked up among the accounts. A name that isn't there is only claimed. The
+// user is shown the full name and the account, and what is only claimed as such.
+
+// identityTime is how long name services may take to say who an administrator is. It passes while the
+// display is looked at.
+const identityTime = 2 * time.Second
+
+// person is the account of a person who asks, or its number if it has no name; empty: a service asks, or it
+// isn't known who does.
+func (l *life) person() string {
+	if l.caller == nil || l.caller.isService() {
+		return ""
+	}
+	return cmp.Or(l.caller.User, strconv.FormatUint(uint64(l.caller.UID), 10))
+}
+
+// asker is what makes administrators one and the same: for a person the account, else the stated name, in
+// whatever case, as far as the user is shown it.
+func (l *life) asker() string {
+	if l.caller != nil && !l.caller.isService() {
+		return "uid " + strconv.FormatUint(uint64(l.caller.UID), 10)
+	}
+	name := []rune(strings.ToLower(consent.CleanName(l.req.Admin)))
+	return "name " + string(name[:min(len(name), shownName)])
+}
+
+// claims begins the asker that all names are that a service states and no account has.
+const claims = "claims of uid "
+
+// askers is who waits after a No: l's asker, and besides the stated name whom a service asks for as this host knows it, who has other
+// names, too: the account, or everybody whom that service states and no account has. Before identify has
+// found out it is asker alone.
+func (l *life) askers() []string {
+	l.m.mu.Lock()
+	id, identified := l.identity, l.identified
+	l.m.mu.Unlock()
+	list := []string{l.asker()}
+	switch {
+	case !identified || l.caller == nil || l.person() != "":
+	case id.Account != "":
+		list = append(list, "account "+id.Account)
+	default:
+		list = append(list, claims+strconv.FormatUint(uint64(l.caller.UID), 10))
+	}
+	return list
+}
+
+// identify begins to find out who asks. known returns when that is known, or can't be found out in time.
+func (l *life) identify() (known func()) {
+	if l.m.cfg.Accounts == nil {
+		return func() { l.setIdentity(consent.Identity{}) }
+	}
+	person, stated := l.person(), consent.CleanName(l.req.Admin)
+	ctx, cancel := context.WithTimeout(l.ctx, identityTime)
+	found := make(chan consent.Identity, 1)
+	looked := done(func() { found <- l.m.identity(ctx, person, stated) })
+	return func() {
+		defer cancel()
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			l.leave("the look-up of the administrator's account", looked)
+		}
+		select {
+		case id := <-found:
+			l.setIdentity(id)
+		default:
+			l.setIdentity(consent.Identity{Account: person})
+		}
+	}
+}
+
+func (l *life) setIdentity(id consent.Identity) {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
+	l.identity, l.identified = id, true
+}
+
+// identity is who asks: a person, or else somebody of a stated name.
+func (m *Manager) identity(ctx context.Context, person, stated string) consent.Identity {
+	name := stated
+	if person != "" {
+		name = person
+	}
+	account, full, err := m.cfg.Accounts(ctx, name)
+	if err != nil {
+		return consent.Identity{Account: person}
+	}
+	return consent.Identity{Account: account, Name: full}
+}
+
+// shownAs is the name that the user is told the administrator goes by. What a service has stated, and this host knows, is
+// another name of the same account.
+func (l *life) shownAs() string {
+	if l.identity.Account != "" && l.person() == "" {
+		return l.identity.Account
+	}
+	return l.req.Admin
+}

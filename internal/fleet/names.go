@@ -1,0 +1,93 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Names on the bus. What a gate asks of the host ID has the subject shadow.v1.host.ID.KIND.
+const (
+	hostSubjects  = "shadow.v1.host."
+	auditSubjects = "shadow.v1.audit."
+
+	// AuditStream is the stream of the hosts' audits, whose subjects are AuditFilter.
+	AuditStream = "SHADOW_AUDIT"
+	AuditFilter = auditSubjects + "*"
+
+	// HostBucket has the presence of each host that is there, by its id. A key lives for PresenceTTL.
+	HostBucket = "SHADOW_HOSTS"
+
+	// FleetBucket has what lasts: which hosts are enrolled ([EnrolledKey]), and invitations.
+	FleetBucket = "SHADOW_FLEET"
+
+	// Service is the NATS micro service that every host is.
+	Service = "shadowd"
+)
+
+// PresenceTTL is for how long a host that says nothing counts as there.
+const PresenceTTL = 30 * time.Second
+
+// PresenceEvery is the time between two words of a host with which nothing happens.
+const PresenceEvery = 10 * time.Second
+
+// A Kind is what a gate asks of a host.
+type Kind string
+
+// The kinds. Await says that somebody still waits for the answer of an earlier Shadow, and asks for it. Judge
+// asks what the host's rules would say to a Shadow.
+const (
+	Sessions Kind = "sessions"
+	Shadow   Kind = "shadow"
+	Stop     Kind = "stop"
+	List     Kind = "list"
+	Await    Kind = "await"
+	Dial     Kind = "dial" // a granted view is to be carried to the gate; see package dialout
+	Judge    Kind = "judge"
+)
+
+// Kinds are all of them.
+func Kinds() []Kind { return []Kind{Sessions, Shadow, Stop, List, Await, Dial, Judge} }
+
+// Subject is where the host id hears what a gate asks of it.
+func Subject(id string, k Kind) string { return hostSubjects + id + "." + string(k) }
+
+// HostFilter matches all subjects of the host id; "*" is every host.
+func HostFilter(id string) string { return hostSubjects + id + ".>" }
+
+// AuditSubject is where the host id publishes its audit.
+func AuditSubject(id string) string { return auditSubjects + id }
+
+// AuditHost is the host whose audit a subject is; empty: it is none.
+func AuditHost(subject string) string {
+	id, ok := strings.CutPrefix(subject, auditSubjects)
+	if !ok || CheckID(strings.ToLower(id)) != nil {
+		return ""
+	}
+	return id
+}
+
+// PresenceSubject is where the host id publishes its presence: its key in [HostBucket].
+func PresenceSubject(id string) string { return "$KV." + HostBucket + "." + id }
+
+// EnrolledKey is the key of the host id in [FleetBucket].
+func EnrolledKey(id string) string { return "host." + id }
+
+// HostInbox and GateInbox are the prefixes of the subjects on which a host, by its id, and a gate, by its
+// public key, get answers. Nobody else may subscribe to them.
+func HostInbox(id string) string  { return "_INBOX.host." + id }
+func GateInbox(key string) string { return "_INBOX.gate." + key }
+
+const maxID = 63 // bytes, as of a label in DNS
+
+// CheckID says what is wrong with a host's id, which is a label as in DNS, in lower case: letters, digits and
+// hyphens. Names that differ in case only would be the same to the gates' access tables.
+func CheckID(id string) error {
+	bad := strings.ContainsFunc(id, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z')
+	})
+	if id == "" || len(id) > maxID || bad || strings.Trim(id, "-") != id {
+		return fmt.Errorf("%.80q isn't a host's id: lower-case letters, digits and hyphens, at most %d, such as \"vda-17\"", id, maxID)
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+package gate
+
+import "time"
+
+// AcceptOf is what a handshake's answer says.
+var AcceptOf = acceptOf
+
+// MaxStreamsOne is how many streams one person may have.
+const MaxStreamsOne = maxStreamsOne
+
+// MaxAskedOne is how many questions may be open on one host.
+const MaxAskedOne = maxAskedOne
+
+// HoldReading takes all the looks at the activity that somebody with a password may have.
+func (g *Gate) HoldReading(name string) (free func()) {
+	var all []func()
+	for range maxReadingOne {
+		if leave, ok := g.reading.take("password\x00" + name); ok {
+			all = append(all, leave)
+		}
+	}
+	return func() {
+		for _, leave := range all {
+			leave()
+		}
+	}
+}
+
+// SayOver notes a view's end, of which the host knows nothing.
+func (g *Gate) SayOver(id string) {
+	g.views.mu.Lock()
+	defer g.views.mu.Unlock()
+	g.views.all[id].over = true
+}
+
+// LimitDownloads has files end after so many events.
+func (g *Gate) LimitDownloads(events int) { g.mostDownload = events }
+
+// GiveHostsTime has the gate wait for hosts that stop a view, as long as a slow machine may need.
+func (g *Gate) GiveHostsTime(d time.Duration) { g.soon = d }

@@ -1,0 +1,317 @@
+package gate
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/gate/access"
+	"vda.internal/shadow/internal/gate/hosts"
+	"vda.internal/shadow/internal/gate/signin"
+)
+
+// stopTime bounds a stop that nobody waits for.
+const stopTime = 15 * time.Second
+
+// ask asks a session's user. It answers when that one has, and takes the question back when the
+// browser has gone or its session has ended.
+func (g *Gate) ask(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+	var wish Wish
+	if p := readJSON(w, r, &wish); p != nil {
+		writeProblem(w, p)
+		return
+	}
+	leave, p := g.question(s, wish.Host)
+	if p != nil {
+		writeProblem(w, p)
+		return
+	}
+	defer leave()
+	ctx, release := g.hold(r.Context(), s)
+	defer release()
+	host, row, p := g.find(ctx, s, wish)
+	if p == nil {
+		p = g.askHost(ctx, w, r, s, host, row, wish)
+	}
+	if p == nil {
+		return
+	}
+	if ctx.Err() != nil && r.Context().Err() == nil {
+		p = refusal(http.StatusUnauthorized, reasonSignIn, "the question was taken back: you are signed out")
+	}
+	g.metrics.asks.WithLabelValues(wordOf(p.Reason)).Inc()
+	writeProblem(w, p)
+}
+
+// question reserves a question of s's, and one of the host's if s may do anything there. leave has to be
+// called if there is no problem.
+func (g *Gate) question(s *signin.Session, name string) (leave func(), p *api.Problem) {
+	mine, ok := g.asking.take(s.Owner())
+	if !ok {
+		return nil, tooMany(5*time.Second, "there are too many questions open")
+	}
+	host, ok := g.hub.host(name)
+	if !ok || !g.mayHost(s.Person(), host.Name()) {
+		return mine, nil // there will be none
+	}
+	its, ok := g.asked.take(host.Name())
+	if !ok {
+		mine()
+		return nil, tooMany(5*time.Second, "there are too many questions open on host %.100q", host.Name())
+	}
+	return func() { its(); mine() }, nil
+}
+
+// wordOf is a reason for the figures. What a host made up is "other", so that their number is bounded.
+func wordOf(reason shadow.Reason) string {
+	if _, own := sentences[reason]; own || slices.Contains(shadow.Reasons(), reason) {
+		return string(reason)
+	}
+	return "other"
+}
+
+// find is the session that is wished for, if s may ask for it. Of what somebody may not list, it
+// isn't said that it exists.
+func (g *Gate) find(ctx context.Context, s *signin.Session, wish Wish) (hosts.Host, Row, *api.Problem) {
+	host, ok := g.hub.host(wish.Host)
+	if !ok || !g.mayHost(s.Person(), host.Name()) {
+		return nil, Row{}, noHost(wish.Host)
+	}
+	rows, err := g.hub.fetch(ctx, host)
+	if err != nil {
+		return nil, Row{}, problemOf(err)
+	}
+	i := slices.IndexFunc(rows, func(row Row) bool { return row.Session.ID == wish.Session })
+	if i >= 0 && g.Access.May(s.Person(), access.Shadow, host.Name(), rows[i].User) {
+		return host, rows[i], nil
+	}
+	if i >= 0 && g.mayList(s, rows[i]) {
+		return nil, Row{}, refusal(http.StatusForbidden, shadow.NotAllowed, "the gate's access table doesn't let you view this session")
+	}
+	return nil, Row{}, refusal(http.StatusConflict, shadow.NoSession, "")
+}
+
+// requestOf is a wish as its host is told.
+func requestOf(r *http.Request, s *signin.Session, wish Wish) api.Request {
+	return api.Request{Session: wish.Session, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups}
+}
+
+// askHost asks, and answers with the view. Otherwise the problem is to be told.
+func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Request, s *signin.Session, host hosts.Host, row Row, wish Wish) *api.Problem {
+	grant, err := host.Ask(ctx, requestOf(r, s, wish))
+	if err != nil {
+		return problemOf(err)
+	}
+	target, err := hosts.TargetOf(grant)
+	if err == nil && strings.ContainsAny(grant.ID, "/?#%;\\ ") || len(grant.ID) == 0 || len(grant.ID) > 64 {
+		g.stopLater(host, grant.ID)
+		return refusal(http.StatusBadGateway, reasonHost, "the host's answer has an id that can't be meant")
+	}
+	if err != nil {
+		g.stopLater(host, grant.ID)
+		return refusal(http.StatusBadGateway, reasonHost, "%v", err)
+	}
+	v := &viewing{ID: grant.ID, Host: host.Name(), Owner: s.ID, Name: s.Name, Method: s.Method, User: row.User, Session: wish.Session, Until: s.Expires, Target: target, host: host}
+	if ctx.Err() != nil || g.Desk.Still(s) != nil { // signed out, or gone, while the user thought
+		g.stopLater(host, grant.ID)
+		return refusal(http.StatusUnauthorized, reasonSignIn, "the view was ended: you are signed out")
+	}
+	if p := g.views.add(v); p != nil {
+		g.stopLater(host, grant.ID)
+		return p
+	}
+	g.views.giveTicket(w, v)
+	g.metrics.asks.WithLabelValues("granted").Inc()
+	w.Header().Set("Location", "/api/v1/shadows/"+grant.ID)
+	writeJSON(w, http.StatusCreated, View{ID: grant.ID, Host: host.Name(), Session: grant.Session, Admin: grant.Admin, View: "/view/" + grant.ID, Expires: grant.Expires, Purpose: wish.Purpose})
+	return nil
+}
+
+// stopLater ends a view that nobody is to have. It reports whether the view is gone.
+func (g *Gate) stopLater(host hosts.Host, id string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	if err := host.Stop(ctx, id); err != nil && problemOf(err).Status != http.StatusNotFound {
+		g.Logger.Warn().Err(err).Str("host", host.Name()).Str("id", id).Msg("a view can't be stopped; it ends by itself when nobody connects")
+		return false
+	}
+	return true
+}
+
+// stopSoon has a view's host stop it, and reports whether the host has said within a second that it has. One
+// that hangs keeps no view open.
+func (g *Gate) stopSoon(v *viewing) bool {
+	stopped := make(chan bool, 1)
+	go func() { stopped <- g.stopLater(v.host, v.ID) }()
+	select {
+	case ok := <-stopped:
+		return ok
+	case <-time.After(g.soon):
+		return false
+	}
+}
+
+// standing is what s may know of the shadows of all hosts, or of those that have answered when enough is
+// there. One that hangs holds none of the others up.
+func (g *Gate) standing(ctx context.Context, s *signin.Session, enough func([]Standing) bool) []Standing {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all := g.hub.list()
+	answers := make(chan []Standing, len(all))
+	for _, host := range all {
+		go func() {
+			some, _ := g.standingOn(ctx, s, host) // an error is seen in the hosts' states
+			answers <- some
+		}()
+	}
+	list := []Standing{}
+	for range all {
+		some := <-answers
+		list = append(list, some...)
+		if enough(some) {
+			break
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Standing) int { return strings.Compare(a.Host, b.Host) })
+	return list
+}
+
+// standingOn is what s may know of the shadows of a host.
+func (g *Gate) standingOn(ctx context.Context, s *signin.Session, host hosts.Host) ([]Standing, error) {
+	if !g.mayHost(s.Person(), host.Name()) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	found, err := host.Shadows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var list []Standing
+	for _, one := range found {
+		mine := g.views.isOf(one.ID, host.Name(), s)
+		if mine || g.Access.May(s.Person(), access.List, host.Name(), one.User) {
+			one.Port = 0 // the gate's own business
+			if !mine && !g.mayRead(s, host.Name(), one.User) {
+				one.Client, one.Purpose, one.Viewer = "", "", ""
+			}
+			list = append(list, Standing{Status: one, Host: host.Name(), Mine: mine})
+		}
+	}
+	return list, nil
+}
+
+func (g *Gate) listShadows(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+	writeJSON(w, http.StatusOK, StandingList{g.standing(r.Context(), s, func([]Standing) bool { return false })})
+}
+
+// one is a shadow by its id, if s may know of it.
+func (g *Gate) one(r *http.Request, s *signin.Session) (Standing, *api.Problem) {
+	id := r.PathValue("id")
+	meant := func(one Standing) bool { return one.ID == id }
+	v, name := g.here(id, s), g.views.wasOf(id, s)
+	if v != nil {
+		name = v.Host
+	}
+	if host, ok := g.hub.host(name); ok { // a page asks every few seconds of its own view
+		list, err := g.standingOn(r.Context(), s, host)
+		if i := slices.IndexFunc(list, meant); i >= 0 {
+			return list[i], nil
+		}
+		if err != nil && v != nil && !g.views.isOver(v) {
+			return Standing{}, refusal(http.StatusBadGateway, reasonHost, "%v", err)
+		}
+	}
+	list := g.standing(r.Context(), s, func(some []Standing) bool { return slices.ContainsFunc(some, meant) })
+	if i := slices.IndexFunc(list, meant); i >= 0 {
+		return list[i], nil
+	}
+	return Standing{}, g.noShadow(id, s)
+}
+
+// here is a view that goes on through this gate, if s may know of it; otherwise nil.
+func (g *Gate) here(id string, s *signin.Session) *viewing {
+	v := g.views.here(id)
+	if v == nil || !g.mayHost(s.Person(), v.Host) || v.Owner != s.ID && !g.Access.May(s.Person(), access.List, v.Host, v.User) {
+		return nil
+	}
+	return v
+}
+
+// noShadow says that there is no shadow of that id, as far as s may know.
+func (g *Gate) noShadow(id string, s *signin.Session) *api.Problem {
+	p := refusal(http.StatusNotFound, reasonEnded, "")
+	if reason, ok := g.hub.endOf(g.views.wasOf(id, s), id); ok {
+		p.Detail = "it has ended (" + string(reason) + "): " + reason.Sentence()
+	}
+	return p
+}
+
+func (g *Gate) getShadow(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+	one, p := g.one(r, s)
+	if p != nil {
+		writeProblem(w, p)
+		return
+	}
+	writeJSON(w, http.StatusOK, one)
+}
+
+// stop ends a view: of one's own, or with the right to stop others'.
+func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+	v := g.here(r.PathValue("id"), s)
+	var one Standing
+	if v != nil { // its host, or another, may hang: what is known here will do
+		one = Standing{Status: api.Status{ID: v.ID, Admin: v.Name, User: v.User}, Host: v.Host, Mine: v.Owner == s.ID}
+	} else {
+		var p *api.Problem
+		if one, p = g.one(r, s); p != nil {
+			writeProblem(w, p)
+			return
+		}
+	}
+	if !one.Mine && one.Admin != s.Name && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
+		writeProblem(w, refusal(http.StatusForbidden, shadow.NotAllowed, "it is another administrator's view, and the gate's access table doesn't let you stop those"))
+		return
+	}
+	if p := g.stopOne(r.Context(), v, one); p != nil {
+		if p.Status == http.StatusNotFound {
+			p = g.noShadow(one.ID, s)
+		}
+		writeProblem(w, p)
+		return
+	}
+	g.Logger.Info().Str("name", s.Name).Str("host", one.Host).Str("id", one.ID).Str("admin", one.Admin).Msg("stopped a view")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// stopOne has a shadow's host stop it. If v is it, which goes through this gate, it is carried for a second more
+// at most, and its host is told until it answers.
+func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Problem {
+	host, ok := g.hub.host(one.Host)
+	if !ok {
+		return problemOf(errNoHost)
+	}
+	if v != nil {
+		timer := time.AfterFunc(g.soon, func() { g.views.shut(v) })
+		defer timer.Stop()
+		ctx = context.WithoutCancel(ctx) // who asked may go
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	err := host.Stop(ctx, one.ID)
+	if err == nil {
+		return nil
+	}
+	p := problemOf(err)
+	if v != nil {
+		g.views.shut(v)
+		if p.Status != http.StatusNotFound {
+			g.views.tryAgain(v)
+		}
+	}
+	return p
+}

@@ -1,0 +1,343 @@
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/gate/hosts"
+	"vda.internal/shadow/internal/gate/signin"
+)
+
+// What may be remembered of views.
+const (
+	maxViews    = 4096
+	maxViewsOne = 32 // of one person, however often signed in
+)
+
+// closedTime is how long a view whose page was closed, or is loaded anew, may come back. The host
+// would keep it longer, for browsers close a page's connections the same way in both cases; who has
+// closed the page is meant to be gone.
+const closedTime = 10 * time.Second
+
+// A viewing is a view that the gate was granted for a session. What is exported is what a ticket
+// holds.
+type viewing struct {
+	ID      string       `json:"id"`
+	Host    string       `json:"host"`
+	Owner   string       `json:"owner"` // ID of the signed-in session, the only one that may view it
+	Name    string       `json:"name"`  // who that is
+	Method  string       `json:"method,omitempty"`
+	User    string       `json:"user"` // of the viewed session
+	Session string       `json:"session"`
+	Until   time.Time    `json:"until"` // when the signed-in session ends
+	Target  hosts.Target `json:"target"`
+
+	host hosts.Host
+
+	// Guarded by views.mu.
+	added  time.Time
+	busy   chan struct{} // closed when the connection that is there has gone; nil: there is none
+	cut    func()        // ends that connection; nil: there is none
+	closed time.Time     // when its page was closed; zero: it wasn't
+	over   bool          // the host has said that it has ended, or the gate is to stop it
+	again  bool          // the host couldn't be told to stop it
+}
+
+// person is whose it is, however often that one has signed in.
+func (v *viewing) person() string { return v.Method + "\x00" + v.Name }
+
+// views are the views that were granted through this gate, or came back to it.
+type views struct {
+	g *Gate
+
+	mu  sync.Mutex
+	all map[string]*viewing
+}
+
+func newViews(g *Gate) *views { return &views{g: g, all: map[string]*viewing{}} }
+
+// add remembers a view. The problem is that there are too many, or that another host has one of
+// that id.
+func (vs *views) add(v *viewing) *api.Problem {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if old, there := vs.all[v.ID]; there && !old.over {
+		return refusal(http.StatusConflict, reasonTaken, "there is a view of that id already")
+	}
+	if p := vs.room(v.person()); p != nil {
+		return p
+	}
+	v.added = time.Now()
+	vs.all[v.ID] = v
+	return nil
+}
+
+// room is whether there is room for one more of a person's; vs.mu is held.
+func (vs *views) room(person string) *api.Problem {
+	mine := 0
+	for id, v := range vs.all {
+		if v.over && v.busy == nil && len(vs.all) >= maxViews {
+			delete(vs.all, id)
+			continue
+		}
+		if v.person() == person && !v.over {
+			mine++
+		}
+	}
+	if mine >= maxViewsOne || len(vs.all) >= maxViews {
+		return tooMany(10*time.Second, "there are too many views")
+	}
+	return nil
+}
+
+// isOf reports whether s may view it.
+func (vs *views) isOf(id, host string, s *signin.Session) bool {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	v := vs.all[id]
+	return v != nil && v.Host == host && v.Owner == s.ID && !v.over
+}
+
+// wasOf is the host of a view that is, or was, s's; empty: it isn't known to be.
+func (vs *views) wasOf(id string, s *signin.Session) (host string) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if v := vs.all[id]; v != nil && v.Owner == s.ID {
+		return v.Host
+	}
+	return ""
+}
+
+// ended notes that a host has said that a view has ended.
+func (vs *views) ended(host, id string) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if v := vs.all[id]; v != nil && v.Host == host {
+		vs.end(v)
+	}
+}
+
+// end notes that a view has ended; vs.mu is held.
+func (vs *views) end(v *viewing) {
+	v.over = true
+	if vs.g.Tickets != nil {
+		vs.g.Tickets.Void(v.ID)
+	}
+}
+
+// removed ends the views of a host that isn't the gate's any more.
+func (vs *views) removed(host hosts.Host) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for _, v := range vs.all {
+		if v.host != host {
+			continue
+		}
+		vs.end(v)
+		if v.cut != nil {
+			v.cut()
+		}
+	}
+}
+
+// here is a view that the gate carries, or would; nil: it knows none of that id that goes on.
+func (vs *views) here(id string) *viewing {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	if v := vs.all[id]; v != nil && !v.over {
+		return v
+	}
+	return nil
+}
+
+// shut ends a view here, whatever its host does.
+func (vs *views) shut(v *viewing) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	vs.end(v)
+	if v.cut != nil {
+		v.cut()
+	}
+}
+
+// reconcile notes what a host has, as it was asked at a time: what it hasn't any more has ended, also if
+// nobody has heard of it.
+func (vs *views) reconcile(host string, has []api.Status, asked time.Time) {
+	there := map[string]bool{}
+	for _, s := range has {
+		there[s.ID] = true
+	}
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for _, v := range vs.all {
+		if v.Host == host && v.added.Before(asked) && !there[v.ID] {
+			vs.end(v)
+		}
+	}
+}
+
+// isOver reports whether a view has ended.
+func (vs *views) isOver(v *viewing) bool {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	return v.over
+}
+
+// tryAgain has tidy return a view once more.
+func (vs *views) tryAgain(v *viewing) {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	v.again = true
+}
+
+// claim makes the caller the one connection of a view, which cut ends. Whoever else has it, a page that is
+// just being loaded anew, has a moment to go. leave has to be called, with what is known of the end.
+func (vs *views) claim(ctx context.Context, v *viewing, cut func()) (leave func(closed bool), ok bool) {
+	deadline := time.NewTimer(claimTime)
+	defer deadline.Stop()
+	for {
+		vs.mu.Lock()
+		busy := v.busy
+		if busy == nil {
+			mine := make(chan struct{})
+			v.busy, v.cut, v.closed = mine, cut, time.Time{}
+			if v.over { // since the caller looked
+				cut()
+			}
+			vs.mu.Unlock()
+			return func(closed bool) {
+				vs.mu.Lock()
+				defer vs.mu.Unlock()
+				v.busy, v.cut = nil, nil
+				if closed {
+					v.closed = time.Now()
+				}
+				close(mine)
+			}, true
+		}
+		vs.mu.Unlock()
+		select {
+		case <-busy:
+		case <-deadline.C:
+			return nil, false
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
+}
+
+// claimTime is how long a connection waits for another of the same view to go.
+const claimTime = 3 * time.Second
+
+// open is how many are being viewed.
+func (vs *views) open() int {
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	n := 0
+	for _, v := range vs.all {
+		if v.busy != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// tidy forgets what has ended, and returns the views that are to be stopped: those whose page was
+// closed and did not come back, those whose signed-in session is over, and those that couldn't be stopped.
+func (vs *views) tidy() (stop []*viewing) {
+	now := time.Now()
+	vs.mu.Lock()
+	defer vs.mu.Unlock()
+	for id, v := range vs.all {
+		gone := !v.closed.IsZero() && now.Sub(v.closed) > closedTime
+		switch {
+		case v.again:
+			v.again = false
+			stop = append(stop, v)
+		case v.over && v.busy == nil && now.After(v.Until), v.over && len(vs.all) > maxViews/2 && v.busy == nil:
+			delete(vs.all, id)
+		case v.over:
+		case gone, !now.Before(v.Until), vs.g.Desk.Ended.Has(v.Owner), v.Method != signin.ByToken && vs.g.Desk.Ended.Covers(v.Until):
+			vs.end(v)
+			stop = append(stop, v)
+		}
+	}
+	return stop
+}
+
+const (
+	purposeTicket = "view 1"
+	maxTicket     = 3800 // bytes of a cookie's value
+)
+
+// ticketName is the cookie of a view, which browsers send to /view/ID only.
+func (vs *views) ticketName() string {
+	if vs.g.Desk.Secure {
+		return "__Secure-shadowgate-view"
+	}
+	return "shadowgate-view"
+}
+
+// giveTicket gives the browser what it takes to come back to a gate that knows nothing of the view:
+// the granted port and its token, sealed, good for the same signed-in session only.
+func (vs *views) giveTicket(w http.ResponseWriter, v *viewing) {
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return
+	}
+	value := vs.g.Desk.Sealer.Seal(purposeTicket, plain)
+	if len(value) > maxTicket {
+		return // the view is there; it only can't come back to another gate
+	}
+	http.SetCookie(w, &http.Cookie{
+		Name: vs.ticketName(), Value: value, Path: "/view/" + v.ID, MaxAge: max(1, int(time.Until(v.Until).Seconds())),
+		Secure: vs.g.Desk.Secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// lookUp is the view that r is about: one that the gate remembers, or that the browser's ticket is
+// for. Nil: there is none; early reports that there may be one, as soon as the gate knows all its hosts.
+func (vs *views) lookUp(r *http.Request, id string) (v *viewing, early bool) {
+	vs.mu.Lock()
+	v = vs.all[id]
+	vs.mu.Unlock()
+	if v != nil {
+		return v, false
+	}
+	if v = vs.ticket(r, id); v == nil {
+		return nil, false
+	}
+	complete := vs.g.hub.complete() // before the host is looked for, which may come in between
+	host, ok := vs.g.hub.host(v.Host)
+	if !ok {
+		return nil, !complete
+	}
+	v.host = host
+	if vs.add(v) != nil {
+		vs.mu.Lock()
+		defer vs.mu.Unlock()
+		return vs.all[id], false // another connection was quicker; nil: there are too many
+	}
+	return v, false
+}
+
+// ticket is the view that the browser's ticket is for, without its host. Nil: there is no good one.
+func (vs *views) ticket(r *http.Request, id string) *viewing {
+	cookies := r.CookiesNamed(vs.ticketName())
+	if len(cookies) != 1 {
+		return nil
+	}
+	plain, err := vs.g.Desk.Sealer.Open(purposeTicket, cookies[0].Value)
+	if err != nil {
+		return nil
+	}
+	v := new(viewing)
+	if json.Unmarshal(plain, v) != nil || v.ID != id || v.Host == "" || !time.Now().Before(v.Until) {
+		return nil
+	}
+	return v
+}

@@ -1,0 +1,53 @@
+package hosts
+
+import (
+	"strings"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fleet has the host be a gate and enter its own fleet; then both get their keys from systemd.
+func (h *host) fleet() {
+	h.t.Helper()
+	h.sh("cp --preserve /etc/xdl/shadowgate.toml /root/shadowgate.toml")
+	h.put("/etc/xdl/shadowgate.toml", "[bus]\nlisten = \"127.0.0.1:4222\"\ntls = false\n", 0o644)
+	h.run("systemctl", "restart", "shadowgate")
+	h.active("shadowgate")
+	invited := h.run("shadowgate", "invite", "--hosts", "*")
+	_, enroll, found := strings.Cut(strings.TrimSpace(invited), "shadowctl enroll ")
+	require.True(h.t, found, invited)
+	said := h.run("shadowctl", append([]string{"enroll"}, strings.Fields(enroll)...)...)
+	id, _, found := strings.Cut(said, " is in the fleet")
+	require.True(h.t, found, said)
+	hosts := func() string { out, _ := h.command("shadowgate", "hosts").Output(); return string(out) }
+	up := func() bool { return strings.Contains(hosts(), " up ") }
+	h.until("the fleet has the host", up)
+	assert.True(h.t, h.exists("/var/lib/shadowd/spool"))
+	assert.Contains(h.t, h.run("shadowgate", "__complete", "hosts", "revoke", ""), id)
+
+	for _, key := range []string{"/etc/xdl/fleet.credentials", "/var/lib/shadowgate/bus/fleet.nk", "/var/lib/shadowgate/cookie.keys"} {
+		assert.True(h.t, h.exists(key), key)
+	}
+	h.page("harden fleet")
+	h.active("shadowd")
+	h.until("the fleet has the host again", up)
+	h.page("harden gate")
+	h.active("shadowgate")
+	h.until("the gate with its keys from systemd has the host", up)
+	for _, key := range []string{"/etc/xdl/fleet.credentials", "/var/lib/shadowgate/bus/fleet.nk", "/var/lib/shadowgate/cookie.keys"} {
+		assert.False(h.t, h.exists(key), key)
+	}
+	h.run("systemctl", "reload", "shadowd", "shadowgate")
+	h.until("the fleet still has the host", up)
+	h.run("shadowgate", "hosts", "revoke", id)
+	h.until("the host has been shown out", func() bool { return strings.Contains(hosts(), "revoked") })
+
+	h.run("rm", "-r", "/etc/systemd/system/shadowd.service.d", "/etc/systemd/system/shadowgate.service.d")
+	h.sh("mv /root/shadowgate.toml /etc/xdl/shadowgate.toml")
+	h.configure("")
+	h.run("systemctl", "daemon-reload")
+	h.run("systemctl", "restart", "shadowd", "shadowgate")
+	h.active("shadowd")
+	h.active("shadowgate")
+}

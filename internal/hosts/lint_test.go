@@ -1,0 +1,45 @@
+package hosts
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
+)
+
+// lint has both families' programs look at the packages; nothing may be an error.
+func lint(t *testing.T, dir string) {
+	t.Helper()
+	testenv.Program(t, "lintian", "lintian")
+	testenv.Program(t, "rpmlint", "rpmlint")
+	cpio := testenv.Program(t, "cpio", "cpio")
+
+	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	require.NoError(t, err)
+	require.Len(t, debs, 4)
+	out, err := exec.CommandContext(t.Context(), "lintian", append([]string{"--fail-on", "error", "--allow-root"}, debs...)...).CombinedOutput()
+	t.Logf("lintian:\n%s", out)
+	require.NoError(t, err)
+
+	rpms, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
+	require.NoError(t, err)
+	require.Len(t, rpms, 4)
+	for _, name := range rpms { // rpm 4.11 knows neither zstd nor what has been added to rpmlib() since
+		out, err := exec.CommandContext(t.Context(), "rpm", "--query", "--package", "--queryformat", "%{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}", name).Output()
+		require.NoError(t, err)
+		require.Equal(t, "gzip 8", strings.TrimSpace(string(out)), name)
+	}
+	// nfpm's payloads have absolute names, so that rpmlint's cpio would write into this machine's root.
+	bin := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "cpio"), []byte("#!/bin/sh\nexec "+cpio+" --no-absolute-filenames \"$@\"\n"), 0o755))
+	cmd := exec.CommandContext(t.Context(), "rpmlint", append([]string{"--config", "../../dist/packages/rpmlint.toml"}, rpms...)...)
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	out, err = cmd.CombinedOutput()
+	t.Logf("rpmlint:\n%s", out)
+	require.NoError(t, err)
+}

@@ -1,0 +1,19 @@
+// Screens measures what shows an X display, side by side: source.X11 and x11vnc. It is the viewer:
+// it asks as noVNC does, one update after the other.
+//
+//	go build -o bin/screens ./tools/screens
+//	bin/screens -rounds 5 -doc docs/performance.md
+//
+//	bin/screens -desktops all -duration 6s
+//
+// Each round runs each peer once, on a fresh Xvfb of 1920x1080 with a terminal. CPU is that of the
+// source's processes and of the X server, from their process clocks. Latency is from the request that
+// fills a square to the last byte of an update that touches it. Linux; needs Debian's xvfb, xterm
+// and x11vnc.
+//
+// With -desktops the peers are measured, one after the other, on XFCE, MATE, LXQt, Plasma's window manager, Cinnamon and
+// GNOME, each with its compositor on an Xvfb of 1280x800 with GLX in software: nothing but the desktop, a terminal
+// whose text has sub-pixel anti-aliasing and scrolls 30 lines a second, the same in a full screen, and Chromium
+// scrolling a page. What the X server takes for the load alone isn't the peers'. These desktops are a third of
+// the program; the rest is a viewer that counts and four loads.
+package main
