@@ -10,6 +10,7 @@ import (
 const (
 	hostSubjects  = "shadow.v1.host."
 	auditSubjects = "shadow.v1.audit."
+	keptSubjects  = "shadow.v1.kept."
 
 	// AuditStream is the stream of the hosts' audits, whose subjects are AuditFilter.
 	AuditStream = "SHADOW_AUDIT"
@@ -67,8 +68,26 @@ func AuditHost(subject string) string {
 	return id
 }
 
-// PresenceSubject is where the host id publishes its presence: its key in [HostBucket].
+// PresenceSubject is where the host id publishes its presence, and under which [HostBucket] has it.
 func PresenceSubject(id string) string { return "$KV." + HostBucket + "." + id }
+
+// KeptAudit and KeptPresence are where gates publish, for the streams, what the host id has published at AuditSubject
+// and PresenceSubject. Hosts publish into no stream themselves: who does names the subject at which the server answers,
+// with rights of its own, and that may be another host's.
+func KeptAudit(id string) string    { return keptSubjects + "audit." + id }
+func KeptPresence(id string) string { return keptSubjects + "presence." + id }
+
+// Kept is where a gate publishes for the streams what was published on a subject, and whose it is; empty: it is nothing
+// that a host says.
+func Kept(subject string) (to, id string) {
+	if id, ok := strings.CutPrefix(subject, PresenceSubject("")); ok && CheckID(strings.ToLower(id)) == nil {
+		return KeptPresence(id), id
+	}
+	if id := AuditHost(subject); id != "" {
+		return KeptAudit(id), id
+	}
+	return "", ""
+}
 
 // EnrolledKey is the key of the host id in [FleetBucket].
 func EnrolledKey(id string) string { return "host." + id }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,10 +49,13 @@ func TestMain(m *testing.M) {
 
 func local(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// prepared waits until the bus has what a fleet needs.
+// prepared waits until the bus has what a fleet needs, and a gate takes what hosts say.
 func prepared(t *testing.T, c *bus.Conn, size bus.Size) {
 	t.Helper()
 	require.EventuallyWithT(t, func(t *assert.CollectT) { require.NoError(t, c.Prepare(context.Background(), size)) }, patience, 200*time.Millisecond)
+	stop, err := c.Relay(t.Context(), func(host, reply string) { t.Errorf("%s names %q", host, reply) })
+	require.NoError(t, err)
+	t.Cleanup(stop)
 }
 
 // member is a host's connection.
@@ -149,13 +153,10 @@ func TestAuditOfOneHost(t *testing.T) {
 	long := bytes.Repeat([]byte("x"), fleet.MaxLine-1<<10)
 	const lines = 2 * room / (fleet.MaxLine - 1<<10)
 	for range lines {
-		_, err := loud.PublishAsync(fleet.AuditSubject("loud"), long)
-		require.NoError(t, err)
-	}
-	select {
-	case <-loud.PublishAsyncComplete():
-	case <-time.After(patience):
-		require.FailNow(t, "the bus doesn't take the lines")
+		require.EventuallyWithT(t, func(t *assert.CollectT) { // beyond its rate nobody answers
+			_, err := loud.Publish(context.Background(), fleet.AuditSubject("loud"), long)
+			require.NoError(t, err)
+		}, patience, time.Millisecond)
 	}
 	_, err = loud.Publish(t.Context(), fleet.AuditSubject("loud"), make([]byte, fleet.MaxLine+1))
 	require.Error(t, err)
@@ -187,9 +188,19 @@ func TestGatesJoin(t *testing.T) {
 	conn, err := keys.Connect(t.Context(), "gate1", bus.Target{Server: servers[0]})
 	require.NoError(t, err)
 	defer conn.Close()
-	prepared(t, conn, bus.Size{Replicas: 3})
-	js, _, _ := member(t, keys, servers[1].URL(), "vda1")
+	require.EventuallyWithT(t, func(t *assert.CollectT) {
+		require.NoError(t, conn.Prepare(context.Background(), bus.Size{Replicas: 3}))
+	}, patience, 200*time.Millisecond)
+	var foul atomic.Int64
+	_, err = conn.Relay(t.Context(), func(string, string) { foul.Add(1) })
+	require.NoError(t, err)
+	js, nc, _ := member(t, keys, servers[1].URL(), "vda1")
 	tell(t, js, "vda1", "e1")
+	for range 2 { // several servers answer what they have already even where they are told not to answer
+		require.NoError(t, nc.PublishMsg(&nats.Msg{Subject: fleet.AuditSubject("vda1"), Reply: fleet.AuditSubject("vda2"), Header: nats.Header{jetstream.MsgIDHeader: {"e1"}}}))
+	}
+	assert.EqualValues(t, 2, tell(t, js, "vda1", "e2").Sequence)
+	assert.EqualValues(t, 2, foul.Load())
 	servers[1].Close() // the host goes to another
 	other, err := keys.Connect(t.Context(), "gate3", bus.Target{Server: servers[2]})
 	require.NoError(t, err)
@@ -202,6 +213,8 @@ func TestGatesJoin(t *testing.T) {
 		msg, err := stream.GetLastMsgForSubject(ctx, fleet.AuditSubject("vda1"))
 		require.NoError(t, err)
 		assert.Equal(t, "{}", string(msg.Data))
+		_, err = stream.GetLastMsgForSubject(ctx, fleet.AuditSubject("vda2"))
+		require.ErrorIs(t, err, jetstream.ErrMsgNotFound, "an answer came there")
 	}, patience, 200*time.Millisecond)
 }
 

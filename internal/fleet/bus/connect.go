@@ -87,30 +87,43 @@ type Size struct {
 	Replicas   int   // servers that have each line; 0: one
 }
 
-// Prepare makes the stream and the buckets, or brings them up to date.
+// wildcard is what the * of a transform's source stood for.
+const wildcard = "{{wildcard(1)}}"
+
+// Prepare makes the stream and the buckets, or brings them up to date. What hosts say gets there by [Conn.Relay] only,
+// and stands there under the subject at which the host said it.
 func (c *Conn) Prepare(ctx context.Context, size Size) error {
 	ctx, cancel := context.WithTimeout(ctx, makeTime)
 	defer cancel()
 	replicas := max(1, size.Replicas)
 	audit := jetstream.StreamConfig{
-		Name: fleet.AuditStream, Description: "what happened on the hosts", Subjects: []string{fleet.AuditFilter},
-		Storage: jetstream.FileStorage, Replicas: replicas, Duplicates: dedupTime, MaxAge: auditAge, MaxBytes: -1, MaxMsgsPerSubject: -1,
+		Name: fleet.AuditStream, Description: "what happened on the hosts", Subjects: []string{fleet.KeptAudit("*")},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: fleet.KeptAudit("*"), Destination: fleet.AuditSubject(wildcard)},
+		Storage:          jetstream.FileStorage, Replicas: replicas, Duplicates: dedupTime, MaxAge: auditAge, MaxBytes: -1, MaxMsgsPerSubject: -1,
 		Discard: jetstream.DiscardOld, AllowDirect: true, DenyDelete: true, MaxMsgSize: fleet.MaxLine,
 	}
 	if size.AuditBytes > 0 {
 		audit.MaxBytes, audit.MaxMsgsPerSubject = size.AuditBytes, max(leastOfHost, size.AuditBytes/shareOfHost/fleet.MaxLine)
 	}
-	if _, err := c.JS.CreateOrUpdateStream(ctx, audit); err != nil {
+	stream, err := c.JS.CreateOrUpdateStream(ctx, audit)
+	if err == nil {
+		err = checkTaken(stream)
+	}
+	if err != nil {
 		return fmt.Errorf("the stream of audits: %w", err)
 	}
-	// Hosts write into this bucket. A bucket that NATS's client makes, or one with markers of what has expired, lets
+	// What hosts say is written into this bucket. A bucket that NATS's client makes, or one with markers of what has expired, lets
 	// whoever may write one key wipe all of them, by a header.
-	if _, err := c.JS.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name: "KV_" + fleet.HostBucket, Description: "hosts that are there", Subjects: []string{fleet.PresenceSubject(">")},
-		Storage: jetstream.MemoryStorage, Replicas: replicas, MaxAge: fleet.PresenceTTL, MaxMsgsPerSubject: 1, MaxMsgSize: fleet.MaxMessage,
+	if stream, err = c.JS.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name: "KV_" + fleet.HostBucket, Description: "hosts that are there", Subjects: []string{fleet.KeptPresence("*")},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: fleet.KeptPresence("*"), Destination: fleet.PresenceSubject(wildcard)},
+		Storage:          jetstream.MemoryStorage, Replicas: replicas, MaxAge: fleet.PresenceTTL, MaxMsgsPerSubject: 1, MaxMsgSize: fleet.MaxMessage,
 		Discard: jetstream.DiscardNew, AllowDirect: true, DenyDelete: true, Duplicates: fleet.PresenceTTL,
 		AllowMsgTTL: true, // which can't be taken away from a bucket that has it
-	}); err != nil {
+	}); err == nil {
+		err = checkTaken(stream)
+	}
+	if err != nil {
 		return fmt.Errorf("the hosts' bucket: %w", err)
 	}
 	if _, err := c.JS.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{

@@ -6,5 +6,6 @@
 //	conn, err := keys.Connect(ctx, "gate1", bus.Target{Server: server})
 //
 // Who may do what is decided by the server, from JWTs in NATS's operator mode: a host may publish its own
-// presence and audit, hear what it is asked, and answer; nothing else. A gate may ask, and keep the lists.
+// presence and audit, hear what it is asked, and answer; nothing else. A gate may ask, and keep the lists. What hosts
+// publish gates pass on to the streams ([Conn.Relay]).
 package bus

@@ -49,8 +49,8 @@ func (k *Keys) Host(id, key string) (string, error) {
 func (k *Keys) Gate(name, key string) (string, error) {
 	c := jwt.NewUserClaims(key)
 	c.Tags.Add(fleet.GateTag)
-	c.Pub.Allow.Add(fleet.HostFilter("*"), "$KV."+fleet.FleetBucket+".>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$SRV.>", "$SYS.REQ.SERVER.PING.CONNZ")
-	c.Sub.Allow.Add(fleet.GateInbox(key) + ".>")
+	c.Pub.Allow.Add(fleet.HostFilter("*"), fleet.KeptAudit("*"), fleet.KeptPresence("*"), "$KV."+fleet.FleetBucket+".>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "$SRV.>", "$SYS.REQ.SERVER.PING.CONNZ")
+	c.Sub.Allow.Add(fleet.GateInbox(key)+".>", fleet.AuditFilter, fleet.PresenceSubject("*"))
 	return k.vouch(c, name)
 }
 

@@ -48,7 +48,7 @@ func (h *Host) deliverOne(ctx context.Context, js jetstream.JetStream, id string
 	wait, cancel := context.WithTimeout(ctx, deliverTime)
 	defer cancel()
 	msg := &nats.Msg{Subject: fleet.AuditSubject(h.ID()), Data: data, Header: nats.Header{fleet.SignatureHeader: {signature}}}
-	if _, err := js.PublishMsg(wait, msg, jetstream.WithMsgID(id), jetstream.WithExpectStream(fleet.AuditStream), jetstream.WithRetryAttempts(0)); err != nil {
+	if _, err := js.PublishMsg(wait, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0)); err != nil {
 		return err
 	}
 	return h.Spool.Ack(id)

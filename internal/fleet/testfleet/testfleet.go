@@ -57,6 +57,8 @@ func New(t testing.TB) *Fleet {
 	t.Cleanup(func() { f.Server.Close() })
 	conn := f.Conn("registry")
 	require.NoError(t, conn.Prepare(t.Context(), bus.Size{}))
+	_, err = conn.Relay(t.Context(), func(string, string) {})
+	require.NoError(t, err)
 	f.Registry = &registry.Registry{Conn: conn, Keys: f.Keys, Servers: []string{f.Server.URL()}}
 	f.Gate = httptest.NewServer(f.Registry.Handler(Logger(t)))
 	t.Cleanup(f.Gate.Close)

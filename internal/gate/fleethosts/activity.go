@@ -87,7 +87,9 @@ func (a *Activity) Each(ctx context.Context, q activity.Query, f func(activity.R
 	return failed
 }
 
-// fromBus is [Activity.Each] for what the bus has. A record's Cursor is its place in the stream.
+// fromBus is [Activity.Each] for what the bus has. A record's Cursor is its place in the stream. A line that the stream
+// has twice is told once: the host, or a gate that was stuck, may bring it again when the stream doesn't know its id any
+// more.
 func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activity.Record) bool) error {
 	stream, err := a.d.conn.JS.Stream(ctx, fleet.AuditStream)
 	if err != nil {
@@ -106,6 +108,7 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 	if fleet.CheckID(q.Host) == nil && !strings.Contains(q.Host, "*") {
 		subject = fleet.AuditSubject(q.Host)
 	}
+	var told recent
 	for size := uint64(firstPiece); end > state.FirstSeq; size = min(2*size, lastPiece) {
 		begin := max(state.FirstSeq, end-min(end, size))
 		lines, err := a.piece(ctx, stream, subject, begin, end)
@@ -116,7 +119,7 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 			if !q.Since.IsZero() && l.stored.Before(q.Since) {
 				return nil // what is older happened earlier, too
 			}
-			if q.Wants(l.record) && !f(l.record) {
+			if q.Wants(l.record) && told.add(l.id) && !f(l.record) {
 				return nil
 			}
 		}
@@ -129,6 +132,7 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 type keptLine struct {
 	record activity.Record
 	stored time.Time
+	id     string // of the host, and its own
 }
 
 // piece reads the lines of a subject from begin to end, which isn't among them.
@@ -186,7 +190,8 @@ func (a *Activity) line(msg jetstream.Msg, meta *jetstream.MsgMetadata) (keptLin
 	if err != nil {
 		return keptLine{}, false
 	}
-	return keptLine{activity.Record{Event: e, Host: id, Cursor: strconv.FormatUint(meta.Sequence.Stream, 10)}, meta.Timestamp}, true
+	record := activity.Record{Event: e, Host: id, Cursor: strconv.FormatUint(meta.Sequence.Stream, 10)}
+	return keptLine{record, meta.Timestamp, id + "/" + msg.Headers().Get(jetstream.MsgIDHeader)}, true
 }
 
 // keysOf are the keys that a host has had.

@@ -81,6 +81,13 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 	if err := d.conn.Prepare(ctx, d.Size); err != nil {
 		return err
 	}
+	unhear, err := d.conn.Relay(ctx, func(host, reply string) {
+		d.doubt(host, errForeign).Str("reply", fmt.Sprintf("%.80q", reply)).Msg("somebody with this host's key has named a subject of others as the reply; nothing is sent there")
+	})
+	if err != nil {
+		return fmt.Errorf("fleethosts: %w", err)
+	}
+	defer unhear()
 	enrolled, err := d.watch(ctx, fleet.FleetBucket, fleet.EnrolledKey(">"))
 	if err != nil {
 		return err
@@ -114,6 +121,8 @@ func (d *Directory) watch(ctx context.Context, bucket, keys string) (jetstream.K
 	}
 	return w, nil
 }
+
+var errForeign = errors.New("fleethosts: the reply isn't in the host's own inbox")
 
 var errAgain = errors.New("fleethosts: the connection to the bus has come back")
 

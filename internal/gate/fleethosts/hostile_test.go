@@ -29,53 +29,6 @@ import (
 	"vda.internal/shadow/internal/gate/testgate"
 )
 
-// Who has a host's key can't touch another host, a gate, or what is kept: the server refuses it.
-func TestStolenHostKey(t *testing.T) {
-	f := testfleet.New(t)
-	f.Enroll("vda1")
-	nc, refused := f.As(f.Enroll("vda2"))
-	permitted := func() {
-		t.Helper()
-		require.NoError(t, nc.FlushTimeout(testfleet.Patience))
-		select {
-		case err := <-refused:
-			require.NoError(t, err)
-		default:
-		}
-	}
-	forbidden := func(what string) {
-		t.Helper()
-		require.NoError(t, nc.FlushTimeout(testfleet.Patience))
-		select {
-		case err := <-refused:
-			require.ErrorIs(t, err, nats.ErrPermissionViolation, what)
-		case <-time.After(testfleet.Patience):
-			require.Fail(t, "nobody refuses it", what)
-		}
-	}
-	for _, own := range []string{fleet.AuditSubject("vda2"), fleet.PresenceSubject("vda2")} {
-		require.NoError(t, nc.Publish(own, []byte("x")))
-		permitted()
-	}
-	for _, subject := range []string{
-		fleet.AuditSubject("vda1"), fleet.PresenceSubject("vda1"), fleet.Subject("vda1", fleet.Shadow), fleet.Subject("vda1", fleet.Stop),
-		fleet.Subject("vda2", fleet.Shadow), "$KV." + fleet.FleetBucket + "." + fleet.EnrolledKey("vda2"),
-		"$JS.API.STREAM.PURGE." + fleet.AuditStream, "$JS.API.STREAM.DELETE.KV_" + fleet.HostBucket, "$JS.API.CONSUMER.CREATE." + fleet.AuditStream,
-		"$JS.API.DIRECT.GET." + fleet.AuditStream, "_INBOX.host.vda1.x", "_INBOX.gate.x", "$SYS.REQ.SERVER.PING",
-	} {
-		require.NoError(t, nc.Publish(subject, []byte("x")))
-		forbidden("publish " + subject)
-	}
-	for _, subject := range []string{
-		">", "shadow.>", fleet.HostFilter("vda1"), fleet.HostFilter("*"), fleet.AuditFilter, fleet.AuditSubject("vda2"), fleet.PresenceSubject("vda1"),
-		"$KV.>", "_INBOX.>", "_INBOX.host.*.>", "_INBOX.gate.>", "$SYS.>",
-	} {
-		_, err := nc.Subscribe(subject, func(*nats.Msg) {})
-		require.NoError(t, err)
-		forbidden("subscribe " + subject)
-	}
-}
-
 // A host that is shown out is cut off at once, and can't come back; another one stays.
 func TestRevokedHostIsCut(t *testing.T) {
 	r := newRig(t, "vda1", "vda2")
@@ -149,10 +102,10 @@ func TestHostileBus(t *testing.T) {
 	p := fleet.Presence{ID: "vda1", Boot: "x", Time: time.Now(), Since: time.Now(), Sessions: []api.Session{{ID: "forged", User: "eve"}}}
 	plain, err := json.Marshal(p)
 	require.NoError(t, err)
-	require.NoError(t, bus.Publish(fleet.PresenceSubject("vda1"), append([]byte("AAAA\n"), plain...)))
+	require.NoError(t, bus.Publish(fleet.KeptPresence("vda1"), append([]byte("AAAA\n"), plain...)))
 	event, err := json.Marshal(shadow.Event{Type: shadow.EventEnded, ID: "forged", Admin: "eve", Time: time.Now()})
 	require.NoError(t, err)
-	_, err = bus.Request(fleet.AuditSubject("vda1"), event, testfleet.Patience) // the stream takes it
+	_, err = bus.Request(fleet.KeptAudit("vda1"), event, testfleet.Patience) // the stream takes it
 	require.NoError(t, err)
 	var rows struct{ Sessions []gate.Row }
 	alice.Get("/api/v1/sessions", &rows)
@@ -249,6 +202,48 @@ func TestActivityFromTheBus(t *testing.T) {
 		assert.NotEqual(t, first, list.Events[0].Type, "the next page goes on")
 	}
 	require.Eventually(t, func() bool { return r.hosts["vda2"].Spool.Waiting() == 0 }, testgate.Patience, 20*time.Millisecond)
+}
+
+// A line that the stream has twice, since it came again when its id was forgotten, is told once.
+func TestActivityTellsALineOnce(t *testing.T) {
+	r := newRig(t, "vda1")
+	alice := r.gate(t, "gate1").SignIn("alice")
+	up(t, alice, 1)
+	view := alice.AskFor(gate.Wish{Host: "vda1", Session: "s1"})
+	alice.Do(http.MethodDelete, "/api/v1/shadows/"+view.ID, nil, http.StatusNoContent)
+	ended := func() (n int) {
+		var list gate.HappeningList
+		alice.Get("/api/v1/activity?type=ended", &list)
+		return len(list.Events)
+	}
+	require.Eventually(t, func() bool { return ended() == 1 }, testgate.Patience, 50*time.Millisecond)
+	conn := r.Conn("gate2")
+	stream, err := conn.JS.Stream(t.Context(), fleet.AuditStream)
+	require.NoError(t, err)
+	config := stream.CachedInfo().Config
+	config.Duplicates = 100 * time.Millisecond
+	_, err = conn.JS.UpdateStream(t.Context(), config)
+	require.NoError(t, err)
+	info, err := stream.Info(t.Context())
+	require.NoError(t, err)
+	first := info.State.Msgs
+	for seq := range first {
+		line, err := stream.GetMsg(t.Context(), seq+1)
+		require.NoError(t, err)
+		again := &nats.Msg{Subject: fleet.KeptAudit("vda1"), Header: line.Header, Data: line.Data}
+		require.EventuallyWithT(t, func(t *assert.CollectT) {
+			ack, err := conn.JS.PublishMsg(context.Background(), again)
+			require.NoError(t, err)
+			require.False(t, ack.Duplicate)
+		}, testgate.Patience, 50*time.Millisecond)
+	}
+	info, err = stream.Info(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 2*first, info.State.Msgs)
+	assert.Equal(t, 1, ended())
+	var all gate.HappeningList
+	alice.Get("/api/v1/activity", &all)
+	assert.Len(t, all.Events, int(first))
 }
 
 // What happened on the gate's own machine is among what the bus has, in the order of time, page by page.
