@@ -288,21 +288,35 @@ func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// stopOne has a shadow's host stop it. If v is it, which goes through this gate, it is carried for a second more
-// at most, and its host is told until it answers.
+// stopOne has a shadow's host stop it, also if who asked goes. If v is it, which goes through this gate, it is carried
+// for a second more at most: then who asked is told that its host doesn't answer, and that is told until it does.
 func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Problem {
 	host, ok := g.hub.host(one.Host)
 	if !ok {
 		return problemOf(errNoHost)
 	}
+	answer := make(chan *api.Problem, 1)
+	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID) }()
+	var late <-chan time.Time // of a view that isn't carried here only its host can say that it has ended
 	if v != nil {
-		timer := time.AfterFunc(g.soon, func() { g.views.shut(v) })
-		defer timer.Stop()
-		ctx = context.WithoutCancel(ctx) // who asked may go
+		late = time.After(g.soon)
 	}
+	select {
+	case p := <-answer:
+		return p
+	case <-late:
+		g.views.shut(v)
+		return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; it is told again until it does")
+	case <-ctx.Done():
+		return problemOf(context.Cause(ctx))
+	}
+}
+
+// stopAt has a host stop a shadow, and v be ended and its host be told again if that fails; v may be nil.
+func (g *Gate) stopAt(ctx context.Context, host hosts.Host, v *viewing, id string) *api.Problem {
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	err := host.Stop(ctx, one.ID)
+	err := host.Stop(ctx, id)
 	if err == nil {
 		return nil
 	}
