@@ -2,9 +2,11 @@ package desktop
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/printed"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -49,20 +52,27 @@ func account(uid int) string {
 // there. before, if any, is done to the desktop first.
 func put(t *testing.T, o testhost.Options, before func(d *desk), change ...func(*consent.Request)) *desk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	d := newDesk(t, o, before)
+	d.put(change...)
+	return d
+}
+
+// newDesk is a fresh desktop without a question.
+func newDesk(t *testing.T, o testhost.Options, before func(d *desk)) *desk {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
 	t.Cleanup(d.keepFailure)
 	if before != nil {
 		before(d)
 	}
-	d.put(change...)
 	return d
 }
 
 // keepFailure keeps what a test that failed had on the screen.
 func (d *desk) keepFailure() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if !d.t.Failed() {
 		return
@@ -79,8 +89,16 @@ func (d *desk) keepFailure() {
 // put puts a question to the user and returns when its window is there.
 func (d *desk) put(change ...func(*consent.Request)) {
 	d.t.Helper()
+	d.ask(change...)
+	var err error
+	d.win, err = d.FindWindow(d.ctx, "consent")
+	require.NoError(d.t, err)
+}
+
+// ask puts a question to the user.
+func (d *desk) ask(change ...func(*consent.Request)) {
 	r := request(d.Desktop)
-	r.Timeout = 60 * time.Second // never the reason, unless it is said
+	r.Timeout = 5 * time.Minute // never the reason, unless it is said
 	for _, c := range change {
 		c(&r)
 	}
@@ -89,9 +107,33 @@ func (d *desk) put(change ...func(*consent.Request)) {
 		got, err := quick.Ask(context.Background(), r)
 		d.answer <- func() (consent.Decision, error) { return got, err }
 	}()
-	var err error
-	d.win, err = d.FindWindow(d.ctx, "consent")
-	require.NoError(d.t, err)
+}
+
+// silence puts a question that nobody answers, and has its time run out once meanwhile has succeeded. The first has
+// two seconds; if that was too little on this machine, the next has four times as much.
+func (d *desk) silence(meanwhile func() error) {
+	d.t.Helper()
+	for limit := 2 * time.Second; ; limit *= 4 {
+		d.ask(func(r *consent.Request) { r.Timeout = limit })
+		err := errors.New("it was never seen")
+		for !d.answered() && err != nil {
+			var found []testhost.Window
+			if found, err = d.Windows(d.ctx, "consent"); err == nil && len(found) > 0 {
+				d.win = found[0]
+				err = meanwhile()
+			} else if err == nil {
+				err = errors.New("it isn't there")
+			}
+		}
+		if err == nil {
+			d.expect(consent.TimedOut)
+			return
+		}
+		require.Less(d.t, limit, time.Minute, err)
+		got, askErr := d.result()
+		require.NoError(d.t, askErr)
+		require.Equal(d.t, consent.TimedOut, got)
+	}
 }
 
 // ready waits until the focus can be seen on No, with a blue ring, and Yes looks alive:
@@ -174,7 +216,7 @@ func (d *desk) expect(want consent.Decision) {
 // refuse presses Esc until it counts. It pauses in between, as somebody who is not typing does.
 func (d *desk) refuse() {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 20*time.Second, 700*time.Millisecond, "Esc was never heard")
+	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 3*time.Minute, 700*time.Millisecond, "Esc was never heard")
 	d.expect(consent.Denied)
 }
 
@@ -189,14 +231,22 @@ func (d *desk) unanswered() {
 	}
 }
 
-// pid is the child's process id, as the window tells it.
+// pid is the child's process id.
 func (d *desk) pid() int {
 	d.t.Helper()
-	out := d.run("xprop", "-notype", "-id", strconv.Itoa(int(d.win.ID)), "_NET_WM_PID")
-	_, number, _ := strings.Cut(strings.TrimSpace(out), "= ")
-	pid, err := strconv.Atoi(number)
-	require.NoError(d.t, err, out)
+	pid, err := d.findPID()
+	require.NoError(d.t, err)
 	return pid
+}
+
+// findPID is the child's process id, as the window tells it.
+func (d *desk) findPID() (int, error) {
+	out, err := d.Run(d.ctx, "xprop", "-notype", "-id", strconv.Itoa(int(d.win.ID)), "_NET_WM_PID")
+	if err != nil {
+		return 0, err
+	}
+	_, number, _ := strings.Cut(strings.TrimSpace(string(out)), "= ")
+	return strconv.Atoi(number)
 }
 
 var (
@@ -217,7 +267,21 @@ func (d *desk) hostile(what string, args ...int) {
 	for _, n := range args {
 		all = append(all, strconv.Itoa(n))
 	}
-	d.run("/proc/self/exe", all...)
+	_, err := d.other(all...)
+	require.NoError(d.t, err)
+}
+
+// other runs this program as another client of the desktop's user, to its end, and returns what it printed.
+func (d *desk) other(args ...string) (string, error) {
+	var out printed.Tail
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	p, err := d.SpawnCmd(cmd)
+	if err != nil {
+		return "", err
+	}
+	<-p.Done()
+	return out.String(), p.Err()
 }
 
 // send makes another client send the window a press and a release: keys or
@@ -272,8 +336,8 @@ func (d *desk) composite() {
 		}
 	})
 	eventually(d.t, func() bool {
-		out, err := d.Run(d.ctx, "/proc/self/exe", hostileArg, "compositor")
-		return err == nil && len(out) > 0
+		out, err := d.other(hostileArg, "compositor")
+		return err == nil && out != ""
 	}, "picom does not start")
 	require.NoError(d.t, d.Move(d.ctx, 1, 1)) // not where a window will be
 }

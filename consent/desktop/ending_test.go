@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,9 +36,9 @@ func TestClosed(t *testing.T) {
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, o testhost.Options) {
-		d := put(t, o, nil, func(r *consent.Request) { r.Timeout = 2 * time.Second })
-		pid := d.pid()
-		d.expect(consent.TimedOut)
+		d := newDesk(t, o, nil)
+		var pid int
+		d.silence(func() (err error) { pid, err = d.findPID(); return err })
 		testhost.RequireGone(t, pid)
 	})
 }
@@ -87,10 +86,14 @@ func TestChildKilled(t *testing.T) {
 // A child that is stopped can't even see that time is up.
 func TestChildFrozen(t *testing.T) {
 	t.Parallel()
-	d := put(t, bare, nil, func(r *consent.Request) { r.Timeout = 2 * time.Second })
-	pid := d.pid()
-	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
-	d.expect(consent.TimedOut)
+	d := newDesk(t, bare, nil)
+	var pid int
+	d.silence(func() (err error) {
+		if pid, err = d.findPID(); err == nil {
+			err = syscall.Kill(pid, syscall.SIGSTOP)
+		}
+		return err
+	})
 	testhost.RequireGone(t, pid)
 }
 

@@ -61,8 +61,24 @@ var update = flag.Bool("update", false, "write the pictures of testdata/consent/
 // looksLike compares a window with its kept picture: of the question the part above its buttons, where the time goes by.
 func looksLike(t *testing.T, d *testhost.Desktop, instance, name string) {
 	t.Helper()
+	deadline := time.Now().Add(patience)
+	img, ok := looks(t, d, instance, name, func(*image.RGBA) bool { return time.Now().Before(deadline) })
+	if ok {
+		return
+	}
+	failed := filepath.Join(os.TempDir(), name+".png")
+	if img != nil {
+		save(t, failed, img)
+	}
+	require.Fail(t, "it looks different", "%s; see %s", name, failed)
+}
+
+// looks compares a window with its kept picture again and again, as long as that says, and reports whether it ever looked
+// so. It returns what it saw last; nil: no window.
+func looks(t *testing.T, d *testhost.Desktop, instance, name string, goOn func(now *image.RGBA) bool) (img *image.RGBA, ok bool) {
+	t.Helper()
 	file := filepath.Join("../../testdata/consent", name+".png")
-	var img, before *image.RGBA
+	var before *image.RGBA
 	now := func() *image.RGBA {
 		windows, err := d.Windows(t.Context(), instance)
 		if err != nil || len(windows) == 0 {
@@ -85,7 +101,7 @@ func looksLike(t *testing.T, d *testhost.Desktop, instance, name string) {
 			return before != nil && img != nil && differences(before, img, 0) == 0
 		})
 		save(t, file, img)
-		return
+		return img, true
 	}
 	f, err := os.Open(file)
 	require.NoError(t, err, "make it with: go test ./internal/e2e -run 'Rules|Pause' -update")
@@ -93,21 +109,15 @@ func looksLike(t *testing.T, d *testhost.Desktop, instance, name string) {
 	decoded, err := png.Decode(f)
 	require.NoError(t, err)
 	want := toRGBA(decoded)
-	deadline := time.Now().Add(patience)
 	for {
 		if img = now(); img != nil {
 			if n := differences(img, want, 40); n >= 0 && n <= 60 {
-				return
+				return img, true
 			}
 		}
-		if time.Now().After(deadline) {
-			break
+		if !goOn(img) {
+			return img, false
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	failed := filepath.Join(os.TempDir(), name+".png")
-	if img != nil {
-		save(t, failed, img)
-	}
-	require.Fail(t, "it looks different", "%s; see %s", name, failed)
 }

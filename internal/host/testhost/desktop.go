@@ -23,7 +23,7 @@ import (
 )
 
 // startLimit bounds the start of an X server and of its window manager.
-const startLimit = 20 * time.Second
+const startLimit = 3 * time.Minute
 
 // Options say what desktop [Start] makes. The zero Options are a good one.
 type Options struct {
@@ -46,6 +46,7 @@ type Desktop struct {
 	RFB        string         // socket of Xtigervnc's RFB server, for Identity and root only; empty: the server is Xvfb
 
 	dir    string // holds Home and the cookies
+	secret []byte // of the display's cookie
 	server *child.Process
 	log    printed.Tail // what the X server said last
 
@@ -141,6 +142,7 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	defer answer.Close()
 	defer number.Close()
 	width, height, depth := orDefault(o.Width, 1024), orDefault(o.Height, 768), orDefault(o.Depth, 24)
+	d.secret = cookie.secret
 	args := []string{
 		"-displayfd", "3", "-auth", cookie.file, "-nolisten", "tcp", "-noreset", "-dpi", strconv.Itoa(orDefault(o.DPI, 96)),
 	}

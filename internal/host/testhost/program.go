@@ -13,14 +13,14 @@ import (
 
 const (
 	searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/games"
-	toolLimit  = 15 * time.Second // for one run of a tool
+	toolLimit  = 2 * time.Minute // for one run of a tool
 	outLimit   = 64 << 20         // bytes of a tool's output: an 8K screen with room
 )
 
 // packages names the Debian package of each tool that this package runs.
 var packages = map[string]string{
 	"Xvfb": "xvfb", "openbox": "openbox", "xdotool": "xdotool", "xinput": "xinput", "xprop": "x11-utils",
-	"xwininfo": "x11-utils", "xwd": "x11-apps", "xclock": "x11-apps", "xeyes": "x11-apps",
+	"xwininfo": "x11-utils", "xclock": "x11-apps", "xeyes": "x11-apps",
 	"xsetroot": "x11-xserver-utils", "xterm": "xterm", "x11vnc": "x11vnc", "Xtigervnc": "tigervnc-standalone-server",
 }
 
@@ -85,9 +85,10 @@ func (d *Desktop) forget(p *child.Process) {
 	d.mu.Unlock()
 }
 
-// Run runs a program in the desktop, as its user, and returns its standard
-// output. It is ended after 15 seconds or with ctx. Its error has the last
-// that the program wrote to standard error.
+// Run runs a tool in the desktop and returns its standard output. It is ended after two
+// minutes or with ctx. Its error has the last that the tool wrote to standard error. The
+// tool runs as the user of this process, who may read the desktop's cookie; [Desktop.Spawn]
+// runs programs as the desktop's own.
 func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte, error) {
 	path, err := tool(name)
 	if err != nil {
@@ -95,21 +96,15 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 	}
 	ctx, cancel := context.WithTimeout(ctx, toolLimit)
 	defer cancel()
-	cmd := exec.Command(path, args...)
+	cmd := exec.CommandContext(ctx, path, args...)
 	out := printed.Head{Max: outLimit, Strict: true}
 	var said printed.Tail
-	cmd.Stdout, cmd.Stderr = &out, &said
-	p, err := d.SpawnCmd(cmd)
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-p.Done():
-	case <-ctx.Done():
-		p.Stop(0, 0)
+	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.WaitDelay = &out, &said, d.Env(), time.Second
+	err = cmd.Run()
+	if ctx.Err() != nil {
 		return nil, fmt.Errorf("testhost: %s: %w", name, context.Cause(ctx))
 	}
-	if err := p.Err(); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("testhost: %s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(said.String()))
 	}
 	return out.Bytes(), nil

@@ -16,98 +16,71 @@ func (d *Desktop) SetRoot(ctx context.Context, colour string) error {
 	return err
 }
 
-// Screenshot is the screen as it is now, without the pointer.
+// Screenshot is the screen as it is now, without the pointer. The screen is a true-colour one
+// with 16, 24 or 32 bits a pixel.
 func (d *Desktop) Screenshot(ctx context.Context) (*image.RGBA, error) {
-	dump, err := d.Run(ctx, "xwd", "-root", "-silent")
+	c, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return decodeXWD(dump)
-}
-
-// Fields of an XWD version 7 header, each 32 bits, big-endian (XWDFile.h).
-const (
-	xwdHeaderSize = iota
-	xwdVersion
-	xwdPixmapFormat
-	xwdPixmapDepth
-	xwdWidth
-	xwdHeight
-	_
-	xwdByteOrder // 1: most significant byte first
-	_
-	_
-	_
-	xwdBitsPerPixel
-	xwdBytesPerLine
-	_
-	xwdRedMask
-	xwdGreenMask
-	xwdBlueMask
-	_
-	_
-	xwdColours
-	_
-	_
-	_
-	_
-	_
-	xwdFields
-)
-
-// xwdColourSize is the size of one colour map entry in the file.
-const xwdColourSize = 12
-
-var errXWD = errors.New("testhost: not an X window dump that can be read")
-
-// decodeXWD reads a window dump of a true-colour screen with 16, 24 or 32 bits
-// a pixel. xwd gives 24 when the windows on the screen are of several visuals.
-func decodeXWD(b []byte) (*image.RGBA, error) {
-	if len(b) < xwdFields*4 {
-		return nil, errXWD
-	}
-	var h [xwdFields]uint32
-	for i := range h {
-		h[i] = binary.BigEndian.Uint32(b[i*4:])
-	}
-	size, stride := int(h[xwdBitsPerPixel])/8, int(h[xwdBytesPerLine])
-	width, height := int(h[xwdWidth]), int(h[xwdHeight])
-	const zPixmap, limit = 2, 1 << 15
-	if h[xwdVersion] != 7 || h[xwdPixmapFormat] != zPixmap || size < 2 || size > 4 ||
-		width > limit || height > limit || stride > limit*4 || stride < width*size ||
-		h[xwdHeaderSize] > limit || h[xwdColours] > limit {
-		return nil, fmt.Errorf("%w: %dx%d, %d bits a pixel", errXWD, width, height, h[xwdBitsPerPixel])
-	}
-	pixels := int(h[xwdHeaderSize]) + int(h[xwdColours])*xwdColourSize
-	if len(b) < pixels+stride*height {
-		return nil, fmt.Errorf("%w: cut short", errXWD)
-	}
-	var order binary.ByteOrder = binary.LittleEndian
-	if h[xwdByteOrder] == 1 {
-		order = binary.BigEndian
-	}
-	img := image.NewRGBA(image.Rect(0, 0, width, height))
-	for y := range height {
-		row, out := b[pixels+y*stride:], img.Pix[y*img.Stride:]
-		for x := range width {
-			var v uint32
-			switch {
-			case size == 2:
-				v = uint32(order.Uint16(row[x*2:]))
-			case size == 4:
-				v = order.Uint32(row[x*4:])
-			case order == binary.ByteOrder(binary.BigEndian):
-				v = uint32(row[x*3])<<16 | uint32(row[x*3+1])<<8 | uint32(row[x*3+2])
-			default:
-				v = uint32(row[x*3+2])<<16 | uint32(row[x*3+1])<<8 | uint32(row[x*3])
-			}
-			out[x*4] = channel(v, h[xwdRedMask])
-			out[x*4+1] = channel(v, h[xwdGreenMask])
-			out[x*4+2] = channel(v, h[xwdBlueMask])
-			out[x*4+3] = 0xff
+	defer c.Close()
+	for range 20 { // a screen that shrinks just now is asked for once more
+		var img *image.RGBA
+		if img, err = c.image(c.root); err == nil || !errors.Is(err, badMatch) {
+			return img, err
 		}
 	}
+	return nil, err
+}
+
+const badMatch = xError(8)
+
+// image is what a drawable shows.
+func (c *xclient) image(drawable uint32) (*image.RGBA, error) {
+	geometry, err := c.ask(getGeometry, 0, drawable)
+	if err != nil {
+		return nil, err
+	}
+	size := le.Uint32(geometry[16:])
+	width, height := int(uint16(size)), int(size>>16)
+	const zPixmap, allPlanes = 2, 1<<32 - 1
+	b, err := c.ask(getImage, zPixmap, drawable, 0, size, allPlanes)
+	if err != nil {
+		return nil, err
+	}
+	bytes := int(c.pixels[b[1]]) / 8
+	if bytes != 2 && bytes != 4 || c.red == 0 {
+		return nil, fmt.Errorf("testhost: a picture of %d bytes a pixel can't be read", bytes)
+	}
+	img := image.NewRGBA(image.Rect(0, 0, width, height))
+	stride := (width*bytes + 3) &^ 3
+	if len(b) < 32+stride*height {
+		return nil, errors.New("testhost: the X server's picture is cut short")
+	}
+	for y := range height {
+		c.row(img.Pix[y*img.Stride:], b[32+y*stride:], width, bytes)
+	}
 	return img, nil
+}
+
+// row turns a row of pixels into red, green, blue and 255.
+func (c *xclient) row(out, in []byte, width, bytes int) {
+	if bytes == 4 && c.red == 0xff0000 && c.green == 0xff00 && c.blue == 0xff && c.order == binary.ByteOrder(le) {
+		for x := range width {
+			p, q := in[4*x:4*x+4], out[4*x:4*x+4]
+			q[0], q[1], q[2], q[3] = p[2], p[1], p[0], 0xff
+		}
+		return
+	}
+	for x := range width {
+		var v uint32
+		if bytes == 2 {
+			v = uint32(c.order.Uint16(in[2*x:]))
+		} else {
+			v = c.order.Uint32(in[4*x:])
+		}
+		out[4*x], out[4*x+1], out[4*x+2], out[4*x+3] = channel(v, c.red), channel(v, c.green), channel(v, c.blue), 0xff
+	}
 }
 
 // channel takes the bits of mask from a pixel and widens them to 8.

@@ -2,10 +2,8 @@ package testhost
 
 import (
 	"context"
-	"fmt"
-	"regexp"
+	"errors"
 	"strconv"
-	"strings"
 )
 
 // A Window is a window on the screen. X and Y are its upper left corner on the
@@ -43,84 +41,47 @@ func (d *Desktop) WaitNoWindow(ctx context.Context, name string) error {
 }
 
 // Windows lists the windows that can be seen now and whose WM_CLASS instance is
-// name.
+// name, those in front first.
 func (d *Desktop) Windows(ctx context.Context, name string) ([]Window, error) {
-	out, err := d.windowTree(ctx)
+	c, err := d.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var ws []Window
-	for _, id := range windowIDs(string(out), name) {
-		info, err := d.Run(ctx, "xwininfo", "-id", "0x"+strconv.FormatUint(uint64(id), 16))
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil, err
+	defer c.Close()
+	return c.named(nil, c.root, name)
+}
+
+// named appends the windows below parent that have that instance and can be seen. One that
+// goes away meanwhile is none.
+func (c *xclient) named(ws []Window, parent uint32, name string) ([]Window, error) {
+	ids, err := c.children(parent)
+	if gone(err) {
+		return ws, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := len(ids) - 1; i >= 0; i-- {
+		instance, err := c.instance(ids[i])
+		if err == nil && instance == name {
+			w, visible, whereErr := c.window(ids[i])
+			if err = whereErr; err == nil && visible {
+				ws = append(ws, w)
 			}
-			continue // it went away between the two questions
 		}
-		w, visible, err := parseWindow(string(info))
-		if err != nil {
+		if err != nil && !gone(err) {
 			return nil, err
 		}
-		if w.ID = id; visible {
-			ws = append(ws, w)
+		if ws, err = c.named(ws, ids[i], name); err != nil {
+			return nil, err
 		}
 	}
 	return ws, nil
 }
 
-// windowTree is the output of xwininfo -tree, which fails if a window goes away
-// while it looks.
-func (d *Desktop) windowTree(ctx context.Context) (out []byte, err error) {
-	for range 20 {
-		out, err = d.Run(ctx, "xwininfo", "-root", "-tree")
-		if err == nil || !strings.Contains(err.Error(), "Bad Window") {
-			break
-		}
-	}
-	return out, err
-}
-
-// treeLine is a line of xwininfo -tree: the id, the title, and the WM_CLASS.
-var treeLine = regexp.MustCompile(`(?m)^ +(0x[0-9a-f]+) .*: \("([^"]*)" "[^"]*"\) `)
-
-// windowIDs finds the windows of an instance name in the output of xwininfo -tree.
-func windowIDs(tree, name string) []uint32 {
-	var ids []uint32
-	for _, m := range treeLine.FindAllStringSubmatch(tree, -1) {
-		if m[2] != name {
-			continue
-		}
-		if id, err := strconv.ParseUint(m[1], 0, 32); err == nil {
-			ids = append(ids, uint32(id))
-		}
-	}
-	return ids
-}
-
-// parseWindow reads the output of xwininfo -id.
-func parseWindow(info string) (w Window, visible bool, err error) {
-	fields := map[string]*int{
-		"Absolute upper-left X": &w.X, "Absolute upper-left Y": &w.Y, "Width": &w.Width, "Height": &w.Height,
-	}
-	seen := 0
-	for line := range strings.Lines(info) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		value = strings.TrimSpace(value)
-		if key == "Map State" {
-			visible = value == "IsViewable"
-		}
-		p := fields[key]
-		if p == nil {
-			continue
-		}
-		if *p, err = strconv.Atoi(value); err != nil {
-			return Window{}, false, fmt.Errorf("testhost: xwininfo says %q: %w", line, err)
-		}
-		seen++
-	}
-	if seen != len(fields) {
-		return Window{}, false, fmt.Errorf("testhost: xwininfo doesn't say where the window is: %q", info)
-	}
-	return w, visible, nil
+// gone reports whether err says that there is no such window, or no longer.
+func gone(err error) bool {
+	const badWindow, badDrawable = 3, 9
+	e, ok := errors.AsType[xError](err)
+	return ok && (e == badWindow || e == badDrawable)
 }
