@@ -98,7 +98,7 @@ func (d *desk) put(change ...func(*consent.Request)) {
 // ask puts a question to the user.
 func (d *desk) ask(change ...func(*consent.Request)) {
 	r := request(d.Desktop)
-	r.Timeout = 5 * time.Minute // never the reason, unless it is said
+	r.Timeout = 99 * time.Second // never the reason, unless it is said; with two digits as in the pictures
 	for _, c := range change {
 		c(&r)
 	}

@@ -14,7 +14,7 @@ import (
 const (
 	searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/games"
 	toolLimit  = 2 * time.Minute // for one run of a tool
-	outLimit   = 64 << 20         // bytes of a tool's output: an 8K screen with room
+	outLimit   = 64 << 20        // bytes of a tool's output: an 8K screen with room
 )
 
 // packages names the Debian package of each tool that this package runs.

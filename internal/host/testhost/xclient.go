@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -34,13 +35,19 @@ func (e xError) Error() string { return fmt.Sprintf("testhost: X error %d", byte
 
 // connect connects with the desktop's cookie. The caller closes the client, ctx bounds its life.
 func (d *Desktop) connect(ctx context.Context) (*xclient, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", "/tmp/.X11-unix/X"+strings.TrimPrefix(d.Display, ":"))
+	number, screen, _ := strings.Cut(strings.TrimPrefix(d.Display, ":"), ".")
+	path := "/tmp/.X11-unix/X" + number
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", "@"+path) // as libxcb does it
+	if err != nil {
+		conn, err = new(net.Dialer).DialContext(ctx, "unix", path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("testhost: %w", err)
 	}
 	c := &xclient{c: conn.(*net.UnixConn), r: bufio.NewReaderSize(conn, 1<<16)}
 	c.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	if err := c.setUp(d.secret); err != nil {
+	which, _ := strconv.Atoi(screen) // 0 if none is named
+	if err := c.setUp(d.secret, which); err != nil {
 		c.Close()
 		return nil, errors.Join(err, ctx.Err())
 	}
@@ -55,8 +62,8 @@ func (c *xclient) Close() {
 // padded is b with zeros up to a multiple of four bytes.
 func padded(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
 
-// setUp sends the set-up and reads from the answer what is needed (X11 protocol, 8, "Connection Setup").
-func (c *xclient) setUp(secret []byte) error {
+// setUp sends the set-up and reads from the answer what is needed of a screen (X11 protocol, 8, "Connection Setup").
+func (c *xclient) setUp(secret []byte, which int) error {
 	req := []byte{'l', 0, 11, 0, 0, 0, byte(len(cookieName)), 0, byte(len(secret)), 0, 0, 0}
 	req = padded(append(padded(append(req, cookieName...)), secret...))
 	if _, err := c.c.Write(req); err != nil {
@@ -77,21 +84,27 @@ func (c *xclient) setUp(secret []byte) error {
 	if b[22] == 1 {
 		c.order = binary.BigEndian
 	}
-	formats, screen := int(b[21]), 32+(int(le.Uint16(b[16:]))+3)&^3
+	formats, screens := int(b[21]), int(b[20])
+	if which >= screens {
+		return fmt.Errorf("testhost: the X server has %d screens", screens)
+	}
+	b = b[32+(int(le.Uint16(b[16:]))+3)&^3:]
 	c.pixels = make(map[byte]byte)
 	for range formats {
-		c.pixels[b[screen]] = b[screen+1]
-		screen += 8
+		c.pixels[b[0]] = b[1]
+		b = b[8:]
 	}
-	c.root = le.Uint32(b[screen:])
-	c.visual(b[screen+40:], int(b[screen+39]), le.Uint32(b[screen+32:]))
+	for range which + 1 {
+		c.root = le.Uint32(b)
+		b = c.visual(b[40:], int(b[39]), le.Uint32(b[32:]))
+	}
 	return nil
 }
 
 var le = binary.LittleEndian
 
-// visual finds the masks of the visual id among a screen's depths.
-func (c *xclient) visual(b []byte, depths int, id uint32) {
+// visual finds the masks of the visual id among a screen's depths. It returns what follows them.
+func (c *xclient) visual(b []byte, depths int, id uint32) []byte {
 	for range depths {
 		n := int(le.Uint16(b[2:]))
 		b = b[8:]
@@ -102,6 +115,7 @@ func (c *xclient) visual(b []byte, depths int, id uint32) {
 			b = b[24:]
 		}
 	}
+	return b
 }
 
 // ask sends a request, which has a reply, and returns that.
