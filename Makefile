@@ -50,7 +50,7 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 
 test: export SHADOW_LIVE := 1
 test: deps pages lint ## install what is needed, lint, all tests with -race, cross and successor
-	go test -race -timeout 30m ./...
+	go test -race -timeout 60m ./...
 	$(MAKE) --no-print-directory cross successor
 
 # What the gateway is compared with.
@@ -110,10 +110,10 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
 			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
 		go get $(SUCCESSORS); \
-		go vet $(SUCCEED); go test -race -timeout 30m $(SUCCEED)
+		go vet $(SUCCEED); go test -race -timeout 60m $(SUCCEED)
 
 fleet: deps ## three gates and three hosts of the real programs, in namespaces: killed, cut off, slow, without room; as root, minutes
-	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 30m -run TestFaults ./internal/fleet/rig
+	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 60m -run TestFaults ./internal/fleet/rig
 
 nightly: ## what is too long for each change: soak, an hour of pictures, fuzzers, whole desktops, every viewer, a booted host, a fleet's faults, the policies, newest dependencies, known vulnerabilities
 	$(MAKE) --no-print-directory soak pictures fuzz desktops viewers hosts fleet policies newest vulnerabilities

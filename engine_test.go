@@ -19,7 +19,7 @@ import (
 )
 
 // patience bounds every wait of these tests.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // fakeSource is an RFB server in memory that counts what is open.
 type fakeSource struct {

@@ -53,7 +53,7 @@ func TestZenity(t *testing.T) {
 			if c.keys == nil {
 				r.Timeout = 2 * time.Second
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
 			answer := make(chan Decision, 1)
 			failed := make(chan error, 1)

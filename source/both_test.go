@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait of these tests.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // xSession is a real desktop as a Session.
 func xSession(t *testing.T) (*testhost.Desktop, *shadow.Session) {

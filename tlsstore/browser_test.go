@@ -120,7 +120,7 @@ func (b *browser) visit(t *testing.T, config *tls.Config) string {
 	t.Helper()
 	url, stop := serve(t, config)
 	defer stop()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Minute)
 	defer cancel()
 	opened, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`new Promise(done => {
 		const ws = new WebSocket("wss`+url+`");

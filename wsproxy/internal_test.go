@@ -242,7 +242,7 @@ func TestInboxStopsTheWriter(t *testing.T) {
 	}
 	room := make(chan int)
 	go func() { room <- len(in.room()) }()
-	require.Eventually(t, func() bool { blocked, _ := in.blocked(); return blocked }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { blocked, _ := in.blocked(); return blocked }, 5*time.Minute, time.Millisecond)
 	_, err := in.read(make([]byte, 10))
 	require.NoError(t, err)
 	assert.Equal(t, 10, <-room)

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // A rig is a Handler behind an HTTP server on loopback.
 type rig struct {

@@ -28,7 +28,7 @@ func TestPipeSlot(t *testing.T) {
 	assert.Nil(t, s.take())
 	assert.True(t, open(p))
 	s.put(p)
-	require.Eventually(t, func() bool { return !open(p) }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return !open(p) }, 5*time.Minute, 10*time.Millisecond)
 	assert.Nil(t, s.take())
 	s.close()
 }

@@ -60,7 +60,7 @@ func newTerminal(t *testing.T) *terminal {
 // answer waits for a question and types an answer to it.
 func (t *terminal) answer(test *testing.T, question, keys string) {
 	test.Helper()
-	require.Eventually(test, func() bool { return strings.Contains(t.String(), question) }, time.Minute, time.Millisecond, "%s", question)
+	require.Eventually(test, func() bool { return strings.Contains(t.String(), question) }, 5*time.Minute, time.Millisecond, "%s", question)
 	_, err := t.keys.WriteString(keys)
 	require.NoError(test, err)
 }

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for something that should happen at once.
-const patience = 10 * time.Second
+const patience = 5 * time.Minute
 
 // A fakeEngine is a daemon's engine that does what its fields say.
 type fakeEngine struct {

@@ -54,7 +54,7 @@ func TestAuditOnAFullDisk(t *testing.T) {
 	require.Equal(t, shadow.AuditFailed, ask())
 
 	require.NoError(t, syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=1m"))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	require.NoError(t, m.Shutdown(ctx))
 	assert.Zero(t, m.Audit().Waiting)

@@ -76,7 +76,7 @@ func TestAuditWhoseReaderDoesNotRead(t *testing.T) {
 			}
 		}
 	}()
-	require.Eventually(t, func() bool { asked++; return p.refused(t) == shadow.SourceFailed }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { asked++; return p.refused(t) == shadow.SourceFailed }, 5*time.Minute, 10*time.Millisecond)
 	p.ends(t)
 	assert.Zero(t, p.ProcessState.ExitCode(), "%v", p.ProcessState)
 	steps := map[string][]shadow.EventType{}

@@ -50,7 +50,7 @@ func shown(t *testing.T, p consent.Banner, r consent.Request) error {
 // watch puts the banner up on a fresh desktop. It goes at once when the user has stopped it.
 func watch(t *testing.T, o testhost.Options, before func(d *desk)) *watched {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx}
 	if before != nil {

@@ -22,7 +22,7 @@ import (
 // eventually fails the test if ok doesn't hold within three minutes.
 func eventually(t *testing.T, ok func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, ok, 3*time.Minute, 20*time.Millisecond, what)
+	require.Eventually(t, ok, 5*time.Minute, 20*time.Millisecond, what)
 }
 
 // self is a request of a session that belongs to whoever runs the test.

@@ -72,7 +72,7 @@ func newDesk(t *testing.T, o testhost.Options, before func(d *desk)) *desk {
 
 // keepFailure keeps what a test that failed had on the screen.
 func (d *desk) keepFailure() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	if !d.t.Failed() {
 		return
@@ -216,7 +216,7 @@ func (d *desk) expect(want consent.Decision) {
 // refuse presses Esc until it counts. It pauses in between, as somebody who is not typing does.
 func (d *desk) refuse() {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 3*time.Minute, 700*time.Millisecond, "Esc was never heard")
+	require.Eventually(d.t, func() bool { d.key("Escape"); return len(d.answer) > 0 }, 5*time.Minute, 700*time.Millisecond, "Esc was never heard")
 	d.expect(consent.Denied)
 }
 

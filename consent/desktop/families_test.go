@@ -39,7 +39,7 @@ func family(width, height int) testhost.Options {
 }
 
 // patient is a question that waits for a desktop on a slow machine.
-func patient(r *consent.Request) { r.Timeout = 3 * time.Minute }
+func patient(r *consent.Request) { r.Timeout = 10 * time.Minute }
 
 // eachFamily runs a test under those window managers, all of them if none is named.
 func eachFamily(t *testing.T, names []string, f func(t *testing.T, start func(d *desk))) {

@@ -87,7 +87,7 @@ func TestLocked(t *testing.T) {
 		for _, p := range places {
 			t.Run(name+"/"+p.name, func(t *testing.T) {
 				t.Parallel()
-				ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 				t.Cleanup(cancel)
 				d := &desk{Desktop: testhost.Require(t, p.o), t: t, ctx: ctx}
 				p.prepare(d)

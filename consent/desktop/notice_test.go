@@ -19,7 +19,7 @@ import (
 // told shows a notice to the user of a fresh desktop and returns when its window is there.
 func told(t *testing.T, o testhost.Options, timeout time.Duration) *desk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
 	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
 	r := request(d.Desktop)
@@ -75,7 +75,7 @@ func TestNoticeStops(t *testing.T) {
 		answered := false
 		for range 20 {
 			d := told(t, bare, time.Minute)
-			require.Eventually(t, func() bool { stop(d); return len(d.answer) > 0 }, time.Minute, 700*time.Millisecond)
+			require.Eventually(t, func() bool { stop(d); return len(d.answer) > 0 }, 5*time.Minute, 700*time.Millisecond)
 			if answered = time.Since(d.asked) < consent.NoticeTime; answered {
 				d.expect(consent.Denied)
 				break
@@ -112,7 +112,7 @@ func TestSilenceIsSeen(t *testing.T) {
 	})
 	t.Run("seen", func(t *testing.T) {
 		t.Parallel()
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		d := testhost.Require(t, bare)
 		dir, err := os.MkdirTemp("", "seen-") // t.TempDir is the tester's alone

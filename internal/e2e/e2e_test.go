@@ -65,7 +65,7 @@ func TestYesShowsTheSessionAndFollowsIt(t *testing.T) {
 func TestNothingThatTheViewerDoesReachesTheSession(t *testing.T) {
 	t.Parallel()
 	session := desktop(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	_, err := session.Spawn("xterm", "-geometry", "80x24+50+50")
 	require.NoError(t, err)

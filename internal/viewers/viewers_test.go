@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds whatever must come.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // Everything is the environment variable that makes the whole matrix run, with the value "1".
 const everything = "SHADOW_VIEWERS"

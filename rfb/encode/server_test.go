@@ -18,7 +18,7 @@ import (
 )
 
 // patience is for what must come.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // A server shows a screen to one viewer after another: twice, the second time
 // without loss unless it is lossy.

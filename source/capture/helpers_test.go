@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long what must come may take.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // A running is this program as the child that captures, and a viewer of it.
 type running struct {

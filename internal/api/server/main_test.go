@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 var _ Engine = (*shadow.Manager)(nil)
 
 // patience bounds every wait for something that should happen at once.
-const patience = 10 * time.Second
+const patience = 5 * time.Minute
 
 // A fakeEngine does what its fields say.
 type fakeEngine struct {

@@ -28,7 +28,7 @@ import (
 
 const (
 	asServer = "SHADOW_TEST_NATS" // a configuration file: this process is to be a NATS server of somebody's own
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 )
 
 func TestMain(m *testing.M) {

@@ -20,7 +20,7 @@ import (
 	"vda.internal/shadow/internal/fleet/dialout"
 )
 
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 var _ shadow.Port = (*dialout.Port)(nil)
 

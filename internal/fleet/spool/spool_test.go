@@ -39,7 +39,7 @@ func folder(t *testing.T) string {
 // take acknowledges all that waits, and returns the ids.
 func take(t *testing.T, s *spool.Spool) (ids []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	for s.State().Events > 0 {
 		id, _, err := s.Peek(ctx)

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait for something that should happen soon.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // chromium is the browser of all tests; lack says why there is none.
 var chromium struct {

@@ -52,7 +52,7 @@ func TestTracedChild(t *testing.T) {
 	assert.Equal(t, before+1, child.Held())
 
 	letGo()
-	require.Eventually(t, func() bool { return child.Held() == before }, time.Minute, 10*time.Millisecond, "it is reaped in the end")
+	require.Eventually(t, func() bool { return child.Held() == before }, 5*time.Minute, 10*time.Millisecond, "it is reaped in the end")
 	assert.ErrorIs(t, unix.Kill(p.PID(), 0), unix.ESRCH)
 }
 
@@ -72,7 +72,7 @@ func TestTracedChildThatEnds(t *testing.T) {
 	wait(t, p)
 	assert.ErrorIs(t, p.Err(), child.ErrHeld)
 	letGo()
-	require.Eventually(t, func() bool { return child.Held() == 0 }, time.Minute, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return child.Held() == 0 }, 5*time.Minute, 10*time.Millisecond)
 }
 
 // Nobody but root can trace a child that is this program, from its first moment on.
@@ -174,7 +174,7 @@ func TestRecycledNumber(t *testing.T) {
 	cmd.Stdout, cmd.WaitDelay = &out, 3*time.Second // the pipe is held open by what has left the group
 	p, err := child.Start(cmd, nobody)
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return errors.Is(unix.Kill(p.PID(), 0), unix.ESRCH) }, time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return errors.Is(unix.Kill(p.PID(), 0), unix.ESRCH) }, 5*time.Minute, time.Millisecond)
 	select {
 	case <-p.Done():
 		require.Fail(t, "it was too fast for this test")

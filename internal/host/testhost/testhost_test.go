@@ -95,7 +95,7 @@ func TestScreenshotShowsTheRoot(t *testing.T) {
 }
 
 func TestWindowsAreFoundWhereTheyAre(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	d := testhost.Require(t, testhost.Options{WindowManager: true})
 	p, err := d.Spawn("xclock", "-name", "clock one", "-geometry", "200x100+300+250", "-bg", "#123456", "-digital")
@@ -116,7 +116,7 @@ func TestWindowsAreFoundWhereTheyAre(t *testing.T) {
 // A window manager that isn't ready yet loses a window now and then.
 func TestWindowManagerIsReady(t *testing.T) {
 	for range 6 {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		d := testhost.Require(t, testhost.Options{WindowManager: true})
 		_, err := d.Spawn("xclock")
 		require.NoError(t, err)
@@ -166,7 +166,7 @@ func TestInputLogSeesEveryKindOfInput(t *testing.T) {
 }
 
 func TestTypedTextReachesTheFocus(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	d := testhost.Require(t, testhost.Options{WindowManager: true})
 	_, err := d.Spawn("xterm", "-e", "sh", "-c", `read -r line; echo "$line" >"$HOME/part"; mv "$HOME/part" "$HOME/line"; sleep 60`)

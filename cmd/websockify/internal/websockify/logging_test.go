@@ -195,7 +195,7 @@ func TestHangupUnderLoad(t *testing.T) {
 		require.NoError(t, os.Rename(file, old))
 		files = append(files, old)
 		require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
-		require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { _, err := os.Stat(file); return err == nil }, 5*time.Minute, time.Millisecond)
 	}
 	load.Wait()
 	assert.Zero(t, p.terminate())

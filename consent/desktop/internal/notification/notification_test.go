@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a test waits for what is to come soon.
-const patience = 10 * time.Second
+const patience = 5 * time.Minute
 
 var question = Question{
 	Summary: `CORP\alice <b> wants to view your screen`, Body: "They see <i>everything</i> & more.\nThey can't type.",
