@@ -204,7 +204,8 @@ func (h *hub) fetch(ctx context.Context, host hosts.Host) ([]Row, error) {
 		return nil, err
 	}
 	rows := rowsOf(host.Name(), sessions, shadows)
-	h.setRows(host.Name(), rows, terms, asked)
+	crowded, ok := host.(hosts.Crowded)
+	h.setRows(host.Name(), rows, terms, ok && crowded.LeftOut() > 0, asked)
 	if pushed, ok := host.(hosts.Pushed); ok {
 		asked = pushed.AsOf()
 	}
@@ -249,7 +250,7 @@ func rowsOf(host string, sessions []api.Session, shadows []api.Status) []Row {
 
 // setRows notes what a host has now. It is up once its events are heard, too: nothing that happens is
 // missed from then on.
-func (h *hub) setRows(name string, rows []Row, terms api.Terms, asked time.Time) {
+func (h *hub) setRows(name string, rows []Row, terms api.Terms, crowded bool, asked time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	state := h.states[name]
@@ -258,6 +259,10 @@ func (h *hub) setRows(name string, rows []Row, terms api.Terms, asked time.Time)
 	}
 	if state.following && state.state.State != "up" {
 		h.setState(state, HostState{ID: name, Name: name, State: "up", Since: time.Now(), Terms: terms})
+	}
+	if crowded = crowded && state.state.State == "up"; crowded != state.state.Crowded {
+		state.state.Crowded = crowded
+		h.stateChanged()
 	}
 	now := make(map[string]Row, len(rows))
 	var changed []string

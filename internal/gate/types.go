@@ -50,6 +50,8 @@ type HostState struct {
 	Detail string    `json:"detail,omitempty"` // why it is down
 	Since  time.Time `json:"since"`            // when it came into that state
 
+	Crowded bool `json:"crowded,omitempty"` // it has more sessions than are listed
+
 	api.Terms // while it is up
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -145,6 +146,28 @@ func TestSessionIsAnotherUsersByNow(t *testing.T) {
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(&problem))
 	assert.Equal(t, shadow.NoSession, problem.Reason)
 	assert.Empty(t, d.Manager.List())
+}
+
+// A host with more sessions than it can tell of is said to have them; one with few isn't.
+func TestCrowdedHost(t *testing.T) {
+	r := newRig(t, "vda2")
+	var many []*shadow.Session
+	for i := range 4000 {
+		many = append(many, &shadow.Session{ID: fmt.Sprint("s", i), User: strings.Repeat("u", 100) + fmt.Sprint(i), UID: uint32(1000 + i), Display: fmt.Sprint(":", i), Type: "x11"})
+	}
+	d := testgate.NewDaemon(t)
+	r.Run(r.Enroll("vda1"), lagging{d.Manager, many}, testfleet.NewSpool())
+	alice := r.gate(t, "gate1").SignIn("alice")
+	up(t, alice, 2)
+	require.Eventually(t, func() bool {
+		var list gate.HostList
+		alice.Get("/api/v1/hosts", &list)
+		crowded := map[string]bool{}
+		for _, h := range list.Hosts {
+			crowded[h.ID] = h.Crowded
+		}
+		return crowded["vda1"] && !crowded["vda2"]
+	}, testgate.Patience, 50*time.Millisecond)
 }
 
 // A question whose asker has gone is taken back.

@@ -43,8 +43,9 @@ type news struct {
 }
 
 var (
-	_ hosts.Host   = (*Host)(nil)
-	_ hosts.Pushed = (*Host)(nil)
+	_ hosts.Host    = (*Host)(nil)
+	_ hosts.Pushed  = (*Host)(nil)
+	_ hosts.Crowded = (*Host)(nil)
 )
 
 func newHost(d *Directory, e fleet.Enrolled) *Host {
@@ -170,6 +171,15 @@ func (h *Host) Sessions(context.Context) ([]api.Session, error) {
 		return nil, errors.New(p.Failed)
 	}
 	return slices.Clone(p.Sessions), nil
+}
+
+// LeftOut implements [hosts.Crowded].
+func (h *Host) LeftOut() int {
+	p, _, err := h.now()
+	if err != nil {
+		return 0
+	}
+	return p.LeftOut
 }
 
 // Shadows implements [hosts.Host].

@@ -63,6 +63,11 @@ type Pushed interface {
 	AsOf() time.Time          // what came into being by then is among what it knows
 }
 
+// Crowded is a [Host] that may have more sessions than it can tell of.
+type Crowded interface {
+	LeftOut() int // how many of its sessions aren't listed
+}
+
 // A Stream is a host's events. *[api.EventStream] is one.
 type Stream interface {
 	Next() (shadow.Event, error) // waits for the next

@@ -76,6 +76,13 @@ func TestActivity(t *testing.T) {
 	})
 	g.send("audit", event("away", object{"type": "away"}))
 	p.says("tbody tr:last-child", "Viewer cut off")
+
+	// So does what the stream has left out: the list is asked for.
+	g.set(func() {
+		g.events = append([]object{{"time": "2026-11-30T09:02:00Z", "type": "returned", "id": "4k7qz2ha", "host": "vda1", "session": "2", "admin": "a"}}, g.events...)
+	})
+	g.send("audit", event("left_out", object{"host": "vda1", "events": 300}))
+	p.says("tbody tr:last-child", "Viewer returned")
 }
 
 func TestOlderActivity(t *testing.T) {

@@ -76,6 +76,25 @@ func TestHostsThatDoNotAnswer(t *testing.T) {
 	p.until(`!document.querySelector(".warn:not([hidden])")`)
 }
 
+// A list that isn't whole says so.
+func TestHostsWithMoreSessionsThanAreListed(t *testing.T) {
+	g := startGate(t)
+	crowded := func(name string) object { return object{"id": name, "name": name, "state": "up", "crowded": true} }
+	g.hosts = []object{crowded("vda1"), {"id": "vda2", "name": "vda2", "state": "up"}}
+	g.row("vda1", "2", nil)
+	p := g.open(t, "/")
+	p.says(".warn:not([hidden])", "vda1 has more sessions than are listed here.")
+	p.accessible("crowded")
+	var all []object
+	for i := range 5 {
+		all = append(all, crowded(fmt.Sprint("vda", i+1)))
+	}
+	g.send("sessions", event("hosts", object{"hosts": all}))
+	p.until(`[...document.querySelectorAll(".warn:not([hidden])")].at(-1).innerText.includes("2 more hosts have more sessions than are listed here.")`)
+	g.send("sessions", event("hosts", object{"hosts": []object{{"id": "vda1", "name": "vda1", "state": "up"}}}))
+	p.until(`!document.querySelector(".warn:not([hidden])")`)
+}
+
 // Of ten thousand sessions only some are elements, and the keyboard reaches all.
 func TestManySessions(t *testing.T) {
 	const many = 10_000

@@ -41,7 +41,7 @@ export class Activity {
       el("div.actions", {}, this.#more));
     this.#more.hidden = true;
     this.#load();
-    if (!params.get("until")) this.#stop = listen("events", Object.fromEntries([...TYPES, "message"].map((type) => [type, () => this.#later()])));
+    if (!params.get("until")) this.#stop = listen("events", Object.fromEntries([...TYPES, "message", "left_out"].map((type) => [type, () => this.#later()])));
   }
   #life;
 

@@ -109,6 +109,9 @@ export class Sessions {
     const shown = lost.slice(0, 3).map((host) => el("p.notice.warn", {}, parts("sessions.hostDown", { host: named(host.name ?? host.id) }),
       host.detail && el("span.detail", {}, " ", said(host.detail, 200))));
     if (lost.length > 3) shown.push(el("p.notice.warn", {}, t("sessions.hostsDown", { count: number(lost.length - 3) })));
+    const crowded = [...this.#hosts.values()].filter((host) => host.crowded);
+    shown.push(...crowded.slice(0, 3).map((host) => el("p.notice.warn", {}, parts("sessions.hostCrowded", { host: named(host.name ?? host.id) }))));
+    if (crowded.length > 3) shown.push(el("p.notice.warn", {}, t("sessions.hostsCrowded", { count: number(crowded.length - 3) })));
     this.#tell(shown);
   }
 
