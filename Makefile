@@ -49,9 +49,9 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 	$(TOOL) staticcheck ./...
 
 test: export SHADOW_LIVE := 1
-test: deps pages lint ## install what is needed, lint, all tests with -race, cross and successor
+test: deps pages lint ## install what is needed, lint, all tests with -race, cross, and successor for the shorter ones
 	go test -race -timeout 60m ./...
-	$(MAKE) --no-print-directory cross successor
+	$(MAKE) --no-print-directory cross successor SUCCEED="$(QUICKLY)"
 
 # What the gateway is compared with.
 MEASURED := websockify haproxy
@@ -101,6 +101,8 @@ pictures: deps ## an hour of a desktop at random, with new sizes, before every k
 SUCCESSORS := github.com/coder/websocket@v1.8.15 github.com/jezek/xgb@v1.3.1
 # What uses them.
 SUCCEED := ./wsproxy/... ./consent/... ./internal/host/xconn ./source/capture ./source/internal/screen
+# Those of them that take a minute or two.
+QUICKLY := ./wsproxy/... ./consent ./consent/desktop/internal/... ./internal/host/xconn ./source/internal/screen
 
 successor: export SHADOW_LIVE := 1
 successor: deps ## test wsproxy, consent and the capture with their libraries' successors in the libraries' place
@@ -115,8 +117,8 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 fleet: deps ## three gates and three hosts of the real programs, in namespaces: killed, cut off, slow, without room; as root, minutes
 	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 60m -run TestFaults ./internal/fleet/rig
 
-nightly: ## what is too long for each change: soak, an hour of pictures, fuzzers, whole desktops, every viewer, a booted host, a fleet's faults, the policies, newest dependencies, known vulnerabilities
-	$(MAKE) --no-print-directory soak pictures fuzz desktops viewers hosts fleet policies newest vulnerabilities
+nightly: ## what is too long for each change: all tests with the successors, soak, an hour of pictures, fuzzers, whole desktops, every viewer, a booted host, a fleet's faults, the policies, newest dependencies, known vulnerabilities
+	$(MAKE) --no-print-directory successor soak pictures fuzz desktops viewers hosts fleet policies newest vulnerabilities
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
