@@ -52,6 +52,7 @@ func gallery(t *testing.T, scale int, o testhost.Options) *desk {
 // the window or the whole screen.
 func (d *desk) question(r consent.Request, scale int, whole bool) *image.RGBA {
 	d.t.Helper()
+	r.Timeout = 99 * time.Second // two digits in the picture for as long as a busy machine needs
 	return d.asking(quick.Ask, r, scale, whole)
 }
 
