@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,7 @@ import (
 const patience = 5 * time.Minute
 
 // xSession is a real desktop as a Session.
-func xSession(t *testing.T) (*testhost.Desktop, *shadow.Session) {
+func xSession(t testing.TB) (*testhost.Desktop, *shadow.Session) {
 	t.Helper()
 	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
 	return d, session(d)
@@ -38,7 +39,7 @@ func both(t *testing.T, test func(t *testing.T, from shadow.Source)) {
 }
 
 // open starts a source for a viewer, and greets it.
-func open(t *testing.T, from shadow.Source, s *shadow.Session) (net.Conn, *rfb.ServerConn) {
+func open(t testing.TB, from shadow.Source, s *shadow.Session) (net.Conn, *rfb.ServerConn) {
 	t.Helper()
 	conn, err := from.Open(t.Context(), s)
 	require.NoError(t, err)
@@ -50,7 +51,7 @@ func open(t *testing.T, from shadow.Source, s *shadow.Session) (net.Conn, *rfb.S
 func pid(conn net.Conn) int { return conn.(interface{ PID() int }).PID() }
 
 // ended waits for the source's process.
-func ended(t *testing.T, conn net.Conn) error {
+func ended(t testing.TB, conn net.Conn) error {
 	t.Helper()
 	e := conn.(shadow.Ender)
 	select {
@@ -91,17 +92,34 @@ func TestRunsAsTheUser(t *testing.T) {
 	})
 }
 
-// An X server that dies ends the session, and that is known within a second.
+// An X server that dies ends the session, which is known without anything being sent. How soon is
+// BenchmarkDeadSession's.
 func TestTellsADeadSessionFromAFailure(t *testing.T) {
 	both(t, func(t *testing.T, from shadow.Source) {
 		d, s := xSession(t)
 		conn, _ := open(t, from, s)
-		began := time.Now()
 		d.Kill()
 		assert.ErrorIs(t, ended(t, conn), shadow.ErrSessionEnded)
-		t.Log("known after", time.Since(began))
 		require.NoError(t, conn.Close())
 	})
+}
+
+// BenchmarkDeadSession measures from the end of the X server to the source's reason. Each of its runs
+// starts an X server besides: -benchtime=6x is enough.
+func BenchmarkDeadSession(b *testing.B) {
+	var took []time.Duration
+	for b.Loop() {
+		d, s := xSession(b)
+		conn, _ := open(b, new(source.X11), s)
+		began := time.Now()
+		d.Kill()
+		require.ErrorIs(b, ended(b, conn), shadow.ErrSessionEnded)
+		took = append(took, time.Since(began))
+		require.NoError(b, conn.Close())
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(slices.Min(took).Microseconds())/1000, "least-ms")
+	b.ReportMetric(float64(slices.Max(took).Microseconds())/1000, "most-ms")
 }
 
 func TestFailureHasItsLastWords(t *testing.T) {

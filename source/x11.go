@@ -18,7 +18,9 @@ import (
 
 // X11 is a [shadow.Source] that captures an X display. For each viewer it starts the running program
 // again, as the session's user; that process reads the screen and acts as the viewer's RFB server.
-// It contains no code that could inject input, and nothing else needs to be installed. The zero
+// It contains no code that could inject input, and nothing else needs to be installed. A virtual
+// terminal that is left, a locked screen, and a monitor that sleeps (DPMS) end no view: the picture is
+// then whatever the X server has, black, old, or the locker's, and no monitor is woken. The zero
 // value is ready to use in a program whose main calls capture.Child first:
 //
 //	func main() {
