@@ -122,7 +122,7 @@ nightly: ## what is too long for each change: all tests with the successors, soa
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
-	kwin-x11 plasma-desktop plasma-workspace cinnamon gnome-shell awesome fluxbox xmonad xserver-xorg-core xorgxrdp mate-screensaver cinnamon-screensaver xscreensaver
+	kwin-x11 plasma-desktop plasma-workspace cinnamon gnome-shell awesome fluxbox hsetroot xmonad xserver-xorg-core xorgxrdp mate-themes desktop-base mate-screensaver cinnamon-screensaver xscreensaver
 
 desktops: deps ## ask, and show the banner, on whole desktops (and their lockers), one after the other; pictures go to bin/desktops
 	@.ci/deps $(DESKTOPS)

@@ -182,6 +182,22 @@ func TestBannerWithPanelAndFullScreen(t *testing.T) {
 	assert.ErrorIs(t, w.down(), consent.ErrStopped)
 }
 
+// Without a window manager that says so, it stands below a panel that says itself that it is one.
+func TestBannerBelowAPanelByItself(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, func(d *desk) {
+		_, err := d.Spawn("xclock", "-name", "panel", "-geometry", "640x24+0+0")
+		require.NoError(t, err)
+		panel, err := d.FindWindow(d.ctx, "panel")
+		require.NoError(t, err)
+		d.run("xprop", "-id", strconv.Itoa(int(panel.ID)), "-f", "_NET_WM_STRUT_PARTIAL", "32c",
+			"-set", "_NET_WM_STRUT_PARTIAL", "0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0")
+	})
+	assert.Equal(t, 24, w.win.Y)
+	w.click(w.stop)
+	assert.ErrorIs(t, w.down(), consent.ErrStopped)
+}
+
 func TestBannerIgnoresOtherClientsInput(t *testing.T) {
 	t.Parallel()
 	w := watch(t, bare, nil)

@@ -6,7 +6,6 @@ import (
 	"image"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,31 +20,34 @@ import (
 // desktopsVariable names the folder for the pictures of make desktops, which runs these tests.
 const desktopsVariable = "SHADOW_DESKTOPS"
 
-// A whole is a desktop as people have it.
+// A whole is a desktop as people have it, or its lack of some habits.
 type whole struct {
-	program string // whose absence makes the test skip
-	debian  string // its package
-	server  string // empty: Xvfb
-	start   []string
-	paints  bool // it has a background or a panel
-	hides   bool // it has a "show desktop" (EWMH, _NET_SHOWING_DESKTOP)
-	mouse   bool // which leaves the question in view, and the keyboard to the desktop
+	testhost.Whole
+	server string // empty: Xvfb
+	hides  bool   // it has a "show desktop" (EWMH, _NET_SHOWING_DESKTOP)
+	mouse  bool   // which leaves the question in view, and the keyboard to the desktop
 }
 
 // desktops are those of Debian 12. Each runs with a session bus and as an ordinary user.
 var desktops = map[string]whole{
-	"xfce":     {program: "xfdesktop", debian: "xfdesktop4", start: bus("sh", "-c", "xfsettingsd & xfwm4 --vblank=off & xfce4-panel & exec xfdesktop"), paints: true, hides: true},
-	"mate":     {program: "mate-session", debian: "mate-session-manager", start: bus("mate-session"), paints: true, hides: true},
-	"lxqt":     {program: "lxqt-session", debian: "lxqt-session", start: bus("lxqt-session", "-w", "xfwm4"), paints: true, hides: true},
-	"plasma":   {program: "plasmashell", debian: "plasma-desktop", start: bus("sh", "-c", "export QT_QUICK_BACKEND=software; kwin_x11 & exec plasmashell"), paints: true, hides: true, mouse: true},
-	"cinnamon": {program: "cinnamon", debian: "cinnamon", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec cinnamon"), paints: true, hides: true},
-	"gnome":    {program: "gnome-shell", debian: "gnome-shell", start: bus("sh", "-c", "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"), paints: true, hides: true},
-	"i3":       {program: "i3", debian: "i3-wm", start: families["i3"]},
-	"awesome":  {program: "awesome", debian: "awesome", start: bus("awesome")},
-	"fluxbox":  {program: "fluxbox", debian: "fluxbox", start: bus("fluxbox"), hides: true},
-	"xmonad":   {program: "xmonad", debian: "xmonad", start: bus("xmonad")},
-	"xvnc":     {program: "Xtigervnc", debian: "tigervnc-standalone-server", server: "Xtigervnc", start: families["marco"], hides: true},
-	"xorgxrdp": {program: testhost.XorgPath, debian: "xorgxrdp", server: "Xorg", start: families["marco"], hides: true},
+	"xfce":     {Whole: testhost.Wholes["xfce"], hides: true},
+	"mate":     {Whole: testhost.Wholes["mate"], hides: true},
+	"lxqt":     {Whole: testhost.Wholes["lxqt"], hides: true},
+	"plasma":   {Whole: testhost.Wholes["plasma"], hides: true, mouse: true},
+	"cinnamon": {Whole: testhost.Wholes["cinnamon"], hides: true},
+	"gnome":    {Whole: testhost.Wholes["gnome"], hides: true},
+	"i3":       {Whole: testhost.Wholes["i3"]},
+	"awesome":  {Whole: testhost.Wholes["awesome"]},
+	"fluxbox":  {Whole: testhost.Wholes["fluxbox"], hides: true},
+	"xmonad":   {Whole: testhost.Wholes["xmonad"]},
+	"xvnc":     {Whole: testhost.Wholes["xfce"], server: "Xtigervnc", hides: true},
+	"xorgxrdp": {Whole: testhost.Wholes["mate"], server: "Xorg", hides: true},
+}
+
+// servers are the programs and packages of what isn't Xvfb.
+var servers = map[string][2]string{
+	"Xtigervnc": {"Xtigervnc", "tigervnc-standalone-server"},
+	"Xorg":      {testhost.XorgPath, "xorgxrdp"},
 }
 
 // require ends the test if this isn't make desktops, or the machine lacks the desktop.
@@ -54,10 +56,13 @@ func (w whole) require(t *testing.T) {
 	if os.Getenv(desktopsVariable) == "" {
 		t.Skip("whole desktops are for make desktops")
 	}
-	testenv.Program(t, w.program, w.debian)
+	testenv.Program(t, w.Program, w.Package)
+	if server, ok := servers[w.server]; ok {
+		testenv.Program(t, server[0], server[1])
+	}
 }
 
-// open starts the desktop.
+// open starts the desktop, and returns when it has painted and is still.
 func (w whole) open(t *testing.T) *desk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -69,22 +74,8 @@ func (w whole) open(t *testing.T) *desk {
 	}
 	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
 	t.Cleanup(d.keepFailure)
-	_, err := d.Spawn(w.start[0], w.start[1:]...)
-	require.NoError(t, err)
-	require.NoError(t, testhost.Until(ctx, "a window manager", func() (bool, error) {
-		out, err := d.Run(d.ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
-		if w.program == "xmonad" { // which says nothing of itself
-			_, err = d.Run(d.ctx, "xprop", "-root", "WM_STATE", "_NET_SUPPORTED")
-			return err == nil, nil
-		}
-		return err == nil && strings.Contains(string(out), "window id"), nil
-	}))
-	d.settled(w.paints)
+	require.NoError(t, d.Furnish(ctx, w.Whole))
 	d.alive(w)
-	if w.program == "gnome-shell" { // which begins with its overview
-		d.key("Escape")
-		d.settled(true)
-	}
 	return d
 }
 
@@ -92,52 +83,11 @@ func (w whole) open(t *testing.T) *desk {
 // after its end.
 func (d *desk) alive(w whole) {
 	d.t.Helper()
-	if w.program != "xmonad" {
+	if !w.Silent {
 		out, err := d.Run(d.ctx, "wmctrl", "-m")
 		require.NoError(d.t, err, "the desktop has ended")
 		require.Contains(d.t, string(out), "Name: ")
 	}
-}
-
-// settled waits until the screen has stayed the same for two seconds, or a minute has passed: a
-// desktop goes on for a while after its window manager is there. If painted, it must have more than one
-// colour by then, which may take it longer.
-func (d *desk) settled(painted bool) {
-	d.t.Helper()
-	var last *image.RGBA
-	same := 0
-	for begun := time.Now(); time.Since(begun) < time.Minute || painted && time.Since(begun) < 5*time.Minute && (last == nil || uniform(last)); {
-		time.Sleep(time.Second)
-		img, err := d.Screenshot(d.ctx)
-		if err != nil {
-			continue
-		}
-		if last != nil && difference(img, last, 16) < 20 && (!painted || !uniform(img)) {
-			same++
-		} else {
-			same = 0
-		}
-		if last = img; same >= 2 {
-			return
-		}
-	}
-	if painted {
-		require.NotNil(d.t, last, "no picture of the desktop")
-		require.False(d.t, uniform(last), "the desktop has painted nothing")
-	}
-}
-
-// uniform reports whether a screen is all of one colour, in every tenth row.
-func uniform(img *image.RGBA) bool {
-	first := img.RGBAAt(0, 0)
-	for y := 0; y < img.Rect.Dy(); y += 10 {
-		for x := range img.Rect.Dx() {
-			if img.RGBAAt(x, y) != first {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 // picture keeps what is on the screen for people to look at. With -update it is in testdata/consent, too: desktops draw
@@ -224,7 +174,7 @@ func TestDesktops(t *testing.T) {
 				d.picture(name, "fullscreen")
 				d.agree()
 			})
-			if w.program == "gnome-shell" {
+			if name == "gnome" {
 				step("overview", func() { d.overview(name) })
 			}
 			step("banner", func() {
@@ -263,7 +213,7 @@ func (d *desk) overview(name string) {
 		now, err := d.Screenshot(d.ctx)
 		return err == nil && difference(now, before, 16) > 200
 	}, "there is no overview")
-	d.settled(true)
+	require.NoError(d.t, d.Settle(d.ctx, true))
 	d.picture(name, "overview")
 	d.key("Tab")
 	time.Sleep(700 * time.Millisecond) // calmly
@@ -308,7 +258,7 @@ func TestLockPrograms(t *testing.T) {
 				t.Skip("whole desktops are for make desktops")
 			}
 			testenv.Program(t, l.program, l.debian)
-			d := whole{program: "marco", start: families["marco"]}.open(t)
+			d := whole{Whole: testhost.Whole{Program: "marco", Shell: "exec marco --sm-disable --no-composite", Bare: true}}.open(t)
 			address := "unix:path=" + d.Home + "/bus"
 			argv := []string{"dbus-daemon", "--session", "--nofork", "--address=" + address}
 			_, err := d.Spawn(argv[0], argv[1:]...)
@@ -320,7 +270,7 @@ func TestLockPrograms(t *testing.T) {
 			got, err := d.result()
 			require.NoError(t, err)
 			assert.Equal(t, consent.Locked, got, "it is locked meanwhile")
-			d.settled(false)
+			require.NoError(t, d.Settle(d.ctx, false))
 			d.picture("locker", name)
 			r := request(d.Desktop)
 			r.Bus = address

@@ -62,11 +62,8 @@ func (k *kind) measure(ctx context.Context, out io.Writer, d time.Duration, pict
 		return err
 	}
 	defer desktop.Close()
-	switch ok, err := composited(desktop); {
-	case err != nil:
-		return err
-	case !ok:
-		k.title += ", without a compositor"
+	if ok, err := composited(desktop); err != nil || !ok {
+		return fmt.Errorf("it has no compositor (%v)", err)
 	}
 	for _, s := range scenes {
 		if err := s.measure(ctx, out, k, desktop, d, pictures); err != nil {

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"image"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/BurntSushi/xgb/xproto"
@@ -17,25 +15,12 @@ import (
 	"vda.internal/shadow/internal/host/xconn"
 )
 
-// A kind is a desktop.
-type kind struct {
-	name, title string
-	start       []string
-	overview    bool // begins with its overview, which Escape ends
-}
-
-// session runs a desktop with a session bus of its own.
-func session(command string) []string {
-	return []string{"sh", "-c", "export XDG_RUNTIME_DIR=$HOME GSETTINGS_BACKEND=memory LIBGL_ALWAYS_SOFTWARE=1 NO_AT_BRIDGE=1; exec dbus-run-session -- sh -c '" + command + "'"}
-}
+// A kind is a desktop with its compositor on.
+type kind struct{ name, title string }
 
 var kinds = []kind{
-	{"xfce", "XFCE (xfwm4)", session("xfsettingsd & xfwm4 --compositor=on --vblank=off & xfce4-panel & exec xfdesktop"), false},
-	{"mate", "MATE (marco)", session("(sleep 8; exec marco --composite --replace) & exec mate-session"), false},
-	{"lxqt", "LXQt (xfwm4)", session("exec lxqt-session -w xfwm4"), false},
-	{"plasma", "Plasma's kwin", session("exec kwin_x11"), false},
-	{"cinnamon", "Cinnamon (muffin)", session("DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec cinnamon"), false},
-	{"gnome", "GNOME (mutter)", session("DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"), true},
+	{"xfce", "XFCE (xfwm4)"}, {"mate", "MATE (marco)"}, {"lxqt", "LXQt (xfwm4)"}, {"plasma", "Plasma (kwin)"},
+	{"cinnamon", "Cinnamon (muffin)"}, {"gnome", "GNOME (mutter)"},
 }
 
 // compositorArg is the first argument of a process of the desktop's user that says by its exit status
@@ -70,7 +55,7 @@ func hasCompositor(display, xauthority string) bool {
 // resources ask for text with sub-pixel anti-aliasing.
 const resources = "Xft.antialias: 1\nXft.hinting: 1\nXft.hintstyle: hintslight\nXft.rgba: rgb\n"
 
-// open starts a desktop and waits until it is still.
+// open starts a desktop and waits until it has painted, and is still.
 func (k *kind) open(ctx context.Context) (*testhost.Desktop, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
@@ -96,48 +81,10 @@ func (k *kind) furnish(ctx context.Context, d *testhost.Desktop) error {
 	if _, err := d.Run(ctx, "xrdb", "-merge", file); err != nil {
 		return err
 	}
-	if _, err := d.Spawn(k.start[0], k.start[1:]...); err != nil {
+	if err := d.Furnish(ctx, testhost.Wholes[k.name]); err != nil {
 		return err
-	}
-	err := testhost.Until(ctx, "a window manager", func() (bool, error) {
-		out, err := d.Run(ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
-		return err == nil && strings.Contains(string(out), "window id"), nil
-	})
-	if err != nil {
-		return err
-	}
-	still(ctx, d)
-	for range 2 { // under load the first may come too early
-		if k.overview {
-			if err := d.Key(ctx, "Escape"); err != nil {
-				return err
-			}
-			still(ctx, d)
-		}
 	}
 	return d.Move(ctx, 640, 400)
-}
-
-// still waits until the screen stays much the same for three seconds, or half a minute has passed.
-func still(ctx context.Context, d *testhost.Desktop) {
-	var last *image.RGBA
-	for same, n := 0, 0; same < 3 && n < 30; n++ {
-		time.Sleep(time.Second)
-		img, err := d.Screenshot(ctx)
-		if err != nil {
-			continue
-		}
-		differ := 0
-		for i := 0; last != nil && i < len(img.Pix); i += 4 {
-			if img.Pix[i] != last.Pix[i] {
-				differ++
-			}
-		}
-		if same++; last == nil || differ > 500 {
-			same = 0
-		}
-		last = img
-	}
 }
 
 // A scene is something that happens on a desktop.
@@ -211,8 +158,8 @@ func (s *scene) begin(ctx context.Context, k *kind, d *testhost.Desktop) (end fu
 		return nil, fmt.Errorf("%s: %w", s.title, err)
 	}
 	time.Sleep(2 * time.Second)
-	if k.overview {
-		if err := d.Key(ctx, "Escape"); err != nil {
+	if begins := testhost.Wholes[k.name].Begins; begins != "" {
+		if err := d.Key(ctx, begins); err != nil {
 			end()
 			return nil, err
 		}

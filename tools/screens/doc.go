@@ -11,9 +11,14 @@
 // fills a square to the last byte of an update that touches it. Linux; needs Debian's xvfb, xterm
 // and x11vnc.
 //
-// With -desktops the peers are measured, one after the other, on XFCE, MATE, LXQt, Plasma's window manager, Cinnamon and
-// GNOME, each with its compositor on an Xvfb of 1280x800 with GLX in software: nothing but the desktop, a terminal
+// With -desktops the peers are measured, one after the other, on XFCE, MATE, LXQt, Plasma, Cinnamon and GNOME, each with its
+// panel, background and compositor on an Xvfb of 1280x800 with GLX in software: nothing but the desktop, a terminal
 // whose text has sub-pixel anti-aliasing and scrolls 30 lines a second, the same in a full screen, and Chromium
-// scrolling a page. What the X server takes for the load alone isn't the peers'. These desktops are a third of
-// the program; the rest is a viewer that counts and four loads.
+// scrolling a page. A desktop that has painted nothing, or has no compositor, is an error. What the X server takes
+// for the load alone isn't the peers'.
+//
+// With -sessions many sessions are watched at once, as root, by the whole product with its defaults, while nothing happens in them:
+//
+//	make build && go build -o bin/screens ./tools/screens
+//	bin/screens -sessions 99 -duration 30s
 package main

@@ -78,6 +78,8 @@ func main() {
 	doc := flag.String("doc", "", "document to put the table into, too")
 	whole := flag.String("desktops", "", "measure on whole `desktops` instead: xfce,mate,lxqt,plasma,cinnamon,gnome, or all")
 	pictures := flag.String("pictures", "", "`folder` for pictures of these; empty: none")
+	sessions := flag.Int("sessions", 0, "measure so many, watched at once, instead")
+	shadowd := flag.String("shadowd", "bin/shadowd", "the `program` that shows these")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -87,6 +89,12 @@ func main() {
 			names = nil
 		}
 		desktops(ctx, os.Stdout, names, *duration, *pictures)
+		return
+	}
+	if *sessions > 0 {
+		if err := many(ctx, os.Stdout, *shadowd, *sessions, *duration); err != nil {
+			log.Fatalf("screens: %v", err)
+		}
 		return
 	}
 	results := make([]figures, len(peers))
@@ -128,7 +136,7 @@ func run(ctx context.Context, p peer, d time.Duration, f figures) error {
 	}
 	defer board.close()
 	s := &shadow.Session{ID: "1", User: account.Username, UID: desktop.Identity.UID, GID: desktop.Identity.GID, Display: desktop.Display, Xauthority: desktop.Xauthority}
-	before := children()
+	before := descendants(os.Getpid())
 	start := time.Now()
 	conn, err := p.source.Open(ctx, s)
 	if err != nil {
@@ -148,7 +156,7 @@ func run(ctx context.Context, p peer, d time.Duration, f figures) error {
 			f.add("first", ms(u.at.Sub(start)))
 		}
 	}
-	pids := slices.DeleteFunc(children(), func(pid int) bool { return slices.Contains(before, pid) })
+	pids := slices.DeleteFunc(descendants(os.Getpid()), func(pid int) bool { return slices.Contains(before, pid) })
 	m := &measurement{desktop: desktop, board: board, viewer: v, source: pids, figures: f}
 	if err := m.changes(ctx, 40); err != nil {
 		return err

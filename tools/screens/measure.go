@@ -100,9 +100,12 @@ func (m *measurement) load(ctx context.Context, l load, d time.Duration) error {
 	return nil
 }
 
-// cpu is the CPU time of the source and the X server, to the nanosecond (clock_getcpuclockid(3)).
-func (m *measurement) cpu() (sum time.Duration) {
-	for _, pid := range append([]int{m.desktop.ServerPID()}, m.source...) {
+// cpu is the CPU time of the source and the X server.
+func (m *measurement) cpu() time.Duration { return clock(m.desktop.ServerPID()) + clocks(m.source) }
+
+// clocks is the CPU time of these processes, to the nanosecond (clock_getcpuclockid(3)).
+func clocks(pids []int) (sum time.Duration) {
+	for _, pid := range pids {
 		sum += clock(pid)
 	}
 	return sum
@@ -117,8 +120,8 @@ func clock(pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// children are this program's, and theirs.
-func children() (pids []int) {
+// descendants are the children of a process, and theirs.
+func descendants(of int) (pids []int) {
 	parents := map[int]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
@@ -134,7 +137,7 @@ func children() (pids []int) {
 	}
 	for pid := range parents {
 		for p := parents[pid]; p > 1; p = parents[p] {
-			if p == os.Getpid() {
+			if p == of {
 				pids = append(pids, pid)
 			}
 		}

@@ -102,7 +102,7 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 		b.conclude(why)
 	default:
 	}
-	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.workArea())
+	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.below(monitor))
 	if mark, ok := b.marked(); ok {
 		b.at = b.onto(mark.Sub(image.Pt(b.view.img.Rect.Dx()/2, 0)), b.view.img.Rect.Size())
 	}
@@ -113,12 +113,8 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 }
 
 // topCentre is the place on a monitor where a banner covers least: in the middle of its
-// upper edge, below a panel that the window manager keeps free.
-func topCentre(size image.Point, monitor, work image.Rectangle) image.Point {
-	top := monitor.Min.Y
-	if work.Overlaps(monitor) && work.Min.Y-top < monitor.Dy()/4 {
-		top = max(top, work.Min.Y)
-	}
+// upper edge, below a panel there.
+func topCentre(size image.Point, monitor image.Rectangle, top int) image.Point {
 	return image.Pt(monitor.Min.X+max(0, (monitor.Dx()-size.X)/2), top)
 }
 

@@ -63,15 +63,48 @@ func (w *window) monitors() []image.Rectangle {
 	return monitors
 }
 
-// workArea is what the window manager leaves to windows beside its panels (EWMH,
-// _NET_WORKAREA), on the first virtual desktop; empty if it doesn't say.
-func (w *window) workArea() image.Rectangle {
+// below is the first row of a monitor below the panels at its upper edge: those of which the window
+// manager says so (EWMH, _NET_WORKAREA, on the first virtual desktop), or, as awesome and i3 don't, which say so
+// themselves (_NET_WM_STRUT_PARTIAL).
+func (w *window) below(monitor image.Rectangle) int {
+	top := monitor.Min.Y
 	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, w.atoms["_NET_WORKAREA"], xproto.AtomCardinal, 0, 4).Reply()
-	if err != nil || r.Format != 32 || len(r.Value) < 16 {
-		return image.Rectangle{}
+	if err == nil && r.Format == 32 && len(r.Value) >= 16 {
+		at := image.Pt(int(int32(get32(r.Value))), int(int32(get32(r.Value[4:]))))
+		work := image.Rectangle{Min: at, Max: at.Add(image.Pt(int(get32(r.Value[8:])), int(get32(r.Value[12:]))))}
+		if work.Overlaps(monitor) {
+			top = max(top, work.Min.Y)
+		}
+	} else {
+		top = max(top, w.struts(monitor))
 	}
-	at := image.Pt(int(int32(get32(r.Value))), int(int32(get32(r.Value[4:]))))
-	return image.Rectangle{Min: at, Max: at.Add(image.Pt(int(get32(r.Value[8:])), int(get32(r.Value[12:]))))}
+	if top-monitor.Min.Y >= monitor.Dy()/4 {
+		return monitor.Min.Y // that is no panel
+	}
+	return top
+}
+
+// struts is how far the panels at the upper edge of the root window, above a monitor, come down.
+func (w *window) struts(monitor image.Rectangle) (down int) {
+	windows := w.children(w.screen.Root)
+	for _, id := range windows[:min(len(windows), maxAbove)] {
+		windows = append(windows, w.children(id)...) // which a window manager may have given a frame
+	}
+	cookies := make([]xproto.GetPropertyCookie, min(len(windows), maxAbove))
+	for i := range cookies {
+		cookies[i] = xproto.GetProperty(w.x.Conn, false, windows[i], w.atoms["_NET_WM_STRUT_PARTIAL"], xproto.AtomCardinal, 0, 12)
+	}
+	for _, c := range cookies { // every reply is taken, or xgb would keep it
+		r, err := c.Reply()
+		if err != nil || r.Format != 32 || len(r.Value) < 48 {
+			continue
+		}
+		top, from, to := int(get32(r.Value[8:])), int(get32(r.Value[32:])), int(get32(r.Value[36:]))
+		if whole := to == 0; whole || from < monitor.Max.X && to >= monitor.Min.X {
+			down = max(down, top)
+		}
+	}
+	return down
 }
 
 // choose picks the monitor that p is on, else the first.
