@@ -14,12 +14,16 @@ import (
 // follows what is so, not what was wished. A pause outlives the viewer's connection, and ends with
 // the viewing.
 
+// pausedMark is behind the desktop's name while it is paused. The page of a granted port
+// knows it (internal/viewer/page/page.js).
+const pausedMark = " (paused by the user)"
+
 // newPauser is what pauses l's viewing, or nil.
 func (l *life) newPauser() *rfb.Pauser {
 	if !l.m.cfg.Pause || l.m.cfg.Banner == nil {
 		return nil
 	}
-	return &rfb.Pauser{Draw: curtain.Draw, Open: l.openAnew, Changed: l.setPaused}
+	return &rfb.Pauser{Draw: curtain.Draw, Mark: pausedMark, Open: l.openAnew, Changed: l.setPaused}
 }
 
 // wish is what the user wants of the viewing.

@@ -2,6 +2,7 @@ package rfb
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"os"
@@ -24,6 +25,9 @@ type Pauser struct {
 	Draw func(width, height uint16, format PixelFormat, list []Encoding) []byte
 	// Open returns a fresh server for the same screen, greeted by [Connect]. Required.
 	Open func(ctx context.Context) (*ServerConn, error)
+	// Mark is put behind the desktop's name during a pause, for viewers that understand DesktopName: most show it in
+	// their title, which a screen reader reads. Empty: the name stays.
+	Mark string
 	// Changed is called when the session is paused, with nothing of the screen passing any more, and
 	// when it goes on. It must not block. Nil ignores.
 	Changed func(paused bool)
@@ -139,10 +143,16 @@ func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
 	if err != nil {
 		return nil, connError(FromServer, err)
 	}
-	next := &session{viewer: s.viewer, server: server, over: make(chan struct{}), patience: s.patience, onEnd: s.onEnd, unread: c.unread, between: true}
+	next := &session{viewer: s.viewer, server: server, over: make(chan struct{}), patience: s.patience, onEnd: s.onEnd, unread: c.unread, between: true, name: s.name}
 	next.pulse.due = make(chan struct{}, 1)
 	if server.Init.Width != width || server.Init.Height != height {
 		if err := next.resize(c.filter.wants); err != nil {
+			_ = server.Close()
+			return nil, err
+		}
+	}
+	if c.marked {
+		if err := showTo(next.viewer, appendName(next.name)); err != nil {
 			_ = server.Close()
 			return nil, err
 		}
@@ -155,13 +165,20 @@ func (s *session) paused(ctx context.Context, r *Relay) (*session, error) {
 
 // resize tells the viewer the new size of the screen.
 func (s *session) resize(wants []byte) error {
-	for ; len(wants) >= 4; wants = wants[4:] {
-		if Encoding(be32(wants)) == EncodingDesktopSize {
-			size := Rect{Width: s.server.Init.Width, Height: s.server.Init.Height}
-			return showTo(s.viewer, appendResize(size))
+	if !lists(wants, EncodingDesktopSize) {
+		return &ConnError{FromServer, errResize}
+	}
+	return showTo(s.viewer, appendResize(Rect{Width: s.server.Init.Width, Height: s.server.Init.Height}))
+}
+
+// lists reports whether a list of encodings, as it is on the wire, has e.
+func lists(list []byte, e Encoding) bool {
+	for ; len(list) >= 4; list = list[4:] {
+		if Encoding(be32(list)) == e {
+			return true
 		}
 	}
-	return &ConnError{FromServer, errResize}
+	return false
 }
 
 // appendResize is a FramebufferUpdate that says that the framebuffer has another size.
@@ -174,12 +191,21 @@ func appendResize(size Rect) []byte {
 	}
 }
 
+// appendName is a FramebufferUpdate that says that the desktop has another name.
+func appendName(name string) []byte {
+	e := EncodingDesktopName
+	b := append([]byte{byte(ServerFramebufferUpdate), 0, 0, 1}, make([]byte, 8)...)
+	b = binary.BigEndian.AppendUint32(b, uint32(e))
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(name))), name...)
+}
+
 // A cover is what a viewer sees during a pause. It is the viewer's server meanwhile.
 type cover struct {
 	s      *session
 	p      *Pauser
 	filter *clientFilter // of what the viewer says, which goes to nobody
 	format PixelFormat   // that was drawn in last
+	marked bool          // the viewer was told the name with the mark
 	unread []byte        // of the viewer, not filtered
 }
 
@@ -274,11 +300,15 @@ func (c *cover) wanted() PixelFormat {
 // draw shows the cover.
 func (c *cover) draw() error {
 	c.format = c.wanted()
-	var list []Encoding
-	for w := c.filter.wants; len(w) >= 4; w = w[4:] {
-		if e := Encoding(be32(w)); e == EncodingHextile {
-			list = append(list, e)
+	if c.p.Mark != "" && !c.marked && lists(c.filter.wants, EncodingDesktopName) {
+		if err := showTo(c.s.viewer, appendName(c.s.name+c.p.Mark)); err != nil {
+			return err
 		}
+		c.marked = true
+	}
+	var list []Encoding
+	if lists(c.filter.wants, EncodingHextile) {
+		list = append(list, EncodingHextile)
 	}
 	width, height := c.filter.agreed.framebuffer()
 	return showTo(c.s.viewer, c.p.Draw(width, height, c.format, list))

@@ -103,6 +103,43 @@ func TestPause(t *testing.T) {
 	assert.NoError(t, result(t, x.done), "a viewer may leave during a pause")
 }
 
+// A viewer that understands it is told another name during a pause, and its own afterwards, also if it has come during
+// the pause.
+func TestPauseIsInTheName(t *testing.T) {
+	asks := wire(t, SetEncodings{[]Encoding{EncodingRaw, EncodingDesktopName}})
+	named := func(name string) []byte {
+		return append(unhex(t, "00 00 0001 0000 0000 0000 0000 fffffecd"), append(u32(uint32(len(name))), name...)...)
+	}
+	t.Run("in the middle", func(t *testing.T) {
+		x := pausing(t, func(p *Pauser) { p.Mark = " (paused)" })
+		x.server.gets(start(t))
+		x.viewer.sends(asks)
+		x.server.gets(asks)
+		x.p.Set(true)
+		x.viewer.gets(named(shown.Name+" (paused)"), covering(pinned, nil))
+		assert.True(t, <-x.changed)
+		x.viewer.sends(wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, 640, 480}}))
+		x.viewer.gets(covering(pinned, nil))
+		x.p.Set(false)
+		server := <-x.next
+		x.viewer.gets(named(shown.Name))
+		assert.False(t, <-x.changed)
+		server.gets(start(t), asks)
+		x.viewer.Close()
+		assert.NoError(t, result(t, x.done))
+	})
+	t.Run("at the beginning", func(t *testing.T) {
+		x := pausable(t, func(p *Pauser) { p.Mark = " (paused)"; p.Set(true) }, func(c net.Conn) net.Conn { return c })
+		x.viewer.view(shown)
+		x.viewer.gets(covering(pinned, nil))
+		assert.True(t, <-x.changed)
+		x.viewer.sends(asks, wire(t, FramebufferUpdateRequest{Rect: Rect{0, 0, 640, 480}}))
+		x.viewer.gets(named(shown.Name+" (paused)"), covering(pinned, nil))
+		x.viewer.Close()
+		assert.NoError(t, result(t, x.done))
+	})
+}
+
 // A server that begins Tight's streams anew with each rectangle is asked for that, and for Tight.
 func TestPauseKeepsTight(t *testing.T) {
 	x := pausing(t, func(p *Pauser) {

@@ -146,6 +146,7 @@ type session struct {
 	server     *ServerConn
 	viewerRead int64 // bytes of the viewer's handshake
 	agreed     *agreed
+	name       string        // of the desktop, that the viewer was told
 	patience   time.Duration // Relay.ServerTimeout
 	onEnd      func(error)   // Relay.OnEnd
 	pulse      pulse
@@ -187,7 +188,7 @@ func (s *session) greet(ctx context.Context, server net.Conn, r *Relay) (err err
 		name = init.Name
 	}
 	init.Name = proto.CleanText(name, maxNameSent)
-	init.Format = pinned
+	init.Format, s.name = pinned, init.Name
 	s.agreed = newAgreed(init.Width, init.Height)
 	// Who may connect was decided before. Shared or not makes no difference:
 	// this viewer has a server of its own, or shares one and mustn't throw out

@@ -46,6 +46,27 @@ func TestThePageOfAGrantedPort(t *testing.T) {
 	assert.Equal(t, shadow.StoppedByAdmin, d.event(shadow.EventEnded, g.ID).Reason)
 }
 
+// A pause is said in the page's live region, also to who comes back during it, and its end.
+func TestThePageSaysThatItIsPaused(t *testing.T) {
+	t.Parallel()
+	session := desktop(t)
+	d := startDaemon(t, options{banner: true, viewer: `reconnect = "1m"`}, session)
+	g := d.grantWithYes("s1", "alice", session)
+	p := openPage(t, g.Page)
+	p.says("live", "")
+	p.resembles(session)
+	toggle(t, d, session, shadow.EventPaused)
+	p.says("live", "Paused by the user")
+	p.run(chromedp.Reload())
+	p.says("live", "Paused by the user")
+	toggle(t, d, session, shadow.EventResumed)
+	eventually(t, "the page no longer says so", func() bool {
+		paused, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool](`document.title.includes("Paused") || document.getElementById("title").textContent.includes("Paused")`))
+		return err == nil && !paused
+	})
+	p.resembles(session)
+}
+
 // One monitor of two is shown. When it goes, the whole screen is, and the audit and the page's title say so.
 func TestOneMonitorThatGoes(t *testing.T) {
 	session := desktop(t)

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestThePageOfAGrantedPort(t *testing.T) {
 				for _, width := range []int64{390, 1280} {
 					p.do(chromedp.EmulateViewport(width, 800))
 					assert.False(t, eval[bool](p, `document.documentElement.scrollWidth > innerWidth`), state)
-					p.shoot(fmt.Sprintf("granted-%s-%s-%d", state, name, width))
+					p.shoot(fmt.Sprintf("granted-%s-%s-%d-%s", state, name, width, strings.Fields(title)[0]))
 				}
 			}
 			is("ended", "This address is incomplete")
@@ -70,6 +71,14 @@ func TestThePageOfAGrantedPort(t *testing.T) {
 			assert.Equal(t, "img The shared screen", eval[string](p, `(c => c.getAttribute("role") + " " + c.getAttribute("aria-label"))(document.querySelector("canvas"))`))
 
 			p.listens()
+			s.names <- "bob@vda1 (paused by the user)"
+			is("live", "Paused by the user")
+			assert.Equal(t, "Paused by the user – bob@vda1", eval[string](p, `document.title`))
+			assert.Equal(t, "Paused by the user", eval[string](p, `document.querySelector("canvas").getAttribute("aria-label")`))
+			s.names <- "bob@vda1"
+			is("live", "bob@vda1")
+			assert.Equal(t, "The shared screen", eval[string](p, `document.querySelector("canvas").getAttribute("aria-label")`))
+
 			g.set(func() { g.away = true })
 			s.drop()
 			is("away", "The connection was lost")
@@ -81,7 +90,8 @@ func TestThePageOfAGrantedPort(t *testing.T) {
 			s.close(4002, "stopped_by_user")
 			is("ended", "The user stopped the view")
 			lost := "The connection was lost Coming back …"
-			assert.Equal(t, []string{lost, "bob@vda1", "The user stopped the view Ask the user before you ask again."}, p.said())
+			paused := "Paused by the user The picture comes back when the user resumes."
+			assert.Equal(t, []string{paused, "bob@vda1", lost, "bob@vda1", "The user stopped the view Ask the user before you ask again."}, p.said())
 		})
 	}
 }

@@ -19,6 +19,7 @@ type screen struct {
 	cut           func() error  // closes the connection below
 	gone          chan struct{} // closed when the browser has
 	probes        chan struct{} // requests for a single pixel
+	names         chan string   // what the desktop is called from now on
 }
 
 // connection is the key of a request's net.Conn in its context.
@@ -51,7 +52,7 @@ func (g *gate) view(w http.ResponseWriter, r *http.Request) {
 func (g *gate) show(w http.ResponseWriter, r *http.Request, begun func(*screen)) {
 	s := &screen{
 		width: 640, height: 240, end: make(chan error, 1), cut: r.Context().Value(connection{}).(net.Conn).Close,
-		gone: make(chan struct{}), probes: make(chan struct{}, 100),
+		gone: make(chan struct{}), probes: make(chan struct{}, 100), names: make(chan string, 1),
 	}
 	defer close(s.gone)
 	away := false
@@ -77,11 +78,17 @@ func (g *gate) show(w http.ResponseWriter, r *http.Request, begun func(*screen))
 func (s *screen) Run(_ context.Context, viewer, _ net.Conn) error {
 	served := make(chan error, 1)
 	go func() { served <- s.serve(viewer) }()
-	select {
-	case err := <-served:
-		return err
-	case err := <-s.end:
-		return err
+	for {
+		select {
+		case err := <-served:
+			return err
+		case err := <-s.end:
+			return err
+		case name := <-s.names: // the browser has its picture, and asks for nothing else
+			if _, err := viewer.Write(named(name)); err != nil {
+				return err
+			}
+		}
 	}
 }
 
@@ -152,6 +159,14 @@ func (s *screen) message(c net.Conn) error {
 		return err
 	}
 	return nil
+}
+
+// named is a FramebufferUpdate with a DesktopName.
+func named(name string) []byte {
+	b := binary.BigEndian.AppendUint32(nil, 1) // rectangle
+	b = append(b, make([]byte, 8)...)
+	b = binary.BigEndian.AppendUint32(b, 0xfffffecd)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(name))), name...)
 }
 
 // update is a FramebufferUpdate of the screen's upper left part.

@@ -36,7 +36,7 @@ var Wholes = map[string]Whole{
 	"gnome": {Program: "gnome-shell", Package: "gnome-shell", Begins: "Escape", // which begins with its overview
 		Shell: "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"},
 	"i3": {Program: "i3", Package: "i3-wm", Docked: true,
-		Shell: `printf "font pango:monospace 8\nbar {\nstatus_command while date; do sleep 60; done\n}\n" > "$HOME/i3"; exec i3 -c "$HOME/i3"`},
+		Shell: `printf "font pango:monospace 8\n" > "$HOME/i3.conf"; exec i3 -c "$HOME/i3.conf"`},
 	"awesome": {Program: "awesome", Package: "awesome", Docked: true, Shell: "exec awesome"},
 	"fluxbox": {Program: "fluxbox", Package: "fluxbox", Shell: "exec fluxbox"},
 	"xmonad":  {Program: "xmonad", Package: "xmonad", Silent: true, Shell: "xclock & xeyes & exec xmonad"}, // nothing else shows that it is there
@@ -48,19 +48,20 @@ const bus = `export XDG_RUNTIME_DIR="$HOME" GSETTINGS_BACKEND=memory LIBGL_ALWAY
 // Furnish starts w on the desktop and waits until it has painted, and is still. Its user has no other
 // programs. The X server needs its extensions GLX, RANDR and COMPOSITE.
 func (d *Desktop) Furnish(ctx context.Context, w Whole) error {
-	if _, err := d.Spawn("sh", "-c", bus, "sh", w.Shell); err != nil {
+	p, err := d.Spawn("sh", "-c", bus, "sh", w.Shell)
+	if err != nil {
 		return err
 	}
-	if err := Until(ctx, w.Program+"'s window manager", func() (bool, error) {
+	if err := Until(ctx, w.Program+"'s window manager, and panel", func() (bool, error) {
+		select {
+		case <-p.Done():
+			return false, fmt.Errorf("testhost: %s ended: exit code %d", w.Program, p.ExitCode())
+		default:
+		}
 		out, err := d.Run(ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
-		return err == nil && (w.Silent || strings.Contains(string(out), "window id")), nil
+		return err == nil && (w.Silent || strings.Contains(string(out), "window id")) && (!w.Docked || d.docked(ctx)), nil
 	}); err != nil {
 		return err
-	}
-	if w.Docked {
-		if err := Until(ctx, w.Program+"'s panel", func() (bool, error) { return d.docked(ctx), nil }); err != nil {
-			return err
-		}
 	}
 	if err := d.Settle(ctx, !w.Bare); err != nil || w.Begins == "" {
 		return err

@@ -30,6 +30,7 @@ func TestFurnish(t *testing.T) {
 	d := testhost.Require(t, testhost.Options{Width: 320, Height: 200})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
+	assert.ErrorContains(t, d.Furnish(ctx, testhost.Whole{Program: "none", Shell: "exit 3"}), "none ended: exit code 3")
 	require.NoError(t, d.Furnish(ctx, testhost.Whole{Program: "openbox", Shell: "(sleep 5; exec xclock) & exec openbox --sm-disable"}))
 	img, err := d.Screenshot(ctx)
 	require.NoError(t, err)

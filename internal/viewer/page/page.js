@@ -25,21 +25,29 @@ function show(state, [title, text = ""], { left = "", facts = "" } = {}) {
 }
 
 let name = ""; // of the desktop
+let paused = false; // by the user
+
+const MARK = " (paused by the user)"; // what the host puts behind the name then (pausing.go)
 
 function named(text) {
-  name = clean(text);
-  document.title = name || t("view.title");
-  if (document.body.dataset.state === "live") show("live", [document.title]);
+  paused = text.endsWith(MARK);
+  name = clean(paused ? text.slice(0, -MARK.length) : text);
+  if (document.body.dataset.state === "live") live();
+}
+
+// live says what the picture is. Who can't see it hears so when it is paused, and when it is back.
+function live() {
+  const words = paused ? pair("view.paused") : [name || t("view.title")];
+  document.title = paused ? `${words[0]} – ${name || t("view.title")}` : words[0];
+  show("live", words);
+  const canvas = $("view").querySelector("canvas");
+  canvas?.setAttribute("role", "img");
+  canvas?.setAttribute("aria-label", paused ? words[0] : t("view.screen"));
 }
 
 function changed(state, { left, code, reason, seen }) {
   if (state === "connecting") show("connecting", [t("view.connecting")]);
-  if (state === "live") {
-    show("live", [name || t("view.title")]);
-    const canvas = $("view").querySelector("canvas");
-    canvas?.setAttribute("role", "img");
-    canvas?.setAttribute("aria-label", t("view.screen"));
-  }
+  if (state === "live") live();
   if (state === "away") show("away", pair("view.lost"), { left: t("view.left", { seconds: left }) });
   if (state === "ended") {
     const silent = !seen && (code === 1005 || code === 1006);
