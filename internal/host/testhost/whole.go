@@ -29,10 +29,8 @@ var Wholes = map[string]Whole{
 		Shell: `mkdir -p "$HOME/.config/lxqt"; printf "[General]\nwindow_manager=xfwm4\n" > "$HOME/.config/lxqt/session.conf"; exec startlxqt`},
 	"plasma": {Program: "plasmashell", Package: "plasma-desktop", Docked: true,
 		Shell: "export XDG_CURRENT_DESKTOP=KDE KDE_FULL_SESSION=true KDE_SESSION_VERSION=5 QT_QUICK_BACKEND=software; kwin_x11 & exec plasmashell"},
-	"cinnamon": {Program: "cinnamon", Package: "cinnamon", // whose own background isn't Debian's
-		Shell: `mkdir -p "$HOME/.config/glib-2.0/settings"; export GSETTINGS_BACKEND=keyfile DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS
-			printf "[org/cinnamon/desktop/background]\npicture-uri=\"file:///usr/share/images/desktop-base/desktop-background\"\n" > "$HOME/.config/glib-2.0/settings/keyfile"
-			/usr/lib/*/cinnamon-settings-daemon/csd-background & exec cinnamon`},
+	"cinnamon": {Program: "cinnamon", Package: "cinnamon", // its background comes from a session that wants systemd
+		Shell: `hsetroot -add "#2b5d6b" -add "#7fb069" -gradient 20; DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec cinnamon`},
 	"gnome": {Program: "gnome-shell", Package: "gnome-shell", Begins: "Escape", // which begins with its overview
 		Shell: "DBUS_SYSTEM_BUS_ADDRESS=$DBUS_SESSION_BUS_ADDRESS exec gnome-shell --x11"},
 	"i3": {Program: "i3", Package: "i3-wm", Docked: true,
