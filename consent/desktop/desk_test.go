@@ -116,7 +116,7 @@ func (d *desk) silence(meanwhile func() error) {
 	for limit := 2 * time.Second; ; limit *= 4 {
 		d.ask(func(r *consent.Request) { r.Timeout = limit })
 		err := errors.New("it was never seen")
-		for !d.answered() && err != nil {
+		for len(d.answer) == 0 && err != nil {
 			var found []testhost.Window
 			if found, err = d.Windows(d.ctx, "consent"); err == nil && len(found) > 0 {
 				d.win = found[0]

@@ -60,14 +60,24 @@ func (d *desk) question(r consent.Request, scale int, whole bool) *image.RGBA {
 func (d *desk) asking(ask func(context.Context, consent.Request) (consent.Decision, error), r consent.Request, scale int, whole bool) *image.RGBA {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(d.ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = ask(ctx, r)
-	}()
+	var done chan struct{}
+	start := func() {
+		over := make(chan struct{})
+		done = over
+		go func() {
+			defer close(over)
+			_, _ = ask(ctx, r)
+		}()
+	}
+	start()
 	defer func() { cancel(); <-done; require.NoError(d.t, d.WaitNoWindow(d.ctx, "consent")) }()
 	var img *image.RGBA
 	eventually(d.t, func() bool {
+		select {
+		case <-done: // a notice is there for some seconds only: on a busy machine it is put again until it was seen
+			start()
+		default:
+		}
 		var ok bool
 		img, ok = d.look("consent", whole)
 		if !ok {
