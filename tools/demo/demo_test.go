@@ -8,6 +8,7 @@ import (
 	"image/draw"
 	"image/png"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,9 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/wsproxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -67,6 +72,33 @@ func (e *ender) Write(p []byte) (int, error) {
 		e.end()
 	}
 	return e.Buffer.Write(p)
+}
+
+// The page fits a phone, both halves one below the other, and a screen, both side by side.
+func TestPageFits(t *testing.T) {
+	testenv.Program(t, "chromium", "chromium")
+	p := &page{gate: &gate{address: "127.0.0.1:1"}, screen: &wsproxy.Handler{}}
+	server := httptest.NewServer(p.routes())
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	browser, closeBrowser, err := openBrowser(ctx)
+	require.NoError(t, err)
+	defer closeBrowser()
+	for width, stacked := range map[int64]bool{390: true, 1280: false} {
+		require.NoError(t, chromedp.Do(browser, chromedp.EmulateViewport(width, 800), chromedp.Navigate(server.URL+start)))
+		wide, err := chromedp.Run(browser, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > innerWidth`))
+		require.NoError(t, err)
+		assert.False(t, wide, "%d pixels wide, it scrolls sideways", width)
+		cut, err := chromedp.Run(browser, chromedp.Evaluate[bool](
+			`document.getElementById("account").textContent = "name alice, password 2f7c-91d0-55ab", [...document.querySelectorAll(".half")].some((e) => e.scrollWidth > e.clientWidth)`))
+		require.NoError(t, err)
+		assert.False(t, cut, "%d pixels wide, something is cut off", width)
+		below, err := chromedp.Run(browser, chromedp.Evaluate[bool](
+			`(([user, admin]) => user.height > 200 && admin.height > 200 && user.bottom <= admin.top)([...document.querySelectorAll(".screen")].map((e) => e.getBoundingClientRect()))`))
+		require.NoError(t, err)
+		assert.Equal(t, stacked, below, "%d", width)
+	}
 }
 
 func TestShadowdThatDoesNotStartSaysWhy(t *testing.T) {
