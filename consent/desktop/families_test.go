@@ -147,7 +147,7 @@ func TestScreenBecomesSmaller(t *testing.T) {
 				return w.X >= 0 && w.Y >= 0 && w.X+w.Width <= 640 && w.Y+w.Height <= 480
 			}, "it stays off the screen")
 			d.unanswered()
-			d.ready().click(d.allow)
+			d.ready().clickCalmly()
 			d.expect(consent.Granted)
 		})
 	}
