@@ -211,8 +211,18 @@ func (c *bannerChild) viewing(ctx context.Context, pulse *pulse, r consent.Reque
 			again, err = c.out.outcome(c.proc, &c.stderr)
 			return "", again, err
 		case <-c.out.answered:
-			// It has nothing more to do, and the user may have closed it to stop the viewing.
-			if c.proc.Stop(process.TermTime/2, process.TermTime) != nil {
+			// It has nothing more to do, and the user may have closed it to stop the viewing, which waits for no process.
+			shut := false
+			select {
+			case <-c.out.shut:
+				shut = true
+				s.Stop()
+			default:
+			}
+			switch held := c.proc.Stop(process.TermTime/2, process.TermTime) != nil; {
+			case held && shut:
+				return "", false, consent.ErrStopped
+			case held:
 				return "", false, pkg.New("the banner has ended, and its process doesn't go")
 			}
 			again, err = c.out.outcome(c.proc, &c.stderr)

@@ -167,7 +167,7 @@ func TestBannerIsHeld(t *testing.T) {
 	}
 	for name, script := range map[string]string{
 		"it dies":                   "echo shown; sleep 600",
-		"it says that it is closed": "echo shown; sleep 2; echo closed; sleep 600",
+		"it says that it is closed": "echo shown; until [ -e " + pid + ".go ]; do :; done; echo closed; read -r line; read -r line", // a child of its own would stop it
 	} {
 		require.NoError(t, os.Truncate(pid, 0))
 		s := showing(t.Context(), within{X11{Command: sh("echo $$ >" + pid + "; " + script)}, 5 * time.Second}, r)
@@ -177,17 +177,28 @@ func TestBannerIsHeld(t *testing.T) {
 			_, err := fmt.Sscan(string(b), &n)
 			return err == nil
 		}, "no child")
-		_, err := testhold.Hold(t, n, child.Identity{UID: 65534, GID: 65534})
+		release, err := testhold.Hold(t, n, child.Identity{UID: 65534, GID: 65534})
 		require.NoError(t, err)
 		if name == "it dies" {
 			require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
+		} else {
+			require.NoError(t, os.WriteFile(pid+".go", nil, 0o644))
 		}
 		select {
 		case <-s.Done():
 			assert.Error(t, s.Err(), name)
+			select {
+			case <-s.Stopped():
+				assert.Equal(t, "it says that it is closed", name)
+				assert.ErrorIs(t, s.Err(), consent.ErrStopped)
+			default:
+				assert.NotEqual(t, "it says that it is closed", name, "that it was closed is no Stop before its process has gone")
+			}
 		case <-time.After(time.Minute):
 			require.Fail(t, "the view goes on", name)
 		}
+		release()
+		eventually(t, func() bool { return child.Held() == 0 }, "it isn't reaped")
 	}
 }
 

@@ -194,13 +194,14 @@ var errUnseen = pkg.New("the screen no longer shows the banner")
 type bannerTranscript struct {
 	transcript
 	stopped chan struct{}     // closed when the user has pressed Stop
+	shut    chan struct{}     // closed when the user has closed the window
 	alive   chan struct{}     // holds a sign of life that nobody has taken
 	wished  chan consent.Wish // holds what a press of the other button means, if nobody has taken it
 	stop    bool
 }
 
 func newBannerTranscript() *bannerTranscript {
-	t := &bannerTranscript{stopped: make(chan struct{}), alive: make(chan struct{}, 1), wished: make(chan consent.Wish, 1)}
+	t := &bannerTranscript{stopped: make(chan struct{}), shut: make(chan struct{}), alive: make(chan struct{}, 1), wished: make(chan consent.Wish, 1)}
 	t.transcript = newTranscript(t.word)
 	return t
 }
@@ -233,6 +234,7 @@ func (t *bannerTranscript) word(word string) (known, last bool) {
 		return true, false
 	case word == wordClosed:
 		t.err = consent.ErrStopped
+		close(t.shut) // it is the last word
 		return true, true
 	case word == wordUnseen && t.shown:
 		t.err = errUnseen
