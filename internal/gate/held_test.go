@@ -2,6 +2,8 @@ package gate_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -97,4 +99,103 @@ func TestStopOnACutHost(t *testing.T) {
 		list, err := h.Local.Shadows(t.Context())
 		return err == nil && len(list) == 0
 	})
+}
+
+// An ending host waits for whatever ends a call.
+type ending struct {
+	*hosts.Local
+	called chan string // the call that waits
+	ended  chan error  // why it waits no more
+}
+
+func (e *ending) wait(ctx context.Context, call string) error {
+	e.called <- call
+	<-ctx.Done()
+	e.ended <- ctx.Err()
+	return ctx.Err()
+}
+
+func (e *ending) Stop(ctx context.Context, _ string) error { return e.wait(ctx, "stop") }
+
+// A gate that is to end waits for no host that is told of a view's end.
+func TestShutdownWhileAHostIsTold(t *testing.T) {
+	t.Parallel()
+	h := &ending{Local: &hosts.Local{Client: testgate.NewDaemon(t).Client, Called: "held"}, called: make(chan string, 64), ended: make(chan error, 64)}
+	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{h}})
+	alice := g.SignIn("alice")
+	alice.AskFor(gate.Wish{Host: "held", Session: "s1"}) // nobody connects to it
+	alice.Do(http.MethodPost, "/api/v1/signout", struct{}{}, http.StatusOK)
+	require.Equal(t, "stop", <-h.called)
+	g.Stop()
+	require.ErrorIs(t, <-h.ended, context.Canceled)
+}
+
+// lost is a host whose views can't be reached, and which doesn't say why.
+type lost struct {
+	*ending
+	is *atomic.Bool
+}
+
+func (l lost) Dial(context.Context, hosts.Target) (net.Conn, error) {
+	l.is.Store(true)
+	return nil, errors.New("no way there")
+}
+
+func (l lost) Sessions(ctx context.Context) ([]api.Session, error) {
+	if l.is.Load() { // a look at the list comes no further
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.Local.Sessions(ctx)
+}
+
+func (l lost) Shadows(ctx context.Context) ([]api.Status, error) {
+	if l.is.Load() {
+		return nil, l.wait(ctx, "shadows")
+	}
+	return l.Local.Shadows(ctx)
+}
+
+// Nor for one that is asked what has become of a view.
+func TestShutdownWhileAHostIsAsked(t *testing.T) {
+	t.Parallel()
+	h := lost{is: new(atomic.Bool), ending: &ending{Local: &hosts.Local{Client: testgate.NewDaemon(t).Client, Called: "held"}, called: make(chan string, 64), ended: make(chan error, 64)}}
+	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{h}})
+	alice := g.SignIn("alice")
+	view := alice.AskFor(gate.Wish{Host: "held", Session: "s1"})
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if v, err := alice.Connect(view.ID); err == nil {
+			v.Cut()
+		}
+	}()
+	defer func() { <-gone }()
+	require.Equal(t, "shadows", <-h.called)
+	g.Stop()
+	require.ErrorIs(t, <-h.ended, context.Canceled)
+}
+
+// wrong is a held host whose grant can't be meant.
+type wrong struct{ *held }
+
+func (wrong) Ask(context.Context, api.Request) (*api.Grant, error) {
+	return &api.Grant{ID: "a/b", Session: "s1"}, nil
+}
+
+// Who has asked is answered, though the host is held when it is told that nobody has the view.
+func TestAskOnAHeldHost(t *testing.T) {
+	t.Parallel()
+	h := wrong{&held{Local: &hosts.Local{Client: testgate.NewDaemon(t).Client, Called: "held"}, over: make(chan struct{})}}
+	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{holdingStops{h}}})
+	t.Cleanup(func() { close(h.over) })
+	refused(t, g.SignIn("alice"), http.MethodPost, "/api/v1/shadows", gate.Wish{Host: "held", Session: "s1"}, http.StatusBadGateway, "host_unreachable")
+}
+
+// holdingStops holds nothing but stops.
+type holdingStops struct{ wrong }
+
+func (h holdingStops) Stop(context.Context, string) error {
+	<-h.over
+	return context.Canceled
 }

@@ -53,7 +53,7 @@ func (g *Gate) patrol(ctx context.Context) {
 		g.endHolds()
 		for _, v := range g.views.tidy() {
 			stopping.Go(func() {
-				if !g.stopLater(v.host, v.ID) {
+				if !g.stopLater(ctx, v.host, v.ID) {
 					g.views.tryAgain(v)
 				}
 			})

@@ -108,20 +108,20 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	}
 	target, err := hosts.TargetOf(grant)
 	if err == nil && strings.ContainsAny(grant.ID, "/?#%;\\ ") || len(grant.ID) == 0 || len(grant.ID) > 64 {
-		g.stopLater(host, grant.ID)
+		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusBadGateway, reasonHost, "the host's answer has an id that can't be meant")
 	}
 	if err != nil {
-		g.stopLater(host, grant.ID)
+		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusBadGateway, reasonHost, "%v", err)
 	}
 	v := &viewing{ID: grant.ID, Host: host.Name(), Owner: s.ID, Name: s.Name, Method: s.Method, User: row.User, Session: wish.Session, Until: s.Expires, Target: target, host: host}
 	if ctx.Err() != nil || g.Desk.Still(s) != nil { // signed out, or gone, while the user thought
-		g.stopLater(host, grant.ID)
+		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusUnauthorized, reasonSignIn, "the view was ended: you are signed out")
 	}
 	if p := g.views.add(v); p != nil {
-		g.stopLater(host, grant.ID)
+		g.stopSoon(host, grant.ID)
 		return p
 	}
 	g.views.giveTicket(w, v)
@@ -132,8 +132,8 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 }
 
 // stopLater ends a view that nobody is to have. It reports whether the view is gone.
-func (g *Gate) stopLater(host hosts.Host, id string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+func (g *Gate) stopLater(ctx context.Context, host hosts.Host, id string) bool {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
 	if err := host.Stop(ctx, id); err != nil && problemOf(err).Status != http.StatusNotFound {
 		g.Logger.Warn().Err(err).Str("host", host.Name()).Str("id", id).Msg("a view can't be stopped; it ends by itself when nobody connects")
@@ -142,11 +142,11 @@ func (g *Gate) stopLater(host hosts.Host, id string) bool {
 	return true
 }
 
-// stopSoon has a view's host stop it, and reports whether the host has said within a second that it has. One
-// that hangs keeps no view open.
-func (g *Gate) stopSoon(v *viewing) bool {
+// stopSoon has a host stop a view, and reports whether it has said within a second that it has. One that hangs keeps
+// no view open, and nobody waiting.
+func (g *Gate) stopSoon(host hosts.Host, id string) bool {
 	stopped := make(chan bool, 1)
-	go func() { stopped <- g.stopLater(v.host, v.ID) }()
+	go func() { stopped <- g.stopLater(context.Background(), host, id) }()
 	select {
 	case ok := <-stopped:
 		return ok

@@ -104,7 +104,7 @@ func (g *Gate) raw(ctx context.Context, cut func(), s *signin.Session, v *viewin
 	conn := &rawConn{Conn: c, start: time.Now()}
 	stop := context.AfterFunc(held, func() {
 		if ctx.Err() == nil { // signed out
-			g.stopSoon(v)
+			g.stopSoon(v.host, v.ID)
 		}
 		cut()
 		_ = c.Close()

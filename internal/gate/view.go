@@ -130,7 +130,7 @@ func (g *Gate) serveView(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	upstream, early, err := g.enter(ctx, v, key)
 	if err != nil {
 		g.Logger.Info().Err(err).Str("host", v.Host).Str("id", v.ID).Str("name", v.Name).Msg("a view can't be reached")
-		g.closeWith(w, r, g.whyNot(v))
+		g.closeWith(w, r, g.whyNot(r.Context(), v))
 		return
 	}
 	browser, waiting, err := takeOver(w, key)
@@ -144,7 +144,7 @@ func (g *Gate) serveView(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	cut := make(chan struct{})
 	stop := context.AfterFunc(held, func() {
 		defer close(cut)
-		if ctx.Err() == nil && g.stopSoon(v) { // signed out: the host ends it, and says so
+		if ctx.Err() == nil && g.stopSoon(v.host, v.ID) { // signed out: the host ends it, and says so
 			pause(ctx, endTime)
 		}
 		p.cut()
@@ -162,12 +162,13 @@ func (g *Gate) serveView(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 		Int64("sent", p.down).Int64("received", p.up).Int("browser_close", p.browserCode).Msg("view")
 }
 
-// whyNot is with what to close a view whose host doesn't let the gate in.
-func (g *Gate) whyNot(v *viewing) *wsproxy.CloseError {
+// whyNot is with what to close a view whose host doesn't let the gate in. ctx is the request's: the view's may have
+// been cut.
+func (g *Gate) whyNot(ctx context.Context, v *viewing) *wsproxy.CloseError {
 	if reason, ok := g.hub.endOf(v.Host, v.ID); ok {
 		return &wsproxy.CloseError{Code: wsproxy.StatusNormalClosure, Reason: string(reason)}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	list, err := v.host.Shadows(ctx)
 	if err != nil {
