@@ -1,7 +1,5 @@
 package gate
 
-import "time"
-
 // AcceptOf is what a handshake's answer says.
 var AcceptOf = acceptOf
 
@@ -35,6 +33,3 @@ func (g *Gate) SayOver(id string) {
 
 // LimitDownloads has files end after so many events.
 func (g *Gate) LimitDownloads(events int) { g.mostDownload = events }
-
-// GiveHostsTime has the gate wait for hosts that stop a view, as long as a slow machine may need.
-func (g *Gate) GiveHostsTime(d time.Duration) { g.soon = d }

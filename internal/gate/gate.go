@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log"
@@ -50,6 +51,10 @@ type Config struct {
 	Activity Activity        // nil: nothing is kept
 	Tickets  *tickets.Office // nil: no other front end shows views
 	Logger   zerolog.Logger  // the zero Logger is silent
+
+	// CutAfter is how long a host may think about a stop before the gate cuts the view itself, and answers who has
+	// asked for that. 0 means a second.
+	CutAfter time.Duration
 }
 
 // Activity is what happened, for people to look at. *[activity.Store] is one.
@@ -74,8 +79,7 @@ type Gate struct {
 	streams counter // streams of events, by person
 	reading counter // looks at the activity, by person
 
-	mostDownload int           // events of a file
-	soon         time.Duration // for which a host may think about a stop before the gate cuts the view itself
+	mostDownload int // events of a file
 
 	mu      sync.Mutex
 	holds   map[*hold]struct{}
@@ -88,7 +92,8 @@ func New(c Config) (*Gate, error) {
 	if c.Desk == nil || len(c.Hosts) == 0 && c.Directory == nil {
 		return nil, errors.New("gate: a desk and a host are needed")
 	}
-	g := &Gate{Config: c, holds: map[*hold]struct{}{}, mostDownload: maxDownload, soon: time.Second}
+	g := &Gate{Config: c, holds: map[*hold]struct{}{}, mostDownload: maxDownload}
+	g.CutAfter = cmp.Or(g.CutAfter, time.Second)
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
 		if err != nil {

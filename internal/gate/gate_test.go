@@ -63,7 +63,6 @@ func TestOneView(t *testing.T) {
 		}
 	})
 	g := testgate.New(t, d, testgate.Options{})
-	g.Gate.GiveHostsTime(testgate.Patience)
 	c := g.SignIn("alice")
 
 	var me gate.Me

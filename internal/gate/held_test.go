@@ -49,11 +49,14 @@ func (h *held) Shadows(ctx context.Context) ([]api.Status, error) {
 	return h.Local.Shadows(ctx)
 }
 
+// soon has a gate cut views as soon as it does for people.
+func soon(c *gate.Config) { c.CutAfter = 0 }
+
 // viewOnHeld is a view that alice has, on a host that can be held.
 func viewOnHeld(t *testing.T) (h *held, g *testgate.Gate, alice *testgate.Client, view gate.View, v *testgate.Viewer) {
 	t.Helper()
 	h = &held{Local: &hosts.Local{Client: testgate.NewDaemon(t).Client, Called: "held"}, over: make(chan struct{})}
-	g = testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{h}})
+	g = testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{h}, Gate: soon})
 	t.Cleanup(func() { close(h.over) })
 	alice = g.SignIn("alice")
 	view = alice.AskFor(gate.Wish{Host: "held", Session: "s1"})
@@ -187,7 +190,7 @@ func (wrong) Ask(context.Context, api.Request) (*api.Grant, error) {
 func TestAskOnAHeldHost(t *testing.T) {
 	t.Parallel()
 	h := wrong{&held{Local: &hosts.Local{Client: testgate.NewDaemon(t).Client, Called: "held"}, over: make(chan struct{})}}
-	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{holdingStops{h}}})
+	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{holdingStops{h}}, Gate: soon})
 	t.Cleanup(func() { close(h.over) })
 	refused(t, g.SignIn("alice"), http.MethodPost, "/api/v1/shadows", gate.Wish{Host: "held", Session: "s1"}, http.StatusBadGateway, "host_unreachable")
 }

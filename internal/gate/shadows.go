@@ -150,7 +150,7 @@ func (g *Gate) stopSoon(host hosts.Host, id string) bool {
 	select {
 	case ok := <-stopped:
 		return ok
-	case <-time.After(g.soon):
+	case <-time.After(g.CutAfter):
 		return false
 	}
 }
@@ -299,7 +299,7 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID) }()
 	var late <-chan time.Time // of a view that isn't carried here only its host can say that it has ended
 	if v != nil {
-		late = time.After(g.soon)
+		late = time.After(g.CutAfter)
 	}
 	select {
 	case p := <-answer:

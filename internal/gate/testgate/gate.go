@@ -92,6 +92,7 @@ func New(t testing.TB, d *Daemon, o Options) *Gate {
 	gc := gate.Config{
 		Hosts: o.Hosts, Access: Access(), Desk: g.Desk, Version: "test", Activity: store,
 		Metrics: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: zerolog.New(g.Log),
+		CutAfter: Patience, // a slow machine's hosts may need it
 	}
 	if d != nil {
 		gc.Hosts = append(gc.Hosts, &hosts.Local{Client: d.Client, Called: Host})
