@@ -134,3 +134,49 @@ func TestChangeOfTheSpool(t *testing.T) {
 	require.NoError(t, m.spool(former, shadow.Event{ID: "late"}))
 	assert.Equal(t, 1, m.waiting(t))
 }
+
+// Lines that wait in a spool are delivered though the configuration names another by now, before those of the new one:
+// after a change while shadowd runs, and after a restart.
+func TestLinesOfTheSpoolBefore(t *testing.T) {
+	m, c, join := enrolled(t)
+	m.state = t.TempDir()
+	require.NoError(t, join(c))
+	require.NoError(t, m.audit(shadow.Event{ID: "first"}))
+	require.NoError(t, m.audit(shadow.Event{ID: "second"}))
+	c.Spool += "2"
+	require.NoError(t, join(c)) // SIGHUP
+	require.NoError(t, m.audit(shadow.Event{ID: "third"}))
+	back := c
+	back.Spool = strings.TrimSuffix(c.Spool, "2")
+	require.ErrorContains(t, join(back), "delivered first")
+	require.Equal(t, 3, m.now.lines.waiting())
+	m.close()
+
+	again := &member{logger: zerolog.Nop(), own: m.own, state: m.state}
+	t.Cleanup(again.close)
+	engine, err := shadow.New(shadow.Config{Sessions: sessions.Static{}, Prompter: consent.Deny{}, Source: &source.X11vnc{}})
+	require.NoError(t, err)
+	c.Spool += "3"
+	require.NoError(t, again.join(c, engine, nil))
+	require.NoError(t, again.audit(shadow.Event{ID: "fourth"}))
+	lines := again.now.lines
+	require.Equal(t, 4, lines.waiting())
+	for _, want := range []string{"first", "second", "third", "fourth"} {
+		id, data, err := lines.Peek(t.Context())
+		require.NoError(t, err)
+		assert.Contains(t, string(data), want)
+		require.NoError(t, lines.Ack(id))
+	}
+	assert.Zero(t, lines.waiting())
+	again.close()
+
+	data, err := os.ReadFile(filepath.Join(m.state, "spools.vda1.json"))
+	require.NoError(t, err)
+	assert.Contains(t, string(data), c.Spool)
+	last := &member{logger: zerolog.Nop(), own: m.own, state: m.state}
+	t.Cleanup(last.close)
+	require.NoError(t, last.join(c, engine, nil))
+	data, err = os.ReadFile(filepath.Join(m.state, "spools.vda1.json"))
+	require.NoError(t, err)
+	assert.JSONEq(t, `[`+strconv.Quote(c.Spool)+`]`, string(data), "empty ones are forgotten")
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type member struct {
 	own    func(shadow.Event) error // the audit of this host
 	told   bool                     // the event that is being written is one that own and backlog have; for its goroutine only
 
+	state   string   // where it is written down which spools are used; empty: nowhere
+	closed  []string // of these, those that can't be opened
 	backlog backlog
 	spooled atomic.Pointer[spooling] // nil: in no fleet
 
@@ -46,6 +49,7 @@ type part struct {
 	config config.Fleet
 	secret [sha256.Size]byte // of the credentials
 	spool  *spool.Spool
+	lines  *chain         // of spool, behind those of the spools before
 	views  *dialout.Ports // nil: gates dial this host
 	end    func()         // of the host that takes part
 }
@@ -116,15 +120,26 @@ func (m *member) join(c config.Fleet, engine host.Engine, terms *api.Terms) erro
 	if before == nil {
 		before = new(part)
 	}
-	next := &part{config: c, secret: secret, spool: before.spool, views: before.views}
+	next := &part{config: c, secret: secret, spool: before.spool, lines: before.lines, views: before.views}
 	if before.spool != nil && secret == before.secret && reflect.DeepEqual(c, before.config) {
 		return nil
 	}
 	same := before.spool != nil && filepath.Clean(c.Spool) == filepath.Clean(before.config.Spool)
 	if !same {
+		if before.lines.earlier().has(c.Spool) {
+			return fmt.Errorf("fleet.spool: lines wait in %s from when it was used before, and are delivered first; try again when they are", c.Spool)
+		}
 		if next.spool, err = openSpool(c, m.logger); err != nil {
 			return err
 		}
+		file := m.spoolsFile(credentials.ID)
+		earlier, closed := before.lines, m.closed
+		if earlier == nil {
+			earlier, closed = m.former(file, c.Spool)
+		}
+		m.closed = closed
+		m.remember(file, slices.Concat(closed, earlier.paths(), []string{filepath.Clean(c.Spool)}))
+		next.lines = &chain{path: c.Spool, now: next.spool, before: earlier, logger: m.logger}
 	}
 	switch {
 	case c.Views != "dial-out":
@@ -133,10 +148,13 @@ func (m *member) join(c config.Fleet, engine host.Engine, terms *api.Terms) erro
 		next.views = new(dialout.Ports)
 	}
 	h, err := host.New(host.Config{
-		Engine: engine, Credentials: credentials, Servers: c.Servers, Version: version.String(), Terms: terms, Spool: next.spool, Views: next.views, Logger: m.logger,
+		Engine: engine, Credentials: credentials, Servers: c.Servers, Version: version.String(), Terms: terms, Spool: next.lines, Views: next.views, Logger: m.logger,
 	})
 	if err != nil && !same {
 		err = errors.Join(err, next.spool.Close())
+		if before.lines == nil && next.lines.before != nil {
+			next.lines.before.close()
+		}
 	}
 	if err != nil {
 		return err
@@ -162,16 +180,14 @@ type runner interface {
 
 // begin runs a host in the place of what there is; m.mu is held. There is a spool all the while.
 func (m *member) begin(next *part, h runner) {
+	if next.lines == nil {
+		next.lines = &chain{path: next.config.Spool, now: next.spool, logger: m.logger}
+	}
 	m.spooled.Store(&spooling{Spool: next.spool, id: h.ID(), required: next.config.Audit == "required"})
 	if m.now != nil {
 		m.now.end()
-		if s := m.now.spool; s != next.spool {
-			if n := s.State().Events; n > 0 {
-				m.logger.Warn().Str("spool", m.now.config.Spool).Int("waiting", n).Msg("lines for the fleet stay in a spool that isn't used any more")
-			}
-			_ = s.Close()
-		}
 	}
+	next.lines.settle()
 	m.now = next
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -193,7 +209,7 @@ func (m *member) leave() {
 		m.now.end()
 		m.giveUp()
 		m.spooled.Store(nil)
-		_ = m.now.spool.Close()
+		m.now.lines.close()
 		m.now = nil
 	}
 }

@@ -154,7 +154,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, path string, cfg *conf
 	defer out.close()
 	logger := out.logger
 	store := certificates(cfg, logger)
-	fleet := &member{logger: logger, own: out.audit}
+	fleet := &member{logger: logger, own: out.audit, state: stateDir()}
 	manager, err := engine(cfg, path, store, logger, fleet.audit)
 	if err != nil {
 		return err
