@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -50,12 +51,21 @@ type chain struct {
 	first  bool   // the line of the last Peek was of before
 }
 
+// peekTime is for how long a line of a spool from before is waited for.
+const peekTime = time.Second
+
 // Peek implements [host.Spool].
 func (c *chain) Peek(ctx context.Context) (string, []byte, error) {
-	if before := c.earlier(); before != nil {
-		id, data, err := before.Peek(ctx)
-		if err == nil || ctx.Err() != nil {
+	for before := c.earlier(); before != nil; before = c.earlier() {
+		short, cancel := context.WithTimeout(ctx, peekTime) // who delivered before may still take what is there
+		id, data, err := before.Peek(short)
+		over := short.Err() != nil
+		cancel()
+		switch {
+		case err == nil, ctx.Err() != nil:
 			return id, data, err
+		case over:
+			continue
 		}
 		c.logger.Error().Err(err).Str("spool", before.path).Msg("lines for the fleet stay in a spool that was used before: it can't be read")
 		c.drop()
