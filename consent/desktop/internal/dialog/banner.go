@@ -142,8 +142,7 @@ type banner struct {
 	dragging    bool         // the mouse moves the banner
 	grip        image.Point  // where it has hold of it
 
-	covered    bool // by another window
-	looked     time.Time
+	covered    bool      // by another window
 	lived      time.Time // when it gave a sign of life last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
@@ -158,7 +157,7 @@ type banner struct {
 func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan string) (Outcome, error) {
 	events := make(chan xgb.Event)
 	go receive(b.x, events) // see Ask
-	tick := time.NewTicker(tickTime)
+	tick := time.NewTicker(lookTime)
 	defer tick.Stop()
 	for {
 		select {
@@ -319,9 +318,10 @@ func (w *window) marked() (image.Point, bool) {
 }
 
 // onto is the place nearest to at where a window of a size is on a monitor, all of it.
-func (w *window) onto(at, size image.Point) image.Point {
+func (w *window) onto(at, size image.Point) image.Point { return onto(at, size, w.monitors()) }
+
+func onto(at, size image.Point, monitors []image.Rectangle) image.Point {
 	r := image.Rectangle{Min: at, Max: at.Add(size)}
-	monitors := w.monitors()
 	if !sticksOut(r, monitors) {
 		return at
 	}
@@ -329,8 +329,10 @@ func (w *window) onto(at, size image.Point) image.Point {
 }
 
 // place puts the banner somewhere, but never off the screen.
-func (b *banner) place(at image.Point) {
-	at = b.onto(at, b.size)
+func (b *banner) place(at image.Point) { b.placeOn(at, b.monitors()) }
+
+func (b *banner) placeOn(at image.Point, monitors []image.Rectangle) {
+	at = onto(at, b.size, monitors)
 	if at == b.at {
 		return
 	}
@@ -342,15 +344,14 @@ func (b *banner) place(at image.Point) {
 // smaller, and on top. Against a window that wants to be on top as well, such as a
 // locked screen, it tries less and less often.
 func (b *banner) look() error {
-	if time.Since(b.looked) < lookTime {
-		return nil
-	}
-	b.looked = time.Now()
-	b.place(b.at)
-	if len(b.children(b.id)) > 0 {
+	// All is asked at once: many banners look four times a second on a host with many sessions.
+	monitors, within, compositor, manager := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager()
+	b.placeOn(b.at, monitors())
+	if len(within()) > 0 {
 		xproto.DestroySubwindows(b.x.Conn, b.id) // they would hide it; see seen.go
 	}
-	below := b.covered || b.composited() && b.anythingAbove()
+	painter, holder := compositor(), manager()
+	below := b.covered || painter != 0 && b.anythingAbove()
 	switch {
 	case !below && time.Since(b.raised) >= steadyTime:
 		b.raiseAfter = raiseTime
@@ -359,14 +360,13 @@ func (b *banner) look() error {
 		b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
 		b.raise()
 	}
-	return b.watchPainter(below)
+	return b.watchPainter(below, holder, painter)
 }
 
 // watchPainter makes the window anew when another window manager or compositor takes over, which
 // may not paint one that was there before, and makes sure that the screen shows it. below says
 // that another window lies above it, which the screen shows then.
-func (b *banner) watchPainter(below bool) error {
-	holder, painter := b.manager(), b.compositor()
+func (b *banner) watchPainter(below bool, holder, painter xproto.Window) error {
 	switch {
 	case holder != b.holder || painter != b.painter:
 		b.holder, b.painter, b.renewals = holder, painter, 0

@@ -36,29 +36,42 @@ func (w *window) monitor() (image.Rectangle, uint16) {
 
 // monitors are the parts of the root window that one monitor each shows; all of it if the
 // server doesn't say. There is always one.
-func (w *window) monitors() []image.Rectangle {
-	all := image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels))
-	if g, err := xproto.GetGeometry(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply(); err == nil {
-		all = image.Rect(0, 0, int(g.Width), int(g.Height)) // it may have changed meanwhile
+func (w *window) monitors() []image.Rectangle { return w.askMonitors()() }
+
+// askMonitors asks for these, and returns what waits for the answer, which must be called.
+func (w *window) askMonitors() func() []image.Rectangle {
+	geometry := xproto.GetGeometry(w.x.Conn, xproto.Drawable(w.screen.Root))
+	several := w.hasXinerama && w.x.DefaultScreen == 0 // it says nothing of other X screens
+	var screens xinerama.QueryScreensCookie
+	if several {
+		screens = xinerama.QueryScreens(w.x.Conn)
 	}
-	whole := []image.Rectangle{all}
-	if !w.hasXinerama || w.x.DefaultScreen != 0 { // which says nothing of other X screens
-		return whole
+	return func() []image.Rectangle {
+		all := image.Rect(0, 0, int(w.screen.WidthInPixels), int(w.screen.HeightInPixels))
+		if g, err := geometry.Reply(); err == nil {
+			all = image.Rect(0, 0, int(g.Width), int(g.Height)) // it may have changed meanwhile
+		}
+		var monitors []image.Rectangle
+		if several {
+			if r, err := screens.Reply(); err == nil {
+				monitors = within(r.ScreenInfo, all)
+			}
+		}
+		if len(monitors) == 0 {
+			return []image.Rectangle{all}
+		}
+		return monitors
 	}
-	r, err := xinerama.QueryScreens(w.x.Conn).Reply()
-	if err != nil {
-		return whole
-	}
-	var monitors []image.Rectangle
-	for _, s := range r.ScreenInfo {
+}
+
+// within are the parts of all that these screens show.
+func within(screens []xinerama.ScreenInfo, all image.Rectangle) (monitors []image.Rectangle) {
+	for _, s := range screens {
 		at := image.Pt(int(s.XOrg), int(s.YOrg))
 		m := image.Rectangle{Min: at, Max: at.Add(image.Pt(int(s.Width), int(s.Height)))}.Intersect(all)
 		if !m.Empty() {
 			monitors = append(monitors, m)
 		}
-	}
-	if len(monitors) == 0 {
-		return whole
 	}
 	return monitors
 }

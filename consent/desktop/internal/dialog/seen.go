@@ -110,24 +110,36 @@ func (d *prompt) setCovered(covered bool) {
 }
 
 // compositor is the window of the compositor that runs (EWMH, _NET_WM_CM_Sn); 0 means none.
-func (w *window) compositor() xproto.Window {
-	r, err := xproto.GetSelectionOwner(w.x.Conn, w.painters).Reply()
-	if err != nil {
-		return 0
+func (w *window) compositor() xproto.Window { return w.askCompositor()() }
+
+// askCompositor asks for it, and returns what waits for the answer, which must be called.
+func (w *window) askCompositor() func() xproto.Window {
+	owner := xproto.GetSelectionOwner(w.x.Conn, w.painters)
+	return func() xproto.Window {
+		r, err := owner.Reply()
+		if err != nil {
+			return 0
+		}
+		return r.Owner
 	}
-	return r.Owner
 }
 
 // composited reports whether a compositor runs.
 func (w *window) composited() bool { return w.compositor() != 0 }
 
 // children are the windows directly within another, the lowest first.
-func (w *window) children(of xproto.Window) []xproto.Window {
-	r, err := xproto.QueryTree(w.x.Conn, of).Reply()
-	if err != nil {
-		return nil
+func (w *window) children(of xproto.Window) []xproto.Window { return w.askChildren(of)() }
+
+// askChildren asks for these, and returns what waits for the answer, which must be called.
+func (w *window) askChildren(of xproto.Window) func() []xproto.Window {
+	tree := xproto.QueryTree(w.x.Conn, of)
+	return func() []xproto.Window {
+		r, err := tree.Reply()
+		if err != nil {
+			return nil
+		}
+		return r.Children
 	}
-	return r.Children
 }
 
 // anythingAbove reports whether a window that is on the screen and can show something

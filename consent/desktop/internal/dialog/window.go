@@ -113,19 +113,28 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 
 // manager is the own window of the window manager, if one runs that follows the EWMH: the root
 // window names it, and it must name itself. 0 means none.
-func (w *window) manager() xproto.Window {
-	check := func(of xproto.Window) xproto.Window {
-		r, err := xproto.GetProperty(w.x.Conn, false, of, w.atoms["_NET_SUPPORTING_WM_CHECK"], xproto.AtomWindow, 0, 1).Reply()
+func (w *window) manager() xproto.Window { return w.askManager()() }
+
+// askManager asks for it, and returns what waits for the answer, which must be called.
+func (w *window) askManager() func() xproto.Window {
+	ask := func(of xproto.Window) xproto.GetPropertyCookie {
+		return xproto.GetProperty(w.x.Conn, false, of, w.atoms["_NET_SUPPORTING_WM_CHECK"], xproto.AtomWindow, 0, 1)
+	}
+	answer := func(c xproto.GetPropertyCookie) xproto.Window {
+		r, err := c.Reply()
 		if err != nil || r.Format != 32 || len(r.Value) < 4 {
 			return 0
 		}
 		return xproto.Window(get32(r.Value))
 	}
-	id := check(w.screen.Root)
-	if id == 0 || check(id) != id {
-		return 0
+	root := ask(w.screen.Root)
+	return func() xproto.Window {
+		id := answer(root)
+		if id == 0 || answer(ask(id)) != id {
+			return 0
+		}
+		return id
 	}
-	return id
 }
 
 // allDesktops is a _NET_WM_DESKTOP: the window is on every virtual desktop.
