@@ -14,8 +14,10 @@ import (
 	"vda.internal/shadow/internal/gate/signin"
 )
 
-// stopTime bounds a stop that nobody waits for.
-const stopTime = 15 * time.Second
+const (
+	stopTime  = 15 * time.Second // bounds a stop that nobody waits for
+	graceTime = 2 * time.Second  // for a host to have stopped a view that the gate has cut, before who asked is answered
+)
 
 // ask asks a session's user. It answers when that one has, and takes the question back when the
 // browser has gone or its session has ended.
@@ -289,7 +291,7 @@ func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 }
 
 // stopOne has a shadow's host stop it, also if who asked goes. If v is it, which goes through this gate, it is carried
-// for a second more at most: then who asked is told that its host doesn't answer, and that is told until it does.
+// for a second more at most. Then it is cut, and soon who asked is told that its host doesn't answer; that is told until it does.
 func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Problem {
 	host, ok := g.hub.host(one.Host)
 	if !ok {
@@ -299,13 +301,12 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID) }()
 	var late <-chan time.Time // of a view that isn't carried here only its host can say that it has ended
 	if v != nil {
-		late = time.After(g.CutAfter)
+		late = time.After(g.CutAfter + graceTime)
 	}
 	select {
 	case p := <-answer:
 		return p
 	case <-late:
-		g.views.shut(v)
 		return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; it is told again until it does")
 	case <-ctx.Done():
 		return problemOf(context.Cause(ctx))
@@ -314,6 +315,10 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 
 // stopAt has a host stop a shadow, and v be ended and its host be told again if that fails; v may be nil.
 func (g *Gate) stopAt(ctx context.Context, host hosts.Host, v *viewing, id string) *api.Problem {
+	if v != nil { // a host that waits for the viewer to say goodbye has no more to wait for then
+		cut := time.AfterFunc(g.CutAfter, func() { g.views.shut(v) })
+		defer cut.Stop()
+	}
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
 	err := host.Stop(ctx, id)

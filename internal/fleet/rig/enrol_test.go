@@ -78,9 +78,9 @@ may = ["list", "shadow", "stop", "audit"]
 	require.Contains(t, must(t, "", "", "shadowgate", "--config", config, "hosts"), "vda-1  up")
 	view := alice.AskFor(gate.Wish{Host: "vda-1", Session: "s1", Purpose: "INC-7"})
 	v := alice.View(view.ID)
-	alice.Do(http.MethodDelete, "/api/v1/shadows/"+view.ID, nil, http.StatusNoContent)
+	stopped(t, alice, view.ID)
 	code1, _ := v.End()
-	require.Equal(t, 1000, code1)
+	require.Contains(t, []int{1000, 0}, code1, "the host ends it, or the gate, if that takes longer than a second")
 	require.Eventually(t, func() bool {
 		text := string(alice.Do(http.MethodGet, "/api/v1/activity", nil, http.StatusOK))
 		return strings.Contains(text, "INC-7") && strings.Contains(text, "ended")
