@@ -1,5 +1,7 @@
 package main
 
+//lint:file-ignore SA1019 The library that the project names; its successor is a change of import path.
+
 import (
 	"context"
 	"fmt"
