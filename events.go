@@ -98,7 +98,7 @@ func (b *broadcaster) close() {
 
 // request records that there is a request. The channel tells how the first attempt to write that went.
 func (l *life) request() <-chan error {
-	kept, written := l.m.events.publish(l.complete(Event{Type: EventRequested}), ofRequest)
+	kept, written := l.m.events.publish(l.complete(Event{Type: EventRequested, Detail: l.before}), ofRequest)
 	l.recorded.Store(kept)
 	return written
 }

@@ -1,6 +1,10 @@
 package shadow
 
-import "time"
+import (
+	"time"
+
+	"vda.internal/shadow/internal/strangers"
+)
 
 // Patrolling reports whether the settings are being read again and again.
 func (m *Manager) Patrolling() bool {
@@ -23,8 +27,9 @@ func (m *Manager) GiveLastWords(d time.Duration) { m.words = d }
 // request.
 func (m *Manager) TidyFor(d time.Duration) { m.tidy = d }
 
-// Forgive ends every pause after a No.
+// Forgive ends every pause after a No, and forgets who has asked for nothing.
 func (m *Manager) Forgive() {
+	m.asks = strangers.Quota{Size: maxAsks, Every: asksEvery}
 	m.pauses.mu.Lock()
 	defer m.pauses.mu.Unlock()
 	m.pauses.pauses = nil

@@ -31,6 +31,7 @@ type life struct {
 	id     string
 	req    Request
 	caller *Caller // who made the request; nil: nobody has said
+	before string  // what the audit has no lines of; empty: nothing
 
 	ctx  context.Context // its cause is the *End
 	end  context.CancelCauseFunc

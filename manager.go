@@ -144,6 +144,9 @@ type Manager struct {
 	events broadcaster
 	crowd  *strangers.Crowd // on all ports
 	pauses pauser
+	asks   strangers.Quota // for nothing, of each administrator
+
+	tooMany strangers.Rate // of those beyond it, for the log
 
 	journal journal // of Config.Logger
 	left    leftovers
@@ -185,6 +188,7 @@ func New(cfg Config) (*Manager, error) {
 		return nil, err
 	}
 	m := &Manager{
+		asks:  strangers.Quota{Size: maxAsks, Every: asksEvery},
 		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
@@ -208,6 +212,10 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 	req.Purpose = consent.CleanPurpose(req.Purpose)
 	l := &life{m: m, id: newID(), req: req, caller: callerOf(ctx), state: Requested, since: time.Now(), done: make(chan struct{})}
 	l.ctx, l.end = context.WithCancelCause(m.base)
+	if why := l.allowed(); why != nil {
+		l.end(why)
+		return nil, why
+	}
 	if !m.begin(l) {
 		l.request()
 		l.refused(Event{Type: EventRefused, Reason: Shutdown})
@@ -226,6 +234,9 @@ func (m *Manager) Shadow(ctx context.Context, req Request) (*Grant, error) {
 		return nil, l.ended()
 	}
 	m.forget(l)
+	if why.Reason == AuditFailed {
+		l.uncount()
+	}
 	l.end(why)
 	l.leave("the wait for the session's end", done(l.guards.Wait))
 	l.refused(Event{Type: EventRefused, Reason: why.Reason, Detail: why.Detail})

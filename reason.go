@@ -19,7 +19,7 @@ const (
 	NoUser             Reason = "no_user"             // nobody is logged on (a greeter, for example)
 	NoSession          Reason = "no_session"          // no such session
 	Wayland            Reason = "wayland"             // the session isn't an X11 session
-	PromptBusy         Reason = "prompt_busy"         // the user is being asked already, or has just said No to the same administrator
+	PromptBusy         Reason = "prompt_busy"         // the user is being asked already, has just said No to the same administrator, or that one asks too often
 	PromptFailed       Reason = "prompt_failed"       // the question, or the banner, could not be put
 	DisplayUnreachable Reason = "display_unreachable" // the session's X server could not be reached
 	NoPort             Reason = "no_port"             // no port left in the range

@@ -170,6 +170,7 @@ func (l *life) authorize(r *http.Request) error {
 	if l.watch.returned {
 		l.tell(l.view())
 	} else {
+		l.uncount()
 		l.showBanner()
 	}
 	close(l.watch.arrived)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -134,12 +135,18 @@ id = "1"
 	return p
 }
 
+// asked counts somebody's names.
+var asked atomic.Int64
+
+// somebody is another administrator each time: one who asks for nothing over and over is refused.
+func somebody() string { return fmt.Sprint("alice", asked.Add(1)) }
+
 // ask asks for the session and requires an answer.
 func (p *program) ask(t *testing.T) {
 	t.Helper()
 	answered := make(chan error, 1)
 	go func() {
-		_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+		_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: somebody()})
 		answered <- err
 	}()
 	select {
@@ -253,7 +260,7 @@ func TestHangupUnderLoad(t *testing.T) {
 	for range askers {
 		asking.Go(func() {
 			for range each {
-				_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+				_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: somebody()})
 				assert.ErrorContains(t, err, "refused") // source_failed, or prompt_busy
 				assert.NotContains(t, err.Error(), "audit_failed", "rotation refuses requests")
 			}

@@ -31,7 +31,7 @@ func startAuditingTo(t *testing.T) (p *program, r *os.File) {
 // refused asks, and is why nothing comes of it.
 func (p *program) refused(t *testing.T) shadow.Reason {
 	t.Helper()
-	_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: "alice"})
+	_, err := p.Shadow(t.Context(), api.Request{Session: "1", Admin: somebody()})
 	var problem *api.Problem
 	require.ErrorAs(t, err, &problem)
 	return problem.Reason

@@ -6,6 +6,9 @@ var AcceptOf = acceptOf
 // MaxStreamsOne is how many streams one person may have.
 const MaxStreamsOne = maxStreamsOne
 
+// MaxAsks is how many questions of one person may come to nothing at once.
+const MaxAsks = maxAsks
+
 // MaxAskedOne is how many questions may be open on one host.
 const MaxAskedOne = maxAskedOne
 

@@ -74,6 +74,9 @@ type Gate struct {
 	door    *strangers.Door
 	noise   strangers.Noise // of people who can't sign in, in the log
 
+	asks    strangers.Quota // questions that came to nothing, by person
+	tooMany strangers.Rate  // of those beyond, in the log
+
 	asking  counter // questions that are open, by person
 	asked   counter // questions that are open, by host
 	streams counter // streams of events, by person
@@ -114,6 +117,7 @@ func New(c Config) (*Gate, error) {
 	g.hub.removed = g.views.removed
 	g.door = newDoor(len(c.Proxies) > 0)
 	g.metrics = newMetrics(g)
+	g.asks.Size, g.asks.Every = maxAsks, asksEvery
 	g.asking.most, g.asking.mostOne = maxAsking, maxAskingOne
 	g.asked.most, g.asked.mostOne = maxAsking, maxAskedOne
 	g.streams.most, g.streams.mostOne = maxStreams, maxStreamsOne
@@ -132,6 +136,8 @@ const (
 	maxAskedOne   = 24   // of one host: its shadowd serves 32 calls of one account at a time
 	maxStreams    = 4096
 	maxStreamsOne = 32
+	maxAsks       = 60 // that came to nothing, of one person, and one more after each asksEvery
+	asksEvery     = time.Minute
 	maxReading    = 8 // each has a part of the activity in memory
 	maxReadingOne = 2
 )

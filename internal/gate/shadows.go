@@ -49,9 +49,27 @@ func (g *Gate) ask(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	writeProblem(w, p)
 }
 
+// mayAsk counts a question of s's, each of which makes lines of the audit, until it comes to something; beyond some
+// there is a problem, of which there is a line in the log now and then.
+func (g *Gate) mayAsk(s *signin.Session) *api.Problem {
+	now := time.Now()
+	_, wait := g.asks.Take(s.Owner(), now)
+	if wait == 0 {
+		return nil
+	}
+	if left, ok := g.tooMany.Take(now); ok {
+		g.Logger.Warn().Str("name", s.Name).Int("left_out", left).Msg("a question wasn't asked: too many of the same person's came to nothing")
+	}
+	g.metrics.asks.WithLabelValues(string(reasonLimit)).Inc()
+	return tooMany(wait, "too many of your questions came to nothing")
+}
+
 // question reserves a question of s's, and one of the host's if s may do anything there. leave has to be
 // called if there is no problem.
 func (g *Gate) question(s *signin.Session, name string) (leave func(), p *api.Problem) {
+	if p := g.mayAsk(s); p != nil {
+		return nil, p
+	}
 	mine, ok := g.asking.take(s.Owner())
 	if !ok {
 		return nil, tooMany(5*time.Second, "there are too many questions open")
@@ -127,6 +145,7 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return p
 	}
 	g.views.giveTicket(w, v)
+	g.asks.GiveBack(s.Owner(), time.Now())
 	g.metrics.asks.WithLabelValues("granted").Inc()
 	w.Header().Set("Location", "/api/v1/shadows/"+grant.ID)
 	writeJSON(w, http.StatusCreated, View{ID: grant.ID, Host: host.Name(), Session: grant.Session, Admin: grant.Admin, View: "/view/" + grant.ID, Expires: grant.Expires, Purpose: wish.Purpose})

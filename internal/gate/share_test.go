@@ -101,6 +101,22 @@ func (u *undecided) Ask(ctx context.Context, _ api.Request) (*api.Grant, error) 
 	return nil, ctx.Err()
 }
 
+// Who asks for nothing over and over is refused by the gate, which asks the host no more, and others aren't.
+func TestAskingForNothing(t *testing.T) {
+	t.Parallel()
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{})
+	up(t, g)
+	clients := []*testgate.Client{g.SignIn("alice"), g.SignIn("alice")}
+	wish := gate.Wish{Host: testgate.Host, Session: "none"}
+	for i := range gate.MaxAsks {
+		refused(t, clients[i%2], http.MethodPost, "/api/v1/shadows", wish, http.StatusConflict, shadow.NoSession)
+	}
+	p := refused(t, clients[0], http.MethodPost, "/api/v1/shadows", wish, http.StatusTooManyRequests, "too_many")
+	require.Positive(t, p.RetryAfter)
+	refused(t, clients[1], http.MethodPost, "/api/v1/shadows", wish, http.StatusTooManyRequests, "too_many")
+	g.SignIn("helen").Ask("s1")
+}
+
 // As many questions as one host may have open keep nobody from asking on another.
 func TestQuestionsOfOneHost(t *testing.T) {
 	t.Parallel()
