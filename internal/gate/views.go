@@ -261,7 +261,7 @@ func (vs *views) tidy() (stop []*viewing) {
 		case v.over && v.busy == nil && now.After(v.Until), v.over && len(vs.all) > maxViews/2 && v.busy == nil:
 			delete(vs.all, id)
 		case v.over:
-		case gone, !now.Before(v.Until), vs.g.Desk.Ended.Has(v.Owner), v.Method != signin.ByToken && vs.g.Desk.Ended.Covers(v.Until):
+		case gone, !now.Before(v.Until), vs.g.Desk.Ended.Has(v.Owner), v.Method != signin.ByToken && vs.g.Desk.Ended.Covers(v.person(), v.Until):
 			vs.end(v)
 			stop = append(stop, v)
 		}

@@ -3,20 +3,29 @@ package signin
 import (
 	"bufio"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// maxEnded bounds the sessions that are remembered as ended.
-const maxEnded = 100_000
+const (
+	// maxEnded bounds the sessions that are remembered as ended.
+	maxEnded = 100_000
+	// maxEndedOne bounds those of one person: who signs out over and over takes no room from others.
+	maxEndedOne = 1000
+)
 
-// allOf is what stands in the file in place of a session, with the time up to which none is good.
+// allOf is what stands in the file in place of a session, with the time up to which none is good, whosever or, with a
+// person, that one's.
 const allOf = "*"
 
 // Ended remembers which sessions were signed out before their time, so that a copy of a cookie is
@@ -25,16 +34,30 @@ type Ended struct {
 	path string
 	most int // 0: maxEnded
 
-	mu    sync.Mutex
-	all   map[string]time.Time // until when a session would have been good
-	floor time.Time            // whatever session would end by then has ended: there was no room to tell
-	lines int                  // of the file
-	next  int                  // lines with which it is written anew
+	mu     sync.Mutex
+	all    map[string]ending    // by session
+	of     map[string]int       // how many there are of a person
+	floor  time.Time            // whatever session would end by then has ended: there was no room to tell
+	floors map[string]time.Time // so it is with sessions of a person
+	lines  int                  // of the file
+	next   int                  // lines with which it is written anew
+}
+
+// An ending is a session that was ended.
+type ending struct {
+	owner string    // see ownerKey; empty: not known
+	until time.Time // when it would have been over anyway
+}
+
+// ownerKey is a person, see [Session.Owner], as one word.
+func ownerKey(owner string) string {
+	sum := sha256.Sum256([]byte(owner))
+	return hex.EncodeToString(sum[:16])
 }
 
 // OpenEnded remembers in the file at path, too.
 func OpenEnded(path string, now time.Time) (*Ended, error) {
-	e := &Ended{path: path, all: map[string]time.Time{}}
+	e := &Ended{path: path}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return e, nil
@@ -45,15 +68,7 @@ func OpenEnded(path string, now time.Time) (*Ended, error) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		var id string
-		var until int64
-		if _, err := fmt.Sscan(lines.Text(), &id, &until); err == nil && time.Unix(until, 0).After(now) {
-			if id == allOf {
-				e.floor = time.Unix(until, 0)
-				continue
-			}
-			e.all[id] = time.Unix(until, 0)
-		}
+		e.read(lines.Text(), now)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("signin: who has signed out: %w", err)
@@ -69,26 +84,70 @@ func (e *Ended) Has(id string) bool {
 	return ended
 }
 
-// Covers reports whether so many have signed out that no session which ends by then is good any more: it
-// isn't known of each of those whether it was signed out.
-func (e *Ended) Covers(expires time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return !expires.After(e.floor)
+// read takes a line of the file in: a session, when it would be over, and whose it is, which isn't in old files.
+func (e *Ended) read(line string, now time.Time) {
+	words := append(strings.Fields(line), "", "", "")
+	seconds, err := strconv.ParseInt(words[1], 10, 64)
+	until, owner := time.Unix(seconds, 0), words[2]
+	switch {
+	case err != nil || !until.After(now):
+	case words[0] != allOf:
+		e.put(words[0], ending{owner, until})
+	case owner == "":
+		e.floor = until
+	default:
+		e.raise(owner, until)
+	}
 }
 
-// add ends a session, which would have been good until then.
-func (e *Ended) add(id string, until, now time.Time) error {
+// put notes an ending. e.mu is held, but by who makes e.
+func (e *Ended) put(id string, one ending) {
+	if e.all == nil {
+		e.all, e.of = map[string]ending{}, map[string]int{}
+	}
+	if _, there := e.all[id]; !there {
+		e.of[one.owner]++
+	}
+	e.all[id] = one
+}
+
+// raise notes that no session of a person's is good that ends by then. e.mu is held, but by who makes e.
+func (e *Ended) raise(owner string, until time.Time) {
+	if e.floors == nil {
+		e.floors = map[string]time.Time{}
+	}
+	e.floors[owner] = until
+}
+
+// Covers reports whether so many have signed out, or one so often, that no session of that owner, see [Session.Owner],
+// which ends by then is good any more: it isn't known of each of those whether it was signed out.
+func (e *Ended) Covers(owner string, expires time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.all == nil {
-		e.all = map[string]time.Time{}
+	if !expires.After(e.floor) {
+		return true
 	}
+	if len(e.floors) == 0 {
+		return false
+	}
+	floor, ok := e.floors[ownerKey(owner)]
+	return ok && !expires.After(floor)
+}
+
+// add ends a session of owner's, which would have been good until then.
+func (e *Ended) add(id, owner string, until, now time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	one := ending{ownerKey(owner), until}
 	full := len(e.all) >= cmp.Or(e.most, maxEnded)
 	if full {
 		e.tidy(now)
 	}
-	e.all[id] = until
+	if e.of[one.owner] >= maxEndedOne {
+		e.tidyOne(one.owner, now)
+		full = true
+	}
+	e.put(id, one)
 	if e.path == "" {
 		return nil
 	}
@@ -101,7 +160,7 @@ func (e *Ended) add(id string, until, now time.Time) error {
 		return fmt.Errorf("signin: who has signed out: %w", err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintln(f, id, until.Unix()); err != nil {
+	if _, err := fmt.Fprintln(f, id, until.Unix(), one.owner); err != nil {
 		return fmt.Errorf("signin: who has signed out: %w", err)
 	}
 	e.lines++
@@ -110,7 +169,21 @@ func (e *Ended) add(id string, until, now time.Time) error {
 
 // forget forgets what is over.
 func (e *Ended) forget(now time.Time) {
-	maps.DeleteFunc(e.all, func(_ string, until time.Time) bool { return !until.After(now) })
+	e.drop(func(one ending) bool { return !one.until.After(now) })
+	maps.DeleteFunc(e.floors, func(_ string, until time.Time) bool { return !until.After(now) })
+}
+
+// drop forgets those endings.
+func (e *Ended) drop(which func(ending) bool) {
+	for id, one := range e.all {
+		if !which(one) {
+			continue
+		}
+		delete(e.all, id)
+		if e.of[one.owner]--; e.of[one.owner] == 0 {
+			delete(e.of, one.owner)
+		}
+	}
 }
 
 // tidy makes room: it forgets what is over, and if that isn't enough it ends all the sessions that would be
@@ -121,9 +194,31 @@ func (e *Ended) tidy(now time.Time) {
 	if len(e.all) < most {
 		return
 	}
-	times := slices.SortedFunc(maps.Values(e.all), time.Time.Compare)
+	var times []time.Time
+	for _, one := range e.all {
+		times = append(times, one.until)
+	}
+	slices.SortFunc(times, time.Time.Compare)
 	e.floor = times[most/8]
 	e.forget(e.floor)
+}
+
+// tidyOne is tidy for the sessions of one person.
+func (e *Ended) tidyOne(owner string, now time.Time) {
+	e.forget(now)
+	if e.of[owner] < maxEndedOne {
+		return
+	}
+	var times []time.Time
+	for _, one := range e.all {
+		if one.owner == owner {
+			times = append(times, one.until)
+		}
+	}
+	slices.SortFunc(times, time.Time.Compare)
+	floor := times[maxEndedOne/8]
+	e.raise(owner, floor)
+	e.drop(func(one ending) bool { return one.owner == owner && !one.until.After(floor) })
 }
 
 // write writes the file anew, without what is over.
@@ -132,9 +227,12 @@ func (e *Ended) write() error {
 	if !e.floor.IsZero() {
 		text = fmt.Appendln(text, allOf, e.floor.Unix())
 	}
-	e.lines, e.next = len(e.all)+1, 2*len(e.all)+1000
-	for id, until := range e.all {
-		text = fmt.Appendln(text, id, until.Unix())
+	for owner, floor := range e.floors {
+		text = fmt.Appendln(text, allOf, floor.Unix(), owner)
+	}
+	e.lines, e.next = len(e.all)+len(e.floors)+1, 2*len(e.all)+1000
+	for id, one := range e.all {
+		text = fmt.Appendln(text, id, one.until.Unix(), one.owner)
 	}
 	return replace(e.path, text, true)
 }

@@ -186,7 +186,7 @@ func (d *Desk) byCookie(r *http.Request) (*Session, error) {
 // groups and full name from the account.
 func (d *Desk) Still(s *Session) error {
 	now := d.Now()
-	if !now.Before(s.Expires) || now.Sub(s.Since) > d.Longest && s.Method != ByToken || d.Ended.Has(s.ID) || s.Method != ByToken && d.Ended.Covers(s.Expires) {
+	if !now.Before(s.Expires) || now.Sub(s.Since) > d.Longest && s.Method != ByToken || d.Ended.Has(s.ID) || s.Method != ByToken && d.Ended.Covers(s.Owner(), s.Expires) {
 		return ErrSignedOut
 	}
 	switch s.Method {
@@ -306,7 +306,7 @@ func (d *Desk) SignOut(w http.ResponseWriter, r *http.Request, s *Session) (next
 		return next, nil // it is its owner's to remove
 	}
 	if !s.begun {
-		err = d.Ended.add(s.ID, s.Expires, d.Now())
+		err = d.Ended.add(s.ID, s.Owner(), s.Expires, d.Now())
 	}
 	d.dropCookie(w, d.CookieName())
 	switch {

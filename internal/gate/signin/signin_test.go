@@ -304,8 +304,8 @@ func TestEnded(t *testing.T) {
 	now := time.Now()
 	e, err := OpenEnded(path, now)
 	require.NoError(t, err)
-	require.NoError(t, e.add("a", now.Add(time.Hour), now))
-	require.NoError(t, e.add("b", now.Add(time.Minute), now))
+	require.NoError(t, e.add("a", "ann", now.Add(time.Hour), now))
+	require.NoError(t, e.add("b", "ann", now.Add(time.Minute), now))
 	e, err = OpenEnded(path, now.Add(2*time.Minute))
 	require.NoError(t, err)
 	require.True(t, e.Has("a"))
@@ -315,7 +315,7 @@ func TestEnded(t *testing.T) {
 	require.NotContains(t, string(data), "b ")
 	var memory Ended
 	for i := range maxEnded + 10 {
-		require.NoError(t, memory.add(newID(), now.Add(time.Duration(i)), now))
+		require.NoError(t, memory.add(newID(), fmt.Sprint(i), now.Add(time.Duration(i)), now))
 	}
 	require.LessOrEqual(t, len(memory.all), maxEnded)
 }
@@ -328,20 +328,52 @@ func TestEndedFull(t *testing.T) {
 	require.NoError(t, err)
 	e.most = 16
 	ended := func(i int) bool {
-		return e.Has(fmt.Sprint("id", i)) || e.Covers(now.Add(time.Duration(i+1)*time.Minute))
+		return e.Has(fmt.Sprint("id", i)) || e.Covers("ann", now.Add(time.Duration(i+1)*time.Minute))
 	}
 	for i := range 40 {
-		require.NoError(t, e.add(fmt.Sprint("id", i), now.Add(time.Duration(i+1)*time.Minute), now))
+		require.NoError(t, e.add(fmt.Sprint("id", i), "ann", now.Add(time.Duration(i+1)*time.Minute), now))
 	}
 	require.LessOrEqual(t, len(e.all), 16)
 	for range 2 {
 		for i := range 40 {
 			require.True(t, ended(i), "session %d", i)
 		}
-		require.False(t, e.Covers(now.Add(time.Hour)))
+		require.False(t, e.Covers("ann", now.Add(time.Hour)))
 		e, err = OpenEnded(path, now)
 		require.NoError(t, err)
 	}
+}
+
+// Who signs out over and over ends sessions of his own only, also for the next program; what was ended stays so.
+func TestEndedByOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ended")
+	now := time.Now().Truncate(time.Second)
+	e, err := OpenEnded(path, now)
+	require.NoError(t, err)
+	e.most = 2 * maxEndedOne
+	require.NoError(t, e.add("bob's", "bob", now.Add(time.Hour), now))
+	const often = 5 * maxEndedOne
+	until := func(i int) time.Time { return now.Add(time.Hour + time.Duration(i)*time.Second) }
+	for i := range often {
+		require.NoError(t, e.add(fmt.Sprint("id", i), "ann", until(i), now))
+	}
+	require.LessOrEqual(t, len(e.all), maxEndedOne+1)
+	for range 2 {
+		for i := range often {
+			require.True(t, e.Has(fmt.Sprint("id", i)) || e.Covers("ann", until(i)), "session %d", i)
+		}
+		require.True(t, e.Has("bob's"))
+		require.False(t, e.Covers("bob", now))
+		require.False(t, e.Covers("bob", until(0)), "another's session has ended")
+		require.False(t, e.Covers("ann", until(often)), "the newest session has ended")
+		e, err = OpenEnded(path, now)
+		require.NoError(t, err)
+	}
+	e, err = OpenEnded(path, until(often))
+	require.NoError(t, err)
+	require.Empty(t, e.all)
+	require.Empty(t, e.of)
+	require.Empty(t, e.floors)
 }
 
 // The file doesn't grow by what is over.
@@ -352,7 +384,7 @@ func TestEndedFile(t *testing.T) {
 	require.NoError(t, err)
 	for i := range 3000 {
 		at := now.Add(time.Duration(i) * time.Second)
-		require.NoError(t, e.add(newID(), at.Add(5*time.Second), at))
+		require.NoError(t, e.add(newID(), "ann", at.Add(5*time.Second), at))
 	}
 	info, err := os.Stat(path)
 	require.NoError(t, err)
