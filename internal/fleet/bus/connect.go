@@ -17,7 +17,8 @@ import (
 
 // A Target is where the bus is.
 type Target struct {
-	Server  *Server      // in this process; nil: Servers
+	Server  *Server      // in this process; nil: Dir
+	Dir     string       // what the server keeps of a gate that runs on this machine ([Options.Dir]); empty: Servers
 	Servers []string     // NATS URLs
 	TLS     *tls.Config  // nil: the system's authorities vouch for Servers
 	Once    bool         // the first attempt to connect is the last
@@ -47,6 +48,9 @@ func (k *Keys) Connect(ctx context.Context, name string, to Target, more ...nats
 	if to.Server != nil {
 		servers = ""
 		options = append(options, nats.InProcessServer(to.Server.ns))
+	} else if to.Dir != "" {
+		servers = nats.DefaultURL
+		options = append(options, private(to.Dir)...)
 	} else if to.TLS != nil {
 		options = append(options, nats.Secure(to.TLS))
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -38,14 +39,17 @@ const (
 	syncTime    = time.Second // between two times that what is written reaches the disk for sure
 	clusterName = "shadow"
 	accountJWT  = "account.jwt"
+	noPort      = 1 << 20 // at which nothing can listen
 
-	maxConns     = 16 << 10 // a quarter of the descriptors that the unit has
-	strangerTime = 5        // seconds for the handshake, and as many to say whose key it is
+	maxConns = 4 * maxGuests // the door, which chooses who goes, lets in fewer; the gate's own has a place
+	authTime = 2 * strangerTime
 )
 
 // A Server is a NATS server in this process.
 type Server struct {
 	ns      *server.Server
+	door    *door
+	url     string
 	keys    *Keys
 	dir     string
 	cluster bool
@@ -66,20 +70,57 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	ns.SetLoggerV2(logger{to: o.Logger, rate: new(strangers.Rate)}, false, false, false)
-	s := &Server{ns: ns, keys: o.Keys, dir: o.Dir, cluster: o.Cluster != ""}
+	log := logger{to: o.Logger, rate: new(strangers.Rate)}
+	ns.SetLoggerV2(log, false, false, false)
+	s := &Server{ns: ns, door: newDoor(ns, o.TLS, log), keys: o.Keys, dir: o.Dir, cluster: o.Cluster != ""}
 	ns.Start()
-	if !ns.ReadyForConnections(readyTime) {
+	if !s.ready(o) {
 		s.Close()
-		return nil, fmt.Errorf("%s: the server can't listen; is the port in use?", o.Listen)
+		return nil, fmt.Errorf("the bus doesn't start; is the port of %q in use?", o.Cluster)
+	}
+	if err := s.listen(o); err != nil {
+		s.Close()
+		return nil, err
 	}
 	return s, nil
 }
 
+// ready waits until NATS has started.
+func (s *Server) ready(o Options) bool {
+	if o.Cluster == "" {
+		return s.ns.ReadyForConnections(readyTime)
+	}
+	for end := time.Now().Add(readyTime); s.ns.ClusterAddr() == nil; time.Sleep(25 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
+}
+
+// listen lets hosts in, and commands.
+func (s *Server) listen(o Options) error {
+	l, err := net.Listen("tcp", cmp.Or(o.Listen, "127.0.0.1:0"))
+	if err != nil {
+		return fmt.Errorf("%s: the server can't listen; is the port in use? %w", o.Listen, err)
+	}
+	scheme := "nats"
+	if o.TLS != nil {
+		scheme = "tls"
+	}
+	s.url = scheme + "://" + l.Addr().String()
+	s.door.serve(l, false)
+	private, err := listenPrivately(o.Dir)
+	if err != nil {
+		return fmt.Errorf("the socket for commands: %w", err)
+	}
+	s.door.serve(private, true)
+	return nil
+}
+
 // server are the options as NATS has them.
 func (o Options) server() (*server.Options, error) {
-	host, port, err := split(o.Listen)
-	if err != nil {
+	if _, _, err := split(o.Listen); err != nil {
 		return nil, err
 	}
 	operator, _, err := o.Keys.operatorClaims()
@@ -91,13 +132,10 @@ func (o Options) server() (*server.Options, error) {
 		return nil, err
 	}
 	opts := &server.Options{
-		ServerName: o.Name, Host: host, Port: port, NoSigs: true, MaxPayload: maxPayload, MaxControlLine: 4096,
+		ServerName: o.Name, DontListen: true, ProxyProtocol: true, NoSigs: true, MaxPayload: maxPayload, MaxControlLine: maxControl,
 		TrustedOperators: []*jwt.OperatorClaims{operator}, AccountResolver: resolver, SystemAccount: public(o.Keys.system),
 		JetStream: true, StoreDir: filepath.Join(o.Dir, "jetstream"), SyncInterval: syncTime,
-		TLSConfig: o.TLS, TLSTimeout: strangerTime, AuthTimeout: strangerTime, MaxConn: maxConns, DisableShortFirstPing: true,
-	}
-	if o.TLS != nil {
-		opts.TLS = true
+		AuthTimeout: authTime.Seconds(), MaxConn: maxConns, DisableShortFirstPing: true,
 	}
 	if o.Cluster == "" {
 		return opts, nil
@@ -116,6 +154,8 @@ func (o Options) join(opts *server.Options) error {
 	if err != nil {
 		return err
 	}
+	// NATS joins others only when it has tried to listen for clients, which the door does instead.
+	opts.DontListen, opts.Host, opts.Port = false, "127.0.0.1", noPort
 	opts.Cluster = server.ClusterOpts{Name: clusterName, Host: host, Port: port, TLSConfig: config, TLSTimeout: 10}
 	for _, r := range o.Routes {
 		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", Host: r})
@@ -155,7 +195,7 @@ func split(address string) (host string, port int, err error) {
 }
 
 // URL is where the server listens, for hosts on the same machine.
-func (s *Server) URL() string { return s.ns.ClientURL() }
+func (s *Server) URL() string { return s.url }
 
 // Revoke ends what keys may, and cuts their connections. What was revoked before stays so.
 func (s *Server) Revoke(list []Revocation) error {
@@ -187,8 +227,10 @@ func (s *Server) Revoke(list []Revocation) error {
 
 // Close ends the server, and returns when it has ended.
 func (s *Server) Close() {
+	s.door.shut()
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
+	s.door.close()
 }
 
 // A logger gives on what an operator should know.
@@ -208,6 +250,9 @@ func (l logger) Warnf(format string, args ...any) {
 }
 func (l logger) Errorf(format string, args ...any) { l.say(l.to.Error(), format, args) }
 func (l logger) Fatalf(format string, args ...any) {
+	if strings.Contains(fmt.Sprint(args...), strconv.Itoa(noPort)) {
+		return
+	}
 	l.to.Error().Msg("bus: " + fmt.Sprintf(format, args...))
 }
 
