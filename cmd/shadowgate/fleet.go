@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -196,11 +195,7 @@ func reach(ctx context.Context, s *settings.Settings) (*fleetOf, error) {
 	}
 	to := bus.Target{Servers: s.Bus.Servers, Once: true}
 	if s.Bus.Listen != "" {
-		to.Servers = []string{loopback(s)}
-		to.TLS = &tls.Config{InsecureSkipVerify: s.Bus.TLS, MinVersion: tls.VersionTLS12} // on this machine; what is proven there can't be used elsewhere
-		if !s.Bus.TLS {
-			to.TLS = nil
-		}
+		to.Dir = s.BusDir()
 	} else if to.TLS, err = tlsOf(f.ca); err != nil {
 		return nil, err
 	}
@@ -208,17 +203,4 @@ func reach(ctx context.Context, s *settings.Settings) (*fleetOf, error) {
 		return nil, fmt.Errorf("%w; does shadowgate run?", err)
 	}
 	return f, nil
-}
-
-// loopback is where this machine's bus listens.
-func loopback(s *settings.Settings) string {
-	scheme := map[bool]string{true: "tls", false: "nats"}[s.Bus.TLS]
-	host, port, _ := net.SplitHostPort(s.Bus.Listen)
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-		if strings.Contains(s.Bus.Listen, "[") {
-			host = "::1"
-		}
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
 }

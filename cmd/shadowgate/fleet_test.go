@@ -1,10 +1,13 @@
 package main
 
 import (
+	"net"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/fleet/bus"
 	"vda.internal/shadow/internal/gate/settings"
 )
 
@@ -32,4 +35,29 @@ func TestViewsWarnings(t *testing.T) {
 		require.Len(t, list, 1, "%v", c)
 		require.Contains(t, list[0], c.says)
 	}
+}
+
+// While the gate is down, a command shows its key to nobody who listens at its port instead.
+func TestCommandsKeepTheirKey(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	came := make(chan struct{}, 1)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+			came <- struct{}{}
+		}
+	}()
+	s := &settings.Settings{}
+	s.Bus.Listen, s.Bus.Dir, s.Bus.Name = l.Addr().String(), filepath.Join(t.TempDir(), "bus"), "gate1"
+	_, err = bus.OpenKeys(s.BusKeys(), true)
+	require.NoError(t, err)
+	_, err = reach(t.Context(), s)
+	require.ErrorContains(t, err, "does shadowgate run?")
+	require.Empty(t, came, "it spoke with a stranger")
 }
