@@ -129,7 +129,9 @@ func TestAskerIsTheAccount(t *testing.T) {
 	assert.Empty(t, next(t, asked).Replaces, "it is the same person who asks again")
 	_, err = h.ask("s1", "alice")
 	require.ErrorContains(t, err, "timeout")
-	assert.Equal(t, "Mallory Moe (mallory)", next(t, asked).Replaces)
+	r := next(t, asked)
+	assert.Equal(t, "Mallory Moe (mallory)", r.Replaces)
+	assert.False(t, r.ReplacesUnverified, "this host knows the account")
 
 	says = consent.Denied
 	_, err = h.Shadow(mallory, shadow.Request{Session: "s1", Admin: "boss"})

@@ -343,7 +343,7 @@ func (l *life) answer() (consent.Decision, error) {
 	defer cancel()
 	q := l.question()
 	q.Timeout = timeout
-	q.Replaces = l.replaces()
+	q.Replaces, q.ReplacesUnverified = l.replaces()
 	q.SilenceAllows = l.rule.Answer == policy.Ask && l.rule.Unanswered
 	q.LockAllows = l.rule.Locked
 	var shown atomic.Bool
@@ -399,16 +399,19 @@ func (l *life) late(d consent.Decision, err error) consent.Decision {
 	return consent.TimedOut
 }
 
-// replaces is the administrator whose view a Yes would end: one who has been granted it but
-// isn't there, and the one who asks, are nobody of whom the user must be told.
-func (l *life) replaces() string {
+// replaces is the administrator whose view a Yes would end, and whether that is only what the caller
+// said: one who has been granted it but isn't there, and the one who asks, are nobody of whom the user must be told.
+func (l *life) replaces() (name string, unverified bool) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()
 	place := l.m.seats[l.session.Screen()]
 	if place == nil || place.watching == nil || place.watching.state != Viewing && place.watching.state != Away || place.watching.asker() == l.asker() {
-		return ""
+		return "", false
 	}
-	return cmp.Or(place.watching.identity.String(), place.watching.req.Admin)
+	if known := place.watching.identity.String(); known != "" {
+		return known, false
+	}
+	return place.watching.req.Admin, true
 }
 
 // question is what a prompter or a banner needs to know of l.

@@ -141,7 +141,11 @@ func TestTakeOverNamesWhoIsThere(t *testing.T) {
 		}
 		return consent.Denied, nil
 	})})
-	replaces := func() string { return next(t, questions).Replaces }
+	replaces := func() string {
+		r := next(t, questions)
+		assert.Equal(t, r.Replaces != "", r.ReplacesUnverified, "this host knows no account at all")
+		return r.Replaces
+	}
 	g := h.granted(t, "s1", "alice")
 	assert.Empty(t, replaces(), "nobody had it")
 	h.refused(t, shadow.Denied)

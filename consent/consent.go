@@ -82,6 +82,10 @@ type Request struct {
 	// banner.
 	Replaces string
 
+	// ReplacesUnverified says that this host doesn't know who Replaces is: the name is what a calling
+	// program stated, and the user is told so.
+	ReplacesUnverified bool
+
 	// SilenceAllows says that a rule treats no answer as a Yes, which the question tells the user.
 	// Ask still returns TimedOut.
 	SilenceAllows bool

@@ -149,6 +149,16 @@ func TestIdentity(t *testing.T) {
 			assert.Equal(t, c.doubt, w.Explanation(0)[0], name)
 		}
 	}
+	w := Texts{}.Wording(Request{Admin: "alice", Identity: Identity{Account: "alice"}, Replaces: "bob"})
+	assert.Nil(t, w.Watcher, "this host knows who is watching")
+	for language := range languages {
+		w = Texts{}.Wording(Request{Admin: "alice", Identity: Identity{Account: "alice"}, Replaces: "bob", ReplacesUnverified: true, Locale: language})
+		assert.Nil(t, w.Doubt, language)
+		assert.Equal(t, languages[language].Unverified, w.Watcher.Text(0), language)
+		said := w.Explanation(0)
+		assert.Equal(t, []string{w.Replaces.Text(0), w.Watcher.Text(0)}, said[2:4], language)
+	}
+	assert.Nil(t, Texts{}.Wording(Request{Admin: "alice", ReplacesUnverified: true}).Watcher, "nobody is watching")
 	assert.Equal(t, "Alice Ng (alice)", Identity{Account: "alice", Name: "Alice Ng"}.String())
 	assert.Empty(t, Identity{Name: "Alice Ng"}.String(), "a name without an account is nobody's")
 }

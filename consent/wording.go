@@ -18,6 +18,7 @@ type Wording struct {
 	Sees      Sentence // what a Yes allows
 	Cannot    Sentence // what it doesn't
 	Replaces  Sentence // what a Yes ends; nil: nothing
+	Watcher   Sentence // what is only claimed of whom a Yes ends; nil: nothing
 	Purpose   Sentence // why, in the administrator's own words, or that it isn't shown; nil: no reason was given
 	Locks     Sentence // that locking the screen is a Yes; nil: it isn't
 	Countdown Sentence // what silence means, with the seconds that are left
@@ -51,6 +52,9 @@ func (t Texts) Wording(r Request) Wording {
 	w.Question, w.Sees, w.Cannot = w.sentence(words.Question), w.sentence(words.Sees), w.sentence(words.Cannot)
 	if w.replaces != "" {
 		w.Replaces = w.sentence(words.Replaces)
+		if r.ReplacesUnverified {
+			w.Watcher = w.sentence(words.Unverified)
+		}
 	}
 	switch {
 	case w.purpose != "":
@@ -82,7 +86,7 @@ func (w Wording) Reason(why string) string { return or(w.reasons[why], cleanTo(w
 // left is how long the user has.
 func (w Wording) Explanation(left time.Duration) []string {
 	var all []string
-	for _, s := range []Sentence{w.Doubt, w.Purpose, w.Sees, w.Cannot, w.Replaces, w.Locks, w.Countdown} {
+	for _, s := range []Sentence{w.Doubt, w.Purpose, w.Sees, w.Cannot, w.Replaces, w.Watcher, w.Locks, w.Countdown} {
 		if len(s) > 0 {
 			all = append(all, s.Text(left))
 		}

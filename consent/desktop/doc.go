@@ -42,7 +42,7 @@
 //
 //	{"question":{"language":"en",
 //	"head":[{"text":"CORP\\alice","role":"name"},{"text":" wants to view your screen"}],
-//	"doubt":[…],"sees":[…],"cannot":[…],"replaces":[…],"purpose":[…],"locks":[…],
+//	"doubt":[…],"sees":[…],"cannot":[…],"replaces":[…],"watcher":[…],"purpose":[…],"locks":[…],
 //	"countdown":[{"text":"No answer in "},{"role":"seconds"},{"text":" s counts as No"}],
 //	"no":"No","yes":"Yes","timeout_ms":20000,"bus":"unix:path=/run/user/1000/bus","notify":false,"bell":false}}
 //
@@ -52,8 +52,8 @@
 // else nobody's silence counts. A notification never says it.
 //
 // See [consent.Wording] for the sentences; replaces is there only if a Yes ends somebody's
-// viewing, purpose only if the administrator has given a reason, doubt only if something is merely claimed of
-// who asks, and locks only if locking the screen is a Yes. With notify the question is a notification, else a window.
+// viewing, watcher only if that one's name is merely claimed, purpose only if the administrator has given a
+// reason, doubt only if something is merely claimed of who asks, and locks only if locking the screen is a Yes. With notify the question is a notification, else a window.
 //
 // The child answers on standard output in lines of at most 512 bytes. "shown" says that the
 // question is on the screen. But for "seen", once, exactly one line follows, and then the child exits with status 0:

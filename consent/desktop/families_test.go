@@ -296,3 +296,31 @@ func dark(img *image.RGBA, r image.Rectangle) bool {
 	}
 	return n > r.Dx()*r.Dy()/3
 }
+
+// A screen that becomes smaller has the whole banner, whatever it says, and Stop can be pressed.
+func TestBannerOnAScreenThatBecomesSmaller(t *testing.T) {
+	t.Parallel()
+	for name, dpi := range map[string]int{"as large as ever": 96, "for a fine screen": 192} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, family(1920, 1080), nil)
+			d.run("sh", "-c", fmt.Sprintf("echo 'Xft.dpi: %d' | xrdb -merge", dpi))
+			r := request(d.Desktop)
+			r.Locale, r.Identity, r.Basis, r.Wish = "de_DE.UTF-8", consent.Identity{}, consent.BySilence, func(consent.Wish) {}
+			r.Purpose = purposes["sentence"]
+			w := &watched{desk: d}
+			w.show(w.ctx, r)
+			require.Greater(t, w.win.Width, 640, "or it needn't become smaller")
+			d.run("xrandr", "--newmode", "small", "25.175", "640", "656", "752", "800", "480", "490", "492", "525")
+			d.run("xrandr", "--addmode", "screen", "small")
+			d.run("xrandr", "--output", "screen", "--mode", "small")
+			eventually(t, func() bool {
+				w.find()
+				return w.win.X >= 0 && w.win.Y >= 0 && w.win.X+w.win.Width <= 640 && w.win.Y+w.win.Height <= 480
+			}, "it stays off the screen")
+			assert.False(t, stopped(w.Showing))
+			eventually(t, func() bool { w.find(); w.click(w.stop); return stopped(w.Showing) }, "Stop was never heard")
+			assert.ErrorIs(t, w.down(), consent.ErrStopped)
+		})
+	}
+}

@@ -266,6 +266,8 @@ func TestPicturesOfATakeOver(t *testing.T) {
 			r := request(d.Desktop)
 			r.Locale, r.Replaces = locale, `CORP\bob.the.builder`
 			d.same(named("takeover-"+language), r, scale)
+			r.ReplacesUnverified = true
+			d.same(named("takeover-claimed-"+language), r, scale)
 		}
 	})
 }
@@ -304,8 +306,9 @@ func TestPicturesOfClaims(t *testing.T) {
 			r.Locale, r.Identity, r.PurposeHidden = locale, consent.Identity{}, true
 			for _, name := range []string{"claimed-", "alias-"} {
 				d.same(named(name+language), r, scale)
-				viewing, _ := d.banner(r, "", false)
+				viewing, over := d.banner(r, "viewer_left", false)
 				like(t, named(name+language+"-banner"), viewing, 4*scale, few, nil)
+				like(t, named(name+language+"-ended"), over, 4*scale, few, nil)
 				r.Identity, r.PurposeHidden, r.Purpose = consent.Identity{Account: "mallory", Name: "Mallory Moe"}, false, "INC-1234 screen flickers"
 			}
 		}
@@ -411,6 +414,7 @@ func TestPicturesOfSmallScreens(t *testing.T) {
 			r := request(d.Desktop)
 			r.Locale, r.Replaces = "de_DE.UTF-8", `CORP\bob`
 			d.sameScreen(name+"-dialog", r, few)
+			r.Wish = func(consent.Wish) {}
 			viewing, over := d.banner(r, "viewer_left", true)
 			like(t, name+"-banner", viewing, 4, few, nil)
 			like(t, name+"-ended", over, 4, few, nil)

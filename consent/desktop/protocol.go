@@ -38,6 +38,7 @@ type question struct {
 	Sees      consent.Sentence `json:"sees"`
 	Cannot    consent.Sentence `json:"cannot"`
 	Replaces  consent.Sentence `json:"replaces,omitempty"`
+	Watcher   consent.Sentence `json:"watcher,omitempty"` // what is only claimed of whom a Yes ends
 	Purpose   consent.Sentence `json:"purpose,omitempty"`
 	Locks     consent.Sentence `json:"locks,omitempty"` // that locking the screen is a Yes
 	Countdown consent.Sentence `json:"countdown"`
@@ -77,7 +78,7 @@ func newQuestion(r consent.Request, t consent.Texts) *question {
 	w := t.Wording(r)
 	q := &question{
 		Language: w.Language, Head: w.Question, Doubt: w.Doubt, Sees: w.Sees, Cannot: w.Cannot, Replaces: w.Replaces, Purpose: w.Purpose,
-		Locks: w.Locks, Countdown: w.Countdown, No: w.No, Yes: w.Yes, Bus: busOf(r),
+		Watcher: w.Watcher, Locks: w.Locks, Countdown: w.Countdown, No: w.No, Yes: w.Yes, Bus: busOf(r),
 	}
 	if r.SilenceAllows {
 		q.SeenMillis = consent.NoticeTime.Milliseconds()
@@ -144,7 +145,7 @@ func (b *banner) notice() dialog.Notice {
 func (q *question) dialog(left time.Duration) dialog.Question {
 	return dialog.Question{
 		Language: q.Language, Head: q.Head, Doubt: q.Doubt, Sees: q.Sees, Cannot: q.Cannot, Replaces: q.Replaces, Purpose: q.Purpose,
-		Locks: q.Locks, Countdown: q.Countdown, No: q.No, Yes: q.Yes, Left: left, Bell: q.Bell,
+		Watcher: q.Watcher, Locks: q.Locks, Countdown: q.Countdown, No: q.No, Yes: q.Yes, Left: left, Bell: q.Bell,
 		SeenAfter: time.Duration(q.SeenMillis) * time.Millisecond,
 		Basis:     q.Basis, Notice: time.Duration(q.NoticeMillis) * time.Millisecond,
 	}
@@ -153,7 +154,7 @@ func (q *question) dialog(left time.Duration) dialog.Question {
 // notification is the question as a notification shows it.
 func (q *question) notification(left time.Duration) notification.Question {
 	var body []string
-	for _, s := range []consent.Sentence{q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Replaces, q.Locks, q.Countdown} {
+	for _, s := range []consent.Sentence{q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Replaces, q.Watcher, q.Locks, q.Countdown} {
 		if len(s) > 0 {
 			body = append(body, s.Text(left))
 		}
@@ -232,7 +233,7 @@ func (q *question) check(behind int) error {
 	case len(q.Head) == 0 || len(q.Sees) == 0 || len(q.Cannot) == 0 || len(q.Countdown) == 0:
 		return errors.New("the question lacks a sentence")
 	}
-	return checkRoles(q.Head, q.Doubt, q.Sees, q.Cannot, q.Replaces, q.Purpose, q.Locks, q.Basis, q.Countdown)
+	return checkRoles(q.Head, q.Doubt, q.Sees, q.Cannot, q.Replaces, q.Watcher, q.Purpose, q.Locks, q.Basis, q.Countdown)
 }
 
 // check says what is wrong with a banner.

@@ -128,6 +128,14 @@ func TestMessage(t *testing.T) {
 	r.Bus = "unix:abstract=x"
 	assert.Equal(t, "unix:abstract=x", newQuestion(r, consent.Texts{}).Bus)
 
+	r.Replaces, r.ReplacesUnverified = `CORP\bob`, true
+	q = newQuestion(r, consent.Texts{})
+	q.Millis = 20000
+	watcher := consent.Texts{}.Wording(r).Watcher
+	require.NotEmpty(t, watcher)
+	assert.Equal(t, watcher, hand(t, message{Question: q}).Question.dialog(time.Second).Watcher, "in a window")
+	assert.Contains(t, q.notification(time.Second).Body, "if you say Yes.\n"+watcher.Text(0), "in a notification")
+
 	b := newBanner(consent.Texts{}.Wording(r))
 	b.Why = "The viewer disconnected"
 	assert.Equal(t, b, hand(t, message{Banner: b}).Banner)

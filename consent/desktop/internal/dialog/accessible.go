@@ -48,7 +48,7 @@ func (d *prompt) read(s state) {
 	if q.Reader == nil || !d.controls.drawn {
 		return
 	}
-	described := []consent.Sentence{q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Locks, q.Basis, q.Replaces, q.Countdown}
+	described := []consent.Sentence{q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Locks, q.Basis, q.Replaces, q.Watcher, q.Countdown}
 	window := accessible.Node{
 		Role: accessible.Dialog, Name: q.Head.Text(0), Description: plain(described, q.Left), States: accessible.Modal,
 		Bounds: image.Rectangle{Max: d.view.img.Rect.Size()}.Add(d.at),
@@ -58,8 +58,8 @@ func (d *prompt) read(s state) {
 	}
 	t := accessible.Tree{Locale: q.Language, Window: window}
 	text := image.Rect(0, 0, d.view.img.Rect.Dx(), d.view.bar.Min.Y).Add(d.at)
-	t.Parts = labels([]string{"head", "doubt", "purpose", "sees", "cannot", "locks", "basis", "replaces"},
-		[]consent.Sentence{q.Head, q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Locks, q.Basis, q.Replaces}, text)
+	t.Parts = labels([]string{"head", "doubt", "purpose", "sees", "cannot", "locks", "basis", "replaces", "watcher"},
+		[]consent.Sentence{q.Head, q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Locks, q.Basis, q.Replaces, q.Watcher}, text)
 	t.Parts = append(t.Parts, accessible.Node{ID: "countdown", Role: accessible.Label, Name: q.Countdown.Text(max(0, s.left)), Bounds: d.view.note.Add(d.at)})
 	no := d.button(denyPart, q.No, denyButton, d.view.deny, s)
 	no.States |= accessible.IsDefault
@@ -92,10 +92,10 @@ func (b *banner) read() {
 	window := accessible.Node{Role: accessible.Notification, Bounds: image.Rectangle{Max: b.size}.Add(b.at)}
 	t := accessible.Tree{Locale: b.notice.Language}
 	if b.over {
-		window.Name, window.Description = b.title, b.why
-		t.Parts = []accessible.Node{
-			{ID: "ended", Role: accessible.Label, Name: b.title, Bounds: window.Bounds}, {ID: "why", Role: accessible.Label, Name: b.why, Bounds: window.Bounds},
-		}
+		doubt := b.notice.Doubt
+		window.Name, window.Description = b.title, plain([]consent.Sentence{doubt, {{Text: b.why}}}, 0)
+		t.Parts = append([]accessible.Node{{ID: "ended", Role: accessible.Label, Name: b.title, Bounds: window.Bounds}},
+			labels([]string{"doubt", "why"}, []consent.Sentence{doubt, {{Text: b.why}}}, window.Bounds)...)
 	} else {
 		n := b.notice
 		window.Name, window.Description = n.Viewing.Text(left), plain([]consent.Sentence{n.Doubt, n.Purpose, n.Basis}, left)

@@ -47,6 +47,8 @@ type Notice struct {
 	Until    time.Time        // for the seconds in Viewing
 	Ended    consent.Sentence // that it is over, also the title then
 	Bell     bool             // ring when it is on the screen
+
+	mostPurpose int // lines of Purpose; 0 means bannerPurpose
 }
 
 // Reports are what [ShowBanner] calls while it shows the banner. No function may be nil, and none may
@@ -84,14 +86,12 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 	}
 	monitor, _ := w.monitor()
 	b := &banner{
-		window: w, lib: lib, notice: n, room: monitor.Dx(), report: report, raiseAfter: raiseTime,
-		holder: w.manager(), painter: w.compositor(),
+		window: w, lib: lib, notice: n, report: report, raiseAfter: raiseTime,
+		screens: w.monitors(), largest: w.scale(), holder: w.manager(), painter: w.compositor(),
 	}
-	for b.scale = w.scale(); ; b.scale -= scaleStep {
-		b.view = layoutBanner(n, lib, b.scale, b.room)
-		if b.scale-scaleStep < minScale || b.view.img.Rect.Dx() <= b.room {
-			break
-		}
+	mark, marked := b.marked()
+	if marked {
+		monitor = choose(b.screens, mark)
 	}
 	b.title = n.Viewing.Text(0)
 	select {
@@ -102,20 +102,16 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 		b.conclude(why)
 	default:
 	}
+	b.layout(monitor.Size())
 	b.at = topCentre(b.view.img.Rect.Size(), monitor, w.below(monitor))
-	if mark, ok := b.marked(); ok {
-		b.at = b.onto(mark.Sub(image.Pt(b.view.img.Rect.Dx()/2, 0)), b.view.img.Rect.Size())
+	if marked {
+		b.at = mark.Sub(image.Pt(b.view.img.Rect.Dx()/2, 0))
 	}
+	b.at = b.onto(b.at, b.screens)
 	if err := w.open(b.view.img, b.at, b.title); err != nil {
 		return Over, err
 	}
 	return b.run(ctx, changes, ended)
-}
-
-// topCentre is the place on a monitor where a banner covers least: in the middle of its
-// upper edge, below a panel there.
-func topCentre(size image.Point, monitor image.Rectangle, top int) image.Point {
-	return image.Pt(monitor.Min.X+max(0, (monitor.Dx()-size.X)/2), top)
 }
 
 // A banner is the banner in use.
@@ -124,11 +120,13 @@ type banner struct {
 	lib    *library
 	view   *bannerView
 	notice Notice
-	scale  float64
-	room   int // pixels from left to right
 	report Reports
 	title  string // of the window
 	why    string // viewing has ended
+
+	screens []image.Rectangle // the monitors
+	largest float64           // the scale of the session's programs, as it was when these were looked at
+	room    image.Point       // the size of the one to which the picture is fitted
 
 	at    image.Point // of its upper left corner, on the root window
 	drawn bool
@@ -140,6 +138,7 @@ type banner struct {
 	toggling    bool         // the other button was pressed, and nothing has changed since
 	changedAt   time.Time    // when a pause began or ended, as the banner says
 	dragging    bool         // the mouse moves the banner
+	dragged     bool         // it has, perhaps to another monitor
 	grip        image.Point  // where it has hold of it
 
 	covered    bool      // by another window
@@ -283,6 +282,7 @@ func (b *banner) release(e xproto.ButtonReleaseEvent) bannerButton {
 	pressed := b.down
 	if b.dragging {
 		b.mark()
+		b.dragged = true
 	}
 	b.down, b.dragging = noBannerButton, false
 	if b.view.at(int(e.EventX), int(e.EventY)) != pressed {
@@ -298,55 +298,17 @@ func (b *banner) move(e xproto.MotionNotifyEvent) {
 	}
 }
 
-// bannerMark is a property of the root window with where the user has moved the banner to: the
-// middle of its upper edge. The next banner of the session comes there.
-const bannerMark = "_SHADOWD_BANNER_AT"
-
-// mark notes where the banner is.
-func (b *banner) mark() {
-	xproto.ChangeProperty(b.x.Conn, xproto.PropModeReplace, b.screen.Root, b.atoms[bannerMark], xproto.AtomCardinal, 32, 2,
-		put32([]uint32{uint32(b.at.X + b.size.X/2), uint32(b.at.Y)}))
-}
-
-// marked is where the user has moved a banner to, if that has happened.
-func (w *window) marked() (image.Point, bool) {
-	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, w.atoms[bannerMark], xproto.AtomCardinal, 0, 2).Reply()
-	if err != nil || r.Format != 32 || len(r.Value) < 8 {
-		return image.Point{}, false
-	}
-	return image.Pt(int(int32(get32(r.Value))), int(int32(get32(r.Value[4:])))), true
-}
-
-// onto is the place nearest to at where a window of a size is on a monitor, all of it.
-func (w *window) onto(at, size image.Point) image.Point { return onto(at, size, w.monitors()) }
-
-func onto(at, size image.Point, monitors []image.Rectangle) image.Point {
-	r := image.Rectangle{Min: at, Max: at.Add(size)}
-	if !sticksOut(r, monitors) {
-		return at
-	}
-	return moveInto(r, nearest(monitors, r)).Min
-}
-
-// place puts the banner somewhere, but never off the screen.
-func (b *banner) place(at image.Point) { b.placeOn(at, b.monitors()) }
-
-func (b *banner) placeOn(at image.Point, monitors []image.Rectangle) {
-	at = onto(at, b.size, monitors)
-	if at == b.at {
-		return
-	}
-	b.at = at
-	xproto.ConfigureWindow(b.x.Conn, b.id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(at.X), uint32(at.Y)})
-}
-
 // look keeps the banner where it can be seen: on the screen, which may have become
 // smaller, and on top. Against a window that wants to be on top as well, such as a
 // locked screen, it tries less and less often.
 func (b *banner) look() error {
 	// All is asked at once: many banners look four times a second on a host with many sessions.
-	monitors, within, compositor, manager := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager()
-	b.placeOn(b.at, monitors())
+	asked, within, compositor, manager := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager()
+	monitors := asked()
+	if err := b.refit(monitors); err != nil {
+		return err
+	}
+	b.placeOn(b.at, monitors)
 	if len(within()) > 0 {
 		xproto.DestroySubwindows(b.x.Conn, b.id) // they would hide it; see seen.go
 	}
@@ -432,7 +394,7 @@ func (b *banner) change(n Notice) error {
 	same := n.Toggle == b.notice.Toggle
 	b.notice = n
 	old := b.size
-	b.view = layoutBanner(n, b.lib, b.scale, b.room)
+	b.layout(b.under().Size())
 	if !same {
 		b.hover, b.down = noBannerButton, noBannerButton
 	}
@@ -459,11 +421,10 @@ func (b *banner) swap(old image.Point) error {
 	return nil
 }
 
-// conclude makes the picture say that viewing has ended, and why.
+// conclude notes that viewing has ended, and why, for the next picture.
 func (b *banner) conclude(why string) {
 	b.over, b.hover, b.down, b.dragging = true, noBannerButton, noBannerButton, false
 	b.done = time.After(noticeTime)
-	b.view = layoutEnd(b.notice, why, b.lib, b.scale, b.room)
 	b.title, b.why = b.notice.Ended.Text(0), why
 }
 
@@ -471,5 +432,6 @@ func (b *banner) conclude(why string) {
 func (b *banner) finish(why string) error {
 	old := b.size
 	b.conclude(why)
+	b.layout(b.under().Size())
 	return b.swap(old)
 }

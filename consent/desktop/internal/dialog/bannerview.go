@@ -1,6 +1,7 @@
 package dialog
 
 import (
+	"cmp"
 	"image"
 	"image/color"
 	"image/draw"
@@ -80,6 +81,37 @@ func (v *bannerView) at(x, y int) bannerButton {
 	return noBannerButton
 }
 
+// fitBanner draws the banner while somebody is viewing so that it fits a monitor, if that can be done: at a scale
+// or a smaller one, and with fewer lines of the purpose rather than smaller than at 96 dots an inch.
+func fitBanner(n Notice, lib *library, scale float64, room image.Point) *bannerView {
+	for ; ; scale -= scaleStep {
+		for n.mostPurpose = bannerPurpose; ; n.mostPurpose-- {
+			v := layoutBanner(n, lib, scale, room.X)
+			fewer := n.Purpose != nil && n.mostPurpose > 1 && scale-scaleStep < 1 && v.img.Rect.Dx() <= room.X // lines may help
+			if v.fits(room) || !fewer && scale-scaleStep < minScale {
+				return v
+			}
+			if !fewer {
+				break
+			}
+		}
+	}
+}
+
+// fitEnd is fitBanner when viewing has ended.
+func fitEnd(n Notice, why string, lib *library, scale float64, room image.Point) *bannerView {
+	for ; ; scale -= scaleStep {
+		if v := layoutEnd(n, why, lib, scale, room.X); v.fits(room) || scale-scaleStep < minScale {
+			return v
+		}
+	}
+}
+
+// fits reports whether a monitor has room for all of the picture.
+func (v *bannerView) fits(room image.Point) bool {
+	return v.img.Rect.Dx() <= room.X && v.img.Rect.Dy() <= room.Y
+}
+
 // layoutBanner draws the banner while somebody is viewing, no wider than room pixels if
 // that can be done.
 func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
@@ -103,7 +135,7 @@ func layoutBanner(n Notice, lib *library, scale float64, room int) *bannerView {
 	width := v.lineRoom(room - other - button - v.px(bannerGap) - inset)
 	text := balanceLines(spans(n.Viewing, v.tone(body, width), v.seconds), width, 3)
 	why := balanceLines(spans(n.Doubt, tone{body, body, amber, amber, width}, 0), width, 3)
-	why = append(why, balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, bannerPurpose)...)
+	why = append(why, balanceLines(spans(n.Purpose, tone{body, body, dim, mild, 0}, 0), width, cmp.Or(n.mostPurpose, bannerPurpose))...)
 	why = append(why, balanceLines(spans(n.Basis, tone{body, body, amber, amber, 0}, 0), width, 3)...)
 	right := v.draw(text, why, body, eye, other+button+v.px(bannerGap)+inset)
 	top := (v.img.Rect.Dy() - v.px(stopHeight)) / 2
@@ -121,9 +153,9 @@ func layoutEnd(n Notice, why string, lib *library, scale float64, room int) *ban
 	body := lib.style(false, 13*scale)
 	width := v.lineRoom(room - v.px(bannerPad))
 	text := balanceLines(spans(n.Ended, v.tone(body, width), 0), width, 3)
-	var reason []line
+	reason := balanceLines(spans(n.Doubt, tone{body, body, amber, amber, width}, 0), width, 3)
 	if why != "" {
-		reason = balanceLines([]span{{text: why, style: body, ink: dim}}, width, 3)
+		reason = append(reason, balanceLines([]span{{text: why, style: body, ink: dim}}, width, 3)...)
 	}
 	v.draw(text, reason, body, calm, v.px(bannerPad))
 	return v

@@ -1,10 +1,12 @@
 package dialog
 
 import (
+	"image"
 	"image/color"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -40,6 +42,54 @@ func TestBannerFitsTheScreen(t *testing.T) {
 		}
 	}
 	assert.Greater(t, layoutEnd(notice("alice"), why, lib, 1, 320).img.Rect.Dy(), layoutEnd(notice("alice"), why, lib, 1, 950).img.Rect.Dy())
+}
+
+// Whatever the banner says, in whatever language, all of it is on the screen, and so is Stop.
+func TestBannerFitsWithBothButtons(t *testing.T) {
+	for language, w := range sixLanguages(t) {
+		lib := testLibrary(t, language)
+		for _, scale := range []float64{1, 2} {
+			for _, room := range []image.Point{{320, 240}, {640, 480}, {1920, 1080}} {
+				paused := Notice{Viewing: w.Paused, Doubt: w.Doubt, Purpose: w.Purpose, Basis: w.Basis, Stop: w.Stop, Toggle: w.Resume, Paused: true, Ended: w.Ended}
+				viewing, away := paused, paused
+				viewing.Viewing, viewing.Toggle, viewing.Paused = w.Viewing, w.Pause, false
+				away.Viewing, away.Toggle, away.Until = w.Away, "", time.Now().Add(time.Minute)
+				for _, n := range []Notice{viewing, paused, away} {
+					v := fitBanner(n, lib, scale, room)
+					assert.True(t, v.img.Rect.In(image.Rectangle{Max: room}), "%s, %v: %v", language, room, v.img.Rect)
+					assert.True(t, v.stop.In(v.img.Rect) && v.pause.In(v.img.Rect), "%s: %v and %v in %v", language, v.stop, v.pause, v.img.Rect)
+					assert.False(t, v.stop.Empty())
+					assert.Equal(t, n.Toggle == "", v.pause.Empty())
+				}
+				assert.True(t, fitEnd(paused, w.Reason("viewer_violation"), lib, scale, room).img.Rect.In(image.Rectangle{Max: room}), language)
+			}
+		}
+		assert.InDelta(t, 2, fitBanner(Notice{Viewing: w.Viewing, Stop: w.Stop, Toggle: w.Pause}, lib, 2, image.Pt(1920, 1080)).scale, 0, "it is no smaller than need be")
+	}
+}
+
+// The last words mark a name that is only claimed, as the banner does while somebody is viewing.
+func TestEndMarksAClaim(t *testing.T) {
+	for language, w := range sixLanguages(t) {
+		lib := testLibrary(t, language)
+		n := Notice{Viewing: w.Viewing, Ended: w.Ended, Stop: w.Stop}
+		without := layoutEnd(n, w.Reason("viewer_left"), lib, 1, 640)
+		assert.False(t, has(without.img, amber.C.(color.RGBA)), language)
+		n.Doubt = w.Doubt
+		v := layoutEnd(n, w.Reason("viewer_left"), lib, 1, 640)
+		assert.True(t, has(v.img, amber.C.(color.RGBA)), language)
+		assert.GreaterOrEqual(t, v.img.Rect.Dy(), without.img.Rect.Dy()+bannerLine, language)
+	}
+}
+
+// has reports whether a picture has a pixel of a colour.
+func has(img *image.RGBA, c color.RGBA) bool {
+	for i := 0; i < len(img.Pix); i += 4 {
+		if (color.RGBA{img.Pix[i], img.Pix[i+1], img.Pix[i+2], img.Pix[i+3]}) == c {
+			return true
+		}
+	}
+	return false
 }
 
 // A name never takes the room of the words around it.

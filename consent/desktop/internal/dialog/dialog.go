@@ -26,6 +26,7 @@ type Question struct {
 	Sees      consent.Sentence // what a Yes allows
 	Cannot    consent.Sentence // what it doesn't
 	Replaces  consent.Sentence // what a Yes ends; nil: nothing
+	Watcher   consent.Sentence // what is only claimed of whom it ends; nil: nothing
 	Purpose   consent.Sentence // why, in the administrator's own words; nil: no reason was given
 	Locks     consent.Sentence // that locking the screen is a Yes; nil: it isn't
 	Countdown consent.Sentence // what silence means, and when

@@ -106,6 +106,7 @@ func layout(q Question, lib *library, scale float64, framed bool) *view {
 		text = append(text, balanceLines(spans(rule, tone{v.body, v.body, black, black, 0}, 0), width, 4)...)
 	}
 	warn := balanceLines(spans(q.Replaces, tone{v.body, v.strong, brown, brown, 2 * width}, 0), width-2*inset, 7)
+	warn = append(warn, balanceLines(spans(q.Watcher, tone{v.body, v.strong, brown, brown, 0}, 0), width-2*inset, 4)...)
 
 	headLine, textLine := v.px(27), v.px(21)
 	headTop := v.px(margin - 2)

@@ -3,6 +3,7 @@ package dialog
 import (
 	"image"
 	"image/color"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,35 @@ func ask(admin, host, replaces string) Question {
 		q.Replaces = consent.Sentence{{Text: replaces, Role: consent.Name}, {Text: " is watching now and will be disconnected if you say Yes."}}
 	}
 	return q
+}
+
+// Who watches is marked where the name is only claimed, in the box that names them.
+func TestLayoutMarksWhoWatches(t *testing.T) {
+	q := ask("alice", "vda1", "bob")
+	for language, texts := range sixLanguages(t) {
+		lib := testLibrary(t, language)
+		q.Replaces, q.Watcher = texts.Replaces, nil
+		without := layout(q, lib, 1, true)
+		q.Watcher = texts.Watcher
+		v := layout(q, lib, 1, true)
+		assert.GreaterOrEqual(t, v.img.Rect.Dy(), without.img.Rect.Dy()+21, language)
+		assert.Equal(t, without.deny.Min.X, v.deny.Min.X)
+	}
+}
+
+// sixLanguages are the words about an administrator whose name is only claimed, as is that of who watches, with
+// all that a banner can say, in every language.
+func sixLanguages(t *testing.T) map[string]consent.Wording {
+	t.Helper()
+	all := map[string]consent.Wording{}
+	for _, language := range []string{"en", "de", "fr", "es", "ja", "zh"} {
+		all[language] = consent.Texts{}.Wording(consent.Request{
+			Admin: `CORP\alice`, Replaces: `CORP\bob`, ReplacesUnverified: true, Locale: language, Basis: consent.BySilence,
+			Purpose: strings.Repeat("The screen flickers since this morning, whatever the user does. ", 5),
+		})
+		require.Equal(t, language, all[language].Language)
+	}
+	return all
 }
 
 func TestLayoutHoldsHostileNames(t *testing.T) {
