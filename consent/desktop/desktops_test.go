@@ -76,6 +76,9 @@ func (w whole) open(t *testing.T) *desk {
 	t.Cleanup(d.keepFailure)
 	require.NoError(t, d.Furnish(ctx, w.Whole))
 	d.alive(w)
+	messages, err := d.Windows(ctx, "xmessage")
+	require.NoError(t, err)
+	assert.Empty(t, messages, "the desktop complains of what it lacks")
 	return d
 }
 
