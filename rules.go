@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,9 @@ import (
 // decide finds the rule for l, and refuses what it denies.
 func (l *life) decide(s *Session) *End {
 	verdict, err := l.m.judge(l.ctx, l.req, s)
+	if why, ok := errors.AsType[*End](err); ok {
+		return why
+	}
 	if err != nil {
 		return l.refuse(PromptFailed, err)
 	}
@@ -24,8 +28,11 @@ func (l *life) decide(s *Session) *End {
 	return nil
 }
 
-// judge holds a request against the rules.
+// judge holds a request against the rules. A session without a user is refused before: rules may count on one.
 func (m *Manager) judge(ctx context.Context, req Request, s *Session) (policy.Verdict, error) {
+	if s.User == "" {
+		return policy.Verdict{}, s.Refusal()
+	}
 	r := policy.Request{
 		Admin: consent.CleanName(req.Admin), Account: req.Account, Groups: req.Groups,
 		User: s.User, Session: s.ID, Type: s.Type,
@@ -33,7 +40,7 @@ func (m *Manager) judge(ctx context.Context, req Request, s *Session) (policy.Ve
 	if r.Type == "" {
 		r.Type = "x11"
 	}
-	if m.cfg.Rules.NeedsUserGroups() && s.User != "" {
+	if m.cfg.Rules.NeedsUserGroups() {
 		var err error
 		gids := s.Groups
 		if !slices.Contains(gids, s.GID) {

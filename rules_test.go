@@ -316,6 +316,15 @@ func TestRulesSeeGroups(t *testing.T) {
 	assert.ErrorContains(t, err, "Announcer")
 }
 
+// Rules may count on a user: a session without one is refused before.
+func TestRulesNeedAUser(t *testing.T) {
+	h := start(t, shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1"}}, Rules: policy.Rules{{Users: []string{"*"}}, {Answer: policy.Deny}}})
+	h.refused(t, shadow.NoUser)
+	assert.Empty(t, h.until(t, shadow.EventRefused).Rule)
+	_, err := h.Judge(t.Context(), shadow.Request{Session: "s1", Admin: "a"})
+	assert.ErrorContains(t, err, "no_user")
+}
+
 // Without rules every line says so.
 func TestNoRule(t *testing.T) {
 	h := start(t, shadow.Config{})

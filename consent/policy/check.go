@@ -15,7 +15,8 @@ type Problem struct {
 }
 
 // Check finds rules that can never match, and what has no effect. It finds no more than it can be
-// sure of: that a rule isn't among them doesn't mean that a request for it can come.
+// sure of: that a rule isn't among them doesn't mean that a request for it can come. It takes every
+// request to have an administrator, a user and a session.
 func (rules Rules) Check() []Problem {
 	var all []Problem
 	for i := range rules {
@@ -109,7 +110,7 @@ func (rule *Rule) covers(other *Rule) bool {
 		if len(l.patterns) == 0 {
 			continue
 		}
-		if len(theirs[i].patterns) == 0 {
+		if len(theirs[i].patterns) == 0 && !(l.always && coversAny(l.patterns, "*")) {
 			return false
 		}
 		for _, p := range theirs[i].patterns {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 
@@ -16,7 +15,7 @@ const pkg = named.Package("policy")
 type Purpose struct {
 	Mode    PurposeMode    // whether there must be a reason
 	Pattern *regexp.Regexp // is to match in a reason, anywhere unless it says otherwise; nil: any reason will do
-	Hint    string         // what an administrator is told whose reason doesn't match; empty: the pattern
+	Hint    string         // what an administrator is told whose reason is missing or doesn't match; empty: the pattern, if there is one
 }
 
 // A PurposeMode is what becomes of reasons.
@@ -41,8 +40,12 @@ func (p Purpose) Check(reason string) error {
 	if reason == "" {
 		what = "none was given"
 	}
-	if p.Pattern == nil {
+	hint := p.Hint
+	if hint == "" && p.Pattern != nil {
+		hint = fmt.Sprintf("it has to match %q", p.Pattern)
+	}
+	if hint == "" {
 		return pkg.Errorf("%s", what)
 	}
-	return pkg.Errorf("%s: %s", what, cmp.Or(p.Hint, fmt.Sprintf("it has to match %q", p.Pattern)))
+	return pkg.Errorf("%s: %s", what, hint)
 }

@@ -95,17 +95,18 @@ type list struct {
 	name     string
 	patterns []string
 	values   func(r Request) []string
+	always   bool // every request has some
 }
 
 // lists are the rule's, in the order of its fields.
 func (rule *Rule) lists() []list {
 	return []list{
-		{"admins", rule.Admins, func(r Request) []string { return one(r.Admin) }},
-		{"accounts", rule.Accounts, func(r Request) []string { return one(r.Account) }},
-		{"groups", rule.Groups, func(r Request) []string { return r.Groups }},
-		{"users", rule.Users, func(r Request) []string { return one(r.User) }},
-		{"user_groups", rule.UserGroups, func(r Request) []string { return r.UserGroups }},
-		{"sessions", rule.Sessions, func(r Request) []string { return append(one(r.Session), one(r.Type)...) }},
+		{"admins", rule.Admins, func(r Request) []string { return one(r.Admin) }, true},
+		{"accounts", rule.Accounts, func(r Request) []string { return one(r.Account) }, false},
+		{"groups", rule.Groups, func(r Request) []string { return r.Groups }, false},
+		{"users", rule.Users, func(r Request) []string { return one(r.User) }, true},
+		{"user_groups", rule.UserGroups, func(r Request) []string { return r.UserGroups }, false},
+		{"sessions", rule.Sessions, func(r Request) []string { return append(one(r.Session), one(r.Type)...) }, true},
 	}
 }
 

@@ -137,6 +137,13 @@ func TestCheck(t *testing.T) {
 	}
 	assert.Len(t, Rules{{Users: []string{"*"}}, many}.Check(), 1, "one rule covers it, however many combinations it has")
 	assert.Empty(t, Rules{{Users: []string{"a"}, Answer: Deny}, {Answer: Ask, Unanswered: true, Locked: true}}.Check())
+	for _, everything := range []Rule{{Admins: []string{"a", "*"}}, {Users: []string{"*"}}, {Sessions: []string{"**"}}, {Admins: []string{"*"}, Users: []string{"*"}, Sessions: []string{"*"}}} {
+		assert.Equal(t, []Problem{{2, "", "can never match: rule 1, which comes first, matches whatever it does"}},
+			Rules{everything, {Groups: []string{"helpdesk"}, Answer: Deny}}.Check(), "%v: every request has these", everything)
+	}
+	for _, rule := range []Rule{{Accounts: []string{"*"}}, {Groups: []string{"*"}}, {UserGroups: []string{"*"}}, {Users: []string{"k*"}}, {Users: []string{"*"}, Groups: []string{"*"}}} {
+		assert.Empty(t, Rules{rule, {Answer: Deny}}.Check(), "%v: there are requests without", rule)
+	}
 }
 
 func TestRuleString(t *testing.T) {
@@ -172,8 +179,9 @@ func FuzzCheck(f *testing.F) {
 	f.Add("a*,b;x", "b;", "a1,b;x,y", "a1", "x", "y")
 	f.Add("*;", ";*", "a;b", "a", "b", "")
 	f.Add("a*b;", "*;x*", "aXb,a;xy", "aab", "xy", "X")
+	f.Add("*;", ";x", ";", "a", "", "")
 	f.Fuzz(func(t *testing.T, first, second, third, user, group, other string) {
-		if len(first)+len(second)+len(third)+len(user)+len(group)+len(other) > 200 {
+		if len(first)+len(second)+len(third)+len(user)+len(group)+len(other) > 200 || user == "" { // every request has a user
 			return
 		}
 		var rules Rules

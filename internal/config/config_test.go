@@ -269,6 +269,8 @@ func TestMessages(t *testing.T) {
 		{"no banner beside notify", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"notify\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
 		{"no banner beside silence", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
 		{"no banner beside a lock", "[consent]\nbanner = false\n[[consent.rules]]\nanswer = \"ask\"\nlocked = \"allow\"", `2: consent.banner: false isn't allowed with consent.rules[0]`},
+		{"hint without effect", "[consent]\npurpose_hint = \"say why\"", `2: consent.purpose_hint: has no effect: no reason is refused with purpose = "optional" and no consent.purpose_pattern`},
+		{"rule behind every user", "[[consent.rules]]\nusers = [\"*\"]\nanswer = \"ask\"\n[[consent.rules]]\ngroups = [\"x\"]\nanswer = \"deny\"", `4: consent.rules[1]: can never match: rule 1`},
 		{"silence without time", "[consent]\ntimeout = \"5s\"\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.timeout: 5s is too short for unanswered = "allow" of consent.rules[0]: the question must be in view for 5s`},
 		{"silence that nobody sees", "[consent]\nprompter = \"notify\"\n[[consent.rules]]\nanswer = \"ask\"\nunanswered = \"allow\"", `2: consent.prompter: with "notify" nobody knows whether the question was seen`},
 		{"notice without time", "[consent]\ntimeout = \"9.9s\"\n[[consent.rules]]\nanswer = \"notify\"", `2: consent.timeout: 9.9s is too short for answer = "notify": the notice must be in view for 5s; allowed are times from "10s"`},

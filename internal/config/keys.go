@@ -51,7 +51,7 @@ func (c *Config) keys() []keyfile.Key {
 		keyfile.Line("consent.language", "language of the question and the banner: en | de | fr | es | ja | zh; \"\" means the session's own, or English if that is none of these", keyfile.Text(&c.Consent.Language, checkLocale)),
 		keyfile.Line("consent.purpose", "the reason an administrator gives for viewing: required | optional | hidden (recorded; the user is told that there is one, but not what it is)", keyfile.Choice(&c.Consent.Purpose, "required", "optional", "hidden")),
 		keyfile.Line("consent.purpose_pattern", "regular expression that every reason must match, such as \"^INC-[0-9]+\" for a ticket number; \"\" allows any", keyfile.Text(&c.Consent.PurposePattern, checkPattern)),
-		keyfile.Line("consent.purpose_hint", "what to tell an administrator whose reason doesn't match, such as \"start with the ticket number: INC-1234\"; \"\" shows the pattern", keyfile.Text(&c.Consent.PurposeHint, nil)),
+		keyfile.Line("consent.purpose_hint", "what to tell an administrator whose reason is missing or doesn't match, such as \"start with the ticket number: INC-1234\"; \"\" shows the pattern", keyfile.Text(&c.Consent.PurposeHint, nil)),
 	}
 	keys = append(keys, textKeys(&c.Consent.Texts)...)
 	return append(keys, []keyfile.Key{

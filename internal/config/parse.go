@@ -76,6 +76,9 @@ func check(r *keyfile.Reader, c *Config) {
 	if t := c.Consent.Texts; t.Yes != "" && t.Yes == t.No {
 		r.Fail("consent.texts.yes", "%q is what the other button says, too", t.Yes)
 	}
+	if c.Consent.PurposeHint != "" && c.Consent.PurposePattern == "" && c.Consent.Purpose != "required" {
+		r.Fail("consent.purpose_hint", `has no effect: no reason is refused with purpose = %q and no consent.purpose_pattern`, c.Consent.Purpose)
+	}
 	if i := c.Consent.Rules.WithoutYes(); i >= 0 && !c.Consent.Banner {
 		r.Fail("consent.banner", "false isn't allowed with %s, by which somebody may be viewed without a Yes: only the banner tells them", keyfile.Element(rulesKey, i))
 	}

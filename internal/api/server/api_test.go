@@ -223,6 +223,7 @@ func TestBadRequests(t *testing.T) {
 		{"no session", `{"admin":"a"}`, 400, `"session" is missing or empty`},
 		{"no admin", `{"session":"42"}`, 400, `"admin" is missing or empty`},
 		{"blank admin", `{"session":"42","admin":" "}`, 400, `"admin" is missing or empty`},
+		{"invisible admin", `{"session":"42","admin":"\u200b\u202e"}`, 400, `"admin" is missing or empty`},
 		{"unknown", `{"session":"42","admin":"a","viewonly":"no"}`, 400, `"viewonly" is unknown`},
 		{"case", `{"Session":"42","admin":"a"}`, 400, `"Session" is unknown`},
 		{"twice", `{"session":"42","admin":"a","admin":"b"}`, 400, `"admin" is there twice`},

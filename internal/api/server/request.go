@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/reply"
 )
@@ -110,7 +111,7 @@ func ParseRequest(body []byte) (api.Request, error) {
 		}
 	}
 	for _, name := range []string{"session", "admin"} {
-		if strings.TrimSpace(*fields[name]) == "" {
+		if strings.TrimSpace(*fields[name]) == "" || name == "admin" && consent.CleanName(req.Admin) == "" {
 			return req, fmt.Errorf("%q is missing or empty", name)
 		}
 	}
