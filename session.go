@@ -191,8 +191,8 @@ type Event struct {
 	Caller  *Caller `json:"caller,omitempty"`   // the process that asked; nil: not known
 	EndedBy *Caller `json:"ended_by,omitempty"` // of refused and ended: the process that stopped it; nil: none did, or not known
 
-	// Until is, of prompted, when the user's time is up, and of granted, by when the viewer
-	// must have connected.
+	// Until is, of prompted, when the user's time is up, of granted, by when the viewer must have
+	// connected, and of away, by when it must have returned.
 	Until time.Time `json:"until,omitzero"`
 
 	Rejected int64 `json:"rejected,omitempty"` // of ended: connections that were turned away from the port

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,22 +22,30 @@ if none does the user is asked. They are [[consent.rules]] in shadowd's
 configuration. 'shadowctl rules test' says which one decides about a request.`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			rules, err := a.client.Rules(ctx)
+			list, err := a.client.RuleList(ctx)
 			if err != nil {
 				return err
 			}
 			if a.json {
-				return a.printJSON(map[string]any{"rules": rules})
+				return a.printJSON(list)
+			}
+			instead, rules := "", list.Rules
+			if list.Terms != nil {
+				instead = insteadOfAsking(list.Terms.Prompter)
 			}
 			if len(rules) == 0 {
-				_, err := fmt.Fprintln(a.stdout, "There are no rules: users are asked.")
+				_, err := fmt.Fprintf(a.stdout, "There are no rules: %s.\n", cmp.Or(instead, "users are asked"))
 				return err
 			}
 			rows := make([][]string, len(rules))
 			for i, r := range rules {
 				rows[i] = []string{strconv.Itoa(r.Number), r.Answer, r.Text}
 			}
-			return table(a.stdout, []string{"RULE", "ANSWER", "IN FULL"}, rows)
+			if err := table(a.stdout, []string{"RULE", "ANSWER", "IN FULL"}, rows); err != nil || instead == "" {
+				return err
+			}
+			_, err = fmt.Fprintf(a.stdout, "Where the answer is \"ask\", or no rule matches: %s.\n", instead)
+			return err
 		}),
 	}
 	cmd.AddCommand(a.rulesTestCommand())
@@ -45,11 +54,13 @@ configuration. 'shadowctl rules test' says which one decides about a request.`,
 
 func (a *app) rulesTestCommand() *cobra.Command {
 	var r api.Request
+	var account string
 	cmd := &cobra.Command{
 		Use:   "test --admin NAME --session SESSION [--group GROUP]…",
 		Short: "say which rule decides about a request, and why",
 		Long: `test says which rule decides about a request, and why those before it don't.
-Nobody is asked. The account that asks is the one that runs shadowctl.`,
+Nobody is asked. The account that asks is the one that runs shadowctl, unless
+--account names another, or a fleet's gate: --account gate:gate1.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0:
@@ -62,7 +73,7 @@ Nobody is asked. The account that asks is the one that runs shadowctl.`,
 			return nil
 		},
 		RunE: a.does(func(ctx context.Context, _ []string) error {
-			v, err := a.client.TestRules(ctx, r)
+			v, err := a.client.TestRulesFor(ctx, r, account)
 			if err != nil {
 				return err
 			}
@@ -81,6 +92,7 @@ Nobody is asked. The account that asks is the one that runs shadowctl.`,
 	flags := cmd.Flags()
 	flags.StringVar(&r.Admin, "admin", "", "`name` of the administrator")
 	flags.StringArrayVar(&r.Groups, "group", nil, "`group` that the administrator is in; may be given several times")
+	flags.StringVar(&account, "account", "", "`account` that asks, or \"gate:\" and the name of a fleet's gate; without it the one that runs shadowctl")
 	flags.StringVar(&r.Session, "session", "", "the `session`'s id")
 	return cmd
 }
@@ -94,13 +106,26 @@ func verdictLine(v *api.Verdict) string {
 	means := map[string]string{
 		"ask": "the user is asked", "notify": "the user is told, and not asked", "deny": "the request is refused", "allow": "nobody is asked",
 	}[v.Answer]
-	if v.Answer == "ask" {
+	silence := v.Answer == "ask"
+	if instead := insteadOfAsking(v.Prompter); silence && instead != "" {
+		means, silence = instead, v.Prompter == "exec"
+	}
+	if silence {
 		means += "; silence means " + yesNo(v.Unanswered)
 	}
 	if v.Answer != "deny" {
 		means += "; a locked screen means " + yesNo(v.Locked)
 	}
 	return fmt.Sprintf("%s, for account %s: %s", who, v.Account, means)
+}
+
+// insteadOfAsking is what happens with a prompter where the answer is "ask", or empty if the user is asked.
+func insteadOfAsking(prompter string) string {
+	return map[string]string{
+		"exec":  `a program of this host decides (consent.prompter = "exec")`,
+		"deny":  `nobody is asked, and the request is refused (consent.prompter = "deny")`,
+		"allow": `nobody is asked, and the request is granted (consent.prompter = "allow")`,
+	}[prompter]
 }
 
 func yesNo(word string) string {

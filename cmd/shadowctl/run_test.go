@@ -102,14 +102,17 @@ func (f *fakeEngine) send(events ...shadow.Event) {
 }
 
 // daemon serves e and returns its socket.
-func daemon(t *testing.T, e *fakeEngine) string {
+func daemon(t *testing.T, e *fakeEngine) string { return daemonWith(t, e, server.Options{}) }
+
+// daemonWith is daemon with more.
+func daemonWith(t *testing.T, e *fakeEngine, o server.Options) string {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "control.sock")
 	ln, err := server.Listen(socket, "")
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, ln, server.NewHandler(e, server.Options{})) }()
+	go func() { served <- server.Serve(ctx, ln, server.NewHandler(e, o)) }()
 	t.Cleanup(func() {
 		stop()
 		require.NoError(t, <-served)

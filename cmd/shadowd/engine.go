@@ -59,7 +59,7 @@ func engine(cfg *config.Config, path string, store *tlsstore.Store, logger zerol
 // terms are what callers are told of the configuration.
 func terms(cfg *config.Config) *api.Terms {
 	reconnect := cfg.Viewer.Reconnect.Seconds()
-	return &api.Terms{Timeout: cfg.Consent.Timeout.Seconds(), Reconnect: &reconnect, Purpose: cfg.Consent.Purpose}
+	return &api.Terms{Timeout: cfg.Consent.Timeout.Seconds(), Reconnect: &reconnect, Purpose: cfg.Consent.Purpose, Prompter: cfg.Consent.Prompter}
 }
 
 // sweep removes what the sources of a daemon have left that was killed.

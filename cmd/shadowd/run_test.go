@@ -73,8 +73,8 @@ func TestUsage(t *testing.T) {
 // What a console should know before it asks is what the configuration says.
 func TestTerms(t *testing.T) {
 	cfg := config.Default()
-	cfg.Consent.Timeout, cfg.Consent.Purpose, cfg.Viewer.Reconnect = 45*time.Second, "hidden", 0
-	require.Equal(t, &api.Terms{Timeout: 45, Reconnect: new(float64), Purpose: "hidden"}, terms(cfg))
+	cfg.Consent.Timeout, cfg.Consent.Purpose, cfg.Viewer.Reconnect, cfg.Consent.Prompter = 45*time.Second, "hidden", 0, "deny"
+	require.Equal(t, &api.Terms{Timeout: 45, Reconnect: new(float64), Purpose: "hidden", Prompter: "deny"}, terms(cfg))
 }
 
 // The audit goes to its own file where one is named.

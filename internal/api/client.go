@@ -72,17 +72,23 @@ func (c Client) Sessions(ctx context.Context) ([]Session, error) {
 	return list.Sessions, err
 }
 
-// Rules lists the organisation's rules.
-func (c Client) Rules(ctx context.Context) ([]Rule, error) {
+// RuleList is the organisation's rules, with the terms if shadowd says them.
+func (c Client) RuleList(ctx context.Context) (RuleList, error) {
 	var list RuleList
 	err := c.call(ctx, http.MethodGet, "/v1/rules", nil, &list)
+	return list, err
+}
+
+// Rules lists the organisation's rules.
+func (c Client) Rules(ctx context.Context) ([]Rule, error) {
+	list, err := c.RuleList(ctx)
 	return list.Rules, err
 }
 
 // Terms are what to know before asking. What an older shadowd doesn't say is empty.
 func (c Client) Terms(ctx context.Context) (Terms, error) {
-	var list RuleList
-	if err := c.call(ctx, http.MethodGet, "/v1/rules", nil, &list); err != nil || list.Terms == nil {
+	list, err := c.RuleList(ctx)
+	if err != nil || list.Terms == nil {
 		return Terms{}, err
 	}
 	return *list.Terms, nil
@@ -90,8 +96,18 @@ func (c Client) Terms(ctx context.Context) (Terms, error) {
 
 // TestRules says which rule would decide about a request, and does nothing.
 func (c Client) TestRules(ctx context.Context, r Request) (*Verdict, error) {
+	return c.TestRulesFor(ctx, r, "")
+}
+
+// TestRulesFor is TestRules for a request of another account, or of a fleet's gate: "gate:gate1". Empty: of the
+// account that calls.
+func (c Client) TestRulesFor(ctx context.Context, r Request, account string) (*Verdict, error) {
+	path := "/v1/rules/test"
+	if account != "" {
+		path += "?" + url.Values{"account": {account}}.Encode()
+	}
 	v := new(Verdict)
-	if err := c.call(ctx, http.MethodPost, "/v1/rules/test", r, v); err != nil {
+	if err := c.call(ctx, http.MethodPost, path, r, v); err != nil {
 		return nil, err
 	}
 	return v, nil

@@ -114,13 +114,15 @@ type Terms struct {
 	Timeout   float64  `json:"timeout,omitempty"`   // seconds that the user has to answer
 	Reconnect *float64 `json:"reconnect,omitempty"` // seconds that a viewer that was cut off may return within; 0: it may not
 	Purpose   string   `json:"purpose,omitempty"`   // whether a reason must be given: "required", "optional" or "hidden"
+	Prompter  string   `json:"prompter,omitempty"`  // what happens where the answer is "ask": "x11" or "notify" ask the user, "exec" has a program decide, "deny" refuses, "allow" grants
 }
 
 // A Verdict is the answer to POST /v1/rules/test: which rule decides about a [Request].
 type Verdict struct {
 	Rule
-	Account string   `json:"account"`       // of this host that asks
-	Why     []string `json:"why,omitempty"` // why each rule before doesn't, and why this one does
+	Account  string   `json:"account"`            // of this host that asks
+	Prompter string   `json:"prompter,omitempty"` // as in Terms
+	Why      []string `json:"why,omitempty"`      // why each rule before doesn't, and why this one does
 }
 
 // ShadowList is the answer to GET /v1/shadows.

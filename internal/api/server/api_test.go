@@ -150,6 +150,18 @@ func TestRules(t *testing.T) {
 	v, err := client.TestRules(t.Context(), api.Request{Session: "42", Admin: "a", Groups: []string{"x"}})
 	require.NoError(t, err)
 	assert.Equal(t, &api.Verdict{Rule: list[1], Account: me(t), Why: []string{`rule 1 doesn't match: groups: "x" is none of "audit"`, fmt.Sprintf("rule 2 matches: accounts: %q fits %[1]q", me(t))}}, v)
+	v, err = client.TestRulesFor(t.Context(), api.Request{Session: "42", Admin: "a"}, "gate:gate1")
+	require.NoError(t, err)
+	assert.Equal(t, &api.Verdict{Rule: list[2], Account: "gate:gate1", Why: []string{"rule 1 doesn't match: groups: the request has none",
+		fmt.Sprintf(`rule 2 doesn't match: accounts: "gate:gate1" is none of %q`, me(t)), "rule 3 matches: it has no lists, so it matches everything"}}, v)
+	for _, query := range []string{"?account=", "?account=a&account=b", "?account=%00", "?account=%ff", "?account=" + strings.Repeat("a", 257)} {
+		resp, _ := do(t, client, "POST", "/v1/rules/test"+query, "application/json", `{"session":"42","admin":"a"}`)
+		assert.Equal(t, http.StatusBadRequest, resp.StatusCode, query)
+	}
+	who, _ := serve(t, e, Options{Terms: &api.Terms{Prompter: "allow"}})
+	v, err = who.TestRules(t.Context(), api.Request{Session: "42", Admin: "a"})
+	require.NoError(t, err)
+	assert.Equal(t, "allow", v.Prompter, "a verdict says what asking comes to")
 	e.err = &shadow.End{Reason: shadow.NoSession}
 	_, err = client.TestRules(t.Context(), api.Request{Session: "43", Admin: "a"})
 	assert.ErrorContains(t, err, "no_session")

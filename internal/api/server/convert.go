@@ -53,9 +53,12 @@ func RuleOf(number int, r policy.Rule) api.Rule {
 	return api.Rule{Number: number, Answer: r.Answer.String(), Unanswered: word[r.Unanswered], Locked: word[r.Locked], Text: r.String()}
 }
 
-// VerdictOf is what the rules would say to a request of an account.
-func VerdictOf(v policy.Verdict, account string) api.Verdict {
+// VerdictOf is what the rules would say to a request of an account. The terms, which say what asking comes to, may be nil.
+func VerdictOf(v policy.Verdict, account string, terms *api.Terms) api.Verdict {
 	a := api.Verdict{Rule: RuleOf(v.Number, v.Rule), Account: account}
+	if terms != nil {
+		a.Prompter = terms.Prompter
+	}
 	for line := range strings.Lines(v.Why) {
 		a.Why = append(a.Why, strings.TrimSuffix(line, "\n"))
 	}

@@ -41,7 +41,7 @@ type Options struct {
 	PortsInUse func() int               // for the metrics; nil leaves the figure out
 	Audit      func() shadow.AuditState // for the metrics and GET /healthz; nil leaves it out
 	Crowd      func() shadow.Crowd      // for the metrics; nil leaves it out
-	Terms      *api.Terms               // for GET /v1/rules; nil leaves them out
+	Terms      *api.Terms               // for GET /v1/rules and verdicts; nil leaves them out
 	Config     string                   // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
 	ErrorLog   *log.Logger              // for net/http's complaints about connections; nil discards them
 }
@@ -162,12 +162,16 @@ func (h *Handler) testRules(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem)
 		return
 	}
+	if err := chooseAccount(&req, r.URL.Query()["account"]); err != nil {
+		writeProblem(w, reply.NewProblem(http.StatusBadRequest, "%v", err))
+		return
+	}
 	v, err := h.engine.Judge(r.Context(), req)
 	if err != nil {
 		writeProblem(w, ProblemOf(err))
 		return
 	}
-	writeJSON(w, http.StatusOK, VerdictOf(v, req.Account))
+	writeJSON(w, http.StatusOK, VerdictOf(v, req.Account, h.terms))
 }
 
 func (h *Handler) list(w http.ResponseWriter, _ *http.Request) {

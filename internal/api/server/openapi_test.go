@@ -14,6 +14,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,16 +54,18 @@ func TestOpenAPISchemas(t *testing.T) {
 // schemas are the types as OpenAPI has them.
 func schemas(t *testing.T) string {
 	docs := comments(t, "..", "../../..", "../../gate", "../../gate/access", "../../gate/tickets")
+	enums := constants(t, "../../..", "../../../consent")
+	enums["State"] = slices.DeleteFunc(enums["State"], func(s string) bool { return s == string(shadow.Ended) }) // what has ended is in no answer
 	var b strings.Builder
 	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Monitor{}, api.Session{}, api.SessionList{}, api.Rule{}, api.RuleList{}, api.Terms{}, api.Verdict{}, shadow.Event{}, shadow.Caller{}, api.Problem{},
 		gate.Methods{}, gate.Label{}, gate.Credentials{}, gate.Next{}, gate.Me{}, access.Permit{}, gate.HostState{}, gate.HostList{}, gate.Row{}, gate.RowShadow{},
 		gate.RowList{}, gate.Gone{}, gate.Wish{}, gate.View{}, gate.TicketWish{}, tickets.Ticket{}, gate.Standing{}, gate.StandingList{}, gate.Happening{}, gate.HappeningList{}} {
-		schema(&b, reflect.TypeOf(v), docs)
+		schema(&b, reflect.TypeOf(v), docs, enums)
 	}
 	return b.String()
 }
 
-func schema(b *strings.Builder, typ reflect.Type, docs map[string]string) {
+func schema(b *strings.Builder, typ reflect.Type, docs map[string]string, enums map[string][]string) {
 	fmt.Fprintf(b, "    %s:\n      type: object\n      description: %q\n", typ.Name(), docs[typ.Name()])
 	var required []string
 	var properties strings.Builder
@@ -72,10 +75,14 @@ func schema(b *strings.Builder, typ reflect.Type, docs map[string]string) {
 			required = append(required, name)
 		}
 		fmt.Fprintf(&properties, "        %s:\n", name)
-		if doc := docs[typ.Name()+"."+f.Name]; doc != "" && kind(f.Type)[0] != "$ref" {
+		doc := docs[typ.Name()+"."+f.Name]
+		if doc != "" && kind(f.Type)[0] != "$ref" {
 			fmt.Fprintf(&properties, "          description: %q\n", doc)
 		}
-		property(&properties, f.Type, "          ")
+		property(&properties, f.Type, "          ", enums)
+		if strings.HasSuffix(doc, "consent.Basis") { // as a string
+			enum(&properties, "          ", enums["Basis"])
+		}
 	}
 	if len(required) > 0 {
 		fmt.Fprintf(b, "      required: [%s]\n", strings.Join(required, ", "))
@@ -124,7 +131,11 @@ func kind(typ reflect.Type) [2]string {
 	return [2]string{"type", "integer"}
 }
 
-func property(b *strings.Builder, typ reflect.Type, indent string) {
+func enum(b *strings.Builder, indent string, words []string) {
+	fmt.Fprintf(b, "%senum: [%s]\n", indent, strings.Join(words, ", "))
+}
+
+func property(b *strings.Builder, typ reflect.Type, indent string, enums map[string][]string) {
 	if typ.Kind() == reflect.Pointer {
 		typ = typ.Elem()
 	}
@@ -138,11 +149,57 @@ func property(b *strings.Builder, typ reflect.Type, indent string) {
 		for _, r := range shadow.Reasons() {
 			all = append(all, string(r))
 		}
-		fmt.Fprintf(b, "%senum: [%s]\n", indent, strings.Join(all, ", "))
+		enum(b, indent, all)
+	case typ == reflect.TypeFor[shadow.State](), typ == reflect.TypeFor[shadow.EventType]():
+		enum(b, indent, enums[typ.Name()])
 	case typ.Kind() == reflect.Slice:
 		b.WriteString(indent + "items:\n")
-		property(b, typ.Elem(), indent+"  ")
+		property(b, typ.Elem(), indent+"  ", enums)
 	}
+}
+
+// constants are the values of the string constants in some packages, by their type's name, in order.
+func constants(t *testing.T, dirs ...string) map[string][]string {
+	all := map[string][]string{}
+	for _, dir := range dirs {
+		for _, file := range files(t, dir) {
+			for _, d := range file.Decls {
+				g, ok := d.(*ast.GenDecl)
+				if !ok || g.Tok != token.CONST {
+					continue
+				}
+				for _, s := range g.Specs {
+					v := s.(*ast.ValueSpec)
+					typ, ok := v.Type.(*ast.Ident)
+					if !ok || len(v.Values) != 1 {
+						continue
+					}
+					if lit, ok := v.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+						word, err := strconv.Unquote(lit.Value)
+						require.NoError(t, err)
+						all[typ.Name] = append(all[typ.Name], word)
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// files are a package's, without its tests.
+func files(t *testing.T, dir string) []*ast.File {
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var all []*ast.File
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), dir+"/"+e.Name(), nil, parser.ParseComments)
+		require.NoError(t, err)
+		all = append(all, file)
+	}
+	return all
 }
 
 // comments are those of the types in some packages and of their fields, by "Type" and "Type.Field".
@@ -158,14 +215,7 @@ func comments(t *testing.T, dirs ...string) map[string]string {
 		return ""
 	}
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		for _, e := range entries {
-			if !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go") {
-				continue
-			}
-			file, err := parser.ParseFile(token.NewFileSet(), dir+"/"+e.Name(), nil, parser.ParseComments)
-			require.NoError(t, err)
+		for _, file := range files(t, dir) {
 			for _, d := range file.Decls {
 				g, ok := d.(*ast.GenDecl)
 				if !ok {
@@ -255,6 +305,7 @@ func TestOpenAPI(t *testing.T) {
 	try("GET", "/v1/sessions", "", 200)
 	try("GET", "/v1/rules", "", 200)
 	try("POST", "/v1/rules/test", ask, 200)
+	try("POST", "/v1/rules/test?account=gate:gate1", ask, 200)
 	try("GET", "/metrics", "", 200)
 	try("GET", "/healthz", "", 200)
 

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/reply"
@@ -56,6 +57,19 @@ func chooseMonitor(req *api.Request, named []string) error {
 		return errors.New("the address names no monitor")
 	}
 	req.Monitor = named[0]
+	return nil
+}
+
+// chooseAccount has the address of a test name the account that asks: ?account=gate:gate1. Who may ask that may read all
+// rules anyway; a request that does something is its caller's own.
+func chooseAccount(req *shadow.Request, named []string) error {
+	if len(named) == 0 {
+		return nil
+	}
+	if err := checkName(named[0]); len(named) > 1 || err != nil || !utf8.ValidString(named[0]) || strings.TrimSpace(named[0]) == "" {
+		return errors.New("the address names no account, or several")
+	}
+	req.Account = named[0]
 	return nil
 }
 

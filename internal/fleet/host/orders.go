@@ -114,7 +114,7 @@ func (h *Host) judge(ctx context.Context, gate string, o fleet.Order) fleet.Answ
 	if err != nil {
 		return fleet.Answer{Problem: server.ProblemOf(err)}
 	}
-	answer := server.VerdictOf(v, r.Account)
+	answer := server.VerdictOf(v, r.Account, h.Terms)
 	return fleet.Answer{Verdict: &answer}
 }
 

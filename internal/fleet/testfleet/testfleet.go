@@ -105,7 +105,7 @@ func (f *Fleet) Host(id string, engine host.Engine) *Host {
 // Run runs a host that has enrolled, as the functions have changed it.
 func (f *Fleet) Run(c *enrol.Credentials, engine host.Engine, spool *Spool, change ...func(*host.Config)) *Host {
 	f.t.Helper()
-	config := host.Config{Engine: engine, Credentials: c, Version: "test", Terms: &api.Terms{Timeout: 20}, Spool: spool, Logger: Logger(f.t)}
+	config := host.Config{Engine: engine, Credentials: c, Version: "test", Terms: &api.Terms{Timeout: 20, Prompter: "x11"}, Spool: spool, Logger: Logger(f.t)}
 	for _, do := range change {
 		do(&config)
 	}

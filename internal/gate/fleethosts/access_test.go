@@ -131,6 +131,7 @@ func TestRulesTest(t *testing.T) {
 	v = test(alice)
 	assert.Equal(t, "ask", v.Answer)
 	assert.Equal(t, "gate:gate1", v.Account)
+	assert.Equal(t, "x11", v.Prompter)
 	assert.NotEmpty(t, v.Why)
 	refused(t, alice, http.MethodPost, "/api/v1/rules/test", gate.Wish{Host: "vda1", Session: "none"}, http.StatusConflict, shadow.NoSession)
 	assert.Empty(t, r.daemons["vda1"].Manager.List())
