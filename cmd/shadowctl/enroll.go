@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,26 +29,35 @@ type enrolment struct {
 	a *app
 
 	config, credentials string
-	id, name            string
+	id, name, code      string
 	noReload            bool
 }
 
 func (a *app) enrollCommand() *cobra.Command {
 	e := &enrolment{a: a}
 	cmd := &cobra.Command{
-		Use:   "enroll URL CODE",
+		Use:   "enroll URL [CODE]",
 		Short: "enter a fleet: the code is from shadowgate invite",
 		Long: `enroll makes a key for this host, has the gate at URL take it into the fleet, and
 writes the key and [fleet] into the configuration. shadowd then dials out to the
 fleet's bus; nothing more listens here. The rules of this host and its users'
 answers decide as before.
 
+Without CODE, or with --code -, the code is read from standard input: at a
+terminal, enter it when it is asked for. On the command line every user of this
+host can read it while enroll runs, and enter the fleet first.
+
 A host that is in the fleet enrols again to change its key. The code of another
 fleet replaces what is written.`,
-		Example: "  shadowctl enroll https://gate.corp.example 4TQX…",
+		Example: "  shadowctl enroll https://gate.corp.example\n  shadowctl enroll https://gate.corp.example --code - < code",
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return errors.New("enroll takes the gate's address and a code")
+			switch {
+			case len(args) != 1 && len(args) != 2:
+				return errors.New("enroll takes the gate's address, and reads the code")
+			case e.code != "" && e.code != "-":
+				return errors.New("--code can only be -, for standard input")
+			case e.code == "-" && len(args) == 2:
+				return errors.New("give the code once: on standard input, or after the address")
 			}
 			return nil
 		},
@@ -58,6 +69,7 @@ fleet replaces what is written.`,
 	flags.StringVar(&e.credentials, "credentials", defaultCredentials, "`file` for this host's key")
 	flags.StringVar(&e.id, "id", "", "what this host is called in the fleet (default: the first part of its name)")
 	flags.StringVar(&e.name, "name", "", "`name` by which gates reach this host's ports (default: its own)")
+	flags.StringVar(&e.code, "code", "", "-: read the code from standard input, as without one")
 	flags.BoolVar(&e.noReload, "no-reload", false, "don't tell a running shadowd")
 	return cmd
 }
@@ -77,7 +89,11 @@ func (e *enrolment) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := enrol.Enroll(ctx, args[0], args[1], h)
+	code, err := e.readCode(args[1:])
+	if err != nil {
+		return err
+	}
+	c, err := enrol.Enroll(ctx, args[0], code, h)
 	if err != nil {
 		return err
 	}
@@ -93,6 +109,30 @@ func (e *enrolment) run(ctx context.Context, args []string) error {
 	fmt.Fprintf(e.a.stdout, "%s is in the fleet. Its key is in %s.\n", c.ID, e.credentials)
 	e.reload(ctx)
 	return nil
+}
+
+// maxCode bounds a line with a code.
+const maxCode = 1 << 10
+
+// readCode is the code: an argument, or a line of standard input, which no other user of this host can read.
+func (e *enrolment) readCode(args []string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	if e.a.stdin == nil {
+		return "", errors.New("there is no standard input to read the code from")
+	}
+	if isTerminal(e.a.stdin) {
+		fmt.Fprint(e.a.stderr, "Code: ")
+	}
+	line, err := bufio.NewReader(io.LimitReader(e.a.stdin, maxCode)).ReadString('\n')
+	if err != nil && err != io.EOF {
+		return "", fmt.Errorf("standard input: %w", err)
+	}
+	if line = strings.TrimSpace(line); line == "" {
+		return "", errors.New("standard input has no code; shadowgate invite makes one")
+	}
+	return line, nil
 }
 
 // host is who enters.

@@ -41,7 +41,8 @@ func (p *program) invite() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "make a code with which one host can enter the fleet, once",
-		Long: `invite prints what is to be called on the host, as root. The code is good once, for a time, and for a host
+		Long: `invite prints what is to be called on the host, as root, and the code that this asks for: on a command line
+every user of the host could read it. The code is good once, for a time, and for a host
 whose id matches the pattern. Whoever has it can be that host, so take it there on a way that nobody else
 reads.`,
 		Example: "  shadowgate invite --hosts 'vda-*' --for 1h",
@@ -58,7 +59,7 @@ reads.`,
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(p.stdout, "shadowctl enroll %s %s\n", originOf(s), code)
+				_, err = fmt.Fprintf(p.stdout, "shadowctl enroll %s\n%s\n", originOf(s), code)
 				return err
 			})
 		},

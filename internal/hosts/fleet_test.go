@@ -17,7 +17,9 @@ func (h *host) fleet() {
 	invited := h.run("shadowgate", "invite", "--hosts", "*")
 	_, enroll, found := strings.Cut(strings.TrimSpace(invited), "shadowctl enroll ")
 	require.True(h.t, found, invited)
-	said := h.run("shadowctl", append([]string{"enroll"}, strings.Fields(enroll)...)...)
+	url, code, found := strings.Cut(enroll, "\n")
+	require.True(h.t, found, invited)
+	said := h.sh("printf '%s\\n' '" + code + "' | shadowctl enroll " + url)
 	id, _, found := strings.Cut(said, " is in the fleet")
 	require.True(h.t, found, said)
 	hosts := func() string { out, _ := h.command("shadowgate", "hosts").Output(); return string(out) }
