@@ -54,13 +54,16 @@ func match(pattern, s string, asPattern bool) bool {
 	return i == len(p)
 }
 
-// fold is s without regard to case: letters that are the same but for case become the same rune.
+// fold is s without regard to case: letters that are the same but for case become the same rune. None beyond ASCII
+// is the same as one of ASCII, such as U+017F and s: a gate's access table keeps them apart.
 // Bytes that aren't UTF-8 become U+FFFD, which is what users are never shown: see package consent.
 func fold(s string) []rune {
 	return []rune(strings.Map(func(r rune) rune {
 		least := r
 		for next := unicode.SimpleFold(r); next != r; next = unicode.SimpleFold(next) {
-			least = min(least, next)
+			if next > unicode.MaxASCII || r <= unicode.MaxASCII {
+				least = min(least, next)
+			}
 		}
 		return least
 	}, s))

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"vda.internal/shadow/consent"
 )
 
 // Limits of names, which are those of shadowd's API.
@@ -173,7 +175,7 @@ func checkName(s string) error {
 	case strings.Contains(s, ":"):
 		return fmt.Errorf("signin: %.40q can't be a name: it has a colon", s)
 	}
-	return checkField("the name", s)
+	return checkPerson(s)
 }
 
 // checkField says what is wrong with text that shadowd's API, or a line of a file, can't carry.
@@ -185,6 +187,18 @@ func checkField(what, s string) error {
 		return fmt.Errorf("signin: %s isn't UTF-8", what)
 	case strings.ContainsFunc(s, unicode.IsControl):
 		return fmt.Errorf("signin: %s has a control character", what)
+	}
+	return nil
+}
+
+// checkPerson also refuses a name that hosts would compare as another: they clean what they are told, and the gate's
+// access table doesn't.
+func checkPerson(name string) error {
+	if err := checkField("the name", name); err != nil {
+		return err
+	}
+	if clean := consent.CleanName(name); clean != name {
+		return fmt.Errorf("signin: %+.40q can't be a name: hosts would take it for %+.40q", name, clean)
 	}
 	return nil
 }

@@ -77,10 +77,11 @@ func (s *Stated) check() error {
 	if s.Name == "" || s.Name != strings.TrimSpace(s.Name) {
 		return ErrSignedOut
 	}
-	for what, text := range map[string]string{"the name": s.Name, "the full name": s.FullName} {
-		if err := checkField(what, text); err != nil {
-			return err
-		}
+	if err := checkPerson(s.Name); err != nil {
+		return err
+	}
+	if err := checkField("the full name", s.FullName); err != nil {
+		return err
 	}
 	return checkGroups(s.Groups)
 }
