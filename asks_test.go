@@ -65,7 +65,7 @@ func TestViewsThatAreSeenDontCount(t *testing.T) {
 		h.until(t, shadow.EventEnded)
 	}
 	var err error
-	for i := 0; i < 32 && err == nil; i++ {
+	for i := 0; i < 64 && err == nil; i++ {
 		var g *shadow.Grant
 		if g, err = h.ask("s1", "admin"); err == nil {
 			require.NoError(t, h.Stop(context.Background(), g.ID, shadow.StoppedByAdmin))

@@ -1,13 +1,23 @@
 package gate
 
+import (
+	"time"
+
+	"vda.internal/shadow/internal/strangers"
+)
+
 // AcceptOf is what a handshake's answer says.
 var AcceptOf = acceptOf
 
 // MaxStreamsOne is how many streams one person may have.
 const MaxStreamsOne = maxStreamsOne
 
-// MaxAsks is how many questions of one person may come to nothing at once.
-const MaxAsks = maxAsks
+// Tire has a gate that serves nobody yet let people ask and call so often, and never more.
+func (g *Gate) Tire(often int) {
+	for _, q := range []*strangers.Quota{&g.asks, &g.calls, &g.looks} {
+		q.Size, q.Every = often, 1000*time.Hour
+	}
+}
 
 // MaxAskedOne is how many questions may be open on one host.
 const MaxAskedOne = maxAskedOne

@@ -74,8 +74,11 @@ type Gate struct {
 	door    *strangers.Door
 	noise   strangers.Noise // of people who can't sign in, in the log
 
-	asks    strangers.Quota // questions that came to nothing, by person
-	tooMany strangers.Rate  // of those beyond, in the log
+	asks     strangers.Quota // questions that came to nothing, by person
+	tooMany  strangers.Rate  // of those beyond, in the log
+	calls    strangers.Quota // of hosts, by person, that aren't questions, looks or stops
+	looks    strangers.Quota // at hosts' shadows, by person
+	underway counter         // such calls and looks that are under way, by person
 
 	asking  counter // questions that are open, by person
 	asked   counter // questions that are open, by host
@@ -118,6 +121,9 @@ func New(c Config) (*Gate, error) {
 	g.door = newDoor(len(c.Proxies) > 0)
 	g.metrics = newMetrics(g)
 	g.asks.Size, g.asks.Every = maxAsks, asksEvery
+	g.calls.Size, g.calls.Every = maxCalls, callsEvery
+	g.looks.Size, g.looks.Every = maxLooks, looksEvery
+	g.underway.most, g.underway.mostOne = maxUnderway, maxUnderwayOne
 	g.asking.most, g.asking.mostOne = maxAsking, maxAskingOne
 	g.asked.most, g.asked.mostOne = maxAsking, maxAskedOne
 	g.streams.most, g.streams.mostOne = maxStreams, maxStreamsOne
@@ -131,15 +137,21 @@ func New(c Config) (*Gate, error) {
 
 // What people may hold.
 const (
-	maxAsking     = 1024 // questions that are open
-	maxAskingOne  = 8    // of one person, however often signed in
-	maxAskedOne   = 24   // of one host: its shadowd serves 32 calls of one account at a time
-	maxStreams    = 4096
-	maxStreamsOne = 32
-	maxAsks       = 60 // that came to nothing, of one person, and one more after each asksEvery
-	asksEvery     = time.Minute
-	maxReading    = 8 // each has a part of the activity in memory
-	maxReadingOne = 2
+	maxAsking      = 1024 // questions that are open
+	maxAskingOne   = 8    // of one person, however often signed in
+	maxAskedOne    = 24   // of one host: its shadowd serves 32 calls of one account at a time
+	maxStreams     = 4096
+	maxStreamsOne  = 32
+	maxAsks        = 60 // that came to nothing, of one person, and one more after each asksEvery
+	asksEvery      = time.Minute
+	maxCalls       = 30 // of hosts, by one person, and one more after each callsEvery
+	callsEvery     = time.Second
+	maxLooks       = 300 // at hosts' shadows, as each page of a view has every few seconds
+	looksEvery     = 50 * time.Millisecond
+	maxUnderway    = 4096
+	maxUnderwayOne = 12 // of all these: a host's shadowd serves 32 calls of one account at a time
+	maxReading     = 8  // each has a part of the activity in memory
+	maxReadingOne  = 2
 )
 
 // Run follows the hosts until ctx ends, and returns when everything that it started has ended.

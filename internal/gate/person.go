@@ -10,6 +10,7 @@ import (
 
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/gate/signin"
+	"vda.internal/shadow/internal/strangers"
 )
 
 // errSignedOut is the cause with which what a session has going on ends.
@@ -102,6 +103,29 @@ func (g *Gate) person(next signedIn) http.HandlerFunc {
 		}
 		next(w, r, s)
 	}
+}
+
+// calling is person for what has a host asked something, but for questions and stops: a person has a share of that, so
+// that nobody takes hosts from others.
+func (g *Gate) calling(next signedIn) http.HandlerFunc { return g.sharing(&g.calls, next) }
+
+// looking is calling for a look at what goes on at hosts, which pages take by themselves.
+func (g *Gate) looking(next signedIn) http.HandlerFunc { return g.sharing(&g.looks, next) }
+
+func (g *Gate) sharing(q *strangers.Quota, next signedIn) http.HandlerFunc {
+	return g.person(func(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+		leave, ok := g.underway.take(s.Owner())
+		if !ok {
+			writeProblem(w, tooMany(time.Second, "there are too many requests under way"))
+			return
+		}
+		defer leave()
+		if _, wait := q.Take(s.Owner(), time.Now()); wait > 0 {
+			writeProblem(w, tooMany(wait, "you have asked hosts too often"))
+			return
+		}
+		next(w, r, s)
+	})
 }
 
 // streaming is person for a stream of events, which a page opens again by itself whenever it is lost.

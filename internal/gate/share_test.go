@@ -106,15 +106,41 @@ func TestAskingForNothing(t *testing.T) {
 	t.Parallel()
 	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{})
 	up(t, g)
+	g.Gate.Tire(6)
 	clients := []*testgate.Client{g.SignIn("alice"), g.SignIn("alice")}
 	wish := gate.Wish{Host: testgate.Host, Session: "none"}
-	for i := range gate.MaxAsks {
+	for i := range 6 {
 		refused(t, clients[i%2], http.MethodPost, "/api/v1/shadows", wish, http.StatusConflict, shadow.NoSession)
 	}
 	p := refused(t, clients[0], http.MethodPost, "/api/v1/shadows", wish, http.StatusTooManyRequests, "too_many")
 	require.Positive(t, p.RetryAfter)
 	refused(t, clients[1], http.MethodPost, "/api/v1/shadows", wish, http.StatusTooManyRequests, "too_many")
 	g.SignIn("helen").Ask("s1")
+}
+
+// What else a person has hosts asked has a share, too, and a stop is never refused for that.
+func TestCallsOfOne(t *testing.T) {
+	t.Parallel()
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{})
+	up(t, g)
+	g.Gate.Tire(6)
+	clients := []*testgate.Client{g.SignIn("alice"), g.SignIn("alice")}
+	view := clients[0].Ask("s1")
+	wish := gate.Wish{Host: testgate.Host, Session: "s1"}
+	for i := range 6 {
+		clients[i%2].Do(http.MethodPost, "/api/v1/rules/test", wish, http.StatusOK)
+		clients[i%2].Do(http.MethodGet, "/api/v1/shadows", nil, http.StatusOK)
+	}
+	for _, c := range clients {
+		p := refused(t, c, http.MethodPost, "/api/v1/rules/test", wish, http.StatusTooManyRequests, "too_many")
+		require.Positive(t, p.RetryAfter)
+		refused(t, c, http.MethodGet, "/api/v1/rules?host="+testgate.Host, nil, http.StatusTooManyRequests, "too_many")
+		refused(t, c, http.MethodPost, "/api/v1/shadows/"+view.ID+"/ticket", gate.TicketWish{For: "guacamole"}, http.StatusTooManyRequests, "too_many")
+		refused(t, c, http.MethodGet, "/api/v1/shadows", nil, http.StatusTooManyRequests, "too_many")
+		refused(t, c, http.MethodGet, "/api/v1/shadows/"+view.ID, nil, http.StatusTooManyRequests, "too_many")
+	}
+	g.SignIn("helen").Do(http.MethodPost, "/api/v1/rules/test", wish, http.StatusOK)
+	clients[0].Do(http.MethodDelete, "/api/v1/shadows/"+view.ID, nil, http.StatusNoContent)
 }
 
 // As many questions as one host may have open keep nobody from asking on another.
