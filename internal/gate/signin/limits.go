@@ -3,6 +3,7 @@ package signin
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 // How many wrong passwords there may be. Each kind is a bucket: so many at once, and one more
 // after each pause. Whoever knows the right password waits, too, while a bucket is empty, so
 // that a guesser never learns that he has guessed it. An account's own bucket is bigger than one
-// address's share of it, so that one address can't lock an account for everybody.
+// address's share of it, so that one address can't lock an account for everybody; and many addresses don't lock it
+// where its owner has signed in before.
 var (
 	perAccountAndAddress = allowance{5, time.Minute}
 	perAddress           = allowance{20, 15 * time.Second}
@@ -48,7 +50,13 @@ type Limits struct {
 	accounts buckets
 	address  buckets
 	visitors buckets
+	good     map[string][]string // networks from which an account has signed in, the last one last
 }
+
+const (
+	maxGood    = 8      // networks of one account
+	maxGoodAll = 10_000 // accounts of which they are remembered
+)
 
 // visit counts a way to the provider or back. The error is a *[TooManyError].
 func (l *Limits) visit(from string, now time.Time) error {
@@ -89,6 +97,9 @@ func (l *Limits) take(name, from string, now time.Time) error {
 	}
 	var wait time.Duration
 	for _, k := range kinds {
+		if k.of == &l.accounts && slices.Contains(l.good[name], network) {
+			continue
+		}
 		wait = max(wait, k.of.wait(k.key, k.a, now))
 	}
 	if wait > 0 {
@@ -108,6 +119,25 @@ func (l *Limits) giveBack(name, from string, now time.Time) {
 	l.both.add(name+"\x00"+network, perAccountAndAddress, now, -perAccountAndAddress.size)
 	l.accounts.add(name, perAccount, now, -1)
 	l.address.add(network, perAddress, now, -1)
+	l.remember(name, network)
+}
+
+// remember notes that an account has signed in from a network. l.mu is held.
+func (l *Limits) remember(name, network string) {
+	if l.good == nil {
+		l.good = map[string][]string{}
+	}
+	if _, there := l.good[name]; !there && len(l.good) >= maxGoodAll {
+		for other := range l.good {
+			delete(l.good, other)
+			break
+		}
+	}
+	list := slices.DeleteFunc(slices.Clone(l.good[name]), func(n string) bool { return n == network })
+	if len(list) >= maxGood {
+		list = list[1:]
+	}
+	l.good[name] = append(list, network)
 }
 
 // networkOf is what counts as one address: see [strangers.Network].

@@ -299,6 +299,36 @@ func TestAccountsFile(t *testing.T) {
 	require.False(t, ok)
 }
 
+// Wrong passwords from many networks lock no account where it has signed in before; from there guesses have a limit all
+// the same.
+func TestManyNetworksLockNobodyOut(t *testing.T) {
+	var l Limits
+	now := time.Unix(1000, 0)
+	const home = "192.0.2.1"
+	require.NoError(t, l.take("ann", home, now))
+	l.giveBack("ann", home, now)
+	for i := range 20 {
+		for range 5 {
+			_ = l.take("ann", fmt.Sprint("198.51.100.", i), now)
+		}
+	}
+	require.Error(t, l.take("ann", "203.0.113.1", now), "a new network")
+	require.NoError(t, l.take("ann", home, now))
+	l.giveBack("ann", home, now)
+	for range int(perAccountAndAddress.size) {
+		require.NoError(t, l.take("ann", home, now))
+	}
+	require.Error(t, l.take("ann", home, now))
+	for i := range 2 * maxGood {
+		l.giveBack("ann", fmt.Sprint("203.0.113.", i), now)
+	}
+	require.Len(t, l.good["ann"], maxGood)
+	for i := range maxGoodAll + 5 {
+		l.giveBack(fmt.Sprint("name", i), home, now)
+	}
+	require.LessOrEqual(t, len(l.good), maxGoodAll)
+}
+
 func TestEnded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ended")
 	now := time.Now()
