@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"math"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"vda.internal/shadow/internal/redis"
+	"vda.internal/shadow/internal/strangers"
 )
 
 // Redis publishes tokens where websockify's plugin TokenRedis looks for them.
@@ -135,9 +137,28 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(t)
 }
 
+const (
+	maxCallers = 128             // connections to the API from one address, four times as many from all
+	callerTime = 5 * time.Minute // for one of them at most: front ends need one request
+)
+
 // Server is an HTTP server for the API, with its bounds. The caller serves and closes it.
+// Whoever comes is let in, and the oldest connection of the biggest crowd goes.
 func (a *API) Server() *http.Server {
+	door := (&strangers.Crowd{Max: 4 * maxCallers, PerDoor: 4 * maxCallers, PerAddress: maxCallers}).Door()
+	var here sync.Map // net.Conn to *strangers.Stranger
 	return &http.Server{
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			here.Store(c, door.Arrive(c, callerTime))
+			return ctx
+		},
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				if s, ok := here.LoadAndDelete(c); ok {
+					s.(*strangers.Stranger).Leave()
+				}
+			}
+		},
 		Handler: a, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, IdleTimeout: time.Second, MaxHeaderBytes: 8 << 10,
 		ErrorLog: log.New(zerolog.Nop(), "", 0),
 	}
