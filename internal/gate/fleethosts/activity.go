@@ -42,8 +42,10 @@ func (a *Activity) Add(host string, e shadow.Event) error {
 }
 
 const (
-	firstPiece  = 512     // lines of the first piece
-	lastPiece   = 1 << 15 // and at most
+	firstPiece  = 512                        // lines of the first piece
+	lastPiece   = 1 << 15                    // and at most
+	pieceRoom   = firstPiece * fleet.MaxLine // bytes of what a piece keeps: the first fits, whatever the lines are
+	fetchLines  = 256                        // that the bus is asked for at once
 	pieceTime   = 20 * time.Second
 	fetchTime   = 5 * time.Second
 	consumerAge = 30 * time.Second // of a consumer that was left behind
@@ -109,34 +111,48 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 		subject = fleet.AuditSubject(q.Host)
 	}
 	var told recent
-	for size := uint64(firstPiece); end > state.FirstSeq; size = min(2*size, lastPiece) {
+	for size, most := uint64(firstPiece), uint64(lastPiece); end > state.FirstSeq; size = min(2*size, most) {
 		begin := max(state.FirstSeq, end-min(end, size))
-		lines, err := a.piece(ctx, stream, subject, begin, end)
+		p, err := a.piece(ctx, stream, subject, q, begin, end)
+		if errors.Is(err, errLarge) && size > firstPiece {
+			size, most = firstPiece/2, firstPiece // for the rest
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		for _, l := range slices.Backward(lines) {
-			if !q.Since.IsZero() && l.stored.Before(q.Since) {
-				return nil // what is older happened earlier, too
-			}
-			if q.Wants(l.record) && told.add(l.id) && !f(l.record) {
+		for _, l := range slices.Backward(p.lines) {
+			if told.add(l.id) && !f(l.record) {
 				return nil
 			}
+		}
+		if p.last {
+			return nil
 		}
 		end = begin
 	}
 	return nil
 }
 
-// A kept line is a record, and when the bus got it.
+// errLarge says that what is wanted of a piece is more than is kept at once.
+var errLarge = errors.New("fleethosts: too much at once")
+
+// A part is what is wanted of a piece of the audits.
+type part struct {
+	lines []keptLine
+	bytes int  // of lines
+	last  bool // the piece has lines of before what is wanted: what is older still happened earlier, too
+}
+
+// A kept line is a record, and what tells it from others.
 type keptLine struct {
 	record activity.Record
-	stored time.Time
 	id     string // of the host, and its own
 }
 
-// piece reads the lines of a subject from begin to end, which isn't among them.
-func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject string, begin, end uint64) ([]keptLine, error) {
+// piece reads the lines of a subject from begin to end, which isn't among them, and keeps those that are wanted, or
+// fails with errLarge: who has a host's key can make them as long as the bus takes them.
+func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject string, q activity.Query, begin, end uint64) (p part, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pieceTime)
 	defer cancel()
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
@@ -144,42 +160,56 @@ func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject s
 		FilterSubject: subject, InactiveThreshold: consumerAge, MemoryStorage: true, Replicas: 1,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+		return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
 	}
 	info := consumer.CachedInfo()
 	defer func() { _ = stream.DeleteConsumer(context.WithoutCancel(ctx), info.Name) }()
-	var lines []keptLine
 	for left := min(info.NumPending, end-begin); left > 0; {
-		batch, err := consumer.Fetch(int(left), jetstream.FetchMaxWait(fetchTime))
+		batch, err := consumer.Fetch(int(min(left, fetchLines)), jetstream.FetchMaxWait(fetchTime))
 		if err != nil {
-			return nil, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+			return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
 		}
 		got := uint64(0)
 		for msg := range batch.Messages() {
 			got++
-			meta, err := msg.Metadata()
-			if err != nil {
-				return nil, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
-			}
-			if meta.Sequence.Stream >= end {
-				return lines, nil
-			}
-			if l, ok := a.line(msg, meta); ok {
-				lines = append(lines, l)
-			}
-			if meta.NumPending == 0 {
-				return lines, nil
+			if more, err := a.take(&p, msg, q, end); err != nil || !more {
+				return p, err
 			}
 		}
 		if err := errors.Join(batch.Error(), context.Cause(ctx)); err != nil {
-			return nil, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+			return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
 		}
 		if got == 0 {
-			return nil, errors.New("fleethosts: the bus has stopped telling the hosts' audits")
+			return p, errors.New("fleethosts: the bus has stopped telling the hosts' audits")
 		}
 		left -= min(left, got)
 	}
-	return lines, nil
+	return p, nil
+}
+
+// take adds a line to p if it is wanted, and reports whether more may come before end.
+func (a *Activity) take(p *part, msg jetstream.Msg, q activity.Query, end uint64) (more bool, err error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return false, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+	}
+	if meta.Sequence.Stream >= end {
+		return false, nil
+	}
+	more = meta.NumPending > 0
+	if !q.Since.IsZero() && meta.Timestamp.Before(q.Since) {
+		p.last = true
+		return more, nil
+	}
+	l, ok := a.line(msg, meta)
+	if !ok || !q.Wants(l.record) {
+		return more, nil
+	}
+	if p.bytes += len(msg.Data()); p.bytes > pieceRoom {
+		return false, errLarge
+	}
+	p.lines = append(p.lines, l)
+	return more, nil
 }
 
 // line reads one line. What isn't its host's own isn't shown; a host that was shown out stays in the list
@@ -191,7 +221,7 @@ func (a *Activity) line(msg jetstream.Msg, meta *jetstream.MsgMetadata) (keptLin
 		return keptLine{}, false
 	}
 	record := activity.Record{Event: e, Host: id, Cursor: strconv.FormatUint(meta.Sequence.Stream, 10)}
-	return keptLine{record, meta.Timestamp, id + "/" + msg.Headers().Get(jetstream.MsgIDHeader)}, true
+	return keptLine{record, id + "/" + msg.Headers().Get(jetstream.MsgIDHeader)}, true
 }
 
 // keysOf are the keys that a host has had.
