@@ -34,7 +34,7 @@ func TestDecidedWhileTheEndIsTold(t *testing.T) {
 			l.complete(Event{})
 		}
 	})
-	require.Nil(t, l.decide(&Session{ID: "s1"}))
+	require.Nil(t, l.decide(&Session{ID: "s1", User: "ann"}))
 	l.allow(consent.ByAnswer)
 	<-told
 	e := l.complete(Event{})

@@ -29,10 +29,24 @@ func newDoor(proxied bool) *strangers.Door {
 
 type strangerKey struct{}
 
+// An arrival is a connection, as who has just come.
+type arrival struct {
+	stranger *strangers.Stranger
+	conn     net.Conn
+}
+
 // strangerOf is the connection that r came by; nil: the server isn't ours.
 func strangerOf(r *http.Request) *strangers.Stranger {
-	s, _ := r.Context().Value(strangerKey{}).(*strangers.Stranger)
-	return s
+	a, _ := r.Context().Value(strangerKey{}).(arrival)
+	return a.stranger
+}
+
+// known notes whose connection it is that r came by.
+func (g *Gate) known(r *http.Request, person string) {
+	if a, ok := r.Context().Value(strangerKey{}).(arrival); ok {
+		a.stranger.Leave()
+		g.regulars.note(a.conn, person)
+	}
 }
 
 // guard makes srv's connections strangers until somebody has shown a session on them.
@@ -41,12 +55,13 @@ func (g *Gate) guard(srv *http.Server) {
 	srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		s := g.door.Arrive(c, strangerTime)
 		here.Store(c, s)
-		return context.WithValue(ctx, strangerKey{}, s)
+		return context.WithValue(ctx, strangerKey{}, arrival{s, c})
 	}
 	srv.ConnState = func(c net.Conn, state http.ConnState) {
 		if state != http.StateClosed && state != http.StateHijacked {
 			return
 		}
+		g.regulars.leave(c)
 		if s, ok := here.LoadAndDelete(c); ok && state == http.StateClosed {
 			s.(*strangers.Stranger).Leave()
 		}

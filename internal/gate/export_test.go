@@ -46,3 +46,6 @@ func (g *Gate) SayOver(id string) {
 
 // LimitDownloads has files end after so many events.
 func (g *Gate) LimitDownloads(events int) { g.mostDownload = events }
+
+// MaxRegular is how many connections one person may have.
+const MaxRegular = maxRegular

@@ -66,13 +66,14 @@ type Activity interface {
 // A Gate is the console. [Gate.Run] has to run while it serves.
 type Gate struct {
 	Config
-	hub     *hub
-	views   *views
-	metrics *metrics
-	origin  *url.URL // nil: Origin is empty
-	handler http.Handler
-	door    *strangers.Door
-	noise   strangers.Noise // of people who can't sign in, in the log
+	hub      *hub
+	views    *views
+	metrics  *metrics
+	origin   *url.URL // nil: Origin is empty
+	handler  http.Handler
+	door     *strangers.Door
+	regulars regulars        // the connections of who is known
+	noise    strangers.Noise // of people who can't sign in, in the log
 
 	asks     strangers.Quota // questions that came to nothing, by person
 	tooMany  strangers.Rate  // of those beyond, in the log
@@ -119,6 +120,7 @@ func New(c Config) (*Gate, error) {
 	g.hub.listed = g.views.reconcile
 	g.hub.removed = g.views.removed
 	g.door = newDoor(len(c.Proxies) > 0)
+	g.regulars.proxies = c.Proxies
 	g.metrics = newMetrics(g)
 	g.asks.Size, g.asks.Every = maxAsks, asksEvery
 	g.calls.Size, g.calls.Every = maxCalls, callsEvery

@@ -141,9 +141,7 @@ func (g *Gate) streaming(next signedIn) http.HandlerFunc {
 func (g *Gate) identify(r *http.Request) (*signin.Session, *api.Problem) {
 	s, err := g.Desk.Identify(r)
 	if err == nil {
-		if known := strangerOf(r); known != nil {
-			known.Leave()
-		}
+		g.known(r, s.Owner())
 		return s, nil
 	}
 	if errors.Is(err, signin.ErrClock) {

@@ -119,7 +119,7 @@ func TestBehindNginx(t *testing.T) {
 	from(t, "127.0.0.3", front).upgrade("/vnc/", "Origin: https://localhost").echoes()
 	from(t, "127.0.0.4", front).upgrade("/port/", "Origin: https://localhost").echoes()
 	assert.Contains(t, from(t, "127.0.0.5", front).upgrade("/vnc/", "Origin: http://localhost").rest(), "close 1008", "X-Forwarded-Proto says https")
-	assert.Contains(t, from(t, "127.0.0.5", front).upgrade("/vnc/", "Origin: https://evil.example").rest(), "close 1008")
+	assert.Contains(t, from(t, "127.0.0.6", front).upgrade("/vnc/", "Origin: https://evil.example").rest(), "close 1008")
 	p.says("127.0.0.5: client turned away")
 	for range 3 { // nginx passes pings on, which keep it from cutting idle sessions
 		opcode, _, err := first.readFrame()
