@@ -9,6 +9,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"reflect"
@@ -69,13 +70,13 @@ func schema(b *strings.Builder, typ reflect.Type, docs map[string]string, enums 
 	fmt.Fprintf(b, "    %s:\n      type: object\n      description: %q\n", typ.Name(), docs[typ.Name()])
 	var required []string
 	var properties strings.Builder
-	for f := range fields(typ) {
+	for owner, f := range fields(typ) {
 		name, option, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if option == "" {
 			required = append(required, name)
 		}
 		fmt.Fprintf(&properties, "        %s:\n", name)
-		doc := docs[typ.Name()+"."+f.Name]
+		doc := docs[owner.Name()+"."+f.Name]
 		if doc != "" && kind(f.Type)[0] != "$ref" {
 			fmt.Fprintf(&properties, "          description: %q\n", doc)
 		}
@@ -90,19 +91,20 @@ func schema(b *strings.Builder, typ reflect.Type, docs map[string]string, enums 
 	b.WriteString("      properties:\n" + properties.String())
 }
 
-func fields(typ reflect.Type) func(yield func(reflect.StructField) bool) {
-	return func(yield func(reflect.StructField) bool) {
+// fields are a type's, and those of what is embedded in it, with the type that declares each.
+func fields(typ reflect.Type) iter.Seq2[reflect.Type, reflect.StructField] {
+	return func(yield func(reflect.Type, reflect.StructField) bool) {
 		for i := range typ.NumField() {
 			f := typ.Field(i)
 			if f.Anonymous {
-				for inner := range fields(f.Type) {
-					if !yield(inner) {
+				for owner, inner := range fields(f.Type) {
+					if !yield(owner, inner) {
 						return
 					}
 				}
 				continue
 			}
-			if tag := f.Tag.Get("json"); tag != "" && tag != "-" && !yield(f) {
+			if tag := f.Tag.Get("json"); tag != "" && tag != "-" && !yield(typ, f) {
 				return
 			}
 		}
