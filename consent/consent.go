@@ -77,7 +77,7 @@ type Request struct {
 	// is one.
 	PurposeHidden bool
 
-	// Replaces is the administrator whose view a Yes would end; empty: nobody, or the requester.
+	// Replaces is the administrator whose view a Yes, or a notice that is not stopped, would end; empty: nobody, or the requester.
 	// The question doesn't change later: a viewer who connects meanwhile is named only by the
 	// banner.
 	Replaces string

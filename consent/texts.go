@@ -34,6 +34,8 @@ type Texts struct {
 	Notice string `toml:"notice,omitempty"` // the headline where the user isn't asked, only told; holds {admin}
 	Begins string `toml:"begins,omitempty"` // when viewing begins then; holds {seconds}
 
+	Displaces string `toml:"displaces,omitempty"` // what that ends; holds {replaces}
+
 	Unasked    string `toml:"unasked,omitempty"`    // why it is allowed: nobody had to be asked; these hold nothing
 	Unanswered string `toml:"unanswered,omitempty"` // the user didn't answer
 	Locked     string `toml:"locked,omitempty"`     // the screen was locked
@@ -81,6 +83,7 @@ func (t *Texts) fields() []text {
 		{"lock_yes", &t.LockYes, "", maxText},
 		{"notice", &t.Notice, "admin", maxText},
 		{"begins", &t.Begins, "seconds", maxText},
+		{"displaces", &t.Displaces, "replaces", maxText},
 		{"unasked", &t.Unasked, "", maxText},
 		{"unanswered", &t.Unanswered, "", maxText},
 		{"locked", &t.Locked, "", maxText},

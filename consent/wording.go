@@ -18,12 +18,13 @@ type Wording struct {
 	Sees      Sentence // what a Yes allows
 	Cannot    Sentence // what it doesn't
 	Replaces  Sentence // what a Yes ends; nil: nothing
-	Watcher   Sentence // what is only claimed of whom a Yes ends; nil: nothing
+	Watcher   Sentence // what is only claimed of whom Replaces or Displaces names; nil: nothing
 	Purpose   Sentence // why, in the administrator's own words, or that it isn't shown; nil: no reason was given
 	Locks     Sentence // that locking the screen is a Yes; nil: it isn't
 	Countdown Sentence // what silence means, with the seconds that are left
 	Notice    Sentence // the headline where the user is only told
 	Begins    Sentence // when viewing begins then, with the seconds that are left
+	Displaces Sentence // what it ends then, in the place of Replaces; nil: nothing
 	Basis     Sentence // what allows the viewing without an answer; nil: an answer does
 	No, Yes   string   // the buttons
 
@@ -51,7 +52,7 @@ func (t Texts) Wording(r Request) Wording {
 	w.Doubt = w.doubt(words, clean(r.Admin))
 	w.Question, w.Sees, w.Cannot = w.sentence(words.Question), w.sentence(words.Sees), w.sentence(words.Cannot)
 	if w.replaces != "" {
-		w.Replaces = w.sentence(words.Replaces)
+		w.Replaces, w.Displaces = w.sentence(words.Replaces), w.sentence(words.Displaces)
 		if r.ReplacesUnverified {
 			w.Watcher = w.sentence(words.Unverified)
 		}

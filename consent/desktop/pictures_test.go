@@ -335,6 +335,10 @@ func TestPicturesOfRules(t *testing.T) {
 			r.SilenceAllows, r.LockAllows, r.Basis = false, false, consent.ByNotice
 			img := d.asking(quick.Announce, r, scale, false)
 			like(t, named("notice-"+language), img, 4*scale, few, func(all ...*image.RGBA) { timeless(img.Rect, scale, all...) })
+			over := r
+			over.Replaces, over.ReplacesUnverified = `CORP\bob.the.builder`, true
+			img = d.asking(quick.Announce, over, scale, false)
+			like(t, named("notice-takeover-"+language), img, 4*scale, few, func(all ...*image.RGBA) { timeless(img.Rect, scale, all...) })
 			for _, r.Basis = range []consent.Basis{consent.ByRuleOnly, consent.BySilence, consent.ByLock} {
 				viewing, _ := d.banner(r, "", false)
 				like(t, named(string(r.Basis)+"-"+language+"-banner"), viewing, 4*scale, few, nil)

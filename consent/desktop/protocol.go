@@ -100,7 +100,7 @@ func newNotice(r consent.Request, t consent.Texts) *question {
 	w, q := t.Wording(r), newQuestion(r, t)
 	q.NoticeMillis, q.Basis = consent.NoticeTime.Milliseconds(), w.Basis
 	q.SeenMillis = 0
-	q.Head, q.Countdown, q.No, q.Yes = w.Notice, w.Begins, w.Stop, ""
+	q.Head, q.Replaces, q.Countdown, q.No, q.Yes = w.Notice, w.Displaces, w.Begins, w.Stop, ""
 	return q
 }
 

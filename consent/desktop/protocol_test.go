@@ -136,6 +136,14 @@ func TestMessage(t *testing.T) {
 	assert.Equal(t, watcher, hand(t, message{Question: q}).Question.dialog(time.Second).Watcher, "in a window")
 	assert.Contains(t, q.notification(time.Second).Body, "if you say Yes.\n"+watcher.Text(0), "in a notification")
 
+	r.Basis = consent.ByNotice
+	q = newNotice(r, consent.Texts{})
+	q.Millis = 20000
+	notice := hand(t, message{Question: q}).Question
+	assert.Equal(t, `CORP\bob is watching now and will be disconnected.`, notice.dialog(time.Second).Replaces.Text(0), "nobody says Yes to a notice")
+	assert.Equal(t, watcher, notice.Watcher)
+	r.Basis = consent.ByAnswer
+
 	b := newBanner(consent.Texts{}.Wording(r))
 	b.Why = "The viewer disconnected"
 	assert.Equal(t, b, hand(t, message{Banner: b}).Banner)

@@ -32,6 +32,7 @@ func textKeys(t *consent.Texts) []keyfile.Key {
 		word("lock_yes", "what locking the screen means, if a rule lets it mean Yes", func(t *consent.Texts) *string { return &t.LockYes }),
 		word("notice", "the notice, if a rule has the user informed rather than asked; must contain {admin}", func(t *consent.Texts) *string { return &t.Notice }),
 		word("begins", "the notice's countdown; must contain {seconds}", func(t *consent.Texts) *string { return &t.Begins }),
+		word("displaces", "whose view ends then; must contain {replaces}", func(t *consent.Texts) *string { return &t.Displaces }),
 		word("unasked", "why the view is allowed, in the notice and the banner: a rule doesn't require asking", func(t *consent.Texts) *string { return &t.Unasked }),
 		word("unanswered", "why the view is allowed: the user didn't answer", func(t *consent.Texts) *string { return &t.Unanswered }),
 		word("locked", "why the view is allowed: the screen was locked", func(t *consent.Texts) *string { return &t.Locked }),

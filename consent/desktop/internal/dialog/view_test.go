@@ -43,6 +43,30 @@ func TestLayoutMarksWhoWatches(t *testing.T) {
 	}
 }
 
+// A notice that ends another's view names them, in the box of the question and without a word of a Yes, which it hasn't got.
+func TestLayoutOfANoticeMarksWhoWatches(t *testing.T) {
+	for language, texts := range sixLanguages(t) {
+		assert.NotEqual(t, texts.Replaces, texts.Displaces, language)
+		assert.NotContains(t, texts.Displaces.Text(0), texts.Yes, language)
+		assert.Contains(t, texts.Displaces.Text(0), `CORP\bob`, language)
+		for _, scale := range []float64{1, 2} {
+			q := Question{
+				Language: language, Head: texts.Notice, Doubt: texts.Doubt, Sees: texts.Sees, Cannot: texts.Cannot, Basis: texts.Basis, Countdown: texts.Begins,
+				No: texts.Stop, Left: 20 * time.Second, Notice: consent.NoticeTime,
+			}
+			lib := testLibrary(t, language)
+			without := layout(q, lib, scale, true)
+			q.Replaces, q.Watcher = texts.Displaces, texts.Watcher
+			v := layout(q, lib, scale, true)
+			assert.False(t, has(without.img, warnPaper), language)
+			assert.True(t, has(v.img, warnPaper), language)
+			assert.GreaterOrEqual(t, v.img.Rect.Dy(), without.img.Rect.Dy()+int(42*scale), language)
+			assert.True(t, v.deny.In(v.img.Rect) && v.note.In(v.img.Rect) && !v.note.Overlaps(v.deny), language)
+			assert.Empty(t, v.allow)
+		}
+	}
+}
+
 // sixLanguages are the words about an administrator whose name is only claimed, as is that of who watches, with
 // all that a banner can say, in every language.
 func sixLanguages(t *testing.T) map[string]consent.Wording {
