@@ -50,7 +50,7 @@ lint: ## gofmt, go mod tidy, go vet, staticcheck
 
 test: export SHADOW_LIVE := 1
 test: deps pages lint ## install what is needed, lint, all tests with -race, cross, and successor for the shorter ones
-	go test -race -timeout 60m ./...
+	go test -race -timeout 40m ./...
 	$(MAKE) --no-print-directory cross successor SUCCEED="$(QUICKLY)"
 
 # What the gateway is compared with.
@@ -112,7 +112,7 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		find . -name '*.go' -exec sed -i -e 's#nhooyr.io/websocket#github.com/coder/websocket#' \
 			-e 's#github.com/BurntSushi/xgb#github.com/jezek/xgb#' {} +; \
 		go get $(SUCCESSORS); \
-		go vet $(SUCCEED); go test -race -timeout 60m $(SUCCEED)
+		go vet $(SUCCEED); go test -race -timeout 40m $(SUCCEED)
 
 fleet: deps ## three gates and three hosts of the real programs, in namespaces: killed, cut off, slow, without room; as root, minutes
 	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 60m -run TestFaults ./internal/fleet/rig

@@ -13,8 +13,9 @@ import (
 
 const (
 	searchPath = "/usr/local/bin:/usr/bin:/bin:/usr/games"
-	toolLimit  = 2 * time.Minute // for one run of a tool
-	outLimit   = 64 << 20        // bytes of a tool's output: an 8K screen with room
+	toolLimit  = 2 * time.Minute  // for one run of a tool
+	waitLimit  = 10 * time.Minute // for what should happen soon
+	outLimit   = 64 << 20         // bytes of a tool's output: an 8K screen with room
 )
 
 // packages names the Debian package of each tool that this package runs.
@@ -111,8 +112,10 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 }
 
 // Until waits until f is true, asking it again and again: what is waited for is named
-// in the error. It ends with f's error or with ctx.
+// in the error. It ends with f's error, with ctx, or after ten minutes.
 func Until(ctx context.Context, what string, f func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
+	defer cancel()
 	tick := time.NewTicker(25 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -41,21 +41,26 @@ func Require(t T, o Options) *Desktop {
 }
 
 // ReadPID waits until a file holds a process id, as a script that was started writes it.
-func ReadPID(t T, file string) int {
+func ReadPID(t T, file string) (pid int) {
 	t.Helper()
-	pid := 0
-	err := Until(t.Context(), "a process id in "+file, func() (bool, error) {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			return false, nil
-		}
-		pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
-		return err == nil && pid > 1, nil
+	err := Until(t.Context(), "a process id in "+file, func() (ok bool, err error) {
+		pid, ok = PID(file)
+		return ok, nil
 	})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
 	return pid
+}
+
+// PID is the process id that a file holds, if it does.
+func PID(file string) (pid int, ok bool) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, false
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(b)))
+	return pid, err == nil && pid > 1
 }
 
 // RequireGone waits until a process has ended and was reaped.
