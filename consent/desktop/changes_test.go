@@ -203,3 +203,30 @@ func take[T any](t *testing.T, c <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+// Where Pause has room and Resume, which is wider, hasn't, the banner becomes smaller for it and stays on the screen.
+func TestBannerWithAWiderButton(t *testing.T) {
+	t.Parallel()
+	d := gallery(t, 1, testhost.Options{Width: 320, Height: 240})
+	r := request(d.Desktop)
+	r.Locale = "fr_FR.UTF-8"
+	changes, wishes, _, end := d.watched(r)
+	defer end()
+	within := func() bool {
+		return d.win.X >= 0 && d.win.Y >= 0 && d.win.X+d.win.Width <= 320 && d.win.Y+d.win.Height <= 240
+	}
+	d.titled("voit votre", slate)
+	before := d.win
+	assert.True(t, within(), "%v", d.win)
+	changes <- consent.View{State: consent.Paused}
+	img := d.titled("En pause", slate)
+	for d.win.Width == before.Width { // the picture from before, with the new title
+		require.NoError(t, d.ctx.Err(), "it never changed")
+		img = d.titled("En pause", slate)
+	}
+	eventually(t, func() bool { img = d.titled("En pause", slate); return within() }, "it isn't on the screen") // it comes to its place after that
+	assert.Less(t, d.win.Height, before.Height, "or there was room, and the test means nothing")
+	resume := d.middle(img, slate)
+	eventually(t, func() bool { d.click(resume); return len(wishes) > 0 }, "Resume is never heard") // not at once, see settleTime
+	assert.Equal(t, consent.Resume, take(t, wishes))
+}

@@ -175,6 +175,29 @@ func TestReaderOfAQuestion(t *testing.T) {
 	d.expect(consent.Denied)
 }
 
+// A screen reader finds what is only claimed: of whom a Yes would disconnect, and of who is viewing.
+func TestReaderOfClaims(t *testing.T) {
+	t.Parallel()
+	const claimed = "The caller gave this name; this computer could not verify it."
+	var bus string
+	d := put(t, bare, func(d *desk) { bus = d.accessibility() }, func(r *consent.Request) {
+		r.Bus, r.Replaces, r.ReplacesUnverified, r.Timeout = bus, `CORP\bob`, true, 5*time.Minute
+	})
+	w := d.read(bus)
+	ends := `CORP\bob is watching now and will be disconnected if you say Yes.`
+	assert.Contains(t, w.Description, ends+" "+claimed)
+	assert.Equal(t, []string{"label", "label"}, []string{w.named(t, ends).Role, w.named(t, claimed).Role})
+	d.refuse()
+
+	r := request(d.Desktop)
+	r.Bus, r.Identity = bus, consent.Identity{}
+	_, _, _, end := d.watched(r)
+	defer end()
+	eventually(t, func() bool { w = d.read(bus); return w.Role == "notification" }, "no banner")
+	assert.Equal(t, claimed, w.Description)
+	assert.Equal(t, "label", w.named(t, claimed).Role)
+}
+
 // The root window says where the accessibility bus is where the session has no bus of its own.
 func TestReaderByTheRootWindow(t *testing.T) {
 	t.Parallel()

@@ -44,10 +44,14 @@ func AccessibilityBus(x *xconn.Conn) string {
 
 // read shows the question to screen readers, as it is now.
 func (d *prompt) read(s state) {
-	q := d.view.question
-	if q.Reader == nil || !d.controls.drawn {
-		return
+	if q := d.view.question; q.Reader != nil && d.controls.drawn {
+		q.Reader.Show(d.tree(s))
 	}
+}
+
+// tree is the question as screen readers find it.
+func (d *prompt) tree(s state) accessible.Tree {
+	q := d.view.question
 	described := []consent.Sentence{q.Doubt, q.Purpose, q.Sees, q.Cannot, q.Locks, q.Basis, q.Replaces, q.Watcher, q.Countdown}
 	window := accessible.Node{
 		Role: accessible.Dialog, Name: q.Head.Text(0), Description: plain(described, q.Left), States: accessible.Modal,
@@ -68,7 +72,7 @@ func (d *prompt) read(s state) {
 	if !d.view.allow.Empty() {
 		t.Parts = append(t.Parts, d.button(allowPart, q.Yes, allowButton, d.view.allow, s))
 	}
-	q.Reader.Show(t)
+	return t
 }
 
 // button is one of the question's as screen readers find it.
@@ -85,9 +89,13 @@ func (d *prompt) button(id, word string, b button, at image.Rectangle, s state) 
 
 // read shows the banner to screen readers, as it is now.
 func (b *banner) read() {
-	if b.report.Reader == nil || !b.drawn {
-		return
+	if b.report.Reader != nil && b.drawn {
+		b.report.Reader.Show(b.tree())
 	}
+}
+
+// tree is the banner as screen readers find it.
+func (b *banner) tree() accessible.Tree {
 	left := time.Until(b.notice.Until)
 	window := accessible.Node{Role: accessible.Notification, Bounds: image.Rectangle{Max: b.size}.Add(b.at)}
 	t := accessible.Tree{Locale: b.notice.Language}
@@ -113,7 +121,7 @@ func (b *banner) read() {
 		t.Parts = append(t.Parts, button)
 	}
 	t.Window = window
-	b.report.Reader.Show(t)
+	return t
 }
 
 // pressed does what a screen reader's user wants.
