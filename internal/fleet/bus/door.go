@@ -30,6 +30,7 @@ const (
 	maxOfKey            = 4       // of one host; while it changes what it does it has two
 
 	writeTime   = 30 * time.Second // for the other end to take what is written
+	leaveTime   = time.Second      // for the other end to hear that nothing more comes
 	acceptPause = 100 * time.Millisecond
 	pieceSize   = 4 << 10 // that is passed on at once
 	maxControl  = 4 << 10 // of a line of the protocol, such as the one with the key
@@ -153,12 +154,29 @@ func (v *visit) run() {
 	if err != nil {
 		return
 	}
+	told := make(chan struct{})
 	v.door.work.Go(func() {
-		defer v.conn.Close()
+		defer close(told)
 		defer inner.Close()
 		v.down(conn, said)
+		v.takeLeave(conn)
 	})
 	v.up(inner, conn)
+	_ = inner.Close()
+	<-told
+	_, _ = io.Copy(io.Discard, conn)
+}
+
+// takeLeave says that nothing more comes. What the visitor says still is read for a moment: who closes a connection with
+// something unread takes his own last words back, and NATS's are why the visitor was refused.
+func (v *visit) takeLeave(conn net.Conn) {
+	_ = v.conn.SetDeadline(time.Now().Add(leaveTime))
+	if c, ok := conn.(*tls.Conn); ok {
+		_ = c.CloseWrite()
+	}
+	if c, ok := v.conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
 }
 
 // introduce tells each who the other is. What NATS says from then on is read from the Reader.

@@ -115,3 +115,20 @@ func TestCommandsComeByThemselves(t *testing.T) {
 	require.NoError(t, err)
 	c.Close()
 }
+
+// Who is refused hears why, every time: a host says so in its log.
+func TestRefusedKeysAreTold(t *testing.T) {
+	_, s, _, _ := bounded(t)
+	other, err := bus.OpenKeys(t.TempDir(), true) // of another fleet
+	require.NoError(t, err)
+	key, err := nkeys.CreateUser()
+	require.NoError(t, err)
+	public, err := key.PublicKey()
+	require.NoError(t, err)
+	token, err := other.Host("vda1", public)
+	require.NoError(t, err)
+	for range 200 {
+		_, err := nats.Connect(s.URL(), nats.UserJWT(func() (string, error) { return token, nil }, key.Sign), nats.NoReconnect())
+		require.ErrorIs(t, err, nats.ErrAuthorization)
+	}
+}
