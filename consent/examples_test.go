@@ -104,7 +104,10 @@ func TestKDialog(t *testing.T) {
 		"echo yes": Granted, "echo no": Denied, "exit 1": Closed, "echo yes; exit 1": Closed, "exec sleep 60": TimedOut,
 	} {
 		r := self()
-		r.Session, r.Timeout = does, 2*time.Second
+		r.Session, r.Timeout = does, 5*time.Minute
+		if want == TimedOut {
+			r.Timeout = 2 * time.Second
+		}
 		got, err := Exec{Command: command}.Ask(t.Context(), r)
 		require.NoError(t, err, does)
 		assert.Equal(t, want, got, does)
