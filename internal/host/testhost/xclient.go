@@ -152,7 +152,6 @@ const (
 	getGeometry          = 14
 	queryTree            = 15
 	getProperty          = 20
-	queryPointer         = 38
 	translateCoordinates = 40
 	getImage             = 73
 )
