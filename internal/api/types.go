@@ -30,6 +30,8 @@ type Request struct {
 	Monitor string `json:"monitor,omitempty"` // which of several is to be shown: a number, the primary one's is "1", or a name such as "DP-1"; all without it
 
 	Groups []string `json:"groups,omitempty"` // that the administrator is in, for the rules; at most 64
+
+	User string `json:"user,omitempty"` // account whose session it has to be, for who chose the session from a list: otherwise no_session; empty: whoever's it is
 }
 
 // A Grant is the answer to a Request that the user granted.

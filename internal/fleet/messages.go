@@ -74,6 +74,12 @@ type Answer struct {
 	Waiting  bool            `json:"waiting,omitempty"` // of Await: the user hasn't answered yet
 }
 
+// A Stopped view is one that no gate is to carry any more.
+type Stopped struct {
+	Host string `json:"host"`
+	ID   string `json:"id"`
+}
+
 // An Enrolled host, as the fleet knows it.
 type Enrolled struct {
 	ID      string    `json:"id"`

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +21,8 @@ const (
 	// HostBucket has the presence of each host that is there, by its id. A key lives for PresenceTTL.
 	HostBucket = "SHADOW_HOSTS"
 
-	// FleetBucket has what lasts: which hosts are enrolled ([EnrolledKey]), and invitations.
+	// FleetBucket has what lasts: which hosts are enrolled ([EnrolledKey]), invitations, and which views were stopped whose
+	// hosts couldn't be told ([StoppedKey]).
 	FleetBucket = "SHADOW_FLEET"
 
 	// Service is the NATS micro service that every host is.
@@ -92,10 +95,21 @@ func Kept(subject string) (to, id string) {
 // EnrolledKey is the key of the host id in [FleetBucket].
 func EnrolledKey(id string) string { return "host." + id }
 
+// StoppedKey is the key in [FleetBucket] of a view that no gate is to carry any more, a [Stopped]. AnyStopped matches all.
+func StoppedKey(host, id string) string {
+	sum := sha256.Sum256([]byte(id)) // ids are the hosts' own
+	return stoppedKeys + host + "." + hex.EncodeToString(sum[:16])
+}
+
 // HostInbox and GateInbox are the prefixes of the subjects on which a host, by its id, and a gate, by its
 // public key, get answers. Nobody else may subscribe to them.
 func HostInbox(id string) string  { return "_INBOX.host." + id }
 func GateInbox(key string) string { return "_INBOX.gate." + key }
+
+const (
+	stoppedKeys = "stopped."
+	AnyStopped  = stoppedKeys + ">"
+)
 
 const maxID = 63 // bytes, as of a label in DNS
 

@@ -119,6 +119,9 @@ func New(c Config) (*Gate, error) {
 	g.views = newViews(g)
 	g.hub.listed = g.views.reconcile
 	g.hub.removed = g.views.removed
+	if shared, ok := c.Directory.(hosts.Shared); ok {
+		shared.OnStopped(g.views.heardStopped)
+	}
 	g.door = newDoor(len(c.Proxies) > 0)
 	g.regulars.proxies = c.Proxies
 	g.metrics = newMetrics(g)

@@ -112,12 +112,12 @@ func (g *Gate) testRules(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 		writeProblem(w, p)
 		return
 	}
-	host, _, p := g.find(r.Context(), s, wish)
+	host, row, p := g.find(r.Context(), s, wish)
 	if p != nil {
 		writeProblem(w, p)
 		return
 	}
-	v, err := host.TestRules(r.Context(), requestOf(r, s, wish))
+	v, err := host.TestRules(r.Context(), requestOf(r, s, row, wish))
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return

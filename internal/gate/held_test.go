@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/gate"
 	"vda.internal/shadow/internal/gate/hosts"
@@ -201,4 +202,23 @@ type holdingStops struct{ wrong }
 func (h holdingStops) Stop(context.Context, string) error {
 	<-h.over
 	return context.Canceled
+}
+
+// A changing host's session s1 is bob's by the time that it is asked.
+type changing struct {
+	*hosts.Local
+	d *testgate.Daemon
+}
+
+func (c *changing) Ask(ctx context.Context, r api.Request) (*api.Grant, error) {
+	c.d.SetSessions(&shadow.Session{ID: "s1", User: "bob", UID: 1002, Display: ":2", Type: "x11", Class: "user", State: "active"})
+	return c.Local.Ask(ctx, r)
+}
+
+// Who may view ann's sessions doesn't have bob's, though it has the id by now that ann's had.
+func TestSessionIsAnotherUsersWhenItsHostIsAsked(t *testing.T) {
+	t.Parallel()
+	d := testgate.NewDaemon(t)
+	g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{&changing{&hosts.Local{Client: d.Client, Called: "vda1"}, d}}})
+	refused(t, g.SignIn("helen"), http.MethodPost, "/api/v1/shadows", gate.Wish{Host: "vda1", Session: "s1"}, http.StatusConflict, "no_session")
 }

@@ -14,11 +14,6 @@ import (
 	"vda.internal/shadow/internal/gate/signin"
 )
 
-const (
-	stopTime  = 15 * time.Second // bounds a stop that nobody waits for
-	graceTime = 2 * time.Second  // for a host to have stopped a view that the gate has cut, before who asked is answered
-)
-
 // ask asks a session's user. It answers when that one has, and takes the question back when the
 // browser has gone or its session has ended.
 func (g *Gate) ask(w http.ResponseWriter, r *http.Request, s *signin.Session) {
@@ -115,14 +110,14 @@ func (g *Gate) find(ctx context.Context, s *signin.Session, wish Wish) (hosts.Ho
 	return nil, Row{}, refusal(http.StatusConflict, shadow.NoSession, "")
 }
 
-// requestOf is a wish as its host is told.
-func requestOf(r *http.Request, s *signin.Session, wish Wish) api.Request {
-	return api.Request{Session: wish.Session, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups}
+// requestOf is a wish as its host is told: for the session as s was shown it, which the access table was asked about.
+func requestOf(r *http.Request, s *signin.Session, row Row, wish Wish) api.Request {
+	return api.Request{Session: wish.Session, User: row.User, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups}
 }
 
 // askHost asks, and answers with the view. Otherwise the problem is to be told.
 func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Request, s *signin.Session, host hosts.Host, row Row, wish Wish) *api.Problem {
-	grant, err := host.Ask(ctx, requestOf(r, s, wish))
+	grant, err := host.Ask(ctx, requestOf(r, s, row, wish))
 	if err != nil {
 		return problemOf(err)
 	}
@@ -150,30 +145,6 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	w.Header().Set("Location", "/api/v1/shadows/"+grant.ID)
 	writeJSON(w, http.StatusCreated, View{ID: grant.ID, Host: host.Name(), Session: grant.Session, Admin: grant.Admin, View: "/view/" + grant.ID, Expires: grant.Expires, Purpose: wish.Purpose})
 	return nil
-}
-
-// stopLater ends a view that nobody is to have. It reports whether the view is gone.
-func (g *Gate) stopLater(ctx context.Context, host hosts.Host, id string) bool {
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
-	defer cancel()
-	if err := host.Stop(ctx, id); err != nil && problemOf(err).Status != http.StatusNotFound {
-		g.Logger.Warn().Err(err).Str("host", host.Name()).Str("id", id).Msg("a view can't be stopped; it ends by itself when nobody connects")
-		return false
-	}
-	return true
-}
-
-// stopSoon has a host stop a view, and reports whether it has said within a second that it has. One that hangs keeps
-// no view open, and nobody waiting.
-func (g *Gate) stopSoon(host hosts.Host, id string) bool {
-	stopped := make(chan bool, 1)
-	go func() { stopped <- g.stopLater(context.Background(), host, id) }()
-	select {
-	case ok := <-stopped:
-		return ok
-	case <-time.After(g.CutAfter):
-		return false
-	}
 }
 
 // standing is what s may know of the shadows of all hosts, or of those that have answered when enough is
@@ -307,49 +278,4 @@ func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	}
 	g.Logger.Info().Str("name", s.Name).Str("host", one.Host).Str("id", one.ID).Str("admin", one.Admin).Msg("stopped a view")
 	w.WriteHeader(http.StatusNoContent)
-}
-
-// stopOne has a shadow's host stop it, also if who asked goes. If v is it, which goes through this gate, it is carried
-// for a second more at most. Then it is cut, and soon who asked is told that its host doesn't answer; that is told until it does.
-func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Problem {
-	host, ok := g.hub.host(one.Host)
-	if !ok {
-		return problemOf(errNoHost)
-	}
-	answer := make(chan *api.Problem, 1)
-	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID) }()
-	var late <-chan time.Time // of a view that isn't carried here only its host can say that it has ended
-	if v != nil {
-		late = time.After(g.CutAfter + graceTime)
-	}
-	select {
-	case p := <-answer:
-		return p
-	case <-late:
-		return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; it is told again until it does")
-	case <-ctx.Done():
-		return problemOf(context.Cause(ctx))
-	}
-}
-
-// stopAt has a host stop a shadow, and v be ended and its host be told again if that fails; v may be nil.
-func (g *Gate) stopAt(ctx context.Context, host hosts.Host, v *viewing, id string) *api.Problem {
-	if v != nil { // a host that waits for the viewer to say goodbye has no more to wait for then
-		cut := time.AfterFunc(g.CutAfter, func() { g.views.shut(v) })
-		defer cut.Stop()
-	}
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
-	defer cancel()
-	err := host.Stop(ctx, id)
-	if err == nil {
-		return nil
-	}
-	p := problemOf(err)
-	if v != nil {
-		g.views.shut(v)
-		if p.Status != http.StatusNotFound {
-			g.views.tryAgain(v)
-		}
-	}
-	return p
 }

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"sync"
 	"time"
@@ -54,11 +55,14 @@ func (v *viewing) person() string { return v.Method + "\x00" + v.Name }
 type views struct {
 	g *Gate
 
-	mu  sync.Mutex
-	all map[string]*viewing
+	mu      sync.Mutex
+	all     map[string]*viewing
+	stopped map[string]time.Time // by endKey, when it was heard: whoever has a ticket for one has it no more
 }
 
-func newViews(g *Gate) *views { return &views{g: g, all: map[string]*viewing{}} }
+func newViews(g *Gate) *views {
+	return &views{g: g, all: map[string]*viewing{}, stopped: map[string]time.Time{}}
+}
 
 // add remembers a view. The problem is that there are too many, or that another host has one of
 // that id.
@@ -72,6 +76,7 @@ func (vs *views) add(v *viewing) *api.Problem {
 		return p
 	}
 	v.added = time.Now()
+	_, v.over = vs.stopped[endKey(v.Host, v.ID)]
 	vs.all[v.ID] = v
 	return nil
 }
@@ -252,6 +257,7 @@ func (vs *views) tidy() (stop []*viewing) {
 	now := time.Now()
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
+	maps.DeleteFunc(vs.stopped, func(_ string, heard time.Time) bool { return now.Sub(heard) > stoppedTime })
 	for id, v := range vs.all {
 		gone := !v.closed.IsZero() && now.Sub(v.closed) > closedTime
 		switch {

@@ -10,7 +10,11 @@ import (
 
 // requestOf is what r asks of the engine.
 func requestOf(r api.Request, account string) shadow.Request {
-	return shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Monitor: r.Monitor, Groups: r.Groups, Account: account}
+	wish := shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Monitor: r.Monitor, Groups: r.Groups, Account: account}
+	if r.User != "" {
+		wish.User = &r.User
+	}
+	return wish
 }
 
 // GrantOf is g on the wire.

@@ -1,6 +1,7 @@
 package fleethosts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,9 @@ const (
 
 // Ask implements [hosts.Host].
 func (h *Host) Ask(ctx context.Context, r api.Request) (*api.Grant, error) {
-	user := h.userOf(r.Session)
-	order, err := h.order(fleet.Shadow, fleet.AskBody{Request: r, User: user})
+	body := h.askBody(r)
+	user := body.User
+	order, err := h.order(fleet.Shadow, body)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +48,13 @@ func (h *Host) Ask(ctx context.Context, r api.Request) (*api.Grant, error) {
 	g := answer.Grant
 	h.learn(g.ID, &api.Status{ID: g.ID, Session: g.Session, User: user, Admin: g.Admin, Client: r.Client, Purpose: r.Purpose, State: shadow.Granted, Port: g.Port, Since: time.Now()})
 	return g, nil
+}
+
+// askBody is a request for a session of the user whom the gate's user was shown with it.
+func (h *Host) askBody(r api.Request) fleet.AskBody {
+	user := cmp.Or(r.User, h.userOf(r.Session))
+	r.User = "" // it is beside the request, also for hosts that don't know it there
+	return fleet.AskBody{Request: r, User: user}
 }
 
 // userOf is whose session it is, as the gate's user was shown it.

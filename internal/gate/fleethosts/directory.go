@@ -40,7 +40,8 @@ type Options struct {
 // A Directory knows the hosts of a fleet.
 type Directory struct {
 	Options
-	conn *bus.Conn
+	conn      *bus.Conn
+	onStopped func(host, id string) // is told which views were stopped; nil: nobody is
 
 	mu      sync.Mutex
 	whole   bool                          // all hosts that are enrolled were told of
@@ -88,6 +89,11 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 		return fmt.Errorf("fleethosts: %w", err)
 	}
 	defer unhear()
+	stopped, err := d.watch(ctx, fleet.FleetBucket, fleet.AnyStopped)
+	if err != nil {
+		return err
+	}
+	defer stopped.Stop()
 	enrolled, err := d.watch(ctx, fleet.FleetBucket, fleet.EnrolledKey(">"))
 	if err != nil {
 		return err
@@ -106,7 +112,7 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 			cancel(err)
 		}
 	})
-	return d.follow(ctx, enrolled.Updates(), present.Updates(), status, add, remove)
+	return d.follow(ctx, updates{stopped.Updates(), enrolled.Updates(), present.Updates()}, status, add, remove)
 }
 
 // watch begins to watch keys of a bucket.
@@ -126,23 +132,36 @@ var errForeign = errors.New("fleethosts: the reply isn't in the host's own inbox
 
 var errAgain = errors.New("fleethosts: the connection to the bus has come back")
 
-// follow takes what the buckets say, until ctx ends or the connection has come back. Presences are looked
-// at once it is known who is enrolled.
-func (d *Directory) follow(ctx context.Context, enrolled, present <-chan jetstream.KeyValueEntry, status <-chan nats.Status, add, remove func(hosts.Host)) error {
+// updates are what the buckets say. A nil entry ends what they had at first.
+type updates struct {
+	stopped, enrolled, present <-chan jetstream.KeyValueEntry
+}
+
+// follow takes what the buckets say, until ctx ends or the connection has come back. Who is enrolled is looked at once it
+// is known which views were stopped, and presences once it is known who is enrolled.
+func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.Status, add, remove func(hosts.Host)) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	listed := map[string]bool{} // until the list is complete
-	later := present
-	present = nil
+	var enrolled, present <-chan jetstream.KeyValueEntry
 	for {
 		select {
+		case e, open := <-all.stopped:
+			if !open {
+				return d.over(ctx)
+			}
+			if e == nil {
+				enrolled = all.enrolled
+				continue
+			}
+			d.stopped(e)
 		case e, open := <-enrolled:
 			if !open {
 				return d.over(ctx)
 			}
 			if e == nil {
 				d.complete(listed, remove)
-				listed, present = nil, later
+				listed, present = nil, all.present
 				continue
 			}
 			if listed != nil {

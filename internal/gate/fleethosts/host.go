@@ -228,7 +228,7 @@ func (h *Host) Rules(context.Context) ([]api.Rule, error) {
 
 // TestRules implements [hosts.Host].
 func (h *Host) TestRules(ctx context.Context, r api.Request) (*api.Verdict, error) {
-	answer, err := h.call(ctx, fleet.Judge, fleet.AskBody{Request: r, User: h.userOf(r.Session)})
+	answer, err := h.call(ctx, fleet.Judge, h.askBody(r))
 	if err != nil {
 		return nil, err
 	}

@@ -45,7 +45,7 @@ func TestStolenHostKey(t *testing.T) {
 	}
 	for _, subject := range []string{
 		fleet.AuditSubject("vda1"), fleet.PresenceSubject("vda1"), fleet.Subject("vda1", fleet.Shadow), fleet.Subject("vda1", fleet.Stop),
-		fleet.Subject("vda2", fleet.Shadow), "$KV." + fleet.FleetBucket + "." + fleet.EnrolledKey("vda2"),
+		fleet.Subject("vda2", fleet.Shadow), "$KV." + fleet.FleetBucket + "." + fleet.EnrolledKey("vda2"), "$KV." + fleet.FleetBucket + "." + fleet.StoppedKey("vda2", "a"),
 		"$JS.API.STREAM.PURGE." + fleet.AuditStream, "$JS.API.STREAM.DELETE.KV_" + fleet.HostBucket, "$JS.API.CONSUMER.CREATE." + fleet.AuditStream,
 		"$JS.API.DIRECT.GET." + fleet.AuditStream, "_INBOX.host.vda1.x", "_INBOX.gate.x", "$SYS.REQ.SERVER.PING",
 	} {
@@ -74,7 +74,7 @@ func TestStolenHostKeyNamesAReply(t *testing.T) {
 		foreign = append(foreign, fleet.AuditSubject(id), fleet.PresenceSubject(id), "$KV."+fleet.FleetBucket+"."+fleet.EnrolledKey(id),
 			fleet.Subject(id, fleet.Stop), fleet.HostInbox(id)+".x", fleet.KeptAudit(id), fleet.KeptPresence(id))
 	}
-	foreign = append(foreign, "$KV."+fleet.FleetBucket+"."+fleet.EnrolledKey("vda2"), fleet.Subject("vda2", fleet.Stop), fleet.KeptAudit("vda2"), fleet.KeptPresence("vda2"),
+	foreign = append(foreign, "$KV."+fleet.FleetBucket+"."+fleet.EnrolledKey("vda2"), "$KV."+fleet.FleetBucket+"."+fleet.StoppedKey("vda2", "a"), fleet.Subject("vda2", fleet.Stop), fleet.KeptAudit("vda2"), fleet.KeptPresence("vda2"),
 		fleet.GateInbox(f.Keys.Fleet())+".x", "_INBOX.x", "$SRV.PING", "$JS.API.STREAM.PURGE."+fleet.AuditStream, "$JS.API.STREAM.PURGE.KV_"+fleet.FleetBucket,
 		"$JS.API.STREAM.DELETE.KV_"+fleet.HostBucket, "$JS.ACK."+fleet.AuditStream+".x.1.1.1.1.1", fleet.HostInbox("vda2")+"x.y", fleet.HostInbox("vda2"),
 		fleet.HostInbox("vda2")+".*", fleet.HostInbox("vda2")+".>")

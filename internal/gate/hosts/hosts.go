@@ -56,6 +56,17 @@ type Directory interface {
 	State() (up, complete bool)
 }
 
+// Shared is a [Directory] that several gates have in common.
+type Shared interface {
+	// TellStopped tells all gates, also those that start within a day, that nobody is to have that view of a host's any more:
+	// it was stopped, and its host hasn't said that it knows.
+	TellStopped(ctx context.Context, host, id string) error
+
+	// OnStopped sets, before Run, what is called for each such view, whichever gate has told of it: with those that are known
+	// already before the first host is added. It must not block.
+	OnStopped(heard func(host, id string))
+}
+
 // Pushed is a [Host] that says when its sessions or shadows may have changed, so that nobody needs to look
 // now and then.
 type Pushed interface {
