@@ -32,7 +32,8 @@ type clientFilter struct {
 	have   int                        // bytes of head
 	need   int                        // bytes of head until something can be decided
 	skip   int                        // bytes of the message to be passed over
-	begun  time.Duration              // when its first byte came
+	part   int                        // bytes that were, since begun
+	begun  time.Duration              // when its first byte came, or the first after its last whole part
 	before int                        // type of the message before it; -1: it is the first
 
 	messages, fulls, encodings, formats, drops bucket
@@ -177,6 +178,9 @@ func (f *clientFilter) step(now time.Duration, p []byte) (int, error) {
 	}
 	n := min(f.skip, len(p))
 	f.skip -= n
+	if f.part += n; f.part >= skipPart { // a long one takes its time over a slow line
+		f.begun, f.part = now, 0
+	}
 	if f.skip == 0 {
 		f.done()
 	}
@@ -186,7 +190,7 @@ func (f *clientFilter) step(now time.Duration, p []byte) (int, error) {
 // done is the end of a message.
 func (f *clientFilter) done() {
 	f.before = int(f.head[0])
-	f.have, f.need, f.skip = 0, 0, 0
+	f.have, f.need, f.skip, f.part = 0, 0, 0, 0
 }
 
 // more asks for bytes of head, up to n in all. It reports false if they are
@@ -279,11 +283,7 @@ func (f *clientFilter) length(kind ClientMessageType) (int, error) {
 		}
 		return head + int(n), nil
 	case ClientSetDesktopSize:
-		n := int(f.head[6])
-		if n > maxScreens {
-			return 0, fmt.Errorf("%w: SetDesktopSize with %d screens", ErrLimit, n)
-		}
-		return head + 16*n, nil
+		return head + 16*int(f.head[6]), nil
 	case ClientQEMU:
 		return f.qemuLength()
 	}

@@ -126,6 +126,37 @@ func TestFilterWantsMessagesFinished(t *testing.T) {
 	}
 }
 
+// What somebody has copied ends no view, however long it is and however slow the line, as long as it comes.
+func TestFilterSkipsALongClipboard(t *testing.T) {
+	for _, length := range []int{256<<10 + 1, 1 << 20, maxClientCutText} {
+		f := newClientFilter(newAgreed(640, 480), false, nil, 0)
+		in := append(unhex(t, "06 000000"), byte(length>>24), byte(length>>16), byte(length>>8), byte(length))
+		at := epoch
+		_, err := f.feed(at, in)
+		require.NoError(t, err)
+		f.out = f.out[:0]
+		part := make([]byte, 32<<10)
+		for left := length; left > 0; left -= len(part) {
+			at = at.Add(messageTimeout/2 - 1)
+			_, err := f.feed(at, part[:min(left, len(part))])
+			require.NoError(t, err, "%d of %d bytes to come", left, length)
+		}
+		request := unhex(t, "03 01 0000 0000 0001 0001")
+		_, err = f.feed(at, request)
+		require.NoError(t, err)
+		require.Equal(t, request, f.out)
+	}
+}
+
+// So do all the screens that a SetDesktopSize can have.
+func TestFilterSkipsManyScreens(t *testing.T) {
+	request := unhex(t, "03 01 0000 0000 0001 0001")
+	in := append(unhex(t, "fb 00 0400 0300 ff 00"), make([]byte, 16*255)...)
+	got := whole(t, append(in, request...))
+	require.NoError(t, got.err)
+	require.Equal(t, append(start(t), request...), got.out)
+}
+
 // The time of a message is counted from its own beginning.
 func TestFilterCountsTheTimeOfEachMessage(t *testing.T) {
 	f := newClientFilter(newAgreed(640, 480), false, nil, 0)

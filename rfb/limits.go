@@ -13,7 +13,7 @@ const (
 	handshakeTimeout = 10 * time.Second // a whole handshake
 	stepTimeout      = 5 * time.Second  // one message of a handshake
 	askTimeout       = 2 * time.Minute  // a person typing a server's password into a viewer
-	messageTimeout   = 10 * time.Second // a viewer's message, from its first byte to its last
+	messageTimeout   = 10 * time.Second // a viewer's message, from its first byte to its last, or to the next skipPart of it
 	serverTimeout    = 10 * time.Second // the server taking a few requests
 	viewerTimeout    = 30 * time.Second // the viewer taking one write; see below
 	closeTimeout     = 2 * time.Second  // a connection's calls returning once its deadline has passed
@@ -29,12 +29,12 @@ const (
 
 	maxSide = 16384 // pixels of a framebuffer's side, TigerVNC's own limit
 
-	maxCursorSide    = 256       // pixels of a cursor's side
-	maxSlack         = 64 << 10  // bytes a compressed rectangle may exceed its pixels by
-	maxServerCutText = 64 << 20  // bytes of clipboard, skipped
-	maxAudio         = 16 << 20  // bytes of QEMU audio, skipped
-	maxClientCutText = 256 << 10 // bytes of clipboard, skipped; TigerVNC's MaxCutText
-	maxScreens       = 16        // screens of a SetDesktopSize, skipped
+	maxCursorSide    = 256      // pixels of a cursor's side
+	maxSlack         = 64 << 10 // bytes a compressed rectangle may exceed its pixels by
+	maxServerCutText = 64 << 20 // bytes of clipboard, skipped
+	maxAudio         = 16 << 20 // bytes of QEMU audio, skipped
+	maxClientCutText = 64 << 20 // bytes of clipboard, skipped: programs send what somebody has copied, however long
+	skipPart         = 64 << 10 // bytes of a message that is skipped, each in messageTimeout
 
 	maxFence  = 64              // bytes of a fence's payload, the community's own limit
 	maxFences = 128             // fences of a server that wait for an answer; the relay answers beyond half of them

@@ -346,7 +346,7 @@ func (f *clientFilter) successor(a *agreed, fresh bool) *clientFilter {
 	said, _ = AppendMessage(said, &FramebufferUpdateRequest{Rect: Rect{Width: width, Height: height}})
 	_, _ = g.feed(time.Now(), said) // which has all passed f before
 	g.offset = f.offset
-	g.head, g.have, g.need, g.skip, g.begun, g.before = f.head, f.have, f.need, f.skip, f.begun, f.before
+	g.head, g.have, g.need, g.skip, g.part, g.begun, g.before = f.head, f.have, f.need, f.skip, f.part, f.begun, f.before
 	g.messages, g.drops = f.messages, f.drops
 	return g
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/api"
 )
 
@@ -113,12 +114,55 @@ func isTerminal(w io.Writer) bool {
 	return err == nil
 }
 
+// basisTime is how long the event of a grant may come after its answer.
+const basisTime = 2 * time.Second
+
+// basisOf is what allows a granted shadow, as its event says, and seen with those of the events that were looked at; empty: it
+// isn't known.
+func basisOf(seen []shadow.Event, events <-chan shadow.Event, id string) (string, []shadow.Event) {
+	late := time.After(basisTime)
+	for i := 0; events != nil; {
+		for ; i < len(seen); i++ {
+			if seen[i].ID == id && seen[i].Type == shadow.EventGranted {
+				return seen[i].Consent, seen
+			}
+		}
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return "", seen
+			}
+			seen = append(seen, e)
+		case <-late:
+			return "", seen
+		}
+	}
+	return "", seen
+}
+
+// allowed says what allows a view.
+func allowed(basis string) string {
+	switch consent.Basis(basis) {
+	case consent.ByAnswer:
+		return "The user said Yes."
+	case consent.ByNotice:
+		return "A rule lets you view: the user wasn't asked, but has seen that you will."
+	case consent.BySilence:
+		return "The user didn't answer, and a rule takes that for a Yes."
+	case consent.ByLock:
+		return "The screen is locked, and a rule lets you view it all the same."
+	case consent.ByRuleOnly:
+		return "The user wasn't asked: this host's rules let you view."
+	}
+	return "You may view the session."
+}
+
 // howToOpen tells a person what to do with a grant.
-func howToOpen(w io.Writer, g *api.Grant) {
+func howToOpen(w io.Writer, basis string, g *api.Grant) {
 	until := g.Expires.Local().Format(time.TimeOnly)
 	if g.Page != "" {
-		fmt.Fprintf(w, "The user said Yes. Open this in a browser; it works once, until %s:\n\n  %s\n\nor connect noVNC to:\n\n", until, clean(g.Page))
+		fmt.Fprintf(w, "%s Open this in a browser; it works once, until %s:\n\n  %s\n\nor connect noVNC to:\n\n", allowed(basis), until, clean(g.Page))
 		return
 	}
-	fmt.Fprintf(w, "The user said Yes. Connect noVNC to this address; it works once, until %s:\n\n", until)
+	fmt.Fprintf(w, "%s Connect noVNC to this address; it works once, until %s:\n\n", allowed(basis), until)
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
 )
 
 // A terminal is a pseudoterminal and what was written to it.
@@ -85,6 +86,7 @@ func TestAskingOnATerminal(t *testing.T) {
 		assert.Eventually(t, func() bool {
 			return strings.Contains(term.String(), "20 s left") && strings.Contains(term.String(), "19 s left")
 		}, patience, 10*time.Millisecond)
+		e.send(shadow.Event{Type: shadow.EventGranted, ID: "ab12", Consent: string(consent.ByAnswer)})
 		g, err := granted(ctx, r)
 		g.Page, g.Expires = "http://vda1.corp:6001/#t", time.Date(2026, 1, 2, 15, 4, 5, 0, time.Local)
 		return g, err
@@ -97,7 +99,29 @@ func TestAskingOnATerminal(t *testing.T) {
 	assert.Equal(t, "ws://vda1.corp:6001/websockify?token=t&x\n", stdout.String())
 	said := term.String()
 	assert.NotContains(t, said, "3600 s")
-	assert.Contains(t, said, "Open this in a browser; it works once, until 15:04:05:\r\n\r\n  http://vda1.corp:6001/#t\r\n")
+	assert.Contains(t, said, "The user said Yes. Open this in a browser; it works once, until 15:04:05:\r\n\r\n  http://vda1.corp:6001/#t\r\n")
+}
+
+// What allows a view is said as it is: not every grant is the user's Yes.
+func TestGrantedWithoutAYes(t *testing.T) {
+	for basis, words := range map[consent.Basis]string{
+		consent.ByNotice: "the user wasn't asked, but has seen", consent.BySilence: "The user didn't answer", consent.ByLock: "The screen is locked",
+		consent.ByRuleOnly: "this host's rules let you view",
+	} {
+		term := newTerminal(t)
+		e := &fakeEngine{}
+		e.answer = func(ctx context.Context, r shadow.Request) (*shadow.Grant, error) {
+			e.send(shadow.Event{Type: shadow.EventGranted, ID: "ab12", Consent: string(basis)})
+			return granted(ctx, r)
+		}
+		var stdout bytes.Buffer
+		status := run(t.Context(), "shadowctl", []string{"--socket", daemon(t, e), "shadow", "42", "--admin", "a"}, &stdout, term.File)
+		require.NoError(t, term.File.Close())
+		<-term.over
+		assert.Equal(t, exitDone, status)
+		assert.Contains(t, term.String(), words)
+		assert.NotContains(t, term.String(), "said Yes")
+	}
 }
 
 // Who is refused before the user was asked isn't told that the user is asked.

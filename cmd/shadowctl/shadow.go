@@ -84,7 +84,9 @@ func (a *app) shadow(ctx context.Context, r api.Request, wait, open bool) error 
 		err = a.printJSON(grant)
 	default:
 		if tell {
-			howToOpen(a.stderr, grant)
+			var basis string
+			basis, seen = basisOf(seen, events, grant.ID)
+			howToOpen(a.stderr, basis, grant)
 		}
 		_, err = fmt.Fprintln(a.stdout, grant.URL)
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	smallBlock = 16 << 10         // bytes that a view holds while it is quiet: one record of TLS
 	largeBlock = 64 << 10         // and while much is sent, from a pool
-	takeTime   = 30 * time.Second // for the browser to take a block; a host gives up on it sooner, if it takes nothing
+	takeTime   = 30 * time.Second // for a side to take a block, and at most half as long again; a host gives up on a browser sooner that takes nothing
 )
 
 var largeBlocks = sync.Pool{New: func() any { b := make([]byte, largeBlock); return &b }}
@@ -23,9 +23,22 @@ var largeBlocks = sync.Pool{New: func() any { b := make([]byte, largeBlock); ret
 type pipe struct {
 	browser, host net.Conn
 
-	down, up    int64 // bytes to the browser, and from it
-	browserCode int   // close code that the browser sent; 0: none
+	giving      deadline // of what the browser is given
+	passing     deadline // of what the host is passed
+	down, up    int64    // bytes to the browser, and from it
+	browserCode int      // close code that the browser sent; 0: none
 	once        sync.Once
+}
+
+// A deadline is a connection's write deadline. It is moved seldom: to set one costs as much as a small write.
+type deadline struct{ at time.Time }
+
+// extend gives the next write takeTime at least.
+func (d *deadline) extend(c net.Conn) {
+	if now := time.Now(); d.at.Sub(now) < takeTime {
+		d.at = now.Add(takeTime + takeTime/2)
+		_ = c.SetWriteDeadline(d.at)
+	}
 }
 
 // run carries bytes until both sides have ended, and closes them. waiting is what the browser has
@@ -118,7 +131,7 @@ func waiting(c *net.TCPConn) (n int) {
 
 // move lets the kernel move so many bytes that have arrived.
 func (p *pipe) move(browser, host *net.TCPConn, n int) bool {
-	_ = browser.SetWriteDeadline(time.Now().Add(takeTime))
+	p.giving.extend(browser)
 	moved, err := browser.ReadFrom(&io.LimitedReader{R: host, N: int64(n)})
 	p.down += moved
 	if err != nil {
@@ -129,7 +142,7 @@ func (p *pipe) move(browser, host *net.TCPConn, n int) bool {
 
 // give writes to the browser. If that fails the host is told by its connection's end.
 func (p *pipe) give(b []byte) bool {
-	_ = p.browser.SetWriteDeadline(time.Now().Add(takeTime))
+	p.giving.extend(p.browser)
 	n, err := p.browser.Write(b)
 	p.down += int64(n)
 	if err != nil {
@@ -162,7 +175,7 @@ func (p *pipe) pass(f *frames, b []byte) error {
 		return nil
 	}
 	f.scan(b)
-	_ = p.host.SetWriteDeadline(time.Now().Add(takeTime))
+	p.passing.extend(p.host)
 	n, err := p.host.Write(b)
 	p.up += int64(n)
 	return err
