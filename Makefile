@@ -13,8 +13,8 @@ SOURCES := internal/viewer/package-lock.json $(wildcard internal/viewer/page/* i
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: pages ## build shadowd, shadowctl, shadowgate, websockify and rfbtrace into bin
-	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+build: pages ## build shadowd, shadowctl, shadowgate, websockify and rfbtrace into bin (VERSION=1.2.3)
+	CGO_ENABLED=0 go build -trimpath $(if $(VERSION),-ldflags='-X vda.internal/shadow/internal/version.linked=$(VERSION)') -o bin/ ./cmd/...
 
 pages: $(PAGES) ## fetch noVNC from npm and bundle the pages of a granted port and of the console, to be embedded
 
@@ -132,7 +132,7 @@ realdesktops: deps ## what the capture costs beside x11vnc on whole desktops, a 
 	@.ci/deps $(DESKTOPS)
 	go run ./tools/screens -desktops all -duration 6s -pictures bin/realdesktops
 
-hosts: deps ## install the packages on a booted Debian (a container), and do what operators do; as root, minutes
+hosts: deps pages ## install the packages on a booted Debian (a container), and do what operators do; as root, minutes
 	@.ci/deps debootstrap systemd-container lintian rpm rpmlint cpio
 	SHADOW_LIVE=1 SHADOW_HOSTS=1 go test -count=1 -v -timeout 60m ./internal/hosts
 

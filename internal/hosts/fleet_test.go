@@ -1,16 +1,45 @@
 package hosts
 
 import (
+	"os"
+	"regexp"
 	"strings"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
+// reachable has the console be a gate that other hosts reach, as the page says, with the rights of its unit.
+func (h *host) reachable() {
+	h.t.Helper()
+	page, err := os.ReadFile("../../docs/fleet.md")
+	require.NoError(h.t, err)
+	file := regexp.MustCompile("(?ms)^```toml\n(.*?)^```$").FindSubmatch(page)
+	require.NotNil(h.t, file)
+	h.put("/etc/xdl/shadowgate.toml", string(file[1]), 0o644)
+	require.Error(h.t, h.command("systemctl", "restart", "shadowgate").Run(), "nothing has been made ready")
+	h.page("fleet gate")
+	h.sh(`cd /etc/xdl/shadowgatessl
+		openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=gate.corp.example -addext subjectAltName=DNS:gate.corp.example -keyout shadowingkey.pem -out shadowingcert.pem 2>/dev/null
+		chgrp shadowgate shadowingkey.pem; chmod 640 shadowingkey.pem; chmod 644 shadowingcert.pem`)
+	h.run("runuser", "-u", "shadowgate", "--", "shadowgate", "--check")
+	h.run("systemctl", "reset-failed", "shadowgate")
+	h.run("systemctl", "restart", "shadowgate")
+	h.active("shadowgate")
+	for _, port := range []string{"443", "4222"} {
+		c, err := h.dial(h.t.Context(), "tcp", "gate:"+port)
+		require.NoError(h.t, err)
+		require.NoError(h.t, c.Close())
+	}
+	h.run("rm", "-r", "/etc/systemd/system/shadowgate.service.d", "/etc/xdl/shadowgatessl")
+	h.run("systemctl", "daemon-reload")
+}
+
 // fleet has the host be a gate and enter its own fleet; then both get their keys from systemd.
 func (h *host) fleet() {
 	h.t.Helper()
 	h.sh("cp --preserve /etc/xdl/shadowgate.toml /root/shadowgate.toml")
+	h.reachable()
 	h.put("/etc/xdl/shadowgate.toml", "[bus]\nlisten = \"127.0.0.1:4222\"\ntls = false\n", 0o644)
 	h.run("systemctl", "restart", "shadowgate")
 	h.active("shadowgate")

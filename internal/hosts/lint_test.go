@@ -19,14 +19,14 @@ func lint(t *testing.T, dir string) {
 	testenv.Program(t, "rpmlint", "rpmlint")
 	cpio := testenv.Program(t, "cpio", "cpio")
 
-	debs, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	debs, err := filepath.Glob(filepath.Join(dir, "*_amd64.deb"))
 	require.NoError(t, err)
 	require.Len(t, debs, 4)
 	out, err := exec.CommandContext(t.Context(), "lintian", append([]string{"--fail-on", "error", "--allow-root"}, debs...)...).CombinedOutput()
 	t.Logf("lintian:\n%s", out)
 	require.NoError(t, err)
 
-	rpms, err := filepath.Glob(filepath.Join(dir, "*.rpm"))
+	rpms, err := filepath.Glob(filepath.Join(dir, "*.x86_64.rpm"))
 	require.NoError(t, err)
 	require.Len(t, rpms, 4)
 	for _, name := range rpms { // rpm 4.11 knows neither zstd nor what has been added to rpmlib() since

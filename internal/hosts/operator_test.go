@@ -50,10 +50,46 @@ func (h *host) secrets() {
 		h.active("shadowd")
 		require.NoError(h.t, h.watch().Close(), how)
 		assert.NotContains(h.t, h.doctor(), "passphrase", how)
+		h.opened(how)
 	}
+	h.run("systemctl", "stop", "shadowd")
+	h.opened("while it doesn't run")
+	h.run("systemctl", "start", "shadowd")
+	h.active("shadowd")
 	assert.False(h.t, h.exists("/etc/xdl/shadowingpassphrase"))
 	h.run("rm", "-r", "/etc/systemd/system/shadowd.service.d", "/etc/xdl/shadowingssl", "/etc/xdl/shadowingpassphrase.cred")
 	h.run("systemctl", "daemon-reload")
+}
+
+// opened has those who look at the certificate from outside the service know that systemd opens the key.
+func (h *host) opened(when string) {
+	h.t.Helper()
+	assert.Contains(h.t, h.run("shadowd", "--check"), "fine", when)
+	assert.NotContains(h.t, h.sh("shadowctl setup --dry-run"), "write its passphrase", when)
+}
+
+// limited has a check by root find what the service's unit doesn't let it do, as the start does.
+func (h *host) limited() {
+	h.t.Helper()
+	for what, change := range map[string]string{
+		"log.audit":   "sed -i 's#^audit = .*#audit = \"/etc/xdl/audit.log\"#' /etc/xdl/shadowing.toml",
+		"ports.first": "printf '[ports]\nfirst = 500\nlast = 510\n' >> /etc/xdl/shadowing.toml",
+	} {
+		h.configure("")
+		h.sh("shadowd --check")
+		h.sh(change)
+		out, err := h.command("shadowd", "--check").CombinedOutput()
+		require.Error(h.t, err, what)
+		assert.Contains(h.t, string(out), what)
+		assert.Contains(h.t, string(out), "shadowd.service")
+		if what == "log.audit" {
+			require.Error(h.t, h.command("systemctl", "restart", "shadowd").Run())
+		}
+	}
+	h.configure("")
+	h.run("systemctl", "reset-failed", "shadowd")
+	h.run("systemctl", "restart", "shadowd")
+	h.active("shadowd")
 }
 
 // doctor is what the doctor says; it may have found something.

@@ -15,7 +15,7 @@ import (
 )
 
 // pages are those of docs whose commands are run as they stand there.
-var pages = []string{"install", "configure", "upgrade", "harden", "uninstall"}
+var pages = []string{"install", "configure", "upgrade", "harden", "uninstall", "fleet"}
 
 // elsewhere are the labels of commands for other distributions; a shell reads them here.
 var elsewhere = []string{"rhel", "suse"}
@@ -39,6 +39,16 @@ func commands(t *testing.T) map[string]string {
 		}
 	}
 	return list
+}
+
+// TestMakeBringsThePages has each target that builds packages make what they embed before: on a fresh clone the
+// folders are empty, which the compiler doesn't mind.
+func TestMakeBringsThePages(t *testing.T) {
+	text, err := os.ReadFile("../../Makefile")
+	require.NoError(t, err)
+	for _, target := range []string{"build", "packages", "hosts", "test"} {
+		assert.Regexp(t, "(?m)^"+target+":[^#\n]* pages\\b", string(text))
+	}
 }
 
 // TestPagesHaveCommands has a shell read all commands of the pages, those for other distributions too.
