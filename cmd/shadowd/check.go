@@ -20,6 +20,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/host/service"
 	"vda.internal/shadow/internal/host/strict"
 	"vda.internal/shadow/internal/named"
 	"vda.internal/shadow/internal/parts"
@@ -32,7 +33,7 @@ const lookTime = 5 * time.Second
 // checked says whether shadowd would start with the configuration and serve requests. The
 // error names everything that would stop the start or refuse every request.
 func checked(ctx context.Context, o options, path string, cfg *config.Config, stdout io.Writer) error {
-	c := checker{cfg: cfg}
+	c := checker{cfg: cfg, unit: service.Look(ctx)}
 	c.control(ctx)
 	c.audit()
 	c.programs()
@@ -52,6 +53,9 @@ func checked(ctx context.Context, o options, path string, cfg *config.Config, st
 	if c.refuses != "" {
 		but = ", but every request is refused: " + c.refuses
 	}
+	if c.unseen != "" {
+		but += "; " + c.unseen
+	}
 	_, err := fmt.Fprintf(stdout, "%s: fine%s\n", o.config, but)
 	return err
 }
@@ -59,8 +63,10 @@ func checked(ctx context.Context, o options, path string, cfg *config.Config, st
 // A checker looks for what would go wrong on this host.
 type checker struct {
 	cfg     *config.Config
+	unit    service.Unit // the service's, which may do less than who checks
 	wrong   []error
 	refuses string // the setting by which every request is refused on purpose; "": none
+	unseen  string // what can't be known from here; "": nothing
 }
 
 func (c *checker) add(key, format string, args ...any) {
@@ -79,6 +85,15 @@ func (c *checker) control(ctx context.Context) {
 	}
 	if err := canMake(filepath.Dir(c.cfg.Control.Socket)); err != nil {
 		c.add("control.socket", "its folder can't be made: %w", err)
+	}
+	c.writes("control.socket", c.cfg.Control.Socket, "/run")
+}
+
+// writes looks whether the service's unit lets it write to path. instead is where it may.
+func (c *checker) writes(key, path, instead string) {
+	if directive := c.unit.ReadOnly(path); directive != "" {
+		c.add(key, "%s is read-only for %s (%s); choose one below %s, or name its folder in ReadWritePaths= of a drop-in: systemctl edit shadowd",
+			path, service.Name, directive, instead)
 	}
 }
 
@@ -120,6 +135,7 @@ func (c *checker) audit() {
 	if err := unix.Access(target, unix.W_OK); err != nil {
 		c.add("log.audit", "%s can't be written: %w", target, err)
 	}
+	c.writes("log.audit", path, "/var/log")
 }
 
 // programs looks at the programs that are run.
@@ -216,6 +232,10 @@ func (c *checker) ports(ctx context.Context) {
 		}
 		_ = ln.Close()
 	}
+	if free := unprivileged(); c.cfg.Ports.First < free && !c.unit.BindsLow() {
+		c.add("ports.first", "%s may not listen on ports below %d; choose others, or have a drop-in say CapabilityBoundingSet=CAP_NET_BIND_SERVICE: systemctl edit shadowd", service.Name, free)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	ln, err := parts.Ports(c.cfg).Listen(ctx)
@@ -224,6 +244,15 @@ func (c *checker) ports(ctx context.Context) {
 		return
 	}
 	_ = ln.Close()
+}
+
+// unprivileged is the first port that isn't root's alone.
+func unprivileged() int {
+	first := 1024
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err == nil {
+		_, _ = fmt.Sscan(string(text), &first)
+	}
+	return first
 }
 
 // sessions looks at the accounts of sessions that are written down.
@@ -254,6 +283,7 @@ func (c *checker) fleet() {
 	if err := canMake(fleet.Spool); err != nil {
 		c.add("fleet.spool", "it can't be made: %w", err)
 	}
+	c.writes("fleet.spool", fleet.Spool, "/var/lib")
 }
 
 // requests looks at what every request needs.
@@ -274,8 +304,12 @@ func (c *checker) requests(ctx context.Context, path string) {
 		c.here(ctx, host)
 	}
 	if settings.ShadowingUseSSL {
-		if _, err := parts.Store(c.cfg).TLSConfig(host); err != nil {
+		_, seen, err := parts.Pair(c.cfg, host, c.unit.HandsOver(parts.Passphrase))
+		if err != nil {
 			c.add("ShadowingUseSSL", "it is 1, and the certificate can't be used: %s", named.Text(err))
+		}
+		if !seen {
+			c.unseen = "the key is encrypted, and systemd hands its passphrase to the service alone: whether that opens it, shadowctl doctor says when it runs"
 		}
 	}
 }

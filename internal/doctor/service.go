@@ -9,33 +9,23 @@ import (
 	"strings"
 
 	"vda.internal/shadow/internal/host/program"
+	"vda.internal/shadow/internal/host/service"
 )
 
 // unitName is the service's.
-const unitName = "shadowd.service"
+const unitName = service.Name
 
-// unitProperties are what systemctl(1) is asked about it. An old systemd leaves out what it
-// doesn't know.
-const unitProperties = "LoadState,ActiveState,SubState,Result,ExecMainStatus,NRestarts,UnitFileState,NeedDaemonReload,FragmentPath,MainPID"
+// unitProperties are what systemd is asked about it.
+var unitProperties = []string{"LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts", "UnitFileState", "NeedDaemonReload", "FragmentPath", "MainPID"}
 
 // A unit is what systemd knows of the service, by property.
 type unit map[string]string
 
-// unit asks systemd. Nil means that there is none, or that it doesn't answer.
+// unit asks systemd. It is empty if there is none, or if it doesn't answer.
 func (d *Doctor) unit(ctx context.Context) unit {
-	systemctl := program.Find(d.host.path, "systemctl")
-	if systemctl == "" {
-		return nil
-	}
-	out, err := program.Output(ctx, program.Command{Path: systemctl, Args: []string{"show", unitName, "--property=" + unitProperties}, Timeout: callTime})
-	if err != nil {
-		return nil // not booted with systemd
-	}
 	u := unit{}
-	for line := range strings.Lines(string(out)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			u[name] = oneLine(value)
-		}
+	for name, value := range service.Show(ctx, d.host.path, unitProperties...) {
+		u[name] = oneLine(value)
 	}
 	return u
 }

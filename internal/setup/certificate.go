@@ -61,13 +61,12 @@ const (
 // refused are the warnings of a certificate that browsers refuse whatever they trust.
 var refused = []tlsstore.Code{tlsstore.NameMismatch, tlsstore.CNOnly, tlsstore.BadUsage, tlsstore.NotAuthority, tlsstore.WeakKey}
 
-// pair looks at the certificate of store for host.
-func pair(store *tlsstore.Store, host string) Pair {
-	p, err := store.Load(host)
+// judged is what a pair of dir, or the error with which it was looked at, means.
+func judged(dir string, p *tlsstore.Pair, err error) Pair {
 	var le *tlsstore.LoadError
 	switch {
 	case errors.As(err, &le):
-		return unfit(store.Dir, le.Findings)
+		return unfit(dir, le.Findings)
 	case err != nil:
 		return Pair{PairUnfit, named.Text(err), "see that the files can be read"}
 	}

@@ -17,9 +17,9 @@ import (
 	"vda.internal/shadow/internal/ctxreg"
 	"vda.internal/shadow/internal/doctor"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/host/service"
 	"vda.internal/shadow/internal/keyfile"
 	"vda.internal/shadow/internal/parts"
-	"vda.internal/shadow/tlsstore"
 )
 
 // DefaultGroup is the group that is proposed; the package makes it.
@@ -52,7 +52,8 @@ type State struct {
 	Name   string         // of the host for viewers; empty: not known
 	Report *doctor.Report // of the host: its service, name, ports and firewall
 
-	host Host
+	host   Host
+	handed bool // systemd hands the key's passphrase to the service
 }
 
 // Answers are what an administrator decides. What is in the file already isn't changed by them.
@@ -96,13 +97,18 @@ func (h Host) Look(ctx context.Context) (*State, error) {
 	looked := *s.Config
 	looked.Viewer.Host = s.Name
 	s.Report = h.Examine(ctx, &looked)
+	s.handed = service.Look(ctx).HandsOver(parts.Passphrase)
 	return s, ctx.Err()
 }
 
 // Pair looks at the certificate, for a host that viewers know as name.
-func (s *State) Pair(name string) Pair { return pair(s.store(), name) }
-
-func (s *State) store() *tlsstore.Store { return parts.Store(s.Config) }
+func (s *State) Pair(name string) Pair {
+	p, seen, err := parts.Pair(s.Config, name, s.handed)
+	if !seen {
+		return Pair{State: PairFine, Found: "the key is encrypted, and systemd hands its passphrase to shadowd alone: whether that opens it, shadowd's log says"}
+	}
+	return judged(s.Config.TLS.Dir, p, err)
+}
 
 // Proposal is what setup would do without being told anything.
 func (s *State) Proposal(ctx context.Context) Answers {

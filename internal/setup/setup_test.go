@@ -3,6 +3,7 @@ package setup
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/youmark/pkcs8"
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/doctor"
@@ -228,6 +230,36 @@ func TestPairsThatAreThere(t *testing.T) {
 	}
 }
 
+// An encrypted key whose passphrase systemd hands to the service is a fine one, and nobody is told to
+// write the passphrase beside it.
+func TestPassphraseOfTheService(t *testing.T) {
+	s := newSite(t, "")
+	require.NoError(t, makePair(s.tls, full, time.Now()))
+	data, err := os.ReadFile(filepath.Join(s.tls, keyName))
+	require.NoError(t, err)
+	block, _ := pem.Decode(data)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	locked, err := pkcs8.MarshalPrivateKey(key, []byte("correct horse"), nil)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(s.tls, keyName), pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: locked}), 0o600))
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	state, err := s.Look(t.Context())
+	require.NoError(t, err)
+	found := state.Pair(full)
+	assert.Equal(t, PairUnfit, found.State)
+	assert.Contains(t, found.Remedy, "shadowingpassphrase")
+
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "systemctl"), []byte("#!/bin/sh\n[ $1 = show ] && echo LoadState=loaded && exit\necho LoadCredentialEncrypted=shadowingpassphrase:/etc/xdl/shadowingpassphrase.cred\n"), 0o755))
+	state, err = s.Look(t.Context())
+	require.NoError(t, err)
+	found = state.Pair(full)
+	assert.Equal(t, PairFine, found.State, found.Found)
+	assert.Contains(t, found.Found, "systemd hands its passphrase")
+	assert.Empty(t, found.Remedy)
+}
+
 // The command makes a request that names the host as browsers need it, and a key that the
 // store takes with what an authority makes of it.
 func TestRequestCommand(t *testing.T) {
@@ -251,7 +283,8 @@ func TestRequestCommand(t *testing.T) {
 		out, err = exec.Command("openssl", "x509", "-req", "-in", dir+"/request.csr", "-signkey", filepath.Join(dir, keyName), "-days", "30",
 			"-out", filepath.Join(dir, certName), "-extfile", writeFile(t, "subjectAltName = "+strings.Replace(want, "IP Address", "IP", 1)+"\n")).CombinedOutput()
 		require.NoError(t, err, "%s", out)
-		found := pair(&tlsstore.Store{Dir: dir}, host)
+		pair, err := (&tlsstore.Store{Dir: dir}).Load(host)
+		found := judged(dir, pair, err)
 		assert.Equal(t, PairFine, found.State, found.Found)
 		_, err = tls.LoadX509KeyPair(filepath.Join(dir, certName), filepath.Join(dir, keyName))
 		assert.NoError(t, err)
