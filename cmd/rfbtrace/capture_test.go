@@ -49,8 +49,8 @@ func TestCapture(t *testing.T) {
 		name  string
 		start func(*testing.T) (addr, display string)
 	}{
-		{"x11vnc-" + version(t, "x11vnc", "-version"), startX11vnc},
-		{"Xvnc-" + version(t, "Xvnc", "-version"), startXvnc},
+		{"x11vnc-" + versionOf(t, "x11vnc", "-version"), startX11vnc},
+		{"Xvnc-" + versionOf(t, "Xvnc", "-version"), startXvnc},
 	} {
 		for _, v := range []struct {
 			name  string
@@ -125,7 +125,7 @@ func ignore(err error) error {
 	return err
 }
 
-func version(t *testing.T, name string, args ...string) string {
+func versionOf(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	v := regexp.MustCompile(`\d+\.\d+\.\d+`).Find(out)

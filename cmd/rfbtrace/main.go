@@ -19,6 +19,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"vda.internal/shadow/internal/version"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
@@ -41,6 +43,7 @@ const usage = `rfbtrace looks into RFB (VNC) sessions.
   rfbtrace replay -listen ADDR [-speed N] FILE
         be a server that shows the trace to one viewer; speed 0 doesn't wait
   rfbtrace fbs TRACE RECORDING   write a recording that FBS players read
+  rfbtrace --version             print the version
 
 ADDR is HOST:PORT or unix:PATH. FILE is a trace or an FBS recording, packed
 with gzip or not; a FILE to be written is packed if its name ends in .gz. One
@@ -65,6 +68,10 @@ var commands = map[string]command{
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		fmt.Fprint(stdout, usage)
+		return 0
+	}
+	if args[0] == "version" || args[0] == "--version" {
+		fmt.Fprintf(stdout, "rfbtrace version %s\n", version.String())
 		return 0
 	}
 	c, ok := commands[args[0]]

@@ -20,9 +20,9 @@ func TestString(t *testing.T) {
 func TestLinkedVersion(t *testing.T) {
 	dir := t.TempDir()
 	out, err := exec.Command("go", "build", "-o", dir, "-ldflags", "-X vda.internal/shadow/internal/version.linked=v9.8.7",
-		"../../cmd/shadowd", "../../cmd/shadowctl", "../../cmd/websockify").CombinedOutput()
+		"../../cmd/...").CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	for _, name := range []string{"shadowd", "shadowctl", "websockify"} {
+	for _, name := range []string{"shadowd", "shadowctl", "shadowgate", "websockify", "rfbtrace"} {
 		out, err := exec.Command(filepath.Join(dir, name), "--version").CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		assert.Contains(t, string(out), "v9.8.7", name)

@@ -8,8 +8,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -59,6 +61,9 @@ func (b *builder) build(ctx context.Context) (err error) {
 	if !versions.MatchString(b.version) {
 		return fmt.Errorf("version %q isn't one such as 1.2.3: give -version, or make packages VERSION=1.2.3", b.version)
 	}
+	if err := bundled(); err != nil {
+		return err
+	}
 	if b.date, err = commitDate(ctx); err != nil {
 		return err
 	}
@@ -81,6 +86,16 @@ func (b *builder) build(ctx context.Context) (err error) {
 		}
 	}
 	return b.checksums()
+}
+
+// bundled reports what the programs embed and isn't there: the compiler takes an empty folder, too.
+func bundled() error {
+	for _, name := range []string{"internal/viewer/dist/index.html", "internal/gate/web/dist/index.html", novnc + "LICENSE.txt"} {
+		if _, err := os.Stat(name); err != nil {
+			return fmt.Errorf("a page isn't there (run make pages): %w", err)
+		}
+	}
+	return nil
 }
 
 // commitDate is what the packages' files are dated: the commit's time, or that of
@@ -123,12 +138,12 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 	}
 	for _, command := range commands {
 		target := filepath.Join(b.out, fmt.Sprintf("%s_%s_%s.cdx.json", command, b.version, arch))
-		out, err := output(ctx, "go", "tool", "-modfile=tools/tools.mod", "cyclonedx-gomod", "bin", "-json", "-noserial",
-			"-output", target, filepath.Join(bin, command))
+		out, err := output(ctx, "go", "tool", "-modfile=tools/tools.mod", "cyclonedx-gomod", "bin", "-json", "-noserial", "-std",
+			"-version", b.version, "-output", target, filepath.Join(bin, command))
 		if err != nil {
 			return fmt.Errorf("bill of materials of %s: %w\n%s", command, err, out)
 		}
-		if err := withoutTime(target); err != nil {
+		if err := settle(target); err != nil {
 			return err
 		}
 	}
@@ -178,14 +193,42 @@ func (b *builder) programs(ctx context.Context, arch, dir string) error {
 	return nil
 }
 
-// withoutTime takes the time out of a bill of materials, or two of one program would differ.
-func withoutTime(file string) error {
+// settle takes out of a bill of materials what differs between two of one program: the time, and what the
+// tool says of its own binary.
+func settle(file string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	data = regexp.MustCompile(`(?m)^\s*"timestamp": "[^"]*",\n`).ReplaceAll(data, nil)
-	return os.WriteFile(file, data, 0o644)
+	var bill map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&bill); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	if metadata, ok := bill["metadata"].(map[string]any); ok {
+		delete(metadata, "timestamp")
+		unhashed(metadata["tools"])
+	}
+	if data, err = json.MarshalIndent(bill, "", "  "); err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// unhashed takes the hashes out of what v has, however deep: one tool, or a list of them.
+func unhashed(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, one := range v {
+			unhashed(one)
+		}
+	case map[string]any:
+		delete(v, "hashes")
+		for _, one := range v {
+			unhashed(one)
+		}
+	}
 }
 
 // checksums writes the SHA-256 of each file, as sha256sum(1) does.

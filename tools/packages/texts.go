@@ -97,7 +97,14 @@ type module struct {
 	Main               bool
 }
 
-// copyright writes the licence of this project and of each module that a command links, and
+// novnc is where make pages puts noVNC, which the pages are bundled from.
+const novnc = "internal/viewer/novnc/"
+
+// notices are what is said of noVNC, and the licences of what of it is in a page: its own, and that of
+// pako, which it brings along.
+var notices = []string{"LICENSE.txt", "AUTHORS", "docs/LICENSE.MPL-2.0", "docs/LICENSE.BSD-3-Clause", "docs/LICENSE.BSD-2-Clause", "vendor/pako/LICENSE"}
+
+// copyright writes the licence of this project, of Go, of each module that a command links, and
 // noVNC's where its page is in it.
 func (b *builder) copyright(ctx context.Context, command string) error {
 	commands := []string{"./cmd/" + command}
@@ -119,12 +126,22 @@ func (b *builder) copyright(ctx context.Context, command string) error {
 	}
 	fmt.Fprintf(&text, "%s is part of shadow:\n\n%s\n", command, licence)
 	if command == "shadowd" || command == "shadowgate" {
-		notice, err := os.ReadFile("internal/viewer/novnc/LICENSE.txt")
-		if err != nil {
-			return fmt.Errorf("noVNC isn't there (run make pages): %w", err)
+		fmt.Fprintf(&text, "%s\nThe page that shows a session contains noVNC, https://github.com/novnc/noVNC:\n\n", rule)
+		for _, name := range notices {
+			notice, err := os.ReadFile(novnc + name)
+			if err != nil {
+				return fmt.Errorf("noVNC isn't there (run make pages): %w", err)
+			}
+			fmt.Fprintf(&text, "%s:\n\n%s\n", name, notice)
 		}
-		fmt.Fprintf(&text, "%s\nThe page that shows a session contains noVNC, https://github.com/novnc/noVNC:\n\n%s\n", rule, notice)
 	}
+	if out, err = output(ctx, "go", "env", "GOROOT"); err != nil {
+		return err
+	}
+	if licence, err = os.ReadFile(filepath.Join(strings.TrimSpace(string(out)), "LICENSE")); err != nil {
+		return fmt.Errorf("the licence of Go: %w", err)
+	}
+	fmt.Fprintf(&text, "%s\nGo's runtime and standard library, https://go.dev:\n\n%s\n", rule, licence)
 	out, err = output(ctx, "go", append([]string{"list", "-m", "-json"}, paths...)...)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/version"
 )
 
 // metrics are the daemon's figures. Counters follow the event stream; gauges
@@ -44,7 +45,9 @@ func newMetrics(e Engine, o Options) *metrics {
 		}),
 	}
 	r := prometheus.NewRegistry()
-	r.MustRegister(m.requests, m.ended, m.rejected, m.sent, &activeCollector{e},
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "shadowd_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": version.String()}})
+	build.Set(1)
+	r.MustRegister(build, m.requests, m.ended, m.rejected, m.sent, &activeCollector{e},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.PortsInUse != nil {
 		r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

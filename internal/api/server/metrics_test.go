@@ -10,6 +10,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/version"
 )
 
 // figures are the lines of /metrics that are ours.
@@ -41,6 +42,7 @@ func TestMetrics(t *testing.T) {
 	e.send(ended)
 
 	want := map[string]string{
+		`shadowd_build_info{version="` + version.String() + `"}`:    "1",
 		`shadowd_requests_total{outcome="granted",reason=""}`:       "1",
 		`shadowd_requests_total{outcome="refused",reason="denied"}`: "2",
 		`shadowd_ended_total{reason="viewer_left"}`:                 "1",
