@@ -1,7 +1,9 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -17,6 +19,11 @@ const (
 	// sessionRetry is how long it takes to wait for a session's end anew when
 	// the waiting itself has failed.
 	sessionRetry = 5 * time.Second
+	// fitInterval is how often a [Fitter] is asked.
+	fitInterval = 2 * time.Second
+	// lookPatience is how many times in a row nobody may be able to tell whether a session, or its picture, is
+	// still the one that its user let be viewed.
+	lookPatience = 5
 )
 
 // patrol reads the settings while there is anybody whom they concern, and
@@ -101,18 +108,22 @@ func (m *Manager) endAll(why *End) {
 	}
 }
 
-// guard lets l end with its session. What it starts is joined by l's owner.
+// guard lets l end with its session, and when its source may show another one. What it starts is joined by l's owner.
 func (l *life) guard() {
+	session := *l.session // whose monitor is named later
 	if w, ok := l.m.cfg.Sessions.(SessionWaiter); ok {
-		l.guards.Go(func() { l.watchSession(w) })
+		l.guards.Go(func() { l.watchSession(w, &session) })
+	}
+	if f, ok := l.m.cfg.Source.(carefulSource).Source.(Fitter); ok {
+		l.guards.Go(func() { l.watchPicture(f, &session) })
 	}
 }
 
-// watchSession ends l when its session has ended.
-func (l *life) watchSession(w SessionWaiter) {
-	told := false
+// watchSession ends l when its session has ended, or when nobody can tell whether it has.
+func (l *life) watchSession(w SessionWaiter, s *Session) {
+	told, failed := false, 0
 	for {
-		err := w.WaitEnd(l.ctx, l.session.ID)
+		err := w.WaitEnd(l.ctx, s)
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -123,13 +134,75 @@ func (l *life) watchSession(w SessionWaiter) {
 		if !told {
 			told = true
 			l.m.journal.write(func() {
-				l.m.cfg.Logger.Warn().Err(err).Str("id", l.id).Str("session", l.session.ID).
+				l.m.cfg.Logger.Warn().Err(err).Str("id", l.id).Str("session", s.ID).
 					Msg("the session's end can't be waited for; trying again")
 			})
 		}
+		over, unclear := l.isOver(s)
+		if failed++; unclear == nil {
+			failed = 0
+		}
+		switch {
+		case over != nil:
+			l.end(over)
+			return
+		case failed >= lookPatience:
+			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whether the session goes on: " + detail(unclear), Err: unclear})
+			return
+		}
 		select {
-		case <-time.After(sessionRetry):
+		case <-time.After(l.m.retry):
 		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// isOver looks whether s has ended, since its end can't be waited for. unclear is why that can't be told.
+func (l *life) isOver(s *Session) (over *End, unclear error) {
+	now, why := l.lookUp()
+	if why == nil {
+		why = now.Unavailable
+	}
+	switch {
+	case why != nil && (why.Reason == NoSession || why.Reason == SessionEnded):
+		return &End{Reason: SessionEnded}, nil
+	case why != nil:
+		return nil, pkg.New(cmp.Or(why.Detail, why.Reason.Sentence()))
+	case now.UID != s.UID || now.Screen() != s.Screen():
+		return &End{Reason: SessionEnded, Detail: "its id is another session's by now"}, nil
+	}
+	if r := now.Refusal(); r != nil && r.Reason == SessionEnded {
+		return r, nil
+	}
+	return nil, nil
+}
+
+// watchPicture ends l when its source may show another session than s, or when nobody can tell whether it does.
+func (l *life) watchPicture(f Fitter, s *Session) {
+	tick := time.NewTicker(l.m.fitting)
+	defer tick.Stop()
+	failed, good := 0, time.Now()
+	for {
+		select {
+		case <-tick.C:
+		case <-l.ctx.Done():
+			return
+		}
+		_, err := ask(l.ctx, l.m, ofUser("the source's look at what it shows", s), func(ctx context.Context) (struct{}, error) { return struct{}{}, f.Fits(ctx, s) }, nil)
+		why, another := errors.AsType[*End](err)
+		switch {
+		case l.ctx.Err() != nil:
+			return
+		case err == nil:
+			failed, good = 0, time.Now()
+			continue
+		case another:
+			l.end(why)
+			return
+		}
+		if failed++; failed >= lookPatience || time.Since(good) >= partTime {
+			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whose screen is shown: " + detail(err), Err: err})
 			return
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -127,9 +128,9 @@ func newMortal() mortal {
 	return mortal{ends: map[string]chan error{"s1": make(chan error), "s2": make(chan error)}}
 }
 
-func (m mortal) WaitEnd(ctx context.Context, id string) error {
+func (m mortal) WaitEnd(ctx context.Context, s *shadow.Session) error {
 	select {
-	case err := <-m.ends[id]:
+	case err := <-m.ends[s.ID]:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -169,6 +170,65 @@ func TestWaitingForTheEndFails(t *testing.T) {
 	sessions.ends["s1"] <- errors.New("no bus")
 	v.update()
 	assert.Len(t, h.List(), 1)
+}
+
+// A lost resolver can't wait for the end of its sessions.
+type lost struct{ sessionFunc }
+
+func (lost) WaitEnd(context.Context, *shadow.Session) error { return errors.New("no bus") }
+
+// Where the end can't be waited for, the session is looked up. One that isn't the same any more has ended, and
+// so does the shadow when that can't be told five times in a row.
+func TestLookedUpWhenTheEndCannotBeWaitedFor(t *testing.T) {
+	same := shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}
+	another, moved, closing, odd := same, same, same, same
+	another.UID, another.User = 1002, "user2"
+	moved.Display = ":2"
+	closing.State = "closing"
+	odd.Unavailable = &shadow.End{Reason: shadow.DisplayUnreachable, Detail: "not in time"}
+	for name, test := range map[string]struct {
+		failures int // before it can be looked up again
+		session  *shadow.Session
+		err      error
+		want     shadow.Reason
+		detail   string
+	}{
+		"the same":             {0, &same, nil, shadow.TimedOut, ""},
+		"another user's":       {0, &another, nil, shadow.SessionEnded, "another session's"},
+		"another display's":    {0, &moved, nil, shadow.SessionEnded, "another session's"},
+		"closing":              {0, &closing, nil, shadow.SessionEnded, "logged out"},
+		"gone":                 {0, nil, &shadow.End{Reason: shadow.NoSession}, shadow.SessionEnded, ""},
+		"not known well":       {0, &odd, nil, shadow.SourceFailed, "whether the session goes on: not in time"},
+		"found out too slowly": {0, nil, odd.Unavailable, shadow.SourceFailed, "not in time"},
+		"four failures":        {4, &same, nil, shadow.TimedOut, ""},
+		"five failures":        {5, &same, nil, shadow.SourceFailed, "no broker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked atomic.Bool
+				left := test.failures
+				h := start(t, shadow.Config{
+					Sessions: lost{func() (*shadow.Session, error) {
+						switch {
+						case !asked.Load():
+							return &same, nil
+						case left > 0:
+							left--
+							return nil, errors.New("no broker")
+						}
+						return test.session, test.err
+					}},
+					PromptTimeout: 3 * time.Minute,
+					Prompter: consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+						asked.Store(true)
+						<-ctx.Done()
+						return consent.TimedOut, nil
+					}),
+				})
+				assert.Contains(t, h.refused(t, test.want).Detail, test.detail)
+			})
+		})
+	}
 }
 
 // Whoever is asked hears no more of it once shadowing is switched off.

@@ -127,8 +127,9 @@ var ErrNotFound = pkg.New("no such shadow")
 // ended when its end is announced, but for the banner's last words to the user,
 // and for what hasn't ended a second after it was told to, which is logged.
 //
-// From prompting on two things end a shadow in whatever state it is: its
-// session's end (session_ended), if Config.Sessions is a [SessionWaiter], and
+// From prompting on three things end a shadow in whatever state it is: its
+// session's end (session_ended), if Config.Sessions is a [SessionWaiter]; a
+// picture that may be another session's, if Config.Source is a [Fitter]; and
 // shadowing being switched off (disabled): while anybody is asked or watches,
 // the settings are read again every second.
 //
@@ -166,6 +167,8 @@ type Manager struct {
 	patrolling bool // patrol runs
 
 	interval    time.Duration // settingsInterval, but in tests
+	retry       time.Duration // sessionRetry, but in tests
+	fitting     time.Duration // fitInterval, but in tests
 	answer      time.Duration // sourceTime, but in tests
 	monitorTime time.Duration // monitorPatience, but in tests
 	reading     time.Duration // settingsTime, but in tests
@@ -189,7 +192,8 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m := &Manager{
 		asks:  strangers.Quota{Size: maxAsks, Every: asksEvery},
-		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, reading: settingsTime, words: lastWords, tidy: tidyTime,
+		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, retry: sessionRetry, fitting: fitInterval,
+		reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())

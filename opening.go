@@ -58,6 +58,9 @@ func (l *life) connect(ctx context.Context) (*rfb.ServerConn, *End) {
 		return nil, why
 	}
 	conn, err := l.m.cfg.Source.Open(ctx, l.session)
+	if why, ok := errors.AsType[*End](err); ok && l.ended() == nil {
+		return nil, why
+	}
 	if err != nil {
 		return nil, l.refuse(SourceFailed, err)
 	}

@@ -15,8 +15,18 @@ type Source interface {
 	// Open starts or dials an RFB server for one viewer of s. Closing the
 	// connection ends the server and returns when it has ended. The connection
 	// may be an [Ender], a [Detailer] and a [Noter]. A Source that has greeted the server, as
-	// it must where there is a password, returns an *[rfb.ServerConn].
+	// it must where there is a password, returns an *[rfb.ServerConn]. An error is as Check's.
 	Open(ctx context.Context, s *Session) (net.Conn, error)
+}
+
+// A Fitter is a [Source] whose server may come to show another session's screen while it is watched, as one
+// does that shows whatever is on the console.
+type Fitter interface {
+	// Fits reports whether what a server that Open was asked for shows can only be s's. The Manager calls it every two
+	// seconds from the question to the end. An error that is a [*End] ends the shadow at once, for its
+	// reason; any other, which means that nobody can tell, does so after five in a row or half a minute
+	// ([SourceFailed]).
+	Fits(ctx context.Context, s *Session) error
 }
 
 // An Ender is a Source's connection that knows that its server ended, and why.

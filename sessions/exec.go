@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"vda.internal/shadow"
@@ -27,8 +26,9 @@ import (
 // id is required. user is an account's name; without it nobody is logged on.
 // xauthority is the file with the display's cookie, if there is one. There may
 // be bus, the D-Bus address of the session's bus, locale, type, class and state, with the words of the fields of [shadow.Session],
-// locked (true or false), and since, when the user logged in, as "2026-11-30T08:00:00Z". Without a locale it is the host's. Anything else, an id that is there twice, and more
-// than 1 MiB are errors.
+// locked (true or false), and since, when the user logged in, as "2026-11-30T08:00:00Z". Without a locale it is the host's.
+// A session whose line has anything else, or whose id is there twice, is listed as unavailable, and so is a line
+// without a legible id, as "line N". No such id at all, and more than 1 MiB, are errors.
 type Exec struct {
 	Command []string      // program, by its absolute path, and arguments; empty refuses
 	Timeout time.Duration // for the program; 0: 5 s
@@ -39,7 +39,7 @@ type Exec struct {
 const maxSessionID = 256 // bytes of an id
 
 // Session finds one session. If its user isn't an account of this host, or is
-// root, the error is a *shadow.End with NoUser.
+// root, the error is a *shadow.End with NoUser, and with DisplayUnreachable if its line is wrong.
 func (e *Exec) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
@@ -47,30 +47,36 @@ func (e *Exec) Session(ctx context.Context, id string) (*shadow.Session, error) 
 	}
 	for _, l := range lines {
 		if l.ID == id {
-			return l.session(ctx)
+			return l.session(lookUp(ctx, l.User))
 		}
 	}
 	return nil, noSession(id)
 }
 
 // Sessions lists all sessions. A session whose user isn't an account of this host, or is root, is
-// listed as having no user.
+// listed as having no user; one whose line is wrong, or whose user can't be looked up in time, as unavailable.
 func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	lines, err := e.read(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var names []string
+	for _, l := range lines {
+		names = append(names, l.User)
+	}
+	users, err := lookUpAll(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]*shadow.Session, 0, len(lines))
 	for _, l := range lines {
-		s, err := l.session(ctx)
-		if r, ok := errors.AsType[*shadow.End](err); ok && r.Reason == shadow.NoUser {
-			l.User = ""
-			if s, err = l.session(ctx); err == nil {
-				s.Unavailable = r
-			}
-		}
+		s, err := l.session(users[l.User])
 		if err != nil {
-			return nil, err
+			s = l.bare()
+			s.Unavailable = unavailable(err)
+			if s.Unavailable.Reason != shadow.NoUser {
+				s.User = l.User
+			}
 		}
 		list = append(list, s)
 	}
@@ -82,8 +88,8 @@ func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 const endInterval = 10 * time.Second
 
 // WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s; a session has ended
-// when it is no longer listed, or is listed as closing.
-func (e *Exec) WaitEnd(ctx context.Context, id string) error {
+// when it is no longer listed, is listed as closing, or with another user or display.
+func (e *Exec) WaitEnd(ctx context.Context, s *shadow.Session) error {
 	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
 	defer tick.Stop()
 	for {
@@ -91,8 +97,8 @@ func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(lines, func(l execLine) bool { return l.ID == id && l.State != "closing" }) {
-			return nil
+		if ended, err := over(lines, s); ended || err != nil {
+			return err
 		}
 		select {
 		case <-tick.C:
@@ -100,6 +106,26 @@ func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// over reports whether s has ended. The error is why that can't be told.
+func over(lines []execLine, s *shadow.Session) (bool, error) {
+	for _, l := range lines {
+		if l.ID != s.ID {
+			continue
+		}
+		screen := (&shadow.Session{Display: l.Display}).Screen()
+		same := l.User == s.User && screen == s.Screen()
+		certain := l.err == nil || l.User != "" && (l.User != s.User || l.Display != "")
+		switch {
+		case same && l.State != "closing":
+			return false, nil
+		case certain:
+			return true, nil
+		}
+		return false, pkg.Errorf("session %q: %w", s.ID, l.err)
+	}
+	return true, nil
 }
 
 // read runs the program.
@@ -133,17 +159,29 @@ type execLine struct {
 	Locked     bool   `json:"locked"`
 
 	Since time.Time `json:"since"`
+
+	err error // why it can't be used: only what identifies the session is there then, as far as it can be read
 }
 
-func (l execLine) session(ctx context.Context) (*shadow.Session, error) {
-	s := &shadow.Session{
+// bare is the session without its user.
+func (l execLine) bare() *shadow.Session {
+	return &shadow.Session{
 		ID: l.ID, Display: l.Display, Xauthority: l.Xauthority, Locale: localeOr(l.Locale), Bus: l.Bus,
 		Type: cmp.Or(l.Type, "x11"), Class: l.Class, State: l.State, Locked: l.Locked, Since: l.Since,
+	}
+}
+
+// session is the session of a user who was looked up.
+func (l execLine) session(u owner) (*shadow.Session, error) {
+	s := l.bare()
+	if l.err != nil {
+		detail := fmt.Sprintf("what the session program says of session %q can't be used: %v", l.ID, l.err)
+		return nil, &shadow.End{Reason: shadow.DisplayUnreachable, Detail: detail, Err: l.err}
 	}
 	if l.User == "" {
 		return s, nil
 	}
-	if err := setUser(ctx, s, l.User); err != nil {
+	if err := setUser(s, l.User, u); err != nil {
 		return nil, err
 	}
 	if s.UID == 0 {
@@ -152,27 +190,65 @@ func (l execLine) session(ctx context.Context) (*shadow.Session, error) {
 	return s, nil
 }
 
-// parseExec reads the program's output. Blank lines are skipped.
+// parseExec reads the program's output. Blank lines are skipped. A line that is wrong makes its own session
+// unusable only, unless there is none with an id.
 func parseExec(out []byte) ([]execLine, error) {
 	var lines []execLine
-	seen := map[string]bool{}
-	n := 0
+	place := map[string]int{} // in lines, of each id
+	var wrong error           // the first
+	n, nameless := 0, 0
 	for text := range bytes.SplitSeq(out, []byte("\n")) {
 		n++
 		if len(bytes.TrimSpace(text)) == 0 {
 			continue
 		}
 		l, err := parseExecLine(text)
-		if err == nil && seen[l.ID] {
-			err = fmt.Errorf("id %q is there twice", l.ID)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			err = fmt.Errorf("line %d: %w", n, err)
+			l = salvage(text)
+			if l.err = err; l.ID == "" {
+				l.ID = fmt.Sprintf("line %d", n)
+				nameless++
+			}
+			wrong = cmp.Or(wrong, err)
 		}
-		seen[l.ID] = true
+		if i, again := place[l.ID]; again { // whose it is nobody knows
+			lines[i] = execLine{ID: l.ID, err: fmt.Errorf("line %d: id %q is there twice", n, l.ID)}
+			continue
+		}
+		place[l.ID] = len(lines)
 		lines = append(lines, l)
 	}
+	if wrong != nil && nameless == len(lines) {
+		return nil, wrong
+	}
 	return lines, nil
+}
+
+// salvage is what identifies the session in a line that is wrong, as far as it comes before what is.
+func salvage(text []byte) (l execLine) {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return l
+	}
+	for {
+		key, err := dec.Token()
+		var value any
+		if _, ok := key.(string); err != nil || !ok || dec.Decode(&value) != nil {
+			return l
+		}
+		v, _ := value.(string)
+		switch {
+		case key == "id" && len(v) <= maxSessionID:
+			l.ID = v
+		case key == "user":
+			l.User = v
+		case key == "display" && xsession.IsDisplay(v):
+			l.Display = v
+		case key == "state":
+			l.State = v
+		}
+	}
 }
 
 func parseExecLine(text []byte) (execLine, error) {

@@ -57,18 +57,43 @@ func TestExec(t *testing.T) {
 	assert.Equal(t, map[string]shadow.Reason{"42": "", "43": shadow.NoUser, "44": shadow.NoUser, "45": shadow.NoUser, "46": shadow.Locked, "47": shadow.Wayland}, reasons)
 }
 
+// A line that is wrong is no reason to have no sessions: its own can't be shadowed.
+func TestExecWrongLine(t *testing.T) {
+	for _, test := range []struct{ name, line, id, want string }{
+		{"unknown member", `{"id": "1", "uid": 0}`, "1", `line 1: json: unknown field "uid"`},
+		{"not JSON", `ID USER`, "line 1", "line 1: invalid character"},
+		{"not JSON any more", `{"id": "1", "user": "nobody", "locale": "x"y"}`, "1", "line 1: invalid character"},
+		{"two on a line", `{"id": "1"} {"id": "2"}`, "1", "line 1: something follows the JSON object"},
+		{"no id", `{"user": "nobody"}`, "line 1", `line 1: "id" must have 1 to 256 bytes`},
+		{"no text", `{"id": 1}`, "line 1", "line 1: json: cannot unmarshal number"},
+		{"display", `{"id": "1", "display": "host:1"}`, "1", `line 1: "display" is "host:1"`},
+		{"bus", `{"id": "1", "bus": "unixexec:path=/bin/sh"}`, "1", `line 1: "bus" is "unixexec:path=/bin/sh"`},
+		{"xauthority", `{"id": "1", "xauthority": "cookie"}`, "1", `line 1: "xauthority" is "cookie"`},
+		{"locale", `{"id": "1", "locale": "de DE"}`, "1", `line 1: "locale" is "de DE"`},
+		{"since", `{"id": "1", "since": "yesterday"}`, "1", "line 1: parsing time"},
+		{"twice", "{\"id\": \"1\", \"user\": \"nobody\"}\n{\"id\": \"1\"}", "1", `line 2: id "1" is there twice`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sessions := shell("cat << 'END'\n" + test.line + "\n" + `{"id": "42", "user": "nobody", "display": ":1"}` + "\nEND")
+			list, err := sessions.Sessions(t.Context())
+			require.NoError(t, err)
+			require.Len(t, list, 2)
+			assert.Equal(t, test.id, list[0].ID)
+			assert.Equal(t, shadow.DisplayUnreachable, reasonOf(list[0]))
+			assert.Contains(t, list[0].Unavailable.Detail, test.want)
+			assert.Empty(t, reasonOf(list[1]))
+			_, err = sessions.Session(t.Context(), test.id)
+			assert.Contains(t, requireRefusal(t, err, shadow.DisplayUnreachable).Detail, test.want)
+			s, err := sessions.Session(t.Context(), "42")
+			require.NoError(t, err)
+			assert.Equal(t, "nobody", s.User)
+		})
+	}
+}
+
 func TestExecErrors(t *testing.T) {
 	for _, test := range []struct{ name, script, want string }{
-		{"unknown member", `echo '{"id": "1", "uid": 0}'`, `line 1: json: unknown field "uid"`},
-		{"not JSON", `echo '{"id": "1"}'; echo ID USER`, "line 2: invalid character"},
-		{"two on a line", `echo '{"id": "1"} {"id": "2"}'`, "line 1: something follows the JSON object"},
-		{"no id", `echo '{"user": "nobody"}'`, `line 1: "id" must have 1 to 256 bytes`},
-		{"twice", `echo '{"id": "1"}'; echo '{"id": "1"}'`, `line 2: id "1" is there twice`},
-		{"display", `echo '{"id": "1", "display": "host:1"}'`, `line 1: "display" is "host:1"`},
-		{"bus", `echo '{"id": "1", "bus": "unixexec:path=/bin/sh"}'`, `line 1: "bus" is "unixexec:path=/bin/sh"`},
-		{"xauthority", `echo '{"id": "1", "xauthority": "cookie"}'`, `line 1: "xauthority" is "cookie"`},
-		{"locale", `echo '{"id": "1", "locale": "de DE"}'`, `line 1: "locale" is "de DE"`},
-		{"since", `echo '{"id": "1", "since": "yesterday"}'`, "line 1: parsing time"},
+		{"no sessions", `echo no broker; echo '{"user": "nobody"}'`, "line 1: invalid character"},
 		{"exit status", `echo '{"id": "1"}'; echo no broker >&2; exit 3`, `exit status 3: "no broker"`},
 		{"too much", `exec head -c 2000000 /dev/zero`, "printed more than 1048576 bytes"},
 	} {
@@ -125,30 +150,46 @@ func TestExecEnvironment(t *testing.T) {
 }
 
 func TestExecWaitEnd(t *testing.T) {
+	const mine = `{"id": "42", "user": "alice", "display": ":1.0"}`
+	alice := &shadow.Session{ID: "42", User: "alice", UID: 1001, Display: ":1"}
 	file := filepath.Join(t.TempDir(), "sessions")
-	write := func(s string) { require.NoError(t, os.WriteFile(file, []byte(s), 0o600)) }
-	for name, end := range map[string]func(){
-		"not listed any more": func() { write(`{"id": "43"}`) },
-		"closing":             func() { write(`{"id": "42", "state": "closing"}`) },
+	for name, test := range map[string]struct {
+		then string
+		want string // part of the error; empty: it has ended
+	}{
+		"not listed any more":             {`{"id": "43"}`, ""},
+		"nothing":                         {``, ""},
+		"closing":                         {`{"id": "42", "user": "alice", "display": ":1", "state": "closing"}`, ""},
+		"another user":                    {`{"id": "42", "user": "bob", "display": ":1"}`, ""},
+		"another display":                 {`{"id": "42", "user": "alice", "display": ":2"}`, ""},
+		"nobody":                          {`{"id": "42", "display": ":1"}`, ""},
+		"another user, on a wrong line":   {`{"id": "42", "user": "bob", "display": ":1", "locale": "x y"}`, ""},
+		"whose it is can't be read":       {`{"id": "42", "locale": "x"y", "user": "bob"}`, "line 1: invalid character"},
+		"the id can't be read":            {"ID\n" + `{"id": "43"}`, ""},
+		"twice":                           {mine + "\n" + `{"id": "42", "user": "bob", "display": ":1"}`, "there twice"},
+		"a program that isn't there then": {"exit", "exit status 3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			write(`{"id": "42"}`)
-			sessions := shell(`cat "` + file + `"`)
+			// Neither other sessions' lines nor a language of her own that is none end it.
+			require.NoError(t, os.WriteFile(file, []byte("{\n"+`{"id": "42", "user": "alice", "display": ":1", "locale": "x y"}`), 0o600))
+			sessions := shell(`grep -qx exit "` + file + `" && exit 3; cat "` + file + `"`)
 			sessions.interval = 10 * time.Millisecond
 			done := make(chan error, 1)
-			go func() { done <- sessions.WaitEnd(t.Context(), "42") }()
+			go func() { done <- sessions.WaitEnd(t.Context(), alice) }()
 			select {
 			case err := <-done:
 				require.Fail(t, "it didn't wait", "%v", err)
 			case <-time.After(100 * time.Millisecond):
 			}
-			end()
-			require.NoError(t, <-done)
+			require.NoError(t, os.WriteFile(file+".new", []byte(test.then), 0o600))
+			require.NoError(t, os.Rename(file+".new", file))
+			if test.want == "" {
+				require.NoError(t, <-done)
+			} else {
+				require.ErrorContains(t, <-done, test.want)
+			}
 		})
 	}
-	t.Run("an error is no end", func(t *testing.T) {
-		require.ErrorContains(t, shell(`exit 3`).WaitEnd(t.Context(), "42"), "exit status 3")
-	})
 }
 
 func FuzzParseExec(f *testing.F) {

@@ -2,11 +2,9 @@ package sessions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"vda.internal/shadow"
-	"vda.internal/shadow/internal/host/account"
 	"vda.internal/shadow/internal/host/xsession"
 	"vda.internal/shadow/internal/named"
 )
@@ -33,31 +31,40 @@ type Static []StaticSession
 func (l Static) Session(ctx context.Context, id string) (*shadow.Session, error) {
 	for _, s := range l {
 		if s.ID == id {
-			return s.session(ctx)
+			return s.session(lookUp(ctx, s.User))
 		}
 	}
 	return nil, noSession(id)
 }
 
 // Sessions lists them. A session whose user isn't an account of this host is listed as having no
-// user.
+// user, and one whose user can't be looked up in time as unavailable.
 func (l Static) Sessions(ctx context.Context) ([]*shadow.Session, error) {
+	var names []string
+	for _, s := range l {
+		names = append(names, s.User)
+	}
+	users, err := lookUpAll(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	list := make([]*shadow.Session, 0, len(l))
 	for _, s := range l {
-		found, err := s.session(ctx)
-		if r, ok := errors.AsType[*shadow.End](err); ok && r.Reason == shadow.NoUser {
-			found = &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Unavailable: r}
-		} else if err != nil {
-			return nil, err
+		found, err := s.session(users[s.User])
+		if err != nil {
+			found = &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Type: "x11", Unavailable: unavailable(err)}
+			if found.Unavailable.Reason != shadow.NoUser {
+				found.User = s.User
+			}
 		}
 		list = append(list, found)
 	}
 	return list, nil
 }
 
-func (s StaticSession) session(ctx context.Context) (*shadow.Session, error) {
+func (s StaticSession) session(u owner) (*shadow.Session, error) {
 	found := &shadow.Session{ID: s.ID, Display: s.Display, Xauthority: s.Xauthority, Locale: localeOr(s.Locale), Bus: s.Bus, Type: "x11", Class: "user"}
-	if err := setUser(ctx, found, s.User); err != nil {
+	if err := setUser(found, s.User, u); err != nil {
 		return nil, err
 	}
 	return found, nil
@@ -74,18 +81,4 @@ func localeOr(locale string) string {
 // noSession is the refusal for an id that a resolver doesn't know.
 func noSession(id string) *shadow.End {
 	return &shadow.End{Reason: shadow.NoSession, Detail: fmt.Sprintf("%q isn't among those of this host", id)}
-}
-
-// setUser fills in who the user of s is. An account that this host doesn't know is a
-// *shadow.End with NoUser.
-func setUser(ctx context.Context, s *shadow.Session, name string) error {
-	a, err := account.Lookup(ctx, name)
-	if errors.Is(err, account.ErrUnknown) {
-		return &shadow.End{Reason: shadow.NoUser, Detail: fmt.Sprintf("the account %q of session %q is unknown to this host", name, s.ID), Err: err}
-	}
-	if err != nil {
-		return pkg.Errorf("session %q: %w", s.ID, err)
-	}
-	s.User, s.UID, s.GID, s.Groups = name, a.UID, a.GID, a.Groups
-	return nil
 }

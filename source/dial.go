@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -33,8 +34,8 @@ type Dial struct {
 	CAFile, ServerName string
 
 	// Sessions lists the host's sessions. The server always shows the same screen, whichever
-	// session is requested, so Check refuses if sessions of more than one user exist: one user's
-	// Yes must not show another's screen. Nil: the caller must ensure this.
+	// session is requested, so Check refuses if sessions of more than one screen exist, and a view ends
+	// when there is another: one user's Yes must not show another's screen. Nil: the caller must ensure this.
 	Sessions shadow.Resolver
 }
 
@@ -146,7 +147,7 @@ func leave(conn net.Conn) {
 	_, _ = io.Copy(io.Discard, conn)
 }
 
-// fits reports whether d's server can be showing s, and no other session.
+// fits reports whether d can be used for s, and its server can be showing s, and no other session.
 func (d *Dial) fits(ctx context.Context, s *shadow.Session) error {
 	if err := allMonitors(s, "a server that is dialled"); err != nil {
 		return err
@@ -154,6 +155,12 @@ func (d *Dial) fits(ctx context.Context, s *shadow.Session) error {
 	if err := d.Validate(); err != nil {
 		return err
 	}
+	return d.Fits(ctx, s)
+}
+
+// Fits implements [shadow.Fitter]. A session of another screen than s's is an *[shadow.End]; any other error
+// means that Sessions doesn't say whether there is one.
+func (d *Dial) Fits(ctx context.Context, s *shadow.Session) error {
 	if d.Sessions == nil {
 		return nil
 	}
@@ -162,16 +169,28 @@ func (d *Dial) fits(ctx context.Context, s *shadow.Session) error {
 		return pkg.Errorf("the sessions that %s may show: %w", d.Address, err)
 	}
 	var screens []string
-	for _, s := range all {
-		if r := s.Refusal(); r != nil && (r.Reason == shadow.NoUser || r.Reason == shadow.SessionEnded) {
-			continue
-		}
-		if !slices.Contains(screens, s.Screen()) {
-			screens = append(screens, s.Screen())
+	if s != nil && s.Display != "" {
+		screens = append(screens, s.Screen())
+	}
+	var unclear []*shadow.Session // of which nobody knows the screen
+	for _, other := range all {
+		r := other.Refusal()
+		switch {
+		case s != nil && s.ID != "" && other.ID == s.ID:
+		case r != nil && (r.Reason == shadow.NoUser || r.Reason == shadow.SessionEnded):
+		case other.Unavailable != nil && other.Display == "":
+			unclear = append(unclear, other)
+		case !slices.Contains(screens, other.Screen()):
+			screens = append(screens, other.Screen())
 		}
 	}
-	if len(screens) > 1 {
-		return pkg.Errorf("%s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))
+	switch {
+	case len(screens) > 1:
+		return &shadow.End{Reason: shadow.SourceFailed, Detail: fmt.Sprintf(
+			"%s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))}
+	case len(unclear) > 0 && len(screens)+len(unclear) > 1:
+		return pkg.Errorf("%s shows one of %d sessions, and one of them isn't known well enough: %s",
+			d.Address, len(screens)+len(unclear), cmp.Or(unclear[0].Unavailable.Detail, unclear[0].Unavailable.Reason.Sentence()))
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package source_test
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"
@@ -91,4 +94,60 @@ func TestDialWithSeveralSessions(t *testing.T) {
 	require.ErrorContains(t, d.Check(t.Context(), nil), "no RFB server")
 	d.Sessions = sessions.Static{{ID: "1", Display: ":1", User: "root"}, {ID: "2", Display: ":2", User: "root"}}
 	require.ErrorContains(t, d.Check(t.Context(), nil), "2 sessions")
+}
+
+// What other sessions there are decides whether a server may show s, and whether that can be told.
+func TestDialFits(t *testing.T) {
+	alice := shadow.Session{ID: "1", User: "alice", UID: 1001, Display: ":1"}
+	like := func(change func(*shadow.Session)) *shadow.Session {
+		other := shadow.Session{ID: "2", User: "bob", UID: 1002, Display: ":2"}
+		change(&other)
+		return &other
+	}
+	unknown := &shadow.End{Reason: shadow.DisplayUnreachable, Detail: "not in time"}
+	for name, test := range map[string]struct {
+		others []*shadow.Session
+		err    error
+		want   string // part of the error; empty: it fits
+		sure   bool
+	}{
+		"alone":            {[]*shadow.Session{&alice}, nil, "", false},
+		"not seen herself": {[]*shadow.Session{{ID: "1", User: "alice", Unavailable: unknown}}, nil, "", false},
+		"a greeter":        {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Class = "greeter" })}, nil, "", false},
+		"one that closes":  {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.State = "closing" })}, nil, "", false},
+		"the same screen":  {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Display = ":1.0" })}, nil, "", false},
+		"another":          {[]*shadow.Session{&alice, like(func(*shadow.Session) {})}, nil, "2 sessions", true},
+		"another that is locked": {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Locked = true })},
+			nil, "2 sessions", true},
+		"another in her place": {[]*shadow.Session{like(func(*shadow.Session) {})}, nil, "2 sessions", true},
+		"a text console": {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Display, s.Type = "", "tty" })},
+			nil, "2 sessions", true},
+		"one of whom too little is known": {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Display, s.Unavailable = "", unknown })},
+			nil, "not in time", false},
+		"no list": {nil, errors.New("no broker"), "no broker", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &source.Dial{Network: "unix", Address: "/x", Sessions: listOf{test.others, test.err}}
+			err := d.Fits(t.Context(), &alice)
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.want)
+			_, sure := errors.AsType[*shadow.End](err)
+			assert.Equal(t, test.sure, sure)
+		})
+	}
+	require.NoError(t, new(source.Dial).Fits(t.Context(), &alice), "whoever names no sessions sees to it")
+}
+
+// A listOf sessions is a resolver.
+type listOf struct {
+	list []*shadow.Session
+	err  error
+}
+
+func (l listOf) Sessions(context.Context) ([]*shadow.Session, error) { return l.list, l.err }
+func (l listOf) Session(context.Context, string) (*shadow.Session, error) {
+	return nil, &shadow.End{Reason: shadow.NoSession}
 }
