@@ -45,39 +45,34 @@ type Account struct {
 
 // Lookup finds an account by its name. The error is ErrUnknown if there is none.
 func Lookup(ctx context.Context, name string) (*Account, error) {
-	u, err := user.Lookup(name)
-	if err != nil && isNumber(name) {
-		return nil, fmt.Errorf("%w: user %q", ErrUnknown, name) // getent would take it for an id
+	if u, err := user.Lookup(name); err == nil && isAbout(name, u.Username) {
+		return local(u)
 	}
-	return database{getent}.account(ctx, name, u, err)
+	return database{getent}.user(ctx, name)
 }
 
 // LookupID finds an account by its user id. The error is ErrUnknown if there is none.
 func LookupID(ctx context.Context, uid uint32) (*Account, error) {
 	id := strconv.FormatUint(uint64(uid), 10)
-	u, err := user.LookupId(id)
-	return database{getent}.account(ctx, id, u, err)
+	if u, err := user.LookupId(id); err == nil {
+		return local(u)
+	}
+	return database{getent}.userID(ctx, id)
 }
 
 // FullName finds an account by its name, and returns the name as this host has it and the full name of
 // its user (the first field of GECOS), which may be empty. The error is ErrUnknown if there is none.
 func FullName(ctx context.Context, name string) (account, full string, err error) {
-	if u, err := user.Lookup(name); err == nil {
+	if u, err := user.Lookup(name); err == nil && isAbout(name, u.Username) {
 		return u.Username, strings.TrimSpace(u.Name), nil
-	}
-	if isNumber(name) {
-		return "", "", fmt.Errorf("%w: user %q", ErrUnknown, name)
 	}
 	return database{getent}.fullName(ctx, name)
 }
 
 // GroupID finds a group's id by its name. The error is ErrUnknown if there is none.
 func GroupID(ctx context.Context, name string) (uint32, error) {
-	if g, err := user.LookupGroup(name); err == nil {
+	if g, err := user.LookupGroup(name); err == nil && isAbout(name, g.Name) {
 		return number(g.Gid)
-	}
-	if isNumber(name) {
-		return 0, fmt.Errorf("%w: group %q", ErrUnknown, name)
 	}
 	return database{getent}.group(ctx, name)
 }
@@ -104,12 +99,10 @@ func GroupNames(ctx context.Context, gids []uint32) ([]string, error) {
 	return names, nil
 }
 
-// account completes what os/user found, or asks the name services.
-func (d database) account(ctx context.Context, key string, u *user.User, err error) (*Account, error) {
-	if err != nil {
-		return d.user(ctx, key)
-	}
+// local completes what os/user found.
+func local(u *user.User) (*Account, error) {
 	a := &Account{Name: u.Username, Home: u.HomeDir}
+	var err error
 	if a.UID, err = number(u.Uid); err != nil {
 		return nil, err
 	}
@@ -127,22 +120,35 @@ func (d database) account(ctx context.Context, key string, u *user.User, err err
 // A database asks the name services through a program like getent(1).
 type database struct{ program string }
 
-// passwd asks for an account's entry by name or number: "name:x:uid:gid:gecos:home:shell".
-func (d database) passwd(ctx context.Context, key string) ([]string, error) {
-	line, err := d.ask(ctx, "passwd", key)
+// named asks for an entry by a name, never by a number, and takes no other's.
+func (d database) named(ctx context.Context, table, name string, fields int) ([]string, error) {
+	if !isName(name) {
+		return nil, fmt.Errorf("%w: %s %q", ErrUnknown, table, name)
+	}
+	f, err := d.entry(ctx, table, name, fields)
+	if err == nil && !isAbout(name, f[0]) {
+		return nil, fmt.Errorf("%w: %s %q, for which the name services have %q", ErrUnknown, table, name, f[0])
+	}
+	return f, err
+}
+
+// entry asks for an entry by name or number, and returns its fields:
+// "name:x:uid:gid:gecos:home:shell" of an account, "name:x:gid:members" of a group.
+func (d database) entry(ctx context.Context, table, key string, fields int) ([]string, error) {
+	line, err := d.ask(ctx, table, key)
 	if err != nil {
 		return nil, err
 	}
 	f := strings.Split(line, ":")
-	if len(f) < 7 {
-		return nil, fmt.Errorf("the name services' entry for %q has %d fields instead of 7", key, len(f))
+	if len(f) < fields {
+		return nil, fmt.Errorf("the name services' entry for %q has %d fields instead of %d", key, len(f), fields)
 	}
 	return f, nil
 }
 
 // fullName asks for an account by name.
 func (d database) fullName(ctx context.Context, name string) (account, full string, err error) {
-	f, err := d.passwd(ctx, name)
+	f, err := d.named(ctx, "passwd", name, 7)
 	if err != nil {
 		return "", "", err
 	}
@@ -150,13 +156,28 @@ func (d database) fullName(ctx context.Context, name string) (account, full stri
 	return f[0], strings.TrimSpace(full), nil
 }
 
-// user asks for an account by name or number.
-func (d database) user(ctx context.Context, key string) (*Account, error) {
-	f, err := d.passwd(ctx, key)
+// user asks for an account by name.
+func (d database) user(ctx context.Context, name string) (*Account, error) {
+	f, err := d.named(ctx, "passwd", name, 7)
 	if err != nil {
 		return nil, err
 	}
+	return d.account(ctx, f)
+}
+
+// userID asks for an account by number.
+func (d database) userID(ctx context.Context, id string) (*Account, error) {
+	f, err := d.entry(ctx, "passwd", id, 7)
+	if err != nil {
+		return nil, err
+	}
+	return d.account(ctx, f)
+}
+
+// account completes an entry.
+func (d database) account(ctx context.Context, f []string) (*Account, error) {
 	a := &Account{Name: f[0], Home: f[5]}
+	var err error
 	if a.UID, err = number(f[2]); err != nil {
 		return nil, err
 	}
@@ -173,15 +194,11 @@ func (d database) user(ctx context.Context, key string) (*Account, error) {
 	return a, err
 }
 
-// group asks for a group by name: "name:x:gid:members".
+// group asks for a group by name.
 func (d database) group(ctx context.Context, name string) (uint32, error) {
-	line, err := d.ask(ctx, "group", name)
+	f, err := d.named(ctx, "group", name, 3)
 	if err != nil {
 		return 0, err
-	}
-	f := strings.Split(line, ":")
-	if len(f) < 3 {
-		return 0, fmt.Errorf("the name services' entry for group %q has %d fields instead of 4", name, len(f))
 	}
 	return number(f[2])
 }
@@ -218,9 +235,30 @@ func number(s string) (uint32, error) {
 	return uint32(n), nil
 }
 
-func isNumber(s string) bool {
-	_, err := strconv.ParseUint(s, 10, 64)
-	return err == nil
+// isName reports whether getent takes s for a name. It takes for a number whatever strtoul(3) reads to its end,
+// which skips blanks and knows signs.
+func isName(s string) bool {
+	return s != "" && !strings.ContainsAny(s[:1], "+- \t\n\v\f\r") && strings.Trim(s, "0123456789") != ""
+}
+
+// isAbout reports whether found is the name that was asked for, but for a domain, DOMAIN\ before or @DOMAIN behind it,
+// and the case of A to Z. A name service may know other letters without case: "\u212Aim" isn't kim.
+func isAbout(asked, found string) bool { return asked == found || bare(asked) == bare(found) }
+
+// bare is a name in lower case without its domain.
+func bare(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] += 'a' - 'A'
+		}
+	}
+	name = string(b)
+	short := name[strings.LastIndexByte(name, '\\')+1:]
+	if short, _, _ = strings.Cut(short, "@"); short == "" {
+		return name
+	}
+	return short
 }
 
 func numbers(list []string) ([]uint32, error) {
