@@ -7,7 +7,11 @@ import (
 	"vda.internal/shadow/rfb/internal/proto"
 )
 
-// The limits, all of them on what a peer may make this package do. None is an
+// MaxSide is how many pixels a side of a framebuffer may have, which is TigerVNC's own limit: a source whose screen
+// is larger is refused.
+const MaxSide = 16384
+
+// The other limits, all of them on what a peer may make this package do. None is an
 // option: nobody needs a session beyond them.
 const (
 	handshakeTimeout = 10 * time.Second // a whole handshake
@@ -26,8 +30,6 @@ const (
 	maxReason   = proto.MaxReason
 	maxName     = proto.MaxName // of a desktop name as received
 	maxNameSent = 256           // bytes of a desktop name as sent to a viewer
-
-	maxSide = 16384 // pixels of a framebuffer's side, TigerVNC's own limit
 
 	maxCursorSide    = 256      // pixels of a cursor's side
 	maxSlack         = 64 << 10 // bytes a compressed rectangle may exceed its pixels by
@@ -70,7 +72,7 @@ var (
 // checkSize returns an error that wraps ErrLimit unless a framebuffer may have
 // this size.
 func checkSize(width, height uint16) error {
-	if width == 0 || height == 0 || width > maxSide || height > maxSide {
+	if width == 0 || height == 0 || width > MaxSide || height > MaxSide {
 		return fmt.Errorf("%w: framebuffer of %d x %d", ErrLimit, width, height)
 	}
 	return nil

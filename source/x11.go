@@ -46,6 +46,7 @@ type X11 struct {
 const (
 	exitUnfit   = 4
 	exitWayland = 5
+	exitLarge   = 6
 )
 
 // captureSays begins each line that capture prints.
@@ -124,6 +125,8 @@ func (x *X11) Look(ctx context.Context, s *shadow.Session) (*Display, error) {
 		return nil, &shadow.End{Reason: shadow.DisplayUnreachable, Detail: said}
 	case exitWayland:
 		return nil, &shadow.End{Reason: shadow.Wayland, Detail: said}
+	case exitLarge: // for the relay, whatever the source
+		return nil, &shadow.End{Reason: shadow.SourceFailed, Detail: said}
 	case exitUnfit:
 		return nil, pkg.Errorf("%.300s", said)
 	}

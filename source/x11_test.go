@@ -77,6 +77,12 @@ func TestAuto(t *testing.T) {
 	assert.Empty(t, conn.(shadow.Detailer).Detail())
 	conn.Close()
 
+	auto.X11.Command = []string{"/bin/sh", "-c", "echo 'too many pixels' >&2; exit 6", "capture"}
+	var refusal *shadow.End
+	require.ErrorAs(t, auto.Check(t.Context(), s), &refusal, "x11vnc's would be too many, too")
+	assert.Equal(t, shadow.SourceFailed, refusal.Reason)
+	assert.Equal(t, "too many pixels", refusal.Detail)
+
 	auto.X11.Command = []string{"/bin/sh", "-c", "echo 'odd pixels' >&2; exit 4", "capture"}
 	err = auto.Check(t.Context(), s)
 	require.ErrorContains(t, err, "odd pixels")

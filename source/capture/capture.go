@@ -37,6 +37,7 @@ const (
 	ExitGone     = 3 // the display has gone
 	ExitUnfit    = 4 // the display is there and can't be shown
 	ExitXwayland = 5 // the display is Xwayland's, which doesn't have the session's picture
+	ExitLarge    = 6 // the display has too many pixels, whoever shows it
 )
 
 // options are the command line's.
@@ -86,8 +87,11 @@ func run(args []string, stdin *os.File, stdout, stderr io.Writer) int {
 		return ExitGone
 	case errors.As(err, &unfit):
 		say(unfit.Reason)
-		if unfit.Xwayland {
+		switch {
+		case unfit.Xwayland:
 			return ExitXwayland
+		case unfit.Large:
+			return ExitLarge
 		}
 		return ExitUnfit
 	}
@@ -116,7 +120,7 @@ func usage() string {
 Shows an X display to the RFB viewer on standard input, which must be a socket.
 Exit status: 0 the viewer has left, 1 something failed, 2 wrong usage,
 3 the display has gone (with --check: or refuses), 4 the display can't be shown,
-5 it is Xwayland's.
+5 it is Xwayland's, 6 it has too many pixels.
 
 Flags:
 ` + flagSet(&o).FlagUsages()

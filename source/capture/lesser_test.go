@@ -377,15 +377,15 @@ func TestTooLarge(t *testing.T) {
 	r := watch(t, d, []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingDesktopSize}, args...)
 	r.ask(t, false)
 	r.update(t)
-	for name, size := range map[string]uint32{"16385x16384": 16385<<16 | 16384, "40000x1": 40000<<16 | 1} {
+	for name, size := range map[string]uint32{"16385x16384": 16385<<16 | 16384, "17000x3000": 17000<<16 | 3000, "40000x1": 40000<<16 | 1} {
 		l.size.Store(size)
 		late := start(t, d, append(args, "--check")...)
-		assert.Equal(t, ExitUnfit, late.ends(t), name)
+		assert.Equal(t, ExitLarge, late.ends(t), name)
 		assert.Contains(t, late.stderr.String(), "the picture has "+name+" pixels")
 	}
 	r.ask(t, true)
 	_, _ = d.Run(t.Context(), "xrandr", "--fb", "300x200") // it looks at the size
-	assert.Equal(t, ExitUnfit, r.ends(t))
+	assert.Equal(t, ExitLarge, r.ends(t))
 }
 
 // A kill while the X server takes its time to share the memory leaves none behind.

@@ -5,6 +5,7 @@ import (
 	"image"
 	"strconv"
 
+	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/source/internal/screen"
 )
 
@@ -64,19 +65,17 @@ func (c *choice) of(desktop string) string {
 	return c.name + " of " + desktop
 }
 
-const (
-	// maxSide is as far as X11's coordinates go, maxPixels what four bytes each make a gigabyte.
-	maxSide   = 1<<15 - 1
-	maxPixels = 1 << 28
-)
+// maxCoordinate is as far as X11's coordinates go.
+const maxCoordinate = 1<<15 - 1
 
-// fits says why a part of the screen is too large to be shown, or returns nil.
+// fits says why a part of the screen is too large to be shown, or returns nil. What the relay wouldn't pass on is found
+// here, before anybody is asked; it is a gigabyte at most.
 func fits(r image.Rectangle) error {
-	if max(r.Max.X, r.Max.Y) <= maxSide && area(r) <= maxPixels {
+	if max(r.Max.X, r.Max.Y) <= maxCoordinate && max(r.Dx(), r.Dy()) <= rfb.MaxSide {
 		return nil
 	}
-	return &screen.UnfitError{Reason: fmt.Sprintf(
-		"the picture has %dx%d pixels; %d in all, which is 16384x16384, and %d a side can be shown", r.Dx(), r.Dy(), maxPixels, maxSide)}
+	return &screen.UnfitError{Large: true, Reason: fmt.Sprintf(
+		"the picture has %dx%d pixels; %d a side can be shown, of a screen of %d", r.Dx(), r.Dy(), rfb.MaxSide, maxCoordinate)}
 }
 
 // view is the part of the screen that is shown now: the whole if the monitor has

@@ -57,6 +57,7 @@ type Screen struct {
 type UnfitError struct {
 	Reason   string
 	Xwayland bool // it is Xwayland's
+	Large    bool // it has too many pixels, whoever shows it
 }
 
 // Error implements error.
