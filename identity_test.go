@@ -142,6 +142,17 @@ func TestAskerIsTheAccount(t *testing.T) {
 	require.ErrorContains(t, err, "denied", "it is another who asks by that name")
 }
 
+// Names are told apart as a gate's access table does it: what one is refused another may ask for.
+func TestAskersOfLikeNames(t *testing.T) {
+	h := start(t, shadow.Config{Prompter: answer(consent.Denied)})
+	for _, name := range []string{"kim", "\u212Aim"} {
+		_, err := h.ask("s1", name)
+		require.ErrorContains(t, err, "denied", name)
+	}
+	_, err := h.ask("s1", "KIM")
+	require.ErrorContains(t, err, "prompt_busy", "A to Z have no case")
+}
+
 // Who stops a view is recorded by the account's name, even if that is known only when the view has ended.
 func TestStopperIsNamedLater(t *testing.T) {
 	h := start(t, shadow.Config{})
