@@ -23,13 +23,10 @@ func (l *look) wellKnown(display string) string {
 		candidates = append(candidates, l.s.Home+"/.Xauthority")
 	}
 	candidates = append(candidates, run+"/gdm/Xauthority", run+"/Xauthority", "/run/lightdm/"+l.s.User+"/xauthority")
-	for _, pattern := range []string{run + "/xauth_*", "/run/sddm/xauth_*"} {
-		found, _ := within(l, l.s.UID, func() []string {
-			found, _ := filepath.Glob(filepath.Join(l.host.root, pattern)) // the patterns are good
-			return found
-		})
-		for _, path := range found {
-			candidates = append(candidates, "/"+strings.TrimPrefix(strings.TrimPrefix(path, l.host.root), "/"))
+	for _, dir := range []string{run, "/run/sddm"} {
+		found, _ := within(l, l.s.UID, func() []string { return cookies(filepath.Join(l.host.root, dir)) })
+		for _, name := range found {
+			candidates = append(candidates, dir+"/"+name)
 		}
 	}
 	hidden := ""
@@ -47,6 +44,22 @@ func (l *look) wellKnown(display string) string {
 		}
 	}
 	return hidden // which the user's own process may see
+}
+
+// maxNames is how many names of a folder are read: users put as many as they like into their own.
+const maxNames = 2048
+
+// cookies are the names that sddm and Plasma give to cookies' files, of those in a folder that are read.
+func cookies(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(maxNames) // what was read before an error, too
+	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "xauth_") })
+	slices.Sort(names)
+	return names
 }
 
 // arguments are the files that the X servers of a display were given for their cookies, of those servers that
