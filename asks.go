@@ -17,7 +17,7 @@ const (
 // refused, or granted what no viewer came to see. Otherwise l counts until its viewer is there.
 func (l *life) allowed() *End {
 	now := time.Now()
-	left, wait := l.m.asks.Take(l.asker(), now)
+	left, wait := l.m.asks.Take(l.counted(), now)
 	if wait > 0 {
 		l.m.tellTooMany(l.req.Admin, l.caller)
 		return &End{
@@ -45,4 +45,4 @@ func (m *Manager) tellTooMany(admin string, caller *Caller) {
 }
 
 // uncount says that l was no request for nothing: its viewer is there, or it is nobody's doing that there is none.
-func (l *life) uncount() { l.m.asks.GiveBack(l.asker(), time.Now()) }
+func (l *life) uncount() { l.m.asks.GiveBack(l.counted(), time.Now()) }

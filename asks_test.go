@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,20 @@ func TestAsksForNothingDontFillTheAudit(t *testing.T) {
 		assert.Equal(t, shadow.PromptBusy, ask(2000, "alice").Reason)
 		require.NoError(t, m.Shutdown(t.Context()))
 	})
+}
+
+// Whose names only begin alike, however long, have a share each.
+func TestAsksOfLongNames(t *testing.T) {
+	h := start(t, shadow.Config{})
+	ask := func(admin string) error {
+		_, err := h.ask("none", strings.Repeat("x", 64)+admin)
+		return err
+	}
+	for range 30 {
+		require.ErrorContains(t, ask("alice"), "no_session")
+	}
+	require.ErrorContains(t, ask("Alice"), "prompt_busy")
+	require.ErrorContains(t, ask("kim"), "no_session")
 }
 
 // A view that somebody saw was no request for nothing; one to which no viewer came was.

@@ -28,21 +28,29 @@ func (l *life) person() string {
 	return cmp.Or(l.caller.User, strconv.FormatUint(uint64(l.caller.UID), 10))
 }
 
-// asker is what makes administrators one and the same: for a person the account, else the stated name, but for
-// the case of A to Z, as far as the user is shown it. Other letters are kept apart as a gate's access table keeps
-// them: "\u212Aim" is another person there than kim, and must not use up what kim may ask.
-func (l *life) asker() string {
+// counted is what makes administrators one and the same: for a person the account, else the stated name, but for
+// the case of A to Z. Other letters are kept apart as a gate's access table keeps them: "\u212Aim" is another person
+// there than kim, and must not use up what kim may ask.
+func (l *life) counted() string {
 	if l.caller != nil && !l.caller.isService() {
 		return "uid " + strconv.FormatUint(uint64(l.caller.UID), 10)
 	}
-	name := []rune(strings.Map(func(r rune) rune {
+	return byName + strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {
 			r += 'a' - 'A'
 		}
 		return r
-	}, consent.CleanName(l.req.Admin)))
-	return "name " + string(name[:min(len(name), shownName)])
+	}, consent.CleanName(l.req.Admin))
 }
+
+// asker is counted as far as the user is shown it, who is to say No once only to what looks the same.
+func (l *life) asker() string {
+	name := []rune(l.counted())
+	return string(name[:min(len(name), len(byName)+shownName)])
+}
+
+// byName begins what makes administrators the same who have a name only.
+const byName = "name "
 
 // claims begins the asker that all names are that a service states and no account has.
 const claims = "claims of uid "
@@ -70,10 +78,10 @@ func (l *life) identify() (known func()) {
 	if l.m.cfg.Accounts == nil {
 		return func() { l.setIdentity(consent.Identity{}) }
 	}
-	person, stated := l.person(), consent.CleanName(l.req.Admin)
+	person, name := l.person(), consent.CleanName(l.req.Admin)
 	ctx, cancel := context.WithTimeout(l.ctx, identityTime)
 	found := make(chan consent.Identity, 1)
-	looked := done(func() { found <- l.m.identity(ctx, person, stated) })
+	looked := done(func() { found <- l.m.identity(ctx, person, name) })
 	return func() {
 		defer cancel()
 		select {
