@@ -66,7 +66,13 @@ func watch(t *testing.T, o testhost.Options, before func(d *desk)) *watched {
 // show puts a banner up, which goes at once when the user has stopped it.
 func (w *watched) show(ctx context.Context, r consent.Request) {
 	w.t.Helper()
-	s := showing(ctx, quick, r)
+	w.showBy(ctx, quick, r)
+}
+
+// showBy is show by a banner of p's.
+func (w *watched) showBy(ctx context.Context, p consent.Banner, r consent.Request) {
+	w.t.Helper()
+	s := showing(ctx, p, r)
 	w.Showing = s
 	go func() {
 		select {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
@@ -55,6 +56,40 @@ func BenchmarkAsk(b *testing.B) {
 			b.ReportMetric(float64(took[len(took)*9/10].Microseconds())/1000, "ms/p90")
 		})
 	}
+}
+
+// BenchmarkBanner measures what a banner that nothing happens to takes, and its X server for it, in ms of CPU a second.
+//
+//	go test ./consent/desktop -run '^$' -bench Banner -benchtime 3x
+func BenchmarkBanner(b *testing.B) {
+	own := child.Own()
+	d := &desk{Desktop: testhost.Require(b, testhost.Options{Width: 1920, Height: 1080, Identity: &own}), ctx: b.Context()}
+	s := showing(d.ctx, quick, request(d.Desktop))
+	var err error
+	d.win, err = d.FindWindow(d.ctx, "banner")
+	require.NoError(b, err)
+	pid, err := d.findPID()
+	require.NoError(b, err)
+	time.Sleep(3 * time.Second) // all that comes at first
+	banner, server, begun := clock(b, pid), clock(b, d.ServerPID()), time.Now()
+	for b.Loop() {
+		time.Sleep(10 * time.Second)
+	}
+	per := func(took time.Duration) float64 {
+		return float64(took.Microseconds()) / 1000 / time.Since(begun).Seconds()
+	}
+	b.ReportMetric(per(clock(b, pid)-banner), "banner-ms/s")
+	b.ReportMetric(per(clock(b, d.ServerPID())-server), "server-ms/s")
+	s.Close()
+	<-s.Done()
+	require.NoError(b, s.Err())
+}
+
+// clock is the CPU time of a process (clock_getcpuclockid(3)).
+func clock(b *testing.B, pid int) time.Duration {
+	var ts unix.Timespec
+	require.NoError(b, unix.ClockGettime(int32(^pid<<3|2), &ts))
+	return time.Duration(ts.Nano())
 }
 
 // A pixel is the middle one of a screen.

@@ -1,6 +1,7 @@
 package desktop
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -71,6 +72,8 @@ func hostileClient(what string, args []string) error {
 		return c.manageStubbornly(what == "locking manager")
 	case "blind compositor":
 		return c.compositeBlindly()
+	case "compositor in name", "manager in name":
+		return c.inName(what, n)
 	case "settings manager":
 		return c.manageSettings()
 	case "compositor":
@@ -290,19 +293,52 @@ func (c client) compositeBlindly() error {
 	if err != nil {
 		return err
 	}
-	const name = "_NET_WM_CM_S0"
-	atom, err := xproto.InternAtom(x, false, uint16(len(name)), name).Reply()
-	if err != nil {
-		return err
-	}
 	if err := composite.RedirectSubwindowsChecked(x, c.screen.Root, composite.RedirectManual).Check(); err != nil {
 		return err
 	}
-	if err := xproto.SetSelectionOwnerChecked(x, id, atom.Atom, xproto.TimeCurrentTime).Check(); err != nil {
+	if err := xproto.SetSelectionOwnerChecked(x, id, c.atom("_NET_WM_CM_S0"), xproto.TimeCurrentTime).Check(); err != nil {
 		return err
 	}
 	<-c.x.Gone()
 	return nil
+}
+
+// inName is a compositor, or a window manager, that does nothing but say so: by a window of its own, or
+// by another client's.
+func (c client) inName(what string, windows []int) error {
+	id, err := c.window(c.screen.Root, 1, 1, 0)
+	if err != nil {
+		return err
+	}
+	if what == "compositor in name" {
+		err = xproto.SetSelectionOwnerChecked(c.x.Conn, id, c.atom("_NET_WM_CM_S0"), xproto.TimeCurrentTime).Check()
+	} else {
+		name := func(in, id xproto.Window) error {
+			return xproto.ChangePropertyChecked(c.x.Conn, xproto.PropModeReplace, in, c.atom("_NET_SUPPORTING_WM_CHECK"), xproto.AtomWindow, 32, 1,
+				binary.LittleEndian.AppendUint32(nil, uint32(id))).Check()
+		}
+		err = name(id, id)
+		if len(windows) > 0 {
+			id = xproto.Window(windows[0])
+		}
+		if err == nil {
+			err = name(c.screen.Root, id)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	<-c.x.Gone()
+	return nil
+}
+
+// atom is the one with that name.
+func (c client) atom(name string) xproto.Atom {
+	r, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
+	if err != nil {
+		return 0
+	}
+	return r.Atom
 }
 
 // manageSettings says in XSETTINGS what Xfce's does at twice the size.
@@ -315,19 +351,12 @@ func (c client) manageSettings() error {
 	const name = "Gdk/WindowScalingFactor"
 	settings := []byte{0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, byte(len(name)), 0}
 	settings = append(append(settings, name...), 0, 1, 0, 0, 0, 2, 0, 0, 0)
-	atom := func(name string) xproto.Atom {
-		r, err := xproto.InternAtom(x, false, uint16(len(name)), name).Reply()
-		if err != nil {
-			return 0
-		}
-		return r.Atom
-	}
-	property := atom("_XSETTINGS_SETTINGS")
+	property := c.atom("_XSETTINGS_SETTINGS")
 	xproto.ChangeProperty(x, xproto.PropModeReplace, id, property, property, 8, uint32(len(settings)), settings)
-	if err := xproto.SetSelectionOwnerChecked(x, id, atom("_XSETTINGS_S0"), xproto.TimeCurrentTime).Check(); err != nil {
+	if err := xproto.SetSelectionOwnerChecked(x, id, c.atom("_XSETTINGS_S0"), xproto.TimeCurrentTime).Check(); err != nil {
 		return err
 	}
-	xproto.ChangeProperty(x, xproto.PropModeReplace, c.screen.Root, atom("_SETTINGS_ARE_THERE"), xproto.AtomString, 8, 3, []byte("yes"))
+	xproto.ChangeProperty(x, xproto.PropModeReplace, c.screen.Root, c.atom("_SETTINGS_ARE_THERE"), xproto.AtomString, 8, 3, []byte("yes"))
 	<-c.x.Gone()
 	return nil
 }

@@ -7,15 +7,27 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+
+	"vda.internal/shadow/consent/desktop/internal/dialog"
 )
 
 // quick is an X11 whose child doesn't sleep for a second when it exits, as programs built
 // with -race do. The child of the zero X11 runs with an environment that can't say so.
 var quick X11
 
+// sleepy is like quick. Its banner looks at nothing but what the X server has told it of.
+var sleepy X11
+
+// sleepyArg is [ChildArg] for that one.
+const sleepyArg = "__consent-prompt-sleepy"
+
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == sleepyArg {
+		os.Args[1], dialog.RareTime = ChildArg, time.Hour
+	}
 	Child()
 	if len(os.Args) > 2 && os.Args[1] == hostileArg {
 		code := 0
@@ -61,6 +73,7 @@ func setUp() error {
 	}
 	path := filepath.Join(dir, "prompt")
 	quick.Command = []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", path, ChildArg}
+	sleepy.Command = []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", path, sleepyArg}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err
 	}

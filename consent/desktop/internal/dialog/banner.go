@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	aliveTime    = 2 * time.Second        // between two signs of life
+	aliveTime    = 3 * time.Second        // between two signs of life
 	settleTime   = 500 * time.Millisecond // after a pause began or ended, in which the other button ignores the rest of a double click
 	noticeTime   = 4 * time.Second        // that the banner stays to say that viewing has ended
 	steadyTime   = 10 * time.Second       // after which a banner on top has won its place
@@ -58,7 +58,7 @@ type Reports struct {
 	Reader *accessible.Reader
 
 	Shown   func() // it has been drawn
-	Alive   func() // every two seconds after that, if the X server has answered meanwhile
+	Alive   func() // every three seconds after that, if the X server has answered meanwhile
 	Paused  func() // the user has pressed the other button while it pauses
 	Resumed func() // the user has pressed the other button while it lets the viewing go on
 	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
@@ -80,6 +80,8 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 		return Over, err
 	}
 	w.managed = false // none of its business
+	w.attend()
+	w.hear(false)
 	lib, err := newLibrary(n.Language)
 	if err != nil {
 		return Over, err
@@ -88,6 +90,7 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 	b := &banner{
 		window: w, lib: lib, notice: n, report: report, raiseAfter: raiseTime,
 		screens: w.monitors(), largest: w.scale(), holder: w.manager(), painter: w.compositor(),
+		due: true, looked: time.Now(), lived: time.Now(),
 	}
 	mark, marked := b.marked()
 	if marked {
@@ -141,8 +144,13 @@ type banner struct {
 	dragged     bool         // it has, perhaps to another monitor
 	grip        image.Point  // where it has hold of it
 
-	covered    bool      // by another window
-	lived      time.Time // when it gave a sign of life last
+	due     bool      // there is a reason to look
+	looked  time.Time // last
+	strayed bool      // somebody has put it into another window
+	lived   time.Time // when it gave a sign of life last, or could have
+
+	covered    bool // by another window, as the server says
+	below      bool // another window, as look has found last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
 
@@ -156,8 +164,8 @@ type banner struct {
 func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan string) (Outcome, error) {
 	events := make(chan xgb.Event)
 	go receive(b.x, events) // see Ask
-	tick := time.NewTicker(lookTime)
-	defer tick.Stop()
+	wake := time.NewTimer(b.rest())
+	defer wake.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -178,14 +186,7 @@ func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan st
 			b.pressed(part)
 		case <-b.done:
 			return Over, nil
-		case <-tick.C:
-			if err := b.countDown(); err != nil {
-				return Over, err
-			}
-			if err := b.look(); err != nil {
-				return Over, err
-			}
-			b.live()
+		case <-wake.C:
 		case ev, ok := <-events:
 			if !ok || b.handle(ev) {
 				if b.over || b.quit {
@@ -194,15 +195,20 @@ func (b *banner) run(ctx context.Context, changes <-chan Notice, ended <-chan st
 				return Destroyed, nil
 			}
 		}
+		if err := b.tend(); err != nil {
+			return Over, err
+		}
 		if err := b.repaint(b.view.img, b.view.update(b.hover, b.down)); err != nil {
 			return Over, err
 		}
 		b.read()
+		wake.Reset(b.rest())
 	}
 }
 
 // handle takes one event. It reports whether the window is gone.
 func (b *banner) handle(ev xgb.Event) bool {
+	b.heed(ev)
 	switch e := ev.(type) {
 	case xproto.ExposeEvent:
 		if !b.drawn {
@@ -282,7 +288,7 @@ func (b *banner) release(e xproto.ButtonReleaseEvent) bannerButton {
 	pressed := b.down
 	if b.dragging {
 		b.mark()
-		b.dragged = true
+		b.dragged, b.due = true, true
 	}
 	b.down, b.dragging = noBannerButton, false
 	if b.view.at(int(e.EventX), int(e.EventY)) != pressed {
@@ -302,7 +308,10 @@ func (b *banner) move(e xproto.MotionNotifyEvent) {
 // smaller, and on top. Against a window that wants to be on top as well, such as a
 // locked screen, it tries less and less often.
 func (b *banner) look() error {
-	// All is asked at once: many banners look four times a second on a host with many sessions.
+	// What happens from now on is told again, before anything is asked. All is asked at once: there are
+	// many banners on a host with many sessions.
+	b.due, b.looked = false, time.Now()
+	b.hear(b.painter != 0)
 	asked, within, compositor, manager := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager()
 	monitors := asked()
 	if err := b.refit(monitors); err != nil {
@@ -313,22 +322,28 @@ func (b *banner) look() error {
 		xproto.DestroySubwindows(b.x.Conn, b.id) // they would hide it; see seen.go
 	}
 	painter, holder := compositor(), manager()
-	below := b.covered || painter != 0 && b.anythingAbove()
+	b.hear(painter != 0)
+	b.below = b.covered || painter != 0 && b.anythingAbove()
 	switch {
-	case !below && time.Since(b.raised) >= steadyTime:
+	case !b.below && time.Since(b.raised) >= steadyTime:
 		b.raiseAfter = raiseTime
-	case below && time.Since(b.raised) >= b.raiseAfter:
+	case b.below && time.Since(b.raised) >= b.raiseAfter:
 		b.raised = time.Now()
 		b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
 		b.raise()
 	}
-	return b.watchPainter(below, holder, painter)
+	return b.watchPainter(holder, painter)
+}
+
+// hidden reports whether another window covers the banner for the user.
+func (b *banner) hidden() bool {
+	return b.covered || b.hides(image.Rectangle{Min: b.at, Max: b.at.Add(b.size)})
 }
 
 // watchPainter makes the window anew when another window manager or compositor takes over, which
-// may not paint one that was there before, and makes sure that the screen shows it. below says
-// that another window lies above it, which the screen shows then.
-func (b *banner) watchPainter(below bool, holder, painter xproto.Window) error {
+// may not paint one that was there before, and makes sure that the screen shows it, or a window
+// that hides it.
+func (b *banner) watchPainter(holder, painter xproto.Window) error {
 	switch {
 	case holder != b.holder || painter != b.painter:
 		b.holder, b.painter, b.renewals = holder, painter, 0
@@ -338,7 +353,7 @@ func (b *banner) watchPainter(below bool, holder, painter xproto.Window) error {
 	case b.painted(b.view.img, b.at):
 		b.unseen = time.Time{}
 		return nil
-	case below:
+	case b.hidden():
 		b.unseen = time.Now()
 		return nil
 	case time.Since(b.unseen) < paintTime:
@@ -356,25 +371,12 @@ var ErrUnpainted = errors.New("the screen doesn't show the banner, since its com
 func (b *banner) renew() error {
 	old := b.id
 	b.renewals++
-	b.unseen, b.covered, b.down, b.dragging = time.Now(), false, noBannerButton, false
+	b.unseen, b.covered, b.strayed, b.down, b.dragging = time.Now(), false, false, noBannerButton, false
 	if err := b.create(b.at, b.title); err != nil {
 		return err
 	}
 	xproto.DestroyWindow(b.x.Conn, old)
 	return nil
-}
-
-// live gives a sign of life if it is time for one. One who can't reach the X server gives
-// none: Stop would not be heard.
-func (b *banner) live() {
-	if !b.drawn || time.Since(b.lived) < aliveTime {
-		return
-	}
-	if _, err := xproto.GetInputFocus(b.x.Conn).Reply(); err != nil {
-		return
-	}
-	b.lived = time.Now()
-	b.report.Alive()
 }
 
 // turn notes that the banner is told how the viewing goes on, before it says so. That may be what it

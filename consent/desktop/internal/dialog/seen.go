@@ -157,9 +157,15 @@ func (d *prompt) hidden() bool {
 	if d.covered && !sticksOut(own, d.monitors()) { // what is off the screen counts as covered
 		return true
 	}
-	above, err := d.above()
+	return d.hides(own)
+}
+
+// hides reports whether a window above this one, which is at own, covers it for the user: one that takes
+// input there.
+func (w *window) hides(own image.Rectangle) bool {
+	above, err := w.above()
 	return errors.Is(err, errAbove) || err == nil && slices.ContainsFunc(above, func(v viewable) bool {
-		return overlapsAny(own, d.shape(v, shape.SkBounding)) && overlapsAny(own, d.shape(v, shape.SkInput))
+		return overlapsAny(own, w.shape(v, shape.SkBounding)) && overlapsAny(own, w.shape(v, shape.SkInput))
 	})
 }
 

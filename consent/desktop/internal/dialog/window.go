@@ -22,6 +22,7 @@ type kind struct {
 	input    uint32   // 1 if it wants the keyboard
 	urgent   uint32   // urgencyHint or 0
 	state    []string // its _NET_WM_STATE
+	alert    bool     // it is told of what happens around and within it
 }
 
 const (
@@ -32,9 +33,9 @@ const (
 // The two kinds.
 var (
 	questionKind = kind{"consent", "_NET_WM_WINDOW_TYPE_DIALOG", 1, urgencyHint,
-		[]string{"_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_DEMANDS_ATTENTION"}}
+		[]string{"_NET_WM_STATE_MODAL", "_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_DEMANDS_ATTENTION"}, false}
 	bannerKind = kind{"banner", "_NET_WM_WINDOW_TYPE_NOTIFICATION", 0, 0,
-		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR"}}
+		[]string{"_NET_WM_STATE_ABOVE", "_NET_WM_STATE_STICKY", "_NET_WM_STATE_SKIP_TASKBAR"}, true}
 )
 
 // A window is the dialog or the banner on the screen. Its picture is the window's background,
@@ -53,6 +54,10 @@ type window struct {
 	painters xproto.Atom // the selection that the screen's compositor owns
 
 	hasShape, hasSaver, hasDPMS, hasXinerama bool // the server has the extension
+
+	alert    bool          // the server tells of what happens around the window: see alert.go
+	hears    uint32        // what the root window tells of
+	followed xproto.Window // that names the window manager, and tells of itself
 
 	size image.Point
 	kind kind
@@ -84,6 +89,7 @@ func newWindow(x *xconn.Conn, k kind) (*window, error) {
 	// Init writes maps that xgb reads with each event, so it is done before any can come.
 	w.hasShape, w.hasSaver = shape.Init(x.Conn) == nil, screensaver.Init(x.Conn) == nil
 	w.hasDPMS, w.hasXinerama = dpms.Init(x.Conn) == nil, xinerama.Init(x.Conn) == nil
+	w.alert = k.alert && w.alerts()
 	var err error
 	if w.format, err = formatOf(setup, w.screen); err != nil {
 		return nil, err
@@ -130,7 +136,12 @@ func (w *window) askManager() func() xproto.Window {
 	root := ask(w.screen.Root)
 	return func() xproto.Window {
 		id := answer(root)
-		if id == 0 || answer(ask(id)) != id {
+		if id == 0 {
+			return 0
+		}
+		w.follow(id)
+		if answer(ask(id)) != id {
+			w.followed = 0 // it wasn't there
 			return 0
 		}
 		return id
@@ -164,14 +175,17 @@ func (w *window) create(at image.Point, title string) error {
 		return err
 	}
 	w.id = id
-	override := uint32(1)
+	override, events := uint32(1), uint32(eventMask)
 	if w.managed {
 		override = 0
+	}
+	if w.kind.alert {
+		events |= xproto.EventMaskSubstructureNotify
 	}
 	err = xproto.CreateWindowChecked(c, w.format.depth, id, w.screen.Root, int16(at.X), int16(at.Y), uint16(w.size.X), uint16(w.size.Y), 0,
 		xproto.WindowClassInputOutput, w.screen.RootVisual,
 		xproto.CwBackPixmap|xproto.CwOverrideRedirect|xproto.CwEventMask,
-		[]uint32{uint32(w.picture), override, eventMask}).Check()
+		[]uint32{uint32(w.picture), override, events}).Check()
 	if err != nil {
 		return fmt.Errorf("creating the window: %w", err)
 	}
