@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -25,9 +26,10 @@ import (
 const (
 	strangerTime        = 10 * time.Second // from the connection to the proof of a key, TLS included
 	maxStrangers        = 2048
-	maxAddressStrangers = 1024    // of one address, from which many hosts may come after a gate's start
-	maxGuests           = 8 << 10 // with a host's key; together an eighth of the descriptors that the unit has
-	maxOfKey            = 4       // of one host; while it changes what it does it has two
+	maxAddressStrangers = 1024     // of one address, from which many hosts may come after a gate's start
+	leastGuests         = 256      // with a host's key, however few descriptors there are
+	maxGuests           = 64 << 10 // however many
+	maxOfKey            = 4        // of one host; while it changes what it does it has two
 
 	writeTime   = 30 * time.Second // for the other end to take what is written
 	leaveTime   = time.Second      // for the other end to hear that nothing more comes
@@ -46,6 +48,8 @@ type door struct {
 	log       logger
 	work      sync.WaitGroup
 
+	most int // guests
+
 	mu        sync.Mutex
 	closed    bool
 	listeners []net.Listener
@@ -56,8 +60,19 @@ type door struct {
 
 func newDoor(ns *server.Server, config *tls.Config, log logger) *door {
 	crowd := &strangers.Crowd{Max: maxStrangers, PerDoor: maxStrangers, PerAddress: maxAddressStrangers}
-	return &door{ns: ns, tls: config, strangers: crowd.Door(), log: log, here: map[*visit]struct{}{}, guests: map[string][]*visit{}}
+	return &door{ns: ns, tls: config, strangers: crowd.Door(), log: log, most: mostGuests(), here: map[*visit]struct{}{}, guests: map[string][]*visit{}}
 }
+
+// mostGuests is for how many hosts there is room: half of the descriptors, of which each takes one.
+func mostGuests() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return leastGuests
+	}
+	return guestsOf(uint64(limit.Cur))
+}
+
+func guestsOf(descriptors uint64) int { return int(max(leastGuests, min(maxGuests, descriptors/2))) }
 
 // A visit is one connection.
 type visit struct {
@@ -275,6 +290,7 @@ func (v *visit) down(conn net.Conn, said io.Reader) {
 		if !known && yes.in(p) {
 			known = true
 			if !v.door.admit(v) {
+				_ = v.write(conn, []byte("-ERR 'maximum connections exceeded'\r\n")) // as NATS says it, so that the host does
 				return io.EOF
 			}
 		}
@@ -332,7 +348,8 @@ func (d *door) admit(v *visit) bool {
 	d.count++
 	switch {
 	case len(d.guests[key]) > maxOfKey:
-	case d.count > maxGuests:
+	case d.count > d.most:
+		d.log.Warnf("the bus is full: it takes %d connections of hosts, half of the descriptors that the gate may have (LimitNOFILE); for more hosts there have to be more, or more gates", d.most)
 		for k, list := range d.guests {
 			if len(list) > len(d.guests[key]) {
 				key = k
@@ -346,8 +363,11 @@ func (d *door) admit(v *visit) bool {
 		loser = v
 	}
 	d.forget(loser)
+	if loser == v {
+		return false // it hears why
+	}
 	_ = loser.conn.Close()
-	return loser != v
+	return true
 }
 
 // forget takes a visit off the list of guests. d.mu is held.

@@ -132,3 +132,40 @@ func TestRefusedKeysAreTold(t *testing.T) {
 		require.ErrorIs(t, err, nats.ErrAuthorization)
 	}
 }
+
+// There is room for as many hosts as half of the descriptors are: with the unit's for three times those of docs/scale.md. When
+// the house is full the newest hears that, the gate's log has it, and nobody else goes.
+func TestFullBus(t *testing.T) {
+	assert.Equal(t, 32<<10, bus.GuestsOf(65536))
+	assert.Equal(t, 256, bus.GuestsOf(100))
+	assert.Equal(t, 64<<10, bus.GuestsOf(1<<63))
+
+	keys, s, _, log := bounded(t)
+	s.LimitGuests(3)
+	var in []*nats.Conn
+	for i := range 3 {
+		_, nc, _ := member(t, keys, s.URL(), fmt.Sprint("vda", i))
+		in = append(in, nc)
+	}
+	key, err := nkeys.CreateUser()
+	require.NoError(t, err)
+	public, err := key.PublicKey()
+	require.NoError(t, err)
+	token, err := keys.Host("vda9", public)
+	require.NoError(t, err)
+	_, err = nats.Connect(s.URL(), nats.UserJWT(func() (string, error) { return token, nil }, key.Sign), nats.NoReconnect())
+	require.ErrorContains(t, err, "maximum connections exceeded")
+	log.wait(t, "the bus is full: it takes 3 connections of hosts")
+	for _, nc := range in {
+		require.NoError(t, nc.FlushTimeout(patience))
+	}
+	in[0].Close()
+	require.Eventually(t, func() bool {
+		nc, err := nats.Connect(s.URL(), nats.UserJWT(func() (string, error) { return token, nil }, key.Sign), nats.NoReconnect())
+		if err != nil {
+			return false
+		}
+		nc.Close()
+		return true
+	}, patience, 50*time.Millisecond)
+}

@@ -41,7 +41,6 @@ const (
 	accountJWT  = "account.jwt"
 	noPort      = 1 << 20 // at which nothing can listen
 
-	maxConns = 4 * maxGuests // the door, which chooses who goes, lets in fewer; the gate's own has a place
 	authTime = 2 * strangerTime
 )
 
@@ -135,7 +134,8 @@ func (o Options) server() (*server.Options, error) {
 		ServerName: o.Name, DontListen: true, ProxyProtocol: true, NoSigs: true, MaxPayload: maxPayload, MaxControlLine: maxControl,
 		TrustedOperators: []*jwt.OperatorClaims{operator}, AccountResolver: resolver, SystemAccount: public(o.Keys.system),
 		JetStream: true, StoreDir: filepath.Join(o.Dir, "jetstream"), SyncInterval: syncTime,
-		AuthTimeout: authTime.Seconds(), MaxConn: maxConns, DisableShortFirstPing: true,
+		AuthTimeout: authTime.Seconds(), DisableShortFirstPing: true,
+		MaxConn: 4 * mostGuests(), // the door, which chooses who goes, lets in fewer; the gate's own has a place
 	}
 	if o.Cluster == "" {
 		return opts, nil
