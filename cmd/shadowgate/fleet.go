@@ -90,20 +90,6 @@ func (f *fleetOf) into(c *gate.Config, s *settings.Settings) {
 	c.Enrol = r.Handler(c.Logger)
 }
 
-// warnings are what hosts that are to dial this gate for their views would meet.
-func warnings(s *settings.Settings) []string {
-	several := len(s.Bus.Servers) > 0 || s.Bus.Cluster != ""
-	switch {
-	case s.Bus.Views != "" || !s.Fleet():
-		return nil
-	case s.Web.Origin == "":
-		return []string{"neither bus.views nor web.origin is set: hosts with fleet.views = \"dial-out\" can't be viewed here"}
-	case several:
-		return []string{"bus.views isn't set: should other gates have the same web.origin, hosts with fleet.views = \"dial-out\" come to any of them, and the view fails; name this gate alone in bus.views"}
-	}
-	return nil
-}
-
 func (f *fleetOf) registry(s *settings.Settings) *registry.Registry {
 	return &registry.Registry{Conn: f.conn, Keys: f.keys, Servers: busURLs(s), CA: f.ca}
 }

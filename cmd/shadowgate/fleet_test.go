@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,25 @@ func TestViewsWarnings(t *testing.T) {
 		}
 		require.Len(t, list, 1, "%v", c)
 		require.Contains(t, list[0], c.says)
+	}
+}
+
+// Rights by a name that people may be able to choose are warned of, at the start and by --check.
+func TestNameWarning(t *testing.T) {
+	const oidc = "[web]\norigin = \"https://gate.corp.example\"\n[oidc]\nissuer = \"https://idp.corp.example\"\nclient_id = \"x\"\n"
+	const byName, byGroup = "[[access]]\nnames = [\"alice\"]\nmay = [\"list\"]\n", "[[access]]\nnames = [\"*\"]\ngroups = [\"helpdesk\"]\nmay = [\"list\"]\n"
+	for name, c := range map[string]struct {
+		text  string
+		warns bool
+	}{
+		"by name": {oidc + byName, true}, "by group": {oidc + byGroup, false}, "without a provider": {byName, false},
+		"another claim": {oidc + "name_claim = \"upn\"\n" + byName, false},
+	} {
+		path, _ := config(t, c.text)
+		status, out, errs := call(t, "", "--check", "--config", path)
+		require.Zero(t, status, "%s: %s", name, errs)
+		require.Equal(t, c.warns, strings.Contains(out, "warning: [[access]] goes by names"), "%s: %s", name, out)
+		require.Contains(t, out, ": fine\n", name)
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -85,7 +87,7 @@ shadowgate hosts revoke, write it again and reload the servers, so that they cut
 			if err != nil {
 				return err
 			}
-			keys, err := bus.OpenKeys(s.BusKeys(), s.Bus.Keys == "")
+			keys, err := makeKeys(s.BusKeys(), s.Bus.Keys == "", gateOwner(cmd.Context()))
 			if err != nil {
 				return err
 			}
@@ -97,6 +99,51 @@ shadowgate hosts revoke, write it again and reload the servers, so that they cut
 			return err
 		},
 	}
+}
+
+// An owner is an account as files know it.
+type owner struct{ uid, gid int }
+
+// gateOwner is the account that the unit runs shadowgate as, which reads and changes what root has made for it. Nil: there is none, or who
+// calls can give nothing away.
+func gateOwner(ctx context.Context) *owner {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	a, err := account.Lookup(ctx, gateAccount)
+	if err != nil {
+		return nil
+	}
+	return &owner{int(a.UID), int(a.GID)}
+}
+
+// makeKeys is [bus.OpenKeys] for somebody else, who gets the files and the folders that it makes.
+func makeKeys(dir string, create bool, of *owner) (*bus.Keys, error) {
+	var made []string // folders, the innermost first
+	for at := filepath.Clean(dir); create && of != nil && at != filepath.Dir(at); at = filepath.Dir(at) {
+		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		made = append(made, at)
+	}
+	before, _ := filepath.Glob(filepath.Join(dir, "*.nk"))
+	keys, err := bus.OpenKeys(dir, create)
+	if err != nil || !create || of == nil {
+		return keys, err
+	}
+	if len(before) == 0 {
+		files, err := filepath.Glob(filepath.Join(dir, "*.nk"))
+		if err != nil {
+			return nil, err
+		}
+		made = append(files, made...)
+	}
+	for _, path := range made {
+		if err := os.Lchown(path, of.uid, of.gid); err != nil {
+			return nil, err
+		}
+	}
+	return keys, nil
 }
 
 // invitedBy is the account that calls, for the list; empty: it isn't known.

@@ -367,6 +367,11 @@ func (p *program) check(s *settings.Settings) error {
 	if len(wrong) > 0 {
 		return errors.Join(wrong...)
 	}
+	for _, w := range warnings(s) {
+		if _, err := fmt.Fprintf(p.stdout, "%s: warning: %s\n", p.config, w); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(p.stdout, "%s: fine\n", p.config)
 	return err
 }
