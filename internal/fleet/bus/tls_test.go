@@ -26,8 +26,12 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/fleet/bus"
 	"vda.internal/shadow/internal/fleet/dial"
+	"vda.internal/shadow/internal/fleet/enrol"
+	"vda.internal/shadow/internal/fleet/host"
 	"vda.internal/shadow/internal/testenv"
 )
 
@@ -161,6 +165,55 @@ func TestTLS(t *testing.T) {
 			cert.Store(&good)
 			log.wait(t, "the fleet's bus is there")
 		})
+	}
+}
+
+// An empty engine has no sessions.
+type empty struct{ host.Engine }
+
+func (empty) List() []shadow.Status                               { return nil }
+func (empty) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
+func (empty) Rules() policy.Rules                                 { return nil }
+func (empty) Subscribe(context.Context) <-chan shadow.Event       { return make(chan shadow.Event) }
+
+// A host goes by the authorities of its enrolment, whichever others the machine knows.
+func TestHostPinsItsAuthorities(t *testing.T) {
+	right, other := newAuthority(t, "right"), newAuthority(t, "other")
+	dir := t.TempDir()
+	keys, err := bus.OpenKeys(filepath.Join(dir, "keys"), true)
+	require.NoError(t, err)
+	port := testenv.Ports(t, 1)
+	s, err := bus.Start(bus.Options{Name: "gate1", Keys: keys, Dir: dir, Listen: local(port), TLS: &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{right.issue("localhost", 2*time.Hour)},
+	}})
+	require.NoError(t, err)
+	t.Cleanup(s.Close)
+	for _, c := range []struct {
+		pinned *authority
+		says   string
+	}{{right, "the fleet's bus is there"}, {other, "signed by unknown authority"}} {
+		key, err := nkeys.CreateUser()
+		require.NoError(t, err)
+		public, err := key.PublicKey()
+		require.NoError(t, err)
+		seed, err := key.Seed()
+		require.NoError(t, err)
+		token, err := keys.Host("vda1", public)
+		require.NoError(t, err)
+		log := &text{}
+		h, err := host.New(host.Config{
+			Engine: empty{}, Logger: zerolog.New(log), Credentials: &enrol.Credentials{
+				ID: "vda1", Seed: string(seed), JWT: token, Fleet: []string{keys.Fleet()}, Servers: []string{fmt.Sprint("tls://localhost:", port)},
+				CA: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.pinned.cert.Raw})),
+			},
+		})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- h.Run(ctx) }()
+		log.wait(t, c.says)
+		cancel()
+		require.NoError(t, <-ended)
 	}
 }
 

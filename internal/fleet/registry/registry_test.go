@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/fleet"
 	"vda.internal/shadow/internal/fleet/enrol"
 	"vda.internal/shadow/internal/fleet/registry"
 	"vda.internal/shadow/internal/fleet/testfleet"
@@ -94,6 +95,22 @@ func public(t *testing.T, c *enrol.Credentials) string {
 	p, err := key.PublicKey()
 	require.NoError(t, err)
 	return p
+}
+
+// A code whose time is over is worth nothing, also while the bus still has it.
+func TestCodeIsGoodForItsTime(t *testing.T) {
+	f := testfleet.New(t)
+	code, err := f.Registry.Invite(t.Context(), registry.Invitation{Hosts: "vda-*", For: time.Hour})
+	require.NoError(t, err)
+	kv, err := f.Conn("gate2").JS.KeyValue(t.Context(), fleet.FleetBucket)
+	require.NoError(t, err)
+	keys, err := kv.Keys(t.Context())
+	require.NoError(t, err)
+	require.Len(t, keys, 1)
+	_, err = kv.Put(t.Context(), keys[0], fmt.Appendf(nil, `{"hosts":"vda-*","until":%q}`, time.Now().Add(-time.Second).Format(time.RFC3339Nano)))
+	require.NoError(t, err)
+	_, err = enrol.Enroll(t.Context(), f.Gate.URL, code.String(), enrol.Host{ID: "vda-1"})
+	require.ErrorContains(t, err, "the code isn't known")
 }
 
 // Of those who come with the same code at the same time, one enters.

@@ -19,6 +19,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/fleet"
 	"vda.internal/shadow/internal/fleet/testfleet"
@@ -107,11 +108,18 @@ func TestHostileBus(t *testing.T) {
 	require.NoError(t, err)
 	_, err = bus.Request(fleet.KeptAudit("vda1"), event, testfleet.Patience) // the stream takes it
 	require.NoError(t, err)
-	var rows struct{ Sessions []gate.Row }
-	alice.Get("/api/v1/sessions", &rows)
-	for _, row := range rows.Sessions {
-		assert.NotEqual(t, "forged", row.ID)
-	}
+	later := &shadow.Session{ID: "later", User: "bob", UID: 1002, Display: ":3", Type: "x11"}
+	r.daemons["vda1"].SetSessions(later, &shadow.Session{ID: "s2", User: "bob", UID: 1002, Display: ":2", Type: "x11"})
+	require.Eventually(t, func() bool { // a true one, which the gate reads behind it
+		var rows gate.RowList
+		alice.Get("/api/v1/sessions", &rows)
+		there := false
+		for _, row := range rows.Sessions {
+			assert.NotEqual(t, "forged", row.Session.ID)
+			there = there || row.Session.ID == "later"
+		}
+		return there
+	}, testgate.Patience, 20*time.Millisecond)
 	assert.NotContains(t, string(alice.Do(http.MethodGet, "/api/v1/activity", nil, http.StatusOK)), "forged")
 
 	// An answer that comes before the host's.
@@ -155,15 +163,26 @@ func TestGateGoesWhileAsking(t *testing.T) {
 	wait(t, gone)
 }
 
-// The host's rules and limits hold for a gate's order as for a call on its control socket, and the audit has the
+// The host's question, rules and limits hold for a gate's order as for a call on its control socket, and the audit has the
 // gate's name.
 func TestHostRulesHoldForGates(t *testing.T) {
-	r := newRig(t, "vda1")
+	r := newRig(t)
+	var asked atomic.Int64
+	r.host(t, "vda1", func(d *testgate.Daemon) {
+		d.Answer = func(_ context.Context, q consent.Request) (consent.Decision, error) {
+			asked.Add(1)
+			assert.Equal(t, "alice", q.Admin)
+			return consent.Granted, nil
+		}
+		d.Change = func(c *shadow.Config) {
+			c.Rules = policy.Rules{{Accounts: []string{"gate:gate1"}, Users: []string{"bob"}, Answer: policy.Deny}}
+		}
+	})
 	alice := r.gate(t, "gate1").SignIn("alice")
 	up(t, alice, 1)
 	events := r.daemons["vda1"].Manager.Subscribe(t.Context())
-	alice.Do(http.MethodPost, "/api/v1/shadows", gate.Wish{Host: "vda1", Session: "w1"}, http.StatusConflict) // Wayland
 	view := alice.AskFor(gate.Wish{Host: "vda1", Session: "s1"})
+	require.EqualValues(t, 1, asked.Load(), "nobody was asked")
 	for e := range events {
 		if e.Type == shadow.EventGranted {
 			require.NotNil(t, e.Caller)
@@ -172,7 +191,30 @@ func TestHostRulesHoldForGates(t *testing.T) {
 			break
 		}
 	}
+	alice.View(view.ID).Picture() // so that it came to something
 	alice.Do(http.MethodDelete, "/api/v1/shadows/"+view.ID, nil, http.StatusNoContent)
+
+	bobs := gate.Wish{Host: "vda1", Session: "s2"}
+	refused(t, alice, http.MethodPost, "/api/v1/shadows", bobs, http.StatusForbidden, shadow.NotAllowed)                               // by the rule
+	refused(t, alice, http.MethodPost, "/api/v1/shadows", gate.Wish{Host: "vda1", Session: "w1"}, http.StatusConflict, shadow.Wayland) // nor what can't be viewed
+	other := r.gate(t, "gate2").SignIn("alice")
+	up(t, other, 1)
+	other.AskFor(bobs) // the rule is about the other gate
+	require.EqualValues(t, 2, asked.Load())
+	for n := 2; ; n++ {
+		require.Less(t, n, 40, "there is no limit")
+		resp, err := alice.Send(t.Context(), http.MethodPost, "/api/v1/shadows", bobs)
+		require.NoError(t, err)
+		var p api.Problem
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&p))
+		require.NoError(t, resp.Body.Close())
+		if p.Reason == shadow.PromptBusy {
+			require.Positive(t, p.RetryAfter)
+			break
+		}
+		require.Equal(t, shadow.NotAllowed, p.Reason)
+	}
+	require.EqualValues(t, 2, asked.Load())
 }
 
 // What happened is on the bus once, whoever asks.

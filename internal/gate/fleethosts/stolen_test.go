@@ -45,6 +45,7 @@ func TestStolenHostKey(t *testing.T) {
 	}
 	for _, subject := range []string{
 		fleet.AuditSubject("vda1"), fleet.PresenceSubject("vda1"), fleet.Subject("vda1", fleet.Shadow), fleet.Subject("vda1", fleet.Stop),
+		fleet.KeptAudit("vda1"), fleet.KeptAudit("vda2"), fleet.KeptPresence("vda1"), fleet.KeptPresence("vda2"),
 		fleet.Subject("vda2", fleet.Shadow), "$KV." + fleet.FleetBucket + "." + fleet.EnrolledKey("vda2"), "$KV." + fleet.FleetBucket + "." + fleet.StoppedKey("vda2", "a"),
 		"$JS.API.STREAM.PURGE." + fleet.AuditStream, "$JS.API.STREAM.DELETE.KV_" + fleet.HostBucket, "$JS.API.CONSUMER.CREATE." + fleet.AuditStream,
 		"$JS.API.DIRECT.GET." + fleet.AuditStream, "_INBOX.host.vda1.x", "_INBOX.gate.x", "$SYS.REQ.SERVER.PING",
