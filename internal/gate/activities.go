@@ -31,7 +31,7 @@ func noAudit() *api.Problem {
 // listActivity is what happened, as far as s may know: a page of it, or all of it as a file.
 func (g *Gate) listActivity(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	if !g.Access.MayAnywhere(s.Person(), access.Audit) {
-		writeProblem(w, noAudit())
+		g.refuse(w, r, s, noAudit())
 		return
 	}
 	q, limit, format, p := readQuery(r.URL.Query())
@@ -53,6 +53,14 @@ func (g *Gate) listActivity(w http.ResponseWriter, r *http.Request, s *signin.Se
 	}
 	list := HappeningList{Events: []Happening{}}
 	last := ""
+	begun := time.Now()
+	q.Progress = func(cursor string) bool { // what there is may take long to go through, and others wait for a place
+		if time.Since(begun) >= g.longestSearch {
+			list.Next = cursor
+			return false
+		}
+		return true
+	}
 	err := g.each(ctx, q, func(rec activity.Record) bool {
 		if len(list.Events) == limit { // there is one more
 			list.Next = last
@@ -63,31 +71,13 @@ func (g *Gate) listActivity(w http.ResponseWriter, r *http.Request, s *signin.Se
 		return true
 	})
 	if err != nil && ctx.Err() != nil {
-		err = errSignedOut
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		writeProblem(w, activityProblem(err))
 		return
 	}
 	writeJSON(w, http.StatusOK, list)
-}
-
-// readTime is how long somebody waits for earlier looks of the same person to end.
-const readTime = 3 * time.Second
-
-// read reserves a look at the activity, which ends with the session. release has to be called if there is
-// no problem.
-func (g *Gate) read(r *http.Request, s *signin.Session) (ctx context.Context, release func(), p *api.Problem) {
-	leave, ok := g.reading.take(s.Owner())
-	for until := time.Now().Add(readTime); !ok && time.Now().Before(until) && r.Context().Err() == nil; {
-		pause(r.Context(), 50*time.Millisecond)
-		leave, ok = g.reading.take(s.Owner())
-	}
-	if !ok {
-		return nil, nil, tooMany(5*time.Second, "the activity is being read too often already")
-	}
-	ctx, free := g.hold(r.Context(), s)
-	return ctx, func() { free(); leave() }, nil
 }
 
 // each goes through what is kept; without a store that is nothing.
@@ -102,7 +92,10 @@ func activityProblem(err error) *api.Problem {
 	if errors.Is(err, activity.ErrCursor) {
 		return problem(http.StatusBadRequest, `"before" isn't what "next" was`)
 	}
-	if errors.Is(err, errSignedOut) {
+	if errors.Is(err, errCrowded) {
+		return tooMany(5*time.Second, "others wait to read the activity")
+	}
+	if errors.Is(err, errSignedOut) || errors.Is(err, context.Canceled) {
 		return refusal(http.StatusUnauthorized, reasonSignIn, "")
 	}
 	return problem(http.StatusInternalServerError, "what is kept can't be read; the gate's log says why")

@@ -3,14 +3,11 @@ package gate_test
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -76,12 +73,9 @@ func (f *fountain) Dial(context.Context, hosts.Target) (net.Conn, error) {
 }
 
 // rawView is a browser's connection to a view, behind the handshake.
-func rawView(t testing.TB, g *testgate.Gate, c *testgate.Client, id string, secure bool) net.Conn {
+func rawView(t testing.TB, g *testgate.Gate, c *testgate.Client, id string) net.Conn {
 	conn, err := net.Dial("tcp", g.Address())
 	require.NoError(t, err)
-	if secure {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
-	}
 	var cookies []string
 	for _, one := range c.Cookies() {
 		cookies = append(cookies, one.Name+"="+one.Value)
@@ -132,7 +126,7 @@ func BenchmarkBulk(b *testing.B) {
 	b.Run("gate", func(b *testing.B) {
 		g := testgate.New(b, nil, testgate.Options{Hosts: []hosts.Host{f}})
 		c := g.SignIn("alice")
-		take(b, rawView(b, g, c, c.Ask("s1").ID, false))
+		take(b, rawView(b, g, c, c.Ask("s1").ID))
 	})
 }
 
@@ -165,42 +159,6 @@ func BenchmarkEcho(b *testing.B) {
 	b.Run("gate", func(b *testing.B) {
 		g := testgate.New(b, nil, testgate.Options{Hosts: []hosts.Host{f}})
 		c := g.SignIn("alice")
-		ping(b, rawView(b, g, c, c.Ask("s1").ID, false))
+		ping(b, rawView(b, g, c, c.Ask("s1").ID))
 	})
-}
-
-// BenchmarkMemory is what a view holds while it is quiet, over TLS; the browser's side and the host's,
-// which are in the same process, are in it.
-func BenchmarkMemory(b *testing.B) {
-	const views = 512
-	f := newFountain(b, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
-	config, err := makeCertificate(b).TLSConfig("127.0.0.1")
-	require.NoError(b, err)
-	g := testgate.New(b, nil, testgate.Options{Hosts: []hosts.Host{f}, TLS: config})
-	var clients []*testgate.Client
-	for range views / 32 {
-		clients = append(clients, g.SignIn("alice"))
-	}
-	inUse := func() uint64 {
-		runtime.GC()
-		debug.FreeOSMemory()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapInuse + m.StackInuse
-	}
-	for range b.N {
-		var open []net.Conn
-		var ids []string
-		for i := range views {
-			ids = append(ids, clients[i/32].Ask("s1").ID)
-		}
-		before := inUse()
-		for i, id := range ids {
-			open = append(open, rawView(b, g, clients[i/32], id, true))
-		}
-		b.ReportMetric(float64(inUse()-before)/views/1024, "KiB/view")
-		for _, c := range open {
-			_ = c.Close()
-		}
-	}
 }

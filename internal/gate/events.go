@@ -49,7 +49,7 @@ func nameOf(e Happening) string {
 
 func (g *Gate) followEvents(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	if !g.Access.MayAnywhere(s.Person(), access.Audit) {
-		writeProblem(w, noAudit())
+		g.refuse(w, r, s, noAudit())
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())

@@ -26,7 +26,25 @@ const MaxAskedOne = maxAskedOne
 func (g *Gate) HoldReading(name string) (free func()) {
 	var all []func()
 	for range maxReadingOne {
-		if leave, ok := g.reading.take("password\x00" + name); ok {
+		if leave, ok := g.reading.take("password\x00"+name, func(error) {}, false); ok {
+			all = append(all, leave)
+		}
+	}
+	return func() {
+		for _, leave := range all {
+			leave()
+		}
+	}
+}
+
+// LookTime is how long a host may take to list its sessions.
+const LookTime = lookTime
+
+// HoldLists takes all the whole lists that somebody with a password may have under way.
+func (g *Gate) HoldLists(name string) (free func()) {
+	var all []func()
+	for range maxListingOne {
+		if leave, ok := g.listing.take("password\x00" + name); ok {
 			all = append(all, leave)
 		}
 	}
@@ -41,11 +59,16 @@ func (g *Gate) HoldReading(name string) (free func()) {
 func (g *Gate) SayOver(id string) {
 	g.views.mu.Lock()
 	defer g.views.mu.Unlock()
-	g.views.all[id].over = true
+	for _, v := range g.views.of(id, "") {
+		v.over = true
+	}
 }
 
 // LimitDownloads has files end after so many events.
 func (g *Gate) LimitDownloads(events int) { g.mostDownload = events }
+
+// LimitSearches has a page of the activity be searched for so long.
+func (g *Gate) LimitSearches(d time.Duration) { g.longestSearch = d }
 
 // MaxRegular is how many connections one person may have.
 const MaxRegular = maxRegular

@@ -74,6 +74,10 @@ type Gate struct {
 	door     *strangers.Door
 	regulars regulars        // the connections of who is known
 	noise    strangers.Noise // of people who can't sign in, in the log
+	stated   strangers.Noise // of people whom a proxy states, likewise
+	refused  strangers.Noise // of what people may not do, likewise
+	cantView strangers.Noise // of views that can't be reached, likewise
+	uses     uses            // of tokens, likewise
 
 	asks     strangers.Quota // questions that came to nothing, by person
 	tooMany  strangers.Rate  // of those beyond, in the log
@@ -84,9 +88,11 @@ type Gate struct {
 	asking  counter // questions that are open, by person
 	asked   counter // questions that are open, by host
 	streams counter // streams of events, by person
-	reading counter // looks at the activity, by person
+	listing counter // answers with all sessions, by person
+	reading readers
 
-	mostDownload int // events of a file
+	mostDownload  int           // events of a file
+	longestSearch time.Duration // for a page of the activity
 
 	mu      sync.Mutex
 	holds   map[*hold]struct{}
@@ -99,7 +105,7 @@ func New(c Config) (*Gate, error) {
 	if c.Desk == nil || len(c.Hosts) == 0 && c.Directory == nil {
 		return nil, errors.New("gate: a desk and a host are needed")
 	}
-	g := &Gate{Config: c, holds: map[*hold]struct{}{}, mostDownload: maxDownload}
+	g := &Gate{Config: c, holds: map[*hold]struct{}{}, mostDownload: maxDownload, longestSearch: searchTime}
 	g.CutAfter = cmp.Or(g.CutAfter, time.Second)
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
@@ -132,7 +138,7 @@ func New(c Config) (*Gate, error) {
 	g.asking.most, g.asking.mostOne = maxAsking, maxAskingOne
 	g.asked.most, g.asked.mostOne = maxAsking, maxAskedOne
 	g.streams.most, g.streams.mostOne = maxStreams, maxStreamsOne
-	g.reading.most, g.reading.mostOne = maxReading, maxReadingOne
+	g.listing.most, g.listing.mostOne = maxListing, maxListingOne
 	if g.Views != nil {
 		g.Views.Admitted = admitted
 	}
@@ -147,6 +153,8 @@ const (
 	maxAskedOne    = 24   // of one host: its shadowd serves 32 calls of one account at a time
 	maxStreams     = 4096
 	maxStreamsOne  = 32
+	maxListing     = 64 // each has many rows in memory, for as long as its browser takes them
+	maxListingOne  = 4
 	maxAsks        = 60 // that came to nothing, of one person, and one more after each asksEvery
 	asksEvery      = time.Minute
 	maxCalls       = 30 // of hosts, by one person, and one more after each callsEvery
@@ -155,8 +163,6 @@ const (
 	looksEvery     = 50 * time.Millisecond
 	maxUnderway    = 4096
 	maxUnderwayOne = 12 // of all these: a host's shadowd serves 32 calls of one account at a time
-	maxReading     = 8  // each has a part of the activity in memory
-	maxReadingOne  = 2
 )
 
 // Run follows the hosts until ctx ends, and returns when everything that it started has ended.
@@ -284,6 +290,7 @@ func (g *Gate) rightHost(next http.Handler) http.Handler {
 		case "/healthz", "/readyz", "/metrics", dialout.Path:
 		default:
 			if !g.isOwnHost(r.Host) {
+				g.noteRefusal(r, nil, refusedName, nil)
 				writeProblem(w, problem(http.StatusMisdirectedRequest, "this gate isn't called %.100q; web.origin says what it is called", r.Host))
 				return
 			}
@@ -297,11 +304,14 @@ func (g *Gate) isOwnHost(host string) bool {
 		return strings.EqualFold(host, g.origin.Host) || strings.EqualFold(host, withoutDefault(g.origin))
 	}
 	u := url.URL{Host: host}
-	name := u.Hostname()
-	if _, err := netip.ParseAddr(name); err == nil {
-		return true
-	}
-	return strings.EqualFold(name, "localhost") || slices.ContainsFunc(g.Names, func(own string) bool { return strings.EqualFold(own, name) })
+	return isMachine(host) || slices.ContainsFunc(g.Names, func(own string) bool { return strings.EqualFold(own, u.Hostname()) })
+}
+
+// isMachine reports whether a request's host is an address or localhost, which nobody's name can be pointed at.
+func isMachine(host string) bool {
+	u := url.URL{Host: host}
+	_, err := netip.ParseAddr(u.Hostname())
+	return err == nil || strings.EqualFold(u.Hostname(), "localhost")
 }
 
 // withoutDefault is an origin's host with the port that its scheme implies written out, or left out.
@@ -319,7 +329,8 @@ func withoutDefault(u *url.URL) string {
 // crossOrigin refuses what a page of another site has sent, if it would change something.
 func (g *Gate) crossOrigin(next http.Handler) http.Handler {
 	p := http.NewCrossOriginProtection()
-	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	p.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.noteRefusal(r, nil, refusedSite, nil)
 		writeProblem(w, problem(http.StatusForbidden, "a page of another site has sent this"))
 	}))
 	return p.Handler(next)

@@ -77,8 +77,7 @@ func (g *Gate) listHosts(w http.ResponseWriter, _ *http.Request, s *signin.Sessi
 
 // hostsFor is what somebody may know of the hosts' states.
 func (g *Gate) hostsFor(s *signin.Session) []HostState {
-	_, states := g.hub.all()
-	return slices.DeleteFunc(states, func(h HostState) bool { return !g.mayHost(s.Person(), h.Name) })
+	return slices.DeleteFunc(g.hub.hostStates(), func(h HostState) bool { return !g.mayHost(s.Person(), h.Name) })
 }
 
 // rules lists a host's rules. They name people and groups, so they are for who may read all that
@@ -86,11 +85,11 @@ func (g *Gate) hostsFor(s *signin.Session) []HostState {
 func (g *Gate) rules(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	host, ok := g.hub.host(r.URL.Query().Get("host"))
 	if !ok || !g.mayHost(s.Person(), host.Name()) {
-		writeProblem(w, noHost(r.URL.Query().Get("host")))
+		g.refuse(w, r, s, noHost(r.URL.Query().Get("host")))
 		return
 	}
 	if !g.mayRead(s, host.Name(), "") {
-		writeProblem(w, refusal(http.StatusForbidden, shadow.NotAllowed, "the gate's access table doesn't let you read the rules of host %.100q: \"audit\" of all its users is needed", host.Name()))
+		g.refuse(w, r, s, refusal(http.StatusForbidden, shadow.NotAllowed, "the gate's access table doesn't let you read the rules of host %.100q: \"audit\" of all its users is needed", host.Name()))
 		return
 	}
 	list, err := host.Rules(r.Context())
@@ -112,7 +111,7 @@ func (g *Gate) testRules(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 		writeProblem(w, p)
 		return
 	}
-	host, row, p := g.find(r.Context(), s, wish)
+	host, row, p := g.find(r.Context(), r, s, wish)
 	if p != nil {
 		writeProblem(w, p)
 		return
@@ -140,8 +139,7 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 // readyz says whether any host can be reached, or, with a directory, whether hosts could be: a fleet may have
 // no hosts yet. It names none.
 func (g *Gate) readyz(w http.ResponseWriter, _ *http.Request) {
-	_, states := g.hub.all()
-	ready := slices.ContainsFunc(states, func(h HostState) bool { return h.State == "up" })
+	ready := slices.ContainsFunc(g.hub.hostStates(), func(h HostState) bool { return h.State == "up" })
 	if !ready && g.Directory != nil {
 		ready, _ = g.Directory.State()
 	}
@@ -153,13 +151,21 @@ func (g *Gate) readyz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // showMetrics answers those who may read the figures. Behind a proxy that is the client, as the
-// proxy says.
+// proxy says: one that says nothing has a request of whoever it may be. From this machine a page elsewhere whose name
+// was pointed here could have a browser ask.
 func (g *Gate) showMetrics(w http.ResponseWriter, r *http.Request) {
 	from := clientOf(r)
 	a, err := netip.ParseAddr(from)
+	among := func(list []netip.Prefix) bool {
+		return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
 	proxied := len(g.Proxies) == 0 && r.Header.Get("X-Forwarded-For")+r.Header.Get("Forwarded") != "" // by one that web.proxies doesn't name
-	if proxied || err != nil || !slices.ContainsFunc(g.Metrics, func(p netip.Prefix) bool { return p.Contains(a) }) {
+	if proxied || err != nil || among(g.Proxies) || !among(g.Metrics) {
 		writeProblem(w, problem(http.StatusForbidden, "web.metrics doesn't name %s", from))
+		return
+	}
+	if a.IsLoopback() && !g.isOwnHost(r.Host) && !isMachine(r.Host) {
+		writeProblem(w, problem(http.StatusMisdirectedRequest, "this machine isn't called %.100q", r.Host))
 		return
 	}
 	g.metrics.handler.ServeHTTP(w, r)

@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -148,7 +149,17 @@ func TestRebinding(t *testing.T) {
 	} {
 		if host != "" { // net/http's client writes the address instead
 			require.Equal(t, want, ask(g, host), "%q", host)
+			continue
 		}
+		c, err := net.Dial("tcp", g.Address())
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = io.WriteString(c, "GET /api/v1/signin HTTP/1.1\r\nHost: \r\nConnection: close\r\n\r\n")
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, want, resp.StatusCode)
 	}
 	named := testgate.New(t, testgate.NewDaemon(t), testgate.Options{Gate: func(c *gate.Config) { c.Origin = "https://gate.example" }})
 	for host, want := range map[string]int{"gate.example": 200, "gate.example:443": 200, "gate.example:80": 421, "127.0.0.1": 421, "localhost": 421} {

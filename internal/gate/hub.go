@@ -236,14 +236,23 @@ func (h *hub) fresh(name string) ([]Row, bool) {
 // rowsOf joins a host's sessions with its shadows. Where the host keeps its cookies and sockets is
 // nobody's concern here.
 func rowsOf(host string, sessions []api.Session, shadows []api.Status) []Row {
-	standing := map[string]*RowShadow{}
+	had, asking := map[string]*RowShadow{}, map[string]*RowShadow{}
 	for _, s := range shadows {
-		standing[s.Session] = &RowShadow{ID: s.ID, Admin: s.Admin, State: s.State, Since: s.Since, Paused: s.Paused}
+		one := &RowShadow{ID: s.ID, Admin: s.Admin, State: s.State, Since: s.Since, Paused: s.Paused}
+		if s.State == shadow.Requested || s.State == shadow.Prompting {
+			asking[s.Session] = one
+		} else {
+			had[s.Session] = one
+		}
 	}
 	rows := make([]Row, 0, len(sessions))
 	for _, s := range sessions {
 		s.Xauthority, s.Bus = "", ""
-		rows = append(rows, Row{Session: s, Host: host, Shadow: standing[s.ID]})
+		row := Row{Session: s, Host: host, Shadow: had[s.ID], Asking: asking[s.ID]}
+		if row.Shadow == nil {
+			row.Shadow, row.Asking = row.Asking, nil
+		}
+		rows = append(rows, row)
 	}
 	return rows
 }
@@ -397,21 +406,31 @@ func (h *hub) row(key string) (Row, bool) {
 	return row, there
 }
 
-// all is every row, and every host's state.
-func (h *hub) all() ([]Row, []HostState) {
+// hostStates is every host's state.
+func (h *hub) hostStates() []HostState {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	rows := []Row{}
 	states := make([]HostState, 0, len(h.states))
 	for _, m := range h.members {
-		state := h.states[m.Name()]
-		states = append(states, state.state)
-		for _, row := range state.rows {
-			rows = append(rows, row)
+		states = append(states, h.states[m.Name()].state)
+	}
+	return states
+}
+
+// rowsOn is every row of some hosts.
+func (h *hub) rowsOn(list []hosts.Host) []Row {
+	rows := []Row{}
+	h.mu.Lock()
+	for _, host := range list {
+		if state := h.states[host.Name()]; state != nil {
+			for _, row := range state.rows {
+				rows = append(rows, row)
+			}
 		}
 	}
+	h.mu.Unlock()
 	slices.SortFunc(rows, byKey)
-	return rows, states
+	return rows
 }
 
 func byKey(a, b Row) int {

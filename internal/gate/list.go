@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/internal/gate/access"
+	"vda.internal/shadow/internal/gate/hosts"
 	"vda.internal/shadow/internal/gate/signin"
 )
 
@@ -20,14 +21,25 @@ func (g *Gate) mayList(s *signin.Session, row Row) bool {
 	return g.Access.May(s.Person(), access.List, row.Host, row.User)
 }
 
+// listable are the hosts of which somebody may see a row.
+func (g *Gate) listable(s *signin.Session) []hosts.Host {
+	return slices.DeleteFunc(g.hub.list(), func(h hosts.Host) bool { return !g.Access.MayOn(s.Person(), access.List, h.Name()) })
+}
+
 func (g *Gate) listSessions(w http.ResponseWriter, r *http.Request, s *signin.Session) {
+	leave, ok := g.listing.take(s.Owner())
+	if !ok {
+		writeProblem(w, tooMany(time.Second, "there are too many requests for the list under way"))
+		return
+	}
+	defer leave()
 	var running sync.WaitGroup
-	for _, host := range g.hub.list() {
+	list := g.listable(s)
+	for _, host := range list {
 		running.Go(func() { _, _ = g.hub.fetch(r.Context(), host) }) // one that fails is seen in the hosts' states
 	}
 	running.Wait()
-	rows, _ := g.hub.all()
-	writeJSON(w, http.StatusOK, RowList{g.rowsFor(s, rows)})
+	writeJSON(w, http.StatusOK, RowList{g.rowsFor(s, g.hub.rowsOn(list))})
 }
 
 // rowsFor is what s may see of rows.
@@ -60,8 +72,7 @@ func (g *Gate) watchSessions(w http.ResponseWriter, r *http.Request, s *signin.S
 	watcher, leave := g.hub.join()
 	defer leave()
 	only := r.URL.Query().Get("session")
-	rows, _ := g.hub.all()
-	rows = slices.DeleteFunc(rows, func(row Row) bool { return only != "" && row.key() != only })
+	rows := slices.DeleteFunc(g.hub.rowsOn(g.listable(s)), func(row Row) bool { return only != "" && row.key() != only })
 	rows = g.rowsFor(s, rows)
 	shown := map[string]struct{}{}
 	for _, row := range rows {

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 	"github.com/stretchr/testify/require"
 
@@ -105,6 +107,21 @@ func TestOpenAPI(t *testing.T) {
 	try(c, "GET", "/api/v1/activity?format=csv", nil, 200)
 	try(c, "GET", "/api/v1/activity?format=jsonl", nil, 200)
 	try(helen, "GET", "/api/v1/activity", nil, 403)
+	for _, hold := range []struct {
+		path string
+		hold func(string) func()
+	}{{"/api/v1/activity", g.Gate.HoldReading}, {"/api/v1/sessions", g.Gate.HoldLists}} {
+		free := hold.hold("alice")
+		try(c, "GET", hold.path, nil, 429)
+		free()
+	}
+	try(c, "POST", "/api/v1/shadows", gate.Wish{Purpose: strings.Repeat("x", 20<<10)}, 413)
+	for _, path := range []string{"/api/v1/sessions/events", "/api/v1/events"} {
+		tryStream(t, c, path, router)
+	}
+	foreign := g.SignIn("alice")
+	foreign.Header.Set("Sec-Fetch-Site", "cross-site")
+	try(foreign, "POST", "/api/v1/shadows", gate.Wish{Session: "s1"}, 403)
 	try(helen, "GET", "/api/v1/events", nil, 403)
 	try(c, "GET", "/view/x", nil, 404)
 	try(c, "GET", "/metrics", nil, 200)
@@ -128,10 +145,30 @@ func TestOpenAPI(t *testing.T) {
 		}
 		require.True(t, documented[m[1]], "%s isn't in the document", m[1])
 	}
-	for _, m := range regexp.MustCompile(`mux\.Handle\("(/[^"]+)".*g\.person\(`).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`mux\.Handle\("(/[^"]+)".*g\.(?:person|looking|calling)\(`).FindAllStringSubmatch(string(source), -1) {
 		require.NotNil(t, doc.Paths.Value(m[1]).Parameters.GetByInAndName("header", "Shadowgate-Background"), "%s doesn't say what the header does", m[1])
 	}
 	for path := range documented {
 		require.True(t, strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/fleet/") || slices.Contains(handled, path), "%s is in the document only", path)
 	}
+}
+
+// tryStream requires that a stream is one as the document has it.
+func tryStream(t *testing.T, c *testgate.Client, path string, router routers.Router) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	resp, err := c.Send(ctx, http.MethodGet, path, nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	req, err := http.NewRequest(http.MethodGet, "http://gate"+path, nil)
+	require.NoError(t, err)
+	route, params, err := router.FindRoute(req)
+	require.NoError(t, err)
+	require.NoError(t, openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, PathParams: params, Route: route},
+		Status:                 resp.StatusCode, Header: resp.Header,
+		Options: &openapi3filter.Options{IncludeResponseStatus: true, ExcludeResponseBody: true},
+	}))
 }

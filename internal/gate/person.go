@@ -142,12 +142,15 @@ func (g *Gate) identify(r *http.Request) (*signin.Session, *api.Problem) {
 	s, err := g.Desk.Identify(r)
 	if err == nil {
 		g.known(r, s.Owner())
+		g.noteUse(r, s)
 		return s, nil
 	}
 	if errors.Is(err, signin.ErrClock) {
 		return nil, refusal(http.StatusUnauthorized, reasonClock, "%v; set this gate's clock, and those of the gates that share its session.keys", err)
 	}
-	if !errors.Is(err, signin.ErrSignedOut) {
+	if errors.Is(err, signin.ErrToken) {
+		g.noteSignIn(r, signin.ByToken, "wrong", "", nil)
+	} else if !errors.Is(err, signin.ErrSignedOut) {
 		g.Logger.Error().Err(err).Msg("it can't be known who is signed in, so nobody is")
 	}
 	return nil, refusal(http.StatusUnauthorized, reasonSignIn, "")

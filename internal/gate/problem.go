@@ -23,6 +23,7 @@ const (
 	reasonNotMine shadow.Reason = "not_yours"        // a view of another signed-in session
 	reasonEnded   shadow.Reason = "ended"            // the view has ended, or there never was one
 	reasonTaken   shadow.Reason = "viewed_elsewhere" // another tab shows the view
+	reasonSeveral shadow.Reason = "several_hosts"    // an id isn't enough
 )
 
 // sentences are the words for people.
@@ -34,6 +35,7 @@ var sentences = map[shadow.Reason]string{
 	reasonNotMine: "the view belongs to another signed-in session",
 	reasonEnded:   "there is no such view, or it has ended",
 	reasonTaken:   "the view is shown elsewhere",
+	reasonSeveral: "several hosts may have a view of that id",
 }
 
 // problem is one without a reason.

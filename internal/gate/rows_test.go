@@ -2,14 +2,17 @@ package gate_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/gate"
 	"vda.internal/shadow/internal/gate/testgate"
 )
@@ -63,4 +66,46 @@ func TestRows(t *testing.T) {
 	require.True(t, mine.Mine)
 	require.False(t, mine.Paused)
 	require.False(t, other("s1", shadow.Viewing).Mine, "another session of the same person's")
+}
+
+// A question hides no view that goes on: the row says who views, and who asks.
+func TestRowOfAQuestionBesideAView(t *testing.T) {
+	t.Parallel()
+	hold := make(chan struct{})
+	var asked atomic.Int64
+	d := testgate.NewDaemon(t, func(d *testgate.Daemon) {
+		d.Answer = func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+			if asked.Add(1) > 1 {
+				select {
+				case <-hold:
+				case <-ctx.Done():
+				}
+			}
+			return consent.Granted, nil
+		}
+	})
+	g := testgate.New(t, d, testgate.Options{})
+	t.Cleanup(func() { close(hold) })
+	up(t, g)
+	alice, helen := g.SignIn("alice"), g.SignIn("helen")
+	view := alice.Ask("s1")
+	alice.View(view.ID)
+	go func() {
+		if resp, err := helen.Send(t.Context(), http.MethodPost, "/api/v1/shadows", gate.Wish{Session: "s1"}); err == nil {
+			_ = resp.Body.Close()
+		}
+	}()
+	eventually(t, "helen asks", func() bool { return asked.Load() == 2 })
+	var row gate.Row
+	eventually(t, "the row has both", func() bool {
+		var rows gate.RowList
+		alice.Get("/api/v1/sessions", &rows)
+		row = rows.Sessions[0]
+		return row.Shadow != nil && row.Asking != nil
+	})
+	require.Equal(t, view.ID, row.Shadow.ID)
+	require.True(t, row.Shadow.Mine)
+	require.Equal(t, shadow.Viewing, row.Shadow.State)
+	require.Equal(t, "helen", row.Asking.Admin)
+	require.Equal(t, shadow.Prompting, row.Asking.State)
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -87,7 +88,16 @@ func TestSecureGate(t *testing.T) {
 	require.NoError(t, err)
 	defer events.Body.Close()
 	require.Equal(t, 2, events.ProtoMajor)
-	view := c.Ask("s1")
+	resp, err = c.Send(t.Context(), http.MethodPost, "/api/v1/shadows", gate.Wish{Session: "s1"})
+	require.NoError(t, err)
+	var view gate.View
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&view))
+	require.NoError(t, resp.Body.Close())
+	require.Len(t, resp.Cookies(), 1)
+	ticket := resp.Cookies()[0]
+	require.True(t, strings.HasPrefix(ticket.Name, "__Secure-shadowgate-view-"), ticket.Name)
+	require.True(t, ticket.Secure && ticket.HttpOnly)
+	require.Equal(t, "/view/"+view.ID, ticket.Path)
 	v := c.View(view.ID)
 	for range 20 {
 		v.Picture()

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -30,7 +31,7 @@ func (g *Gate) ask(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	defer leave()
 	ctx, release := g.hold(r.Context(), s)
 	defer release()
-	host, row, p := g.find(ctx, s, wish)
+	host, row, p := g.find(ctx, r, s, wish)
 	if p == nil {
 		p = g.askHost(ctx, w, r, s, host, row, wish)
 	}
@@ -89,11 +90,12 @@ func wordOf(reason shadow.Reason) string {
 	return "other"
 }
 
-// find is the session that is wished for, if s may ask for it. Of what somebody may not list, it
+// find is the session that is wished for, if s, which has sent r, may ask for it. Of what somebody may not list, it
 // isn't said that it exists.
-func (g *Gate) find(ctx context.Context, s *signin.Session, wish Wish) (hosts.Host, Row, *api.Problem) {
+func (g *Gate) find(ctx context.Context, r *http.Request, s *signin.Session, wish Wish) (hosts.Host, Row, *api.Problem) {
 	host, ok := g.hub.host(wish.Host)
 	if !ok || !g.mayHost(s.Person(), host.Name()) {
+		g.noteRefusal(r, s, refusedTable, nil)
 		return nil, Row{}, noHost(wish.Host)
 	}
 	rows, err := g.hub.fetch(ctx, host)
@@ -103,6 +105,9 @@ func (g *Gate) find(ctx context.Context, s *signin.Session, wish Wish) (hosts.Ho
 	i := slices.IndexFunc(rows, func(row Row) bool { return row.Session.ID == wish.Session })
 	if i >= 0 && g.Access.May(s.Person(), access.Shadow, host.Name(), rows[i].User) {
 		return host, rows[i], nil
+	}
+	if i >= 0 {
+		g.noteRefusal(r, s, refusedTable, nil)
 	}
 	if i >= 0 && g.mayList(s, rows[i]) {
 		return nil, Row{}, refusal(http.StatusForbidden, shadow.NotAllowed, "the gate's access table doesn't let you view this session")
@@ -115,6 +120,9 @@ func requestOf(r *http.Request, s *signin.Session, row Row, wish Wish) api.Reque
 	return api.Request{Session: wish.Session, User: row.User, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups}
 }
 
+// meantID is what the ids of views look like, as the console's page has it in its address.
+var meantID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
+
 // askHost asks, and answers with the view. Otherwise the problem is to be told.
 func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Request, s *signin.Session, host hosts.Host, row Row, wish Wish) *api.Problem {
 	grant, err := host.Ask(ctx, requestOf(r, s, row, wish))
@@ -122,7 +130,7 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return problemOf(err)
 	}
 	target, err := hosts.TargetOf(grant)
-	if err == nil && strings.ContainsAny(grant.ID, "/?#%;\\ ") || len(grant.ID) == 0 || len(grant.ID) > 64 {
+	if !meantID.MatchString(grant.ID) {
 		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusBadGateway, reasonHost, "the host's answer has an id that can't be meant")
 	}
@@ -147,11 +155,8 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	return nil
 }
 
-// standing is what s may know of the shadows of all hosts, or of those that have answered when enough is
-// there. One that hangs holds none of the others up.
-func (g *Gate) standing(ctx context.Context, s *signin.Session, enough func([]Standing) bool) []Standing {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+// standing is what s may know of the shadows of all hosts. One that hangs holds none of the others up.
+func (g *Gate) standing(ctx context.Context, s *signin.Session) []Standing {
 	all := g.hub.list()
 	answers := make(chan []Standing, len(all))
 	for _, host := range all {
@@ -162,11 +167,7 @@ func (g *Gate) standing(ctx context.Context, s *signin.Session, enough func([]St
 	}
 	list := []Standing{}
 	for range all {
-		some := <-answers
-		list = append(list, some...)
-		if enough(some) {
-			break
-		}
+		list = append(list, <-answers...)
 	}
 	slices.SortStableFunc(list, func(a, b Standing) int { return strings.Compare(a.Host, b.Host) })
 	return list
@@ -198,53 +199,16 @@ func (g *Gate) standingOn(ctx context.Context, s *signin.Session, host hosts.Hos
 }
 
 func (g *Gate) listShadows(w http.ResponseWriter, r *http.Request, s *signin.Session) {
-	writeJSON(w, http.StatusOK, StandingList{g.standing(r.Context(), s, func([]Standing) bool { return false })})
-}
-
-// one is a shadow by its id, if s may know of it.
-func (g *Gate) one(r *http.Request, s *signin.Session) (Standing, *api.Problem) {
-	id := r.PathValue("id")
-	meant := func(one Standing) bool { return one.ID == id }
-	v, name := g.here(id, s), g.views.wasOf(id, s)
-	if v != nil {
-		name = v.Host
-	}
-	if host, ok := g.hub.host(name); ok { // a page asks every few seconds of its own view
-		list, err := g.standingOn(r.Context(), s, host)
-		if i := slices.IndexFunc(list, meant); i >= 0 {
-			return list[i], nil
-		}
-		if err != nil && v != nil && !g.views.isOver(v) {
-			return Standing{}, refusal(http.StatusBadGateway, reasonHost, "%v", err)
-		}
-	}
-	list := g.standing(r.Context(), s, func(some []Standing) bool { return slices.ContainsFunc(some, meant) })
-	if i := slices.IndexFunc(list, meant); i >= 0 {
-		return list[i], nil
-	}
-	return Standing{}, g.noShadow(id, s)
-}
-
-// here is a view that goes on through this gate, if s may know of it; otherwise nil.
-func (g *Gate) here(id string, s *signin.Session) *viewing {
-	v := g.views.here(id)
-	if v == nil || !g.mayHost(s.Person(), v.Host) || v.Owner != s.ID && !g.Access.May(s.Person(), access.List, v.Host, v.User) {
-		return nil
-	}
-	return v
-}
-
-// noShadow says that there is no shadow of that id, as far as s may know.
-func (g *Gate) noShadow(id string, s *signin.Session) *api.Problem {
-	p := refusal(http.StatusNotFound, reasonEnded, "")
-	if reason, ok := g.hub.endOf(g.views.wasOf(id, s), id); ok {
-		p.Detail = "it has ended (" + string(reason) + "): " + reason.Sentence()
-	}
-	return p
+	writeJSON(w, http.StatusOK, StandingList{g.standing(r.Context(), s)})
 }
 
 func (g *Gate) getShadow(w http.ResponseWriter, r *http.Request, s *signin.Session) {
-	one, p := g.one(r, s)
+	host, p := g.which(r, s)
+	if p != nil {
+		writeProblem(w, p)
+		return
+	}
+	one, p := g.one(r.Context(), s, host, r.PathValue("id"))
 	if p != nil {
 		writeProblem(w, p)
 		return
@@ -254,24 +218,27 @@ func (g *Gate) getShadow(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 
 // stop ends a view: of one's own, or with the right to stop others'.
 func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
-	v := g.here(r.PathValue("id"), s)
+	host, p := g.which(r, s)
+	if p != nil {
+		writeProblem(w, p)
+		return
+	}
+	v := g.here(host, r.PathValue("id"), s)
 	var one Standing
 	if v != nil { // its host, or another, may hang: what is known here will do
 		one = Standing{Status: api.Status{ID: v.ID, Admin: v.Name, User: v.User}, Host: v.Host, Mine: v.Owner == s.ID}
-	} else {
-		var p *api.Problem
-		if one, p = g.one(r, s); p != nil {
-			writeProblem(w, p)
-			return
-		}
+	} else if one, p = g.one(r.Context(), s, host, r.PathValue("id")); p != nil {
+		writeProblem(w, p)
+		return
 	}
-	if !one.Mine && one.Admin != s.Name && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
-		writeProblem(w, refusal(http.StatusForbidden, shadow.NotAllowed, "it is another administrator's view, and the gate's access table doesn't let you stop those"))
+	own := one.Mine || v != nil && v.person() == s.Owner() // who has the name by another way of signing in is somebody else
+	if !own && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
+		g.refuse(w, r, s, refusal(http.StatusForbidden, shadow.NotAllowed, "it is another administrator's view, and the gate's access table doesn't let you stop those"))
 		return
 	}
 	if p := g.stopOne(r.Context(), v, one); p != nil {
 		if p.Status == http.StatusNotFound {
-			p = g.noShadow(one.ID, s)
+			p = g.noShadow(one.Host, one.ID, s)
 		}
 		writeProblem(w, p)
 		return

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/gate"
 	"vda.internal/shadow/internal/gate/access"
+	"vda.internal/shadow/internal/gate/activity"
 	"vda.internal/shadow/internal/gate/hosts"
 	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/gate/testgate"
@@ -201,4 +203,68 @@ func TestDownloadThatIsNotAll(t *testing.T) {
 		require.Contains(t, lines[len(lines)-1], "the file ends here, after 1 events")
 		require.Contains(t, lines[len(lines)-2], "ended")
 	}
+}
+
+// slowActivity is one that is searched for ever, piece by piece.
+type slowActivity struct{ reads chan struct{} }
+
+func (slowActivity) Add(string, shadow.Event) error { return nil }
+
+func (a slowActivity) Each(ctx context.Context, q activity.Query, _ func(activity.Record) bool) error {
+	a.reads <- struct{}{}
+	for q.Progress == nil || q.Progress("far down") {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// A page of the activity that takes long to find is what was found so far, with where to go on.
+func TestLongSearch(t *testing.T) {
+	t.Parallel()
+	a := slowActivity{make(chan struct{}, 1)}
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{Gate: func(c *gate.Config) { c.Activity = a }})
+	up(t, g)
+	g.Gate.LimitSearches(10 * time.Millisecond)
+	var list gate.HappeningList
+	g.SignIn("alice").Get("/api/v1/activity", &list)
+	require.Empty(t, list.Events)
+	require.Equal(t, "far down", list.Next)
+}
+
+// Whoever reads most makes room for who has nothing.
+func TestReadersMakeRoom(t *testing.T) {
+	t.Parallel()
+	a := slowActivity{make(chan struct{}, 16)}
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{Gate: func(c *gate.Config) {
+		c.Activity, c.Access = a, access.Table{{May: access.Rights()}}
+	}})
+	up(t, g)
+	ended := make(chan error, 16)
+	for i := range 4 {
+		_, token, err := (&signin.Tokens{Path: filepath.Join(g.Dir, "tokens")}).Add(fmt.Sprint("greedy", i), nil, time.Now().Add(time.Hour))
+		require.NoError(t, err)
+		c := g.Client()
+		c.Header.Set("Authorization", "Bearer "+token)
+		for range 2 {
+			go func() {
+				resp, err := c.Send(t.Context(), http.MethodGet, "/api/v1/activity?format=csv", nil)
+				if err == nil {
+					_, err = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+				}
+				ended <- err
+			}()
+			<-a.reads
+		}
+	}
+	g.Gate.LimitSearches(10 * time.Millisecond)
+	var list gate.HappeningList
+	g.SignIn("alice").Get("/api/v1/activity", &list)
+	require.Equal(t, "far down", list.Next)
+	require.Error(t, <-ended, "half a file doesn't look like a whole one")
+	require.Empty(t, ended, "one is enough")
 }

@@ -67,17 +67,21 @@ func leftOut(e *zerolog.Event, left int) *zerolog.Event {
 	return e
 }
 
-// noteSignIn logs and counts an attempt; of those that fail each source makes a few lines. A name is logged of who is known only: people type
-// passwords into the wrong field.
+// noteSignIn logs and counts an attempt; of those that fail each source makes a few lines, and of those that a proxy states, which may
+// be all requests of a browser that keeps no cookie. A name is logged of who is known only: people type passwords into the wrong field.
 func (g *Gate) noteSignIn(r *http.Request, method, result, name string, err error) {
 	g.metrics.signIns.WithLabelValues(method, result).Inc()
 	e := g.Logger.Info()
-	if result != "done" {
-		left, ok := g.noise.Pass(networkOf(r))
+	if result != "done" || method == signin.ByHeader {
+		noise := &g.stated
+		if result != "done" {
+			e, noise = g.Logger.Warn(), &g.noise
+		}
+		left, ok := noise.Pass(networkOf(r))
 		if !ok {
 			return
 		}
-		e = leftOut(g.Logger.Warn(), left)
+		e = leftOut(e, left)
 		if err != nil {
 			e = e.Str(zerolog.ErrorFieldName, fmt.Sprintf("%.500s", err.Error())) // some of it may be a provider's
 		}

@@ -138,8 +138,8 @@ func (vs *views) heardStopped(host, id string) {
 		vs.forgetStopped()
 	}
 	vs.stopped[key] = time.Now()
-	v := vs.all[id]
-	if v == nil || v.Host != host || v.over {
+	v := vs.all[key]
+	if v == nil || v.over {
 		return
 	}
 	vs.end(v)

@@ -46,12 +46,12 @@ func (g *Gate) ticket(w http.ResponseWriter, r *http.Request, s *signin.Session)
 	}
 	own := *s
 	t, err := g.Tickets.Issue(r.Context(), wish.For, tickets.View{
-		ID: v.ID, Name: v.Name, What: v.User + "@" + v.Host,
+		Key: v.key(), ID: v.ID, Name: v.Name, What: v.User + "@" + v.Host,
 		Dial: func(ctx context.Context, cut func()) (net.Conn, error) { return g.raw(ctx, cut, &own, v) },
 	})
 	switch {
 	case err == nil && g.views.isOver(v): // since ticketFor looked
-		g.Tickets.Void(v.ID)
+		g.Tickets.Void(v.key())
 		writeProblem(w, refusal(http.StatusNotFound, reasonEnded, ""))
 	case err == nil:
 		writeJSON(w, http.StatusCreated, t)
@@ -67,15 +67,19 @@ func (g *Gate) ticket(w http.ResponseWriter, r *http.Request, s *signin.Session)
 
 // ticketFor is the view that r is about, if it is s's, and s may still have it.
 func (g *Gate) ticketFor(r *http.Request, s *signin.Session) (*viewing, *api.Problem) {
-	v, early := g.views.lookUp(r, r.PathValue("id"))
+	v, err := g.views.lookUp(r, s)
 	switch {
-	case early:
-		return nil, refusal(http.StatusBadGateway, reasonHost, "the gate has just started and doesn't know its hosts yet; try again")
+	case errors.Is(err, errEarly):
+		return nil, refusal(http.StatusBadGateway, reasonHost, "%v", err)
+	case err != nil:
+		return nil, several()
 	case v == nil || g.views.isOver(v):
 		return nil, refusal(http.StatusNotFound, reasonEnded, "")
 	case v.Owner != s.ID:
+		g.noteRefusal(r, s, refusedView, v.log)
 		return nil, refusal(http.StatusForbidden, reasonNotMine, "")
 	case !g.Access.May(s.Person(), access.Shadow, v.Host, v.User):
+		g.noteRefusal(r, s, refusedTable, v.log)
 		return nil, refusal(http.StatusForbidden, shadow.NotAllowed, "the gate's access table doesn't let you view this session")
 	}
 	return v, nil

@@ -64,7 +64,8 @@ type HostList struct {
 type Row struct {
 	api.Session
 	Host   string     `json:"host"`
-	Shadow *RowShadow `json:"shadow,omitempty"`
+	Shadow *RowShadow `json:"shadow,omitempty"` // the view, while there is one; otherwise the question
+	Asking *RowShadow `json:"asking,omitempty"` // the question for another, which would end that view
 }
 
 // key is what a row is called: host/session.
@@ -137,5 +138,5 @@ type LeftOut struct {
 // HappeningList is the answer to GET /api/v1/activity.
 type HappeningList struct {
 	Events []Happening `json:"events"`         // newest first
-	Next   string      `json:"next,omitempty"` // for "before", if there are more
+	Next   string      `json:"next,omitempty"` // for "before", if there may be more
 }

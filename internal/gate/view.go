@@ -41,6 +41,7 @@ func (g *Gate) view(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !g.sameOrigin(r) {
+		g.noteRefusal(r, nil, refusedSite, nil)
 		writeProblem(w, problem(http.StatusForbidden, "a page of another site has sent this"))
 		return
 	}
@@ -73,16 +74,19 @@ func (g *Gate) viewFor(r *http.Request) (*signin.Session, *viewing, *wsproxy.Clo
 	if p != nil {
 		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusPolicyViolation, Reason: string(reasonSignIn)}
 	}
-	v, early := g.views.lookUp(r, r.PathValue("id"))
+	v, err := g.views.lookUp(r, s)
 	switch {
-	case early:
+	case errors.Is(err, errEarly):
 		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusTryAgainLater, Reason: string(reasonHost)}
+	case err != nil:
+		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusPolicyViolation, Reason: string(reasonSeveral)}
 	case v == nil:
 		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusPolicyViolation, Reason: string(reasonEnded)}
 	case v.Owner != s.ID:
-		g.Logger.Warn().Str("name", s.Name).Str("from", clientOf(r)).Str("host", v.Host).Str("id", v.ID).Msg("a view of another signed-in session was tried")
+		g.noteRefusal(r, s, refusedView, v.log)
 		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusPolicyViolation, Reason: string(reasonNotMine)}
 	case !g.Access.May(s.Person(), access.Shadow, v.Host, v.User):
+		g.noteRefusal(r, s, refusedTable, v.log)
 		return nil, nil, &wsproxy.CloseError{Code: wsproxy.StatusPolicyViolation, Reason: string(shadow.NotAllowed)}
 	case g.views.isOver(v):
 		reason, known := g.hub.endOf(v.Host, v.ID)
@@ -129,7 +133,9 @@ func (g *Gate) serveView(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	key := r.Header.Get("Sec-WebSocket-Key")
 	upstream, early, err := g.enter(ctx, v, key)
 	if err != nil {
-		g.Logger.Info().Err(err).Str("host", v.Host).Str("id", v.ID).Str("name", v.Name).Msg("a view can't be reached")
+		if left, ok := g.cantView.Pass(networkOf(r)); ok {
+			leftOut(g.Logger.Info().Err(err), left).Str("host", v.Host).Str("id", v.ID).Str("name", v.Name).Msg("a view can't be reached")
+		}
 		g.closeWith(w, r, g.whyNot(r.Context(), v))
 		return
 	}

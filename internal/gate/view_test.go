@@ -137,7 +137,7 @@ func TestStolenTicket(t *testing.T) {
 	id := strings.TrimPrefix(resp.Header.Get("Location"), "/api/v1/shadows/")
 	var ticket string
 	for _, c := range resp.Cookies() {
-		if c.Name == "shadowgate-view" {
+		if strings.HasPrefix(c.Name, "shadowgate-view") {
 			ticket = c.Name + "=" + c.Value
 			require.Equal(t, "/view/"+id, c.Path)
 			require.True(t, c.HttpOnly)

@@ -2,11 +2,16 @@ package gate
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/gate/hosts"
@@ -48,6 +53,9 @@ type viewing struct {
 	again  bool          // the host couldn't be told to stop it
 }
 
+// log adds which view it is to a line.
+func (v *viewing) log(e *zerolog.Event) *zerolog.Event { return e.Str("host", v.Host).Str("id", v.ID) }
+
 // person is whose it is, however often that one has signed in.
 func (v *viewing) person() string { return v.Method + "\x00" + v.Name }
 
@@ -56,37 +64,36 @@ type views struct {
 	g *Gate
 
 	mu      sync.Mutex
-	all     map[string]*viewing
-	stopped map[string]time.Time // by endKey, when it was heard: whoever has a ticket for one has it no more
+	all     map[string]*viewing  // by endKey
+	stopped map[string]time.Time // likewise, when it was heard: whoever has a ticket for one has it no more
 }
 
 func newViews(g *Gate) *views {
 	return &views{g: g, all: map[string]*viewing{}, stopped: map[string]time.Time{}}
 }
 
-// add remembers a view. The problem is that there are too many, or that another host has one of
-// that id.
+// add remembers a view. The problem is that there are too many, or that its host has given that id before.
 func (vs *views) add(v *viewing) *api.Problem {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if old, there := vs.all[v.ID]; there && !old.over {
-		return refusal(http.StatusConflict, reasonTaken, "there is a view of that id already")
+	if old, there := vs.all[v.key()]; there && !old.over {
+		return refusal(http.StatusConflict, reasonTaken, "host %.100q has a view of that id already", v.Host)
 	}
 	if p := vs.room(v.person()); p != nil {
 		return p
 	}
 	v.added = time.Now()
-	_, v.over = vs.stopped[endKey(v.Host, v.ID)]
-	vs.all[v.ID] = v
+	_, v.over = vs.stopped[v.key()]
+	vs.all[v.key()] = v
 	return nil
 }
 
 // room is whether there is room for one more of a person's; vs.mu is held.
 func (vs *views) room(person string) *api.Problem {
 	mine := 0
-	for id, v := range vs.all {
+	for key, v := range vs.all {
 		if v.over && v.busy == nil && len(vs.all) >= maxViews {
-			delete(vs.all, id)
+			delete(vs.all, key)
 			continue
 		}
 		if v.person() == person && !v.over {
@@ -103,25 +110,15 @@ func (vs *views) room(person string) *api.Problem {
 func (vs *views) isOf(id, host string, s *signin.Session) bool {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	v := vs.all[id]
-	return v != nil && v.Host == host && v.Owner == s.ID && !v.over
-}
-
-// wasOf is the host of a view that is, or was, s's; empty: it isn't known to be.
-func (vs *views) wasOf(id string, s *signin.Session) (host string) {
-	vs.mu.Lock()
-	defer vs.mu.Unlock()
-	if v := vs.all[id]; v != nil && v.Owner == s.ID {
-		return v.Host
-	}
-	return ""
+	v := vs.all[endKey(host, id)]
+	return v != nil && v.Owner == s.ID && !v.over
 }
 
 // ended notes that a host has said that a view has ended.
 func (vs *views) ended(host, id string) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if v := vs.all[id]; v != nil && v.Host == host {
+	if v := vs.all[endKey(host, id)]; v != nil {
 		vs.end(v)
 	}
 }
@@ -130,7 +127,7 @@ func (vs *views) ended(host, id string) {
 func (vs *views) end(v *viewing) {
 	v.over = true
 	if vs.g.Tickets != nil {
-		vs.g.Tickets.Void(v.ID)
+		vs.g.Tickets.Void(v.key())
 	}
 }
 
@@ -149,11 +146,11 @@ func (vs *views) removed(host hosts.Host) {
 	}
 }
 
-// here is a view that the gate carries, or would; nil: it knows none of that id that goes on.
-func (vs *views) here(id string) *viewing {
+// here is a view that the gate carries, or would; nil: it knows none of that host and id that goes on.
+func (vs *views) here(host, id string) *viewing {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
-	if v := vs.all[id]; v != nil && !v.over {
+	if v := vs.all[endKey(host, id)]; v != nil && !v.over {
 		return v
 	}
 	return nil
@@ -258,14 +255,14 @@ func (vs *views) tidy() (stop []*viewing) {
 	vs.mu.Lock()
 	defer vs.mu.Unlock()
 	maps.DeleteFunc(vs.stopped, func(_ string, heard time.Time) bool { return now.Sub(heard) > stoppedTime })
-	for id, v := range vs.all {
+	for key, v := range vs.all {
 		gone := !v.closed.IsZero() && now.Sub(v.closed) > closedTime
 		switch {
 		case v.again:
 			v.again = false
 			stop = append(stop, v)
 		case v.over && v.busy == nil && now.After(v.Until), v.over && len(vs.all) > maxViews/2 && v.busy == nil:
-			delete(vs.all, id)
+			delete(vs.all, key)
 		case v.over:
 		case gone, !now.Before(v.Until), vs.g.Desk.Ended.Has(v.Owner), v.Method != signin.ByToken && vs.g.Desk.Ended.Covers(v.person(), v.Until):
 			vs.end(v)
@@ -278,14 +275,22 @@ func (vs *views) tidy() (stop []*viewing) {
 const (
 	purposeTicket = "view 1"
 	maxTicket     = 3800 // bytes of a cookie's value
+	maxTickets    = 8    // of one id, of different hosts
 )
 
-// ticketName is the cookie of a view, which browsers send to /view/ID only.
-func (vs *views) ticketName() string {
+// ticketNames is how the cookies of views begin, which browsers send to /view/ID only. Their names end with what
+// tells hosts apart.
+func (vs *views) ticketNames() string {
 	if vs.g.Desk.Secure {
 		return "__Secure-shadowgate-view"
 	}
 	return "shadowgate-view"
+}
+
+// ticketName is the cookie of a view.
+func (vs *views) ticketName(v *viewing) string {
+	sum := sha256.Sum256([]byte(v.Host))
+	return vs.ticketNames() + "-" + hex.EncodeToString(sum[:4])
 }
 
 // giveTicket gives the browser what it takes to come back to a gate that knows nothing of the view:
@@ -300,50 +305,25 @@ func (vs *views) giveTicket(w http.ResponseWriter, v *viewing) {
 		return // the view is there; it only can't come back to another gate
 	}
 	http.SetCookie(w, &http.Cookie{
-		Name: vs.ticketName(), Value: value, Path: "/view/" + v.ID, MaxAge: max(1, int(time.Until(v.Until).Seconds())),
+		Name: vs.ticketName(v), Value: value, Path: "/view/" + v.ID, MaxAge: max(1, int(time.Until(v.Until).Seconds())),
 		Secure: vs.g.Desk.Secure, HttpOnly: true, SameSite: http.SameSiteStrictMode,
 	})
 }
 
-// lookUp is the view that r is about: one that the gate remembers, or that the browser's ticket is
-// for. Nil: there is none; early reports that there may be one, as soon as the gate knows all its hosts.
-func (vs *views) lookUp(r *http.Request, id string) (v *viewing, early bool) {
-	vs.mu.Lock()
-	v = vs.all[id]
-	vs.mu.Unlock()
-	if v != nil {
-		return v, false
+// tickets are the views that the browser has good tickets for, without their hosts.
+func (vs *views) tickets(r *http.Request, id string) (list []*viewing) {
+	for _, cookie := range r.Cookies() {
+		if !strings.HasPrefix(cookie.Name, vs.ticketNames()) || len(list) >= maxTickets {
+			continue
+		}
+		plain, err := vs.g.Desk.Sealer.Open(purposeTicket, cookie.Value)
+		if err != nil {
+			continue
+		}
+		v := new(viewing)
+		if json.Unmarshal(plain, v) == nil && v.ID == id && v.Host != "" && time.Now().Before(v.Until) {
+			list = append(list, v)
+		}
 	}
-	if v = vs.ticket(r, id); v == nil {
-		return nil, false
-	}
-	complete := vs.g.hub.complete() // before the host is looked for, which may come in between
-	host, ok := vs.g.hub.host(v.Host)
-	if !ok {
-		return nil, !complete
-	}
-	v.host = host
-	if vs.add(v) != nil {
-		vs.mu.Lock()
-		defer vs.mu.Unlock()
-		return vs.all[id], false // another connection was quicker; nil: there are too many
-	}
-	return v, false
-}
-
-// ticket is the view that the browser's ticket is for, without its host. Nil: there is no good one.
-func (vs *views) ticket(r *http.Request, id string) *viewing {
-	cookies := r.CookiesNamed(vs.ticketName())
-	if len(cookies) != 1 {
-		return nil
-	}
-	plain, err := vs.g.Desk.Sealer.Open(purposeTicket, cookies[0].Value)
-	if err != nil {
-		return nil
-	}
-	v := new(viewing)
-	if json.Unmarshal(plain, v) != nil || v.ID != id || v.Host == "" || !time.Now().Before(v.Until) {
-		return nil
-	}
-	return v
+	return list
 }

@@ -210,6 +210,10 @@ type Query struct {
 	Text              string // somewhere in a record, in whatever case
 	Before            string // a record's Cursor: older than that
 	Allow             func(host, user string) bool
+
+	// Progress is told now and then, between two records, down to where all has been read, as a Cursor. Reporting false
+	// it ends the search. Nil: it goes on to the end.
+	Progress func(cursor string) bool
 }
 
 // ErrCursor is that Before isn't a record's Cursor.
@@ -242,6 +246,9 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Record) bool) error {
 		if goOn, err := each(ctx, n, data, q, f); err != nil || !goOn {
 			return err
 		}
+		if q.Progress != nil && n != files[0] && !q.Progress(cursor(n, 0)) {
+			return nil
+		}
 	}
 	return nil
 }
@@ -260,13 +267,16 @@ func each(ctx context.Context, n int, data []byte, q Query, f func(Record) bool)
 		if json.Unmarshal(line, &r) != nil || !q.Wants(r) {
 			continue
 		}
-		r.Cursor = fmt.Sprintf("%d.%d", n, start)
+		r.Cursor = cursor(n, start)
 		if !f(r) {
 			return false, nil
 		}
 	}
 	return true, nil
 }
+
+// cursor is a place in a file.
+func cursor(file, at int) string { return fmt.Sprintf("%d.%d", file, at) }
 
 func parseCursor(s string) (file int, at int64, err error) {
 	if s == "" {

@@ -177,3 +177,30 @@ func TestCSV(t *testing.T) {
 	}))
 	require.Equal(t, strings.Join(heading, ",")+"\n2023-11-14T22:13:21Z,'-h,requested,id1,s,user1,\"a,\"\"b\"\"\",'+49,'=1+1,,'@x,,,0,0,0,0\n", b.String())
 }
+
+// A search can be broken off between files, and goes on where it was.
+func TestProgress(t *testing.T) {
+	s := open(t, t.TempDir(), parts*maxLine)
+	const events = 2000 // several files
+	for i := range events {
+		require.NoError(t, s.Add("vda1", event(i)))
+	}
+	var found []string
+	pages, before := 0, ""
+	for more := true; more; pages++ {
+		more = false
+		q := Query{User: "user0", Before: before}
+		q.Progress = func(cursor string) bool {
+			before, more = cursor, true
+			return false
+		}
+		require.NoError(t, s.Each(t.Context(), q, func(r Record) bool {
+			found = append(found, r.ID)
+			return true
+		}))
+	}
+	require.Greater(t, pages, 2)
+	require.Len(t, found, (events+2)/3)
+	require.Equal(t, "id0", found[len(found)-1])
+	require.Equal(t, fmt.Sprint("id", (events-1)/3*3), found[0])
+}

@@ -42,9 +42,10 @@ func (a *Activity) Add(host string, e shadow.Event) error {
 }
 
 const (
-	firstPiece  = 512                        // lines of the first piece
-	lastPiece   = 1 << 15                    // and at most
-	pieceRoom   = firstPiece * fleet.MaxLine // bytes of what a piece keeps: the first fits, whatever the lines are
+	leastPiece  = 16                         // lines of a piece of which more take too long
+	firstPiece  = 512                        // of the first
+	lastPiece   = 1 << 15                    // at most
+	pieceRoom   = firstPiece * fleet.MaxLine // bytes of a piece that are read: the first fits, whatever the lines are
 	fetchLines  = 256                        // that the bus is asked for at once
 	pieceTime   = 20 * time.Second
 	fetchTime   = 5 * time.Second
@@ -67,12 +68,19 @@ func (a *Activity) Each(ctx context.Context, q activity.Query, f func(activity.R
 	}
 	var failed error
 	ours := q
-	ours.Before = own
+	ours.Before, ours.Progress = own, nil // that is a few files
 	next, stop := iter.Pull(func(yield func(activity.Record) bool) { failed = a.own.Each(ctx, ours, yield) })
 	defer stop()
 	r, more := next()
 	wanted := true
 	q.Before = bus
+	if progress := q.Progress; progress != nil {
+		q.Progress = func(cursor string) bool {
+			bus = cursor
+			wanted = progress(bus + "/" + own)
+			return wanted
+		}
+	}
 	err := a.fromBus(ctx, q, func(theirs activity.Record) bool {
 		for ; wanted && more && r.Time.After(theirs.Time); r, more = next() {
 			wanted = give(r, &own)
@@ -111,11 +119,11 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 		subject = fleet.AuditSubject(q.Host)
 	}
 	var told recent
-	for size, most := uint64(firstPiece), uint64(lastPiece); end > state.FirstSeq; size = min(2*size, most) {
+	for size := uint64(firstPiece); end > state.FirstSeq; {
 		begin := max(state.FirstSeq, end-min(end, size))
 		p, err := a.piece(ctx, stream, subject, q, begin, end)
-		if errors.Is(err, errLarge) && size > firstPiece {
-			size, most = firstPiece/2, firstPiece // for the rest
+		if err != nil && ctx.Err() == nil && isTooMuch(err) && size > leastPiece {
+			size /= 2
 			continue
 		}
 		if err != nil {
@@ -129,18 +137,28 @@ func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activit
 		if p.last {
 			return nil
 		}
-		end = begin
+		if end = begin; end > state.FirstSeq && q.Progress != nil && !q.Progress(strconv.FormatUint(end, 10)) {
+			return nil
+		}
+		if p.bytes < pieceRoom/4 {
+			size = min(2*size, lastPiece)
+		}
 	}
 	return nil
 }
 
-// errLarge says that what is wanted of a piece is more than is kept at once.
+// isTooMuch reports whether a piece was too much to read at once, so that a smaller one may do.
+func isTooMuch(err error) bool {
+	return errors.Is(err, errLarge) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// errLarge says that a piece is more than is read at once.
 var errLarge = errors.New("fleethosts: too much at once")
 
 // A part is what is wanted of a piece of the audits.
 type part struct {
 	lines []keptLine
-	bytes int  // of lines
+	bytes int  // of all that were read for them
 	last  bool // the piece has lines of before what is wanted: what is older still happened earlier, too
 }
 
@@ -151,7 +169,7 @@ type keptLine struct {
 }
 
 // piece reads the lines of a subject from begin to end, which isn't among them, and keeps those that are wanted, or
-// fails with errLarge: who has a host's key can make them as long as the bus takes them.
+// fails with errLarge: who has a host's key can make them as long, and as many, as the bus takes them, wanted or not.
 func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject string, q activity.Query, begin, end uint64) (p part, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pieceTime)
 	defer cancel()
@@ -197,6 +215,9 @@ func (a *Activity) take(p *part, msg jetstream.Msg, q activity.Query, end uint64
 		return false, nil
 	}
 	more = meta.NumPending > 0
+	if p.bytes += len(msg.Data()); p.bytes > pieceRoom {
+		return false, errLarge
+	}
 	if !q.Since.IsZero() && meta.Timestamp.Before(q.Since) {
 		p.last = true
 		return more, nil
@@ -204,9 +225,6 @@ func (a *Activity) take(p *part, msg jetstream.Msg, q activity.Query, end uint64
 	l, ok := a.line(msg, meta)
 	if !ok || !q.Wants(l.record) {
 		return more, nil
-	}
-	if p.bytes += len(msg.Data()); p.bytes > pieceRoom {
-		return false, errLarge
 	}
 	p.lines = append(p.lines, l)
 	return more, nil

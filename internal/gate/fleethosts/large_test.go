@@ -1,7 +1,9 @@
 package fleethosts
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,8 +20,8 @@ import (
 	"vda.internal/shadow/internal/gate/activity"
 )
 
-// Who has a host's key can make the lines of its audit long. A search keeps no more of them at once than fits, and
-// none that isn't wanted, and tells them all.
+// Who has a host's key can make the lines of its audit long. A search reads no more of them at once than fits, wanted or not,
+// and tells them all; one that has worked for long enough says where to go on.
 func TestActivityOfLongLines(t *testing.T) {
 	f := testfleet.New(t)
 	c := f.Enroll("vda1")
@@ -47,7 +49,9 @@ func TestActivityOfLongLines(t *testing.T) {
 	require.NoError(t, err)
 	_, err = a.piece(t.Context(), stream, fleet.AuditFilter, activity.Query{}, 1, lines+1)
 	require.ErrorIs(t, err, errLarge)
-	p, err := a.piece(t.Context(), stream, fleet.AuditFilter, activity.Query{Admin: "alice"}, 1, lines+1)
+	_, err = a.piece(t.Context(), stream, fleet.AuditFilter, activity.Query{Admin: "alice"}, 1, lines+1)
+	require.ErrorIs(t, err, errLarge, "what nobody wants is read, too")
+	p, err := a.piece(t.Context(), stream, fleet.AuditFilter, activity.Query{Admin: "alice"}, lines-10, lines+1)
 	require.NoError(t, err)
 	assert.Empty(t, p.lines)
 
@@ -57,4 +61,30 @@ func TestActivityOfLongLines(t *testing.T) {
 		return assert.Equal(t, strconv.Itoa(next), r.ID)
 	}))
 	assert.Zero(t, next)
+
+	var found []string
+	pages, before := 0, ""
+	for more := true; more; pages++ {
+		require.Less(t, pages, lines)
+		more = false
+		q := activity.Query{Shadow: "0", Before: before} // the oldest
+		q.Progress = func(cursor string) bool {
+			before, more = cursor, true
+			return false
+		}
+		require.NoError(t, a.Each(t.Context(), q, func(r activity.Record) bool {
+			found = append(found, r.ID)
+			return true
+		}))
+	}
+	assert.Equal(t, []string{"0"}, found)
+	assert.Greater(t, pages, 1)
+}
+
+// What was too much at once is tried in a smaller piece, and so is what took too long; nothing else is.
+func TestTooMuch(t *testing.T) {
+	assert.True(t, isTooMuch(fmt.Errorf("the bus: %w", errLarge)))
+	assert.True(t, isTooMuch(fmt.Errorf("the bus: %w", context.DeadlineExceeded)))
+	assert.False(t, isTooMuch(fmt.Errorf("the bus: %w", context.Canceled)))
+	assert.False(t, isTooMuch(activity.ErrCursor))
 }

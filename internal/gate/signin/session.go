@@ -45,6 +45,9 @@ func (s *Session) Person() access.Person { return access.Person{Name: s.Name, Gr
 // Owner is who it is, for what a person may have of something in all signed-in sessions together.
 func (s *Session) Owner() string { return s.Method + "\x00" + s.Name }
 
+// Begun reports whether the request that it was made for has begun it, by a header: there was no cookie.
+func (s *Session) Begun() bool { return s.begun }
+
 // newID is an unguessable name for a session.
 func newID() string {
 	b := make([]byte, 16)

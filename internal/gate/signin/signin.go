@@ -14,6 +14,9 @@ import (
 // ErrSignedOut is that nobody is signed in, or not any more.
 var ErrSignedOut = errors.New("signin: nobody is signed in")
 
+// ErrToken is that nobody is signed in by the token that was shown.
+var ErrToken = fmt.Errorf("%w: there is no such token", ErrSignedOut)
+
 // ErrClock is that nobody can be told to be signed in because a clock is wrong: this gate's, the one of a gate that
 // shares its keys, or the provider's.
 var ErrClock = fmt.Errorf("%w: a clock is wrong", ErrSignedOut)
@@ -125,7 +128,11 @@ func (d *Desk) Identify(r *http.Request) (*Session, error) {
 	// A proxy may pass on what it was shown itself, Basic or Negotiate, which is no concern of ours.
 	for _, a := range r.Header.Values("Authorization") {
 		if scheme, token, _ := strings.Cut(a, " "); strings.EqualFold(scheme, "Bearer") {
-			return d.byToken(strings.TrimSpace(token))
+			s, err := d.byToken(strings.TrimSpace(token))
+			if errors.Is(err, ErrSignedOut) {
+				err = ErrToken
+			}
+			return s, err
 		}
 	}
 	stated := d.Header.of(r)

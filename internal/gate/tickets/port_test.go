@@ -44,7 +44,7 @@ func newHost() *host { return &host{make(chan net.Conn, 1), make(chan func(), 1)
 
 // view is one of h's.
 func (h *host) view(t *testing.T, id string) View {
-	return View{ID: id, Name: "alice", Dial: func(ctx context.Context, cut func()) (net.Conn, error) {
+	return View{Key: id, ID: id, Name: "alice", Dial: func(ctx context.Context, cut func()) (net.Conn, error) {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err

@@ -63,7 +63,8 @@ type Config struct {
 
 // A View is what somebody wants a ticket for.
 type View struct {
-	ID   string // of the view; a later ticket for it makes an earlier one void
+	Key  string // tells it from all others; a later ticket for it makes an earlier one void
+	ID   string // of the view, for the log
 	Name string // who it is for
 	What string // what Guacamole calls it
 
@@ -94,7 +95,7 @@ type Office struct {
 	running sync.WaitGroup
 
 	mu    sync.Mutex
-	ports map[string]*port // by the view's id, while their tickets are good
+	ports map[string]*port // by the view's key, while their tickets are good
 }
 
 // What may be held on the ports of all views, and on one, by those who haven't shown a password. All of one
@@ -159,10 +160,10 @@ func (o *Office) Issue(ctx context.Context, kind Kind, v View) (*Ticket, error) 
 }
 
 // Void makes the ticket of a view void, if there is one. A connection that came of it goes on.
-func (o *Office) Void(view string) {
+func (o *Office) Void(key string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if p := o.ports[view]; p != nil {
+	if p := o.ports[key]; p != nil {
 		p.void()
 	}
 }
@@ -193,10 +194,10 @@ func (o *Office) open(ctx context.Context, v View) (*port, error) {
 	}
 	var valid context.Context
 	valid, p.void = context.WithDeadline(o.ctx, p.until)
-	if old := o.ports[v.ID]; old != nil {
+	if old := o.ports[v.Key]; old != nil {
 		old.void()
 	}
-	o.ports[v.ID] = p
+	o.ports[v.Key] = p
 	o.running.Go(func() { p.run(valid) })
 	return p, nil
 }
@@ -205,7 +206,7 @@ func (o *Office) open(ctx context.Context, v View) (*port, error) {
 func (o *Office) forget(p *port) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ports[p.view.ID] == p {
-		delete(o.ports, p.view.ID)
+	if o.ports[p.view.Key] == p {
+		delete(o.ports, p.view.Key)
 	}
 }

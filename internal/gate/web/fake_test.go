@@ -36,9 +36,10 @@ type gate struct {
 	events     []object          // newest first
 	asked      []string          // the activity's queries
 	streams    map[chan string]string
-	unknown    bool // the API knows no view
-	away       bool // nothing leads to a screen
-	background int  // questions about views that say that nobody uses the page
+	unknown    bool     // the API knows no view
+	away       bool     // nothing leads to a screen
+	background int      // questions about views that say that nobody uses the page
+	named      []string // hosts that requests about views have named
 }
 
 // startGate starts a gate where alice is signed in and may do all.
@@ -259,6 +260,7 @@ func (g *gate) begin(id, host, session string) {
 func (g *gate) shadow(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.named = append(g.named, r.URL.Query().Get("host"))
 	if r.Header.Get("Shadowgate-Background") != "" {
 		g.background++
 	}
@@ -272,6 +274,7 @@ func (g *gate) shadow(w http.ResponseWriter, r *http.Request) {
 func (g *gate) stop(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	g.set(func() {
+		g.named = append(g.named, r.URL.Query().Get("host"))
 		if s, ok := g.shadows[id]["screen"].(*screen); ok {
 			s.close(1000, "stopped_by_admin")
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
@@ -73,4 +74,21 @@ func TestHostileNames(t *testing.T) {
 	s.close(4000, "x\u202e"+strings.Repeat("<b>", 30))
 	p.says(".over", "The connection was lost")
 	check(p, "an ended view")
+}
+
+// The title that a host's screen has is text on the page of a granted port, too.
+func TestHostileTitle(t *testing.T) {
+	g := startPort(t, time.Hour)
+	p := g.open(t, "/", speaks("en"))
+	p.do(chromedp.Navigate(g.URL+"/#TOKEN"), chromedp.Reload())
+	s := next(t, g.screens)
+	p.until(`document.body.dataset.state === "live"`)
+	s.names <- hostile
+	p.says("h1", "<img src=x")
+	assert.False(t, eval[bool](p, `"hit" in window || document.querySelector("img, script:not([src])") !== null`))
+	seen := eval[string](p, `document.body.innerText + document.title`)
+	assert.NotContains(t, seen, "\u202e", "a direction is turned")
+	assert.NotContains(t, seen, "\u200b")
+	assert.NotContains(t, seen, "e\u0301\u0301\u0301", "marks are heaped up")
+	assert.False(t, eval[bool](p, `document.documentElement.scrollWidth > innerWidth`), "wider than the window")
 }

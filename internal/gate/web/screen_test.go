@@ -33,6 +33,7 @@ func (g *gate) view(w http.ResponseWriter, r *http.Request) {
 	}
 	id := r.PathValue("id")
 	g.mu.Lock()
+	g.named = append(g.named, r.URL.Query().Get("host"))
 	shadow := g.shadows[id]
 	g.mu.Unlock()
 	if reason := map[bool]string{shadow == nil: "ended", shadow != nil && shadow["mine"] != true: "not_yours"}[true]; reason != "" {

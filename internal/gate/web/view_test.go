@@ -57,6 +57,50 @@ func TestUnattendedView(t *testing.T) {
 	p.says(".badge", "Live, view only")
 }
 
+// The page says of which host's view it speaks, for another host can have one of the same id.
+func TestViewNamesItsHost(t *testing.T) {
+	g := startGate(t)
+	p, s := view(t, g)
+	s.drop()
+	next(t, g.screens)
+	p.says(".badge", "Live, view only")
+	p.click("button", "Stop")
+	p.says(".badge", "Ended")
+	g.mu.Lock()
+	assert.Greater(t, len(g.named), 4)
+	for _, host := range g.named {
+		assert.Equal(t, "vda1", host)
+	}
+	g.mu.Unlock()
+
+	// A row of one's own leads there, whatever was said of another's view before.
+	g.begin("v1", "vda2", "3")
+	g.row("vda2", "3", object{"user": "ann", "shadow": object{"id": "v1", "admin": `CORP\alice`, "state": "viewing", "mine": true}})
+	eval[any](p, `sessionStorage.setItem("view v1", JSON.stringify({ host: "vda1", session: "2" }))`)
+	g.set(func() { g.named = nil })
+	p.do(chromedp.Navigate(g.URL + "/?q=ann"))
+	p.click(".row button", "Return")
+	next(t, g.screens)
+	p.says(".badge", "Live, view only")
+	assert.Equal(t, "/view/v1?host=vda2", eval[string](p, "location.pathname + location.search"))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, host := range g.named {
+		assert.Equal(t, "vda2", host)
+	}
+}
+
+// A tab that has signed out has nothing left of a view, also of one that was left by a link.
+func TestSignOutForgetsViews(t *testing.T) {
+	g := startGate(t)
+	p, _ := view(t, g)
+	p.click(".bar a", "Sessions")
+	p.says("h1", "Sessions")
+	p.click(".site button", "Sign out")
+	p.until(`location.pathname === "/signin"`)
+	assert.Equal(t, 0.0, eval[float64](p, "sessionStorage.length"))
+}
+
 func TestView(t *testing.T) {
 	g := startGate(t)
 	p, s := view(t, g)

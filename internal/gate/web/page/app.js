@@ -129,6 +129,7 @@ async function choose(name) {
 
 async function signOut() {
   const answer = await call("POST", "signout", { body: {}, quiet: true }).catch(() => null);
+  sessionStorage.clear(); // it has what was said of views
   me = null;
   const next = new URL(answer?.next ?? "/signin", location.href);
   if (next.origin === location.origin) navigate(next.pathname + next.search);
@@ -146,6 +147,7 @@ function trouble(problem) {
 onSignedOut((reason) => {
   if (location.pathname === "/signin") return;
   me = null;
+  sessionStorage.clear();
   const why = reason === "clock" ? "&error=clock" : "";
   navigate(`/signin?next=${encodeURIComponent(location.pathname + location.search)}${why}`, true);
 });

@@ -56,7 +56,7 @@ export class Ask {
     if (!session) return;
     const before = this.session;
     this.session = session;
-    if (this.#state === "asking" && session.shadow?.state === "prompting" && before.shadow?.state !== "prompting") this.#restart();
+    if (this.#state === "asking" && prompting(session) && !prompting(before)) this.#restart();
     if (["form", "shut"].includes(this.#state) && (before.shadowable !== session.shadowable || before.reason !== session.reason)) this.#first();
     if (this.#state === "form") this.#watched();
   }
@@ -202,6 +202,9 @@ export class Ask {
     this.#said.replaceChildren(el("p.strong", {}, title), ...texts.filter(Boolean).map((text) => el("p", {}, text)));
   }
 }
+
+// prompting reports whether a session's user has a question on the screen.
+const prompting = ({ asking, shadow }) => (asking ?? shadow)?.state === "prompting";
 
 // monitorName is a monitor in words.
 export const monitorName = (monitor, i) =>

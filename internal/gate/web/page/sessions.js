@@ -175,7 +175,7 @@ export class Sessions {
   }
 
   #open(session) {
-    if (isMine(session)) return this.navigate(`/view/${encodeURIComponent(session.shadow.id)}`);
+    if (isMine(session)) return this.navigate(`/view/${encodeURIComponent(session.shadow.id)}?host=${encodeURIComponent(session.host)}`);
     this.#dialog(session);
   }
 

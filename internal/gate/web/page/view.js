@@ -14,6 +14,7 @@ const PATIENCE = 30; // seconds that a host keeps a lost view, unless it says ot
 
 export class View {
   #id;
+  #where; // the host, by the address or the answer to the question; undefined: the gate knows which is one's own
   #about = {}; // what is known of the shadow: host, session, user, admin, since, paused
   #connection = null;
   #stage;
@@ -23,13 +24,14 @@ export class View {
   #closed = false;
   #liveSince = 0;
 
-  constructor({ me, id, navigate }) {
+  constructor({ me, id, params, navigate }) {
     this.me = me;
     this.navigate = navigate;
     this.#id = id;
     this.title = t("view.title");
-    const stored = sessionStorage.getItem(`view ${id}`);
-    if (stored) this.#about = JSON.parse(stored);
+    const stored = JSON.parse(sessionStorage.getItem(`view ${id}`) ?? "{}");
+    this.#where = params.get("host") ?? stored.host;
+    if (stored.host === this.#where) this.#about = stored;
     this.#stage = new Stage(t("view.stage"));
     this.#bar.append(el("a.back", { href: "/" }, t("view.back")), this.#heading, this.#badge, this.#facts, this.#tools);
     this.element = el("section.view", {},
@@ -105,7 +107,7 @@ export class View {
     const [{ Connection }, host] = await Promise.all([import("../../../viewer/page/connection.js"), this.#host()]);
     if (this.#closed) return;
     this.#follow();
-    const url = new URL(`/view/${encodeURIComponent(this.#id)}`, location.href);
+    const url = new URL(this.#at("/view"), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.#connection = new Connection({
       target: this.#stage.target, url, patience: 1000 * (host.reconnect ?? PATIENCE),
@@ -115,9 +117,14 @@ export class View {
     this.#timers.push(setInterval(() => this.#tick(), 1000), setInterval(() => this.#check(), CHECK));
   }
 
+  // #at is where something of the view is. It names the host, for another host may have a view of the same id.
+  #at(path) {
+    return `${path}/${encodeURIComponent(this.#id)}${this.#where ? `?host=${encodeURIComponent(this.#where)}` : ""}`;
+  }
+
   // #look reads what is known of the shadow.
   async #look(options) {
-    const shadow = await call("GET", `shadows/${encodeURIComponent(this.#id)}`, options).catch(() => null);
+    const shadow = await call("GET", this.#at("shadows"), options).catch(() => null);
     if (shadow) this.#know(shadow);
   }
 
@@ -275,7 +282,7 @@ export class View {
   async #end() {
     this.#halt.disabled = true;
     try {
-      await call("DELETE", `shadows/${encodeURIComponent(this.#id)}`);
+      await call("DELETE", this.#at("shadows"));
     } catch (problem) {
       // A view that can't be stopped by asking ends with its connection.
       if (problem.status !== 404) this.#connection?.close();
@@ -294,16 +301,22 @@ export class View {
     this.#set("ended", [title, text]);
     this.#latency.replaceChildren();
     this.#more.replaceChildren(el("p.facts", {}, clean(facts, 200)), el("div.actions", {}, again, el("a.button", { href: "/" }, t("view.sessions")),
-      audit && el("a.button", { href: `/activity?shadow=${encodeURIComponent(this.#id)}` }, t("view.whatHappened"))));
+      audit && el("a.button", { href: `/${this.#life()}` }, t("view.whatHappened"))));
     if (hadFocus) this.#more.querySelector("a")?.focus();
     sessionStorage.removeItem(`view ${this.#id}`);
     document.title = `${title} ${isolate(clean(host))}`;
     if (unsaid && audit) this.#whatHappened();
   }
 
+  // #life is where the audit of the view is: its host's, as far as that is known.
+  #life() {
+    const host = this.#where ?? this.#about.host;
+    return `activity?shadow=${encodeURIComponent(this.#id)}${host ? `&host=${encodeURIComponent(host)}` : ""}`;
+  }
+
   // #whatHappened reads from the audit why a view has ended that ended without a word.
   async #whatHappened() {
-    const found = await call("GET", `activity?shadow=${encodeURIComponent(this.#id)}&type=ended&limit=1`).catch(() => null);
+    const found = await call("GET", `${this.#life()}&type=ended&limit=1`).catch(() => null);
     const reason = found?.events?.[0]?.reason;
     if (!reason || !has(`end.${reason}`)) return;
     this.#say(pair(`end.${reason}`));
