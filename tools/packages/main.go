@@ -80,6 +80,9 @@ func (b *builder) build(ctx context.Context) (err error) {
 	if err := b.texts(ctx); err != nil {
 		return err
 	}
+	if err := b.tools(ctx); err != nil {
+		return err
+	}
 	for _, arch := range b.arches {
 		if err := b.arch(ctx, arch); err != nil {
 			return fmt.Errorf("%s: %w", arch, err)
@@ -118,8 +121,8 @@ func commitDate(ctx context.Context) (time.Time, error) {
 
 // arch builds the programs for one architecture, and the packages of them.
 func (b *builder) arch(ctx context.Context, arch string) error {
-	bin := filepath.Join(b.work, "bin-"+arch)
-	if err := b.programs(ctx, arch, bin); err != nil {
+	bin, err := b.programs(ctx, arch)
+	if err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -128,7 +131,7 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 			if err != nil {
 				return err
 			}
-			cmd := exec.CommandContext(ctx, "go", "tool", "-modfile=tools/tools.mod", "nfpm", "package",
+			cmd := exec.CommandContext(ctx, filepath.Join(b.work, "tools", "nfpm"), "package",
 				"--config", description, "--packager", format, "--target", b.out)
 			cmd.Env = append(os.Environ(), fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.date.Unix()))
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -138,7 +141,7 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 	}
 	for _, command := range commands {
 		target := filepath.Join(b.out, fmt.Sprintf("%s_%s_%s.cdx.json", command, b.version, arch))
-		out, err := output(ctx, "go", "tool", "-modfile=tools/tools.mod", "cyclonedx-gomod", "bin", "-json", "-noserial", "-std",
+		out, err := output(ctx, filepath.Join(b.work, "tools", "cyclonedx-gomod"), "bin", "-json", "-noserial", "-std",
 			"-version", b.version, "-output", target, filepath.Join(bin, command))
 		if err != nil {
 			return fmt.Errorf("bill of materials of %s: %w\n%s", command, err, out)
@@ -148,6 +151,13 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 		}
 	}
 	return nil
+}
+
+// tools builds the programs that are run many times: go tool looks at all their modules each time.
+func (b *builder) tools(ctx context.Context) error {
+	_, err := output(ctx, "go", "build", "-modfile=tools/tools.mod", "-o", filepath.Join(b.work, "tools")+"/",
+		"github.com/goreleaser/nfpm/v2/cmd/nfpm", "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod")
+	return err
 }
 
 // describe writes nfpm's description of a package, with what its ${NAME}s stand for; nfpm
@@ -178,8 +188,12 @@ func (b *builder) describe(name, arch, bin, format string) (file string, err err
 	return file, os.WriteFile(file, []byte(text), 0o644)
 }
 
-// programs builds static, stripped programs.
-func (b *builder) programs(ctx context.Context, arch, dir string) error {
+// programs builds static, stripped programs, once, and returns their folder.
+func (b *builder) programs(ctx context.Context, arch string) (dir string, err error) {
+	dir = filepath.Join(b.work, "bin-"+arch)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", dir + "/",
 		"-ldflags", "-s -w -buildid= -X vda.internal/shadow/internal/version.linked=" + b.version}
 	for _, c := range commands {
@@ -188,9 +202,9 @@ func (b *builder) programs(ctx context.Context, arch, dir string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, out)
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return nil
+	return dir, nil
 }
 
 // settle takes out of a bill of materials what differs between two of one program: the time, and what the

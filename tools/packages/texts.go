@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -15,8 +16,8 @@ import (
 // texts makes what is the same for each architecture: manual pages, completions, copyright
 // files, the unit, the configuration and the changelog.
 func (b *builder) texts(ctx context.Context) error {
-	host := filepath.Join(b.work, "host")
-	if err := b.programs(ctx, "", host); err != nil {
+	host, err := b.programs(ctx, runtime.GOARCH)
+	if err != nil {
 		return err
 	}
 	for _, dir := range []string{"man", "completion", "copyright"} {
