@@ -214,8 +214,8 @@ type carefulWaiter struct {
 	waiter SessionWaiter
 }
 
-func (c carefulWaiter) WaitEnd(ctx context.Context, s *Session) error {
-	return apart("the resolver", func() error { return c.waiter.WaitEnd(ctx, s) })
+func (c carefulWaiter) WaitEnd(ctx context.Context, id string) error {
+	return apart("the resolver", func() error { return c.waiter.WaitEnd(ctx, id) })
 }
 
 type carefulPrompter struct{ consent.Prompter }

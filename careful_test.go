@@ -136,7 +136,7 @@ func (exitingWaiter) Session(context.Context, string) (*shadow.Session, error) {
 	return oneSession{}.Session(context.Background(), "s1")
 }
 func (exitingWaiter) Sessions(context.Context) ([]*shadow.Session, error) { return nil, nil }
-func (w exitingWaiter) WaitEnd(context.Context, *shadow.Session) error {
+func (w exitingWaiter) WaitEnd(context.Context, string) error {
 	w.once.Do(runtime.Goexit)
 	return nil
 }

@@ -123,7 +123,7 @@ func (l *life) guard() {
 func (l *life) watchSession(w SessionWaiter, s *Session) {
 	told, failed := false, 0
 	for {
-		err := w.WaitEnd(l.ctx, s)
+		err := w.WaitEnd(l.ctx, s.ID)
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -138,7 +138,12 @@ func (l *life) watchSession(w SessionWaiter, s *Session) {
 					Msg("the session's end can't be waited for; trying again")
 			})
 		}
-		over, unclear := l.isOver(s)
+		select {
+		case <-time.After(l.m.retry):
+		case <-l.ctx.Done():
+			return
+		}
+		over, unclear := l.isOver(s) // right before it is waited for anew, which knows the id only
 		if failed++; unclear == nil {
 			failed = 0
 		}
@@ -148,11 +153,6 @@ func (l *life) watchSession(w SessionWaiter, s *Session) {
 			return
 		case failed >= lookPatience:
 			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whether the session goes on: " + detail(unclear), Err: unclear})
-			return
-		}
-		select {
-		case <-time.After(l.m.retry):
-		case <-l.ctx.Done():
 			return
 		}
 	}

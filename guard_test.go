@@ -128,9 +128,9 @@ func newMortal() mortal {
 	return mortal{ends: map[string]chan error{"s1": make(chan error), "s2": make(chan error)}}
 }
 
-func (m mortal) WaitEnd(ctx context.Context, s *shadow.Session) error {
+func (m mortal) WaitEnd(ctx context.Context, id string) error {
 	select {
-	case err := <-m.ends[s.ID]:
+	case err := <-m.ends[id]:
 		return err
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -175,7 +175,7 @@ func TestWaitingForTheEndFails(t *testing.T) {
 // A lost resolver can't wait for the end of its sessions.
 type lost struct{ sessionFunc }
 
-func (lost) WaitEnd(context.Context, *shadow.Session) error { return errors.New("no bus") }
+func (lost) WaitEnd(context.Context, string) error { return errors.New("no bus") }
 
 // Where the end can't be waited for, the session is looked up. One that isn't the same any more has ended, and
 // so does the shadow when that can't be told five times in a row.

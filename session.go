@@ -91,12 +91,12 @@ type Resolver interface {
 // A SessionWaiter is a [Resolver] that notices the end of a session. With one,
 // a shadow ends with its session (session_ended) even if the X server stays.
 type SessionWaiter interface {
-	// WaitEnd returns nil when s has ended, at once if it isn't there, or if its id is
-	// another user's, or another display's, by now. Otherwise it returns soon after ctx has ended, with its
-	// cause, or with the reason why the session can't be waited for: then the session is looked up, and the
-	// waiting tried again; a shadow whose session can't be looked up five times in a row either ends
-	// (source_failed).
-	WaitEnd(ctx context.Context, s *Session) error
+	// WaitEnd returns nil when the session has ended, at once if it isn't
+	// there, and if its id is another user's, or another display's, than when it began. Otherwise it returns soon after
+	// ctx has ended, with its cause, or with the reason why the session can't be waited for: then the session is
+	// looked up, and the waiting tried again; a shadow whose session can't be looked up five times in a row either
+	// ends (source_failed).
+	WaitEnd(ctx context.Context, id string) error
 }
 
 // A Request is an administrator's wish to see a session.

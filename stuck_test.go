@@ -92,7 +92,7 @@ func (s stuckSessions) Session(ctx context.Context, id string) (*shadow.Session,
 	return s.oneSession.Session(ctx, id)
 }
 
-func (s stuckSessions) WaitEnd(ctx context.Context, _ *shadow.Session) error {
+func (s stuckSessions) WaitEnd(ctx context.Context, _ string) error {
 	select {
 	case <-s.end:
 		return nil

@@ -88,14 +88,20 @@ func (e *Exec) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 const endInterval = 10 * time.Second
 
 // WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s; a session has ended
-// when it is no longer listed, is listed as closing, or with another user or display.
-func (e *Exec) WaitEnd(ctx context.Context, s *shadow.Session) error {
+// when it is no longer listed, is listed as closing, or with another user or display than at first.
+func (e *Exec) WaitEnd(ctx context.Context, id string) error {
 	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
 	defer tick.Stop()
+	var s *shadow.Session
 	for {
 		lines, err := e.read(ctx)
 		if err != nil {
 			return err
+		}
+		if s == nil {
+			if s, err = identified(lines, id); s == nil {
+				return err
+			}
 		}
 		if ended, err := over(lines, s); ended || err != nil {
 			return err
@@ -106,6 +112,20 @@ func (e *Exec) WaitEnd(ctx context.Context, s *shadow.Session) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// identified is what says whose a session is; nil: it isn't there, or the error is why that can't be read.
+func identified(lines []execLine, id string) (*shadow.Session, error) {
+	for _, l := range lines {
+		switch {
+		case l.ID != id:
+		case l.err != nil && (l.User == "" || l.Display == ""):
+			return nil, pkg.Errorf("session %q: %w", id, l.err)
+		default:
+			return &shadow.Session{ID: id, User: l.User, Display: l.Display}, nil
+		}
+	}
+	return nil, nil
 }
 
 // over reports whether s has ended. The error is why that can't be told.

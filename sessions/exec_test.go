@@ -151,7 +151,6 @@ func TestExecEnvironment(t *testing.T) {
 
 func TestExecWaitEnd(t *testing.T) {
 	const mine = `{"id": "42", "user": "alice", "display": ":1.0"}`
-	alice := &shadow.Session{ID: "42", User: "alice", UID: 1001, Display: ":1"}
 	file := filepath.Join(t.TempDir(), "sessions")
 	for name, test := range map[string]struct {
 		then string
@@ -172,15 +171,16 @@ func TestExecWaitEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// Neither other sessions' lines nor a language of her own that is none end it.
 			require.NoError(t, os.WriteFile(file, []byte("{\n"+`{"id": "42", "user": "alice", "display": ":1", "locale": "x y"}`), 0o600))
-			sessions := shell(`grep -qx exit "` + file + `" && exit 3; cat "` + file + `"`)
+			runs := filepath.Join(t.TempDir(), "runs")
+			sessions := shell(`echo >> "` + runs + `"; grep -qx exit "` + file + `" && exit 3; cat "` + file + `"`)
 			sessions.interval = 10 * time.Millisecond
 			done := make(chan error, 1)
-			go func() { done <- sessions.WaitEnd(t.Context(), alice) }()
-			select {
-			case err := <-done:
-				require.Fail(t, "it didn't wait", "%v", err)
-			case <-time.After(100 * time.Millisecond):
-			}
+			go func() { done <- sessions.WaitEnd(t.Context(), "42") }()
+			require.Eventually(t, func() bool { // it has looked once, and looks again
+				seen, _ := os.ReadFile(runs)
+				return len(seen) > 1 || len(done) > 0
+			}, 5*time.Minute, 10*time.Millisecond)
+			require.Empty(t, done, "it didn't wait")
 			require.NoError(t, os.WriteFile(file+".new", []byte(test.then), 0o600))
 			require.NoError(t, os.Rename(file+".new", file))
 			if test.want == "" {

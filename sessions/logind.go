@@ -132,7 +132,7 @@ func (n nudge) DeliverSignal(iface, name string, _ *dbus.Signal) {
 
 // WaitEnd implements [shadow.SessionWaiter]: a session has ended when logind has
 // removed it, or when it is closing.
-func (l *Logind) WaitEnd(ctx context.Context, s *shadow.Session) error {
+func (l *Logind) WaitEnd(ctx context.Context, id string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	slow := time.AfterFunc(cmp.Or(l.Timeout, logindTimeout), func() { cancel(context.DeadlineExceeded) })
@@ -144,15 +144,15 @@ func (l *Logind) WaitEnd(ctx context.Context, s *shadow.Session) error {
 	defer conn.Close()
 	slow.Stop()
 	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(loginName), dbus.WithMatchObjectPath(loginPath),
-		dbus.WithMatchInterface(loginManager), dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, s.ID))
+		dbus.WithMatchInterface(loginManager), dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, id))
 	if err != nil {
-		return pkg.Errorf("logind doesn't tell about session %q: %w", s.ID, because(ctx, err))
+		return pkg.Errorf("logind doesn't tell about session %q: %w", id, because(ctx, err))
 	}
 	tick := time.NewTicker(cmp.Or(l.interval, stateInterval))
 	defer tick.Stop()
 	for {
 		// Looked at after the subscription, so that no end can slip between.
-		if over, err := l.over(ctx, conn, s.ID); over || err != nil {
+		if over, err := l.over(ctx, conn, id); over || err != nil {
 			return err
 		}
 		if !pause(ctx, lookGap) {

@@ -205,7 +205,7 @@ func TestLogindWaitEnd(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		t.Cleanup(func() { cancel(nil) })
 		done := make(chan error, 1)
-		go func() { done <- l.WaitEnd(ctx, &shadow.Session{ID: id}) }()
+		go func() { done <- l.WaitEnd(ctx, id) }()
 		return cancel, done
 	}
 	// A subscription can't be seen from outside, so the end may come before it:
