@@ -31,13 +31,26 @@ func Adopt(file *os.File, path, group string) (*Listener, error) {
 		return nil, err
 	}
 	l.ln, l.kept = unixListener, true
-	if err := l.setMode(); err != nil {
+	if err := errors.Join(l.setMode(), l.mine()); err != nil {
 		_ = ln.Close()
 		_ = l.lock.Close()
 		return nil, fmt.Errorf("control: socket %s: %w", path, err)
 	}
 	l.spares.fill()
 	return l, nil
+}
+
+// mine makes this process the one that the kernel names to who connects (SO_PEERCRED): that is whoever
+// has called listen last.
+func (l *Listener) mine() error {
+	raw, err := l.ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	const most = 65535 // the kernel takes net.core.somaxconn, if that is less
+	var heard error
+	err = raw.Control(func(fd uintptr) { heard = unix.Listen(int(fd), most) })
+	return errors.Join(err, heard)
 }
 
 // Keep gives the socket's descriptor to store, which has to copy it if it is to keep it. If it returns

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -51,6 +53,37 @@ func TestCallsWaitInAKeptSocket(t *testing.T) {
 	assert.EqualValues(t, os.Getegid(), info.Sys().(*syscall.Stat_t).Gid)
 	serveOn(t, after, NewHandler(&fakeEngine{}, Options{}))
 	require.NoError(t, receive(t, answered))
+}
+
+// Who connects to an adopted socket is told by the kernel of the daemon that has it now, and not of the one before.
+func TestAdoptedPeer(t *testing.T) {
+	const before = "SHADOW_TEST_DAEMON_BEFORE"
+	if os.Getenv(before) != "" {
+		require.NoError(t, unix.Listen(3, 16))
+		return
+	}
+	path := filepath.Join(t.TempDir(), "control.sock")
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	kept := os.NewFile(uintptr(fd), "kept")
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrUnix{Name: path}))
+	daemon := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestAdoptedPeer$")
+	daemon.Env, daemon.ExtraFiles = append(os.Environ(), before+"=1"), []*os.File{kept}
+	out, err := daemon.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+
+	l, err := Adopt(kept, path, "")
+	require.NoError(t, err)
+	defer l.Close()
+	conn, err := net.Dial("unix", path)
+	require.NoError(t, err)
+	defer conn.Close()
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	require.NoError(t, err)
+	var peer *unix.Ucred
+	require.NoError(t, raw.Control(func(fd uintptr) { peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }))
+	require.NoError(t, err)
+	assert.EqualValues(t, os.Getpid(), peer.Pid)
 }
 
 func TestAdoptRefuses(t *testing.T) {
