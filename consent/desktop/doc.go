@@ -78,7 +78,7 @@
 // shows with the sentence "ended" for some seconds, and the end of the input,
 // before or after that line, takes the banner down at once. If "why" isn't empty, it holds
 // these words already: the child shows nothing else, from the beginning, and there is no
-// second line. The child answers "shown", and "alive" every three seconds after that as long as
+// second line. The child answers "shown", and "alive" every four seconds after that as long as
 // the X server answers it: a child that says nothing for ten seconds is ended, and the view
 // with it, as its Stop would not be heard. "stopped" says, once, that the user has pressed
 // Stop, and "pause" or "resume" what a press of the other button means, which is ignored if the

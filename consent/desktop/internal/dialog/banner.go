@@ -24,7 +24,7 @@ const (
 )
 
 const (
-	aliveTime    = 3 * time.Second        // between two signs of life
+	aliveTime    = 4 * time.Second        // between two signs of life
 	settleTime   = 500 * time.Millisecond // after a pause began or ended, in which the other button ignores the rest of a double click
 	noticeTime   = 4 * time.Second        // that the banner stays to say that viewing has ended
 	steadyTime   = 10 * time.Second       // after which a banner on top has won its place
@@ -58,7 +58,7 @@ type Reports struct {
 	Reader *accessible.Reader
 
 	Shown   func() // it has been drawn
-	Alive   func() // every three seconds after that, if the X server has answered meanwhile
+	Alive   func() // every four seconds after that, if the X server has answered meanwhile
 	Paused  func() // the user has pressed the other button while it pauses
 	Resumed func() // the user has pressed the other button while it lets the viewing go on
 	Stopped func() // the user has pressed Stop, which is told once; the banner waits to be told why viewing has ended
