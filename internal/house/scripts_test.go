@@ -79,7 +79,7 @@ func (f *fakeHost) script(name string, args ...string) {
 	text, err := os.ReadFile(filepath.Join(dist, "packages", name))
 	require.NoError(f.t, err)
 	moved := string(text)
-	for _, dir := range []string{"/etc/xdl", "/run/", "/var/lib/", "/usr/bin/", "/usr/sbin/shadow"} {
+	for _, dir := range []string{"/etc/xdl", "/etc/systemd/", "/run/", "/var/lib/", "/usr/bin/", "/usr/sbin/shadow"} {
 		moved = strings.ReplaceAll(moved, dir, f.root+dir)
 	}
 	cmd := exec.CommandContext(f.t.Context(), "/bin/sh", append([]string{"-c", moved, name}, args...)...)
@@ -188,6 +188,9 @@ func TestScriptsKeepServices(t *testing.T) {
 			f.remove(name)
 			f.purge(name)
 			assert.Empty(t, marks())
+			f.touch("active-" + unit)
+			f.script(name+".postrm", "remove")
+			assert.False(t, f.has("active-"+unit), "removed while it was only unpacked: there was no script before")
 			f.install(name, "")
 			f.is(name, true, false, "installed with that")
 			require.NoError(t, os.Remove(filepath.Join(f.state, "refused")))
