@@ -94,7 +94,7 @@ func TestViewNamesItsHost(t *testing.T) {
 func TestSignOutForgetsViews(t *testing.T) {
 	g := startGate(t)
 	p, _ := view(t, g)
-	p.click(".bar a", "Sessions")
+	p.click(".bar a", "← Sessions")
 	p.says("h1", "Sessions")
 	p.click(".site button", "Sign out")
 	p.until(`location.pathname === "/signin"`)
