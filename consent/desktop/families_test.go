@@ -304,6 +304,35 @@ func TestBannerThatIsNotPainted(t *testing.T) {
 	}
 }
 
+// A banner whose window another program takes off the screen comes back, and not for ever: whoever goes on with it
+// ends the view.
+func TestBannerThatIsTakenOff(t *testing.T) {
+	t.Parallel()
+	w := watch(t, bare, nil)
+	w.run("xsetroot", "-solid", "#aa5500")
+	off := func() {
+		windows, err := w.Windows(w.ctx, "banner")
+		if err == nil && len(windows) > 0 {
+			_, _ = w.Run(w.ctx, "xdotool", "windowunmap", strconv.FormatUint(uint64(windows[0].ID), 10))
+		}
+	}
+	eventually(t, w.painted, "there is no banner")
+	off()
+	eventually(t, func() bool { return !w.painted() }, "it isn't off the screen")
+	eventually(t, w.painted, "it doesn't come back")
+	assert.False(t, stopped(w.Showing))
+	eventually(t, func() bool {
+		off()
+		select {
+		case <-w.Done():
+			return true
+		default:
+			return false
+		}
+	}, "the view goes on without a banner")
+	require.ErrorContains(t, w.Err(), "the screen no longer shows the banner")
+}
+
 // dark reports whether most of a part of a screen is the banner's paper.
 func dark(img *image.RGBA, r image.Rectangle) bool {
 	n := 0

@@ -238,6 +238,10 @@ func (b *banner) handle(ev xgb.Event) bool {
 		if e.Window == b.id { // and not that of a window from before
 			b.covered = e.State != xproto.VisibilityUnobscured
 		}
+	case xproto.UnmapNotifyEvent:
+		if e.Window == b.id && b.unseen.IsZero() { // by another program: it comes back as a new window, or the view ends
+			b.unseen, b.covered = time.Now(), false
+		}
 	case xproto.DestroyNotifyEvent:
 		return e.Window == b.id
 	case xproto.ClientMessageEvent:
