@@ -38,6 +38,7 @@ type gate struct {
 	streams    map[chan string]string
 	unknown    bool     // the API knows no view
 	away       bool     // nothing leads to a screen
+	busy       int      // times that a screen is said to be shown elsewhere
 	background int      // questions about views that say that nobody uses the page
 	named      []string // hosts that requests about views have named
 }

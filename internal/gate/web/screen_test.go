@@ -56,12 +56,21 @@ func (g *gate) show(w http.ResponseWriter, r *http.Request, begun func(*screen))
 		gone: make(chan struct{}), probes: make(chan struct{}, 100), names: make(chan string, 1),
 	}
 	defer close(s.gone)
-	away := false
+	away, busy := false, false
 	g.set(func() {
-		if away = g.away; !away {
+		if busy = g.busy > 0; busy {
+			g.busy--
+		} else if away = g.away; !away {
 			begun(s)
 		}
 	})
+	if busy {
+		h := wsproxy.Handler{Dial: func(context.Context, *http.Request) (net.Conn, error) {
+			return nil, &wsproxy.CloseError{Code: 1008, Reason: "viewed_elsewhere"}
+		}}
+		h.ServeHTTP(w, r)
+		return
+	}
 	if away {
 		w.WriteHeader(http.StatusBadGateway)
 		return

@@ -6,16 +6,21 @@ import RFB from "@novnc/novnc";
 const RETRY = 1000; // ms between attempts to come back
 const QUIET = 200; // ms without data before a probe, so that an answer is the probe's
 
+const MISSED = 60000; // ms after which the other side has missed a connection that was lost without a word
+
 // What a connection that was cut off closes with, if nobody said why: no status, the peer
-// or the gateway going away, a gateway whose host is out of reach.
+// or the gateway going away, a gateway whose host is out of reach. The last one is for a
+// viewer that took nothing: the host keeps its view as any that was lost.
 const CUT = [1001, 1005, 1006, 1011, 1012, 1014];
-const isCut = (code, reason) => (CUT.includes(code) && !reason) || reason === "host_unreachable";
+const STALLED = 4008;
+const isCut = (code, reason) => (CUT.includes(code) && !reason) || code === STALLED || reason === "host_unreachable";
 
 export class Connection {
   #options;
   #socket = null;
   #seen = false; // there has been a picture
-  #lost = 0; // when the connection was lost; 0: it isn't
+  #lost = 0; // when the connection was lost, or missed by the host; 0: it isn't
+  #since = 0; // when it was lost
   #timer = 0;
   #over = false;
   #sizes = null; // watches the canvas
@@ -103,10 +108,15 @@ export class Connection {
     this.#drop();
     target.replaceChildren();
     const facts = { code: event.code, reason: event.reason, seen: this.#seen };
-    const cut = isCut(event.code, event.reason);
+    const now = performance.now();
+    // The old connection is in the way of a new one for as long as nobody has missed it: after a
+    // change of the network no word of its end gets through. From then on the host keeps the view.
+    const busy = this.#lost && event.reason === "viewed_elsewhere" && now - this.#since < MISSED;
+    const cut = busy || isCut(event.code, event.reason);
     if (!cut || (!this.#seen && patience === 0)) return this.#ended(facts);
-    this.#lost ||= performance.now();
-    const left = Math.ceil((this.#lost + patience - performance.now()) / 1000);
+    if (!this.#lost) this.#since = this.#lost = now;
+    if (busy) this.#lost = now;
+    const left = Math.ceil((this.#lost + patience - now) / 1000);
     if (left <= 0) return this.#ended(facts);
     changed("away", { left });
     this.#timer = setTimeout(() => this.#connect(), RETRY);
