@@ -85,7 +85,7 @@ export class Ask {
     const choice = [el("option", { value: "" }, t("monitor.all")), ...monitors.map((monitor, i) => el("option", { value: monitor.name }, monitorName(monitor, i)))];
     this.#monitor.replaceChildren(...choice);
     const form = el("form", { method: "dialog", onsubmit: (e) => (e.preventDefault(), this.#send()) },
-      policy !== "hidden" && field(t(policy === "required" ? "ask.purpose.required" : "ask.purpose"), this.#purpose, t("ask.purpose.hint")),
+      field(t(policy === "required" ? "ask.purpose.required" : "ask.purpose"), this.#purpose, t(policy === "hidden" ? "ask.purpose.hidden" : "ask.purpose.hint")),
       monitors.length > 1 && field(t("monitor.label"), this.#monitor),
       el("div.actions", {}, button("button", t("ask.close"), () => this.close()), el("button.primary", { type: "submit" }, t("ask.send"))));
     this.#body.replaceChildren(form);
