@@ -215,17 +215,6 @@ func TestWindowManagerIsReplaced(t *testing.T) {
 	})
 }
 
-// answered reports whether there is an answer, and takes it.
-func (d *desk) answered() bool {
-	time.Sleep(300 * time.Millisecond) // it may be on its way
-	select {
-	case <-d.answer:
-		return true
-	default:
-		return false
-	}
-}
-
 // agree says Yes with keys, calmly and again until that is heard: the window manager may still
 // be busy with the keyboard.
 func (d *desk) agree() {
