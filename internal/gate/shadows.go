@@ -216,6 +216,16 @@ func (g *Gate) getShadow(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	writeJSON(w, http.StatusOK, one)
 }
 
+// isOwn reports whether a shadow is s's to stop. Who has the name by another way of signing in is somebody else; of a view that
+// another gate of the fleet may carry, in which v is nil, the name is all that is known.
+func (g *Gate) isOwn(v *viewing, one Standing, s *signin.Session) bool {
+	if v != nil {
+		return one.Mine || v.person() == s.Owner()
+	}
+	_, shared := g.Directory.(hosts.Shared)
+	return one.Mine || shared && one.Admin == s.Name
+}
+
 // stop ends a view: of one's own, or with the right to stop others'.
 func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	host, p := g.which(r, s)
@@ -231,8 +241,7 @@ func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 		writeProblem(w, p)
 		return
 	}
-	own := one.Mine || v != nil && v.person() == s.Owner() // who has the name by another way of signing in is somebody else
-	if !own && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
+	if !g.isOwn(v, one, s) && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
 		g.refuse(w, r, s, refusal(http.StatusForbidden, shadow.NotAllowed, "it is another administrator's view, and the gate's access table doesn't let you stop those"))
 		return
 	}

@@ -96,14 +96,34 @@ func TestStopHoldsAtEveryGate(t *testing.T) {
 	isOver(t, alice, again, id)
 }
 
+// Who may stop nobody else's views stops an own one at whichever gate the request comes to.
+func TestOwnViewIsStoppedAtAnotherGate(t *testing.T) {
+	r := newRig(t, "vda1")
+	one := r.gate(t, "gate1")
+	helen := one.SignIn("helen")
+	up(t, helen, 1)
+	two := r.gateIn(t, "gate2", one.Dir)
+	there := &testgate.Client{HTTP: helen.HTTP, Gate: two, Header: helen.Header}
+	up(t, there, 1)
+	id := helen.AskFor(gate.Wish{Host: "vda1", Session: "s1"}).ID
+	lists(t, there, id)
+	there.Do(http.MethodDelete, "/api/v1/shadows/"+id, nil, http.StatusNoContent)
+}
+
+// lists waits until a gate knows of a view, of which its host's word comes by the bus.
+func lists(t *testing.T, c *testgate.Client, id string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		resp, err := c.Send(t.Context(), http.MethodGet, "/api/v1/shadows/"+id, nil)
+		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	}, testgate.Patience, 20*time.Millisecond)
+}
+
 // A stop at a gate that doesn't carry the view cuts it at the one that does.
 func TestStopAtAnotherGate(t *testing.T) {
 	_, gates, alice, id, v := deafRig(t)
 	another := gates[1].SignIn("alice")
-	require.Eventually(t, func() bool { // the host's word of it comes by the bus
-		resp, err := another.Send(t.Context(), http.MethodGet, "/api/v1/shadows/"+id, nil)
-		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-	}, testgate.Patience, 20*time.Millisecond)
+	lists(t, another, id)
 	problem(t, another, id)
 	code, _ := v.End()
 	require.Zero(t, code, "it is cut")
