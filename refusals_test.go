@@ -79,6 +79,7 @@ func TestRefusedBeforeAnybodyIsAsked(t *testing.T) {
 		{"settings unreadable", shadow.Config{Settings: settings(on, errors.New("no file"))}, shadow.Disabled},
 		{"wayland", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u", Type: "wayland"}}}, shadow.Wayland},
 		{"nobody", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1"}}}, shadow.NoUser},
+		{"greeter, as Debian 13's logind has it", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "gdm", Class: "greeter", Type: "unspecified"}}}, shadow.NoUser},
 		{"greeter", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "gdm", Class: "greeter"}}}, shadow.NoUser},
 		{"locked", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u", Locked: true}}}, shadow.Locked},
 		{"closing", shadow.Config{Sessions: oneSession{shadow.Session{Display: ":1", User: "u", State: "closing"}}}, shadow.SessionEnded},

@@ -45,9 +45,9 @@ func (s *Session) Refusal() *End {
 	switch {
 	case s.Unavailable != nil:
 		return s.Unavailable
-	case s.Type != "" && s.Type != "x11":
+	case s.Type != "" && s.Type != "x11" && !(s.Type == "unspecified" && s.isNobodys()): // logind says that of some greeters
 		return &End{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
-	case !slices.Contains(userClasses, s.Class):
+	case s.isNobodys():
 		return &End{Reason: NoUser, Detail: fmt.Sprintf("it is a %s session", s.Class)}
 	case s.User == "":
 		return &End{Reason: NoUser}
@@ -64,6 +64,9 @@ func (s *Session) Refusal() *End {
 	}
 	return nil
 }
+
+// isNobodys reports whether s isn't one that a user works in.
+func (s *Session) isNobodys() bool { return !slices.Contains(userClasses, s.Class) }
 
 // userClasses are those of the sessions that users work in (pam_systemd(8)),
 // with "" where there are no classes. What systemd may add isn't shadowed.
