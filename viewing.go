@@ -96,9 +96,19 @@ func (l *life) closeViewer(proxy *wsproxy.Handler) {
 	}
 }
 
+// pingInterval is the time between pings to a viewer that may return. Whose line is lost without a word is missed this and
+// wsproxy's 15 s later at most, when pages still try to come back: they do so for Config.Reconnect, of 30 s by default, from
+// when they have noticed, and can't before the port listens again.
+const pingInterval = 10 * time.Second
+
 // proxy is the WebSocket end for l's viewer.
 func (l *life) proxy() *wsproxy.Handler {
+	var ping time.Duration // wsproxy's
+	if l.m.cfg.Reconnect > 0 {
+		ping = pingInterval
+	}
 	return &wsproxy.Handler{
+		PingInterval:   ping,
 		Authorize:      l.authorize,
 		Dial:           l.dial,
 		Relay:          (*relay)(l),
