@@ -142,7 +142,7 @@ type Grant struct {
 	Scheme  string    // "ws" or "wss"
 	Host    string    // this host's FQDN
 	Port    int       // TCP port that the viewer connects to
-	Token   string    // good for one connection
+	Token   string    // good for one viewer, which may return with it within Config.Reconnect
 	Expires time.Time // by when the viewer must have connected
 }
 

@@ -25,7 +25,9 @@ func (a *app) shadowCommand() *cobra.Command {
 		Short: "ask a session's user, and print the URL for the viewer",
 		Long: `shadow asks the user of a session whether the administrator may watch it, waits
 for the answer, and prints the URL that a viewer such as noVNC connects to. The
-URL is good for one connection, for half a minute. Ctrl-C takes the question back.
+URL is good for one viewer, which must connect within half a minute; one that is cut
+off may return with it for as long as the host's viewer.reconnect says. Ctrl-C takes
+the question back.
 
 On a terminal it shows how many seconds the user has left, and then how to open
 the view. Otherwise it prints the URL, or with --json the whole grant, and nothing
