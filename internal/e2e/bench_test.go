@@ -169,7 +169,7 @@ func withWebsockify(b *testing.B, session *testhost.Desktop, colour string) *wat
 }
 
 // freePort is a port that nobody has now.
-func freePort(b *testing.B) int {
+func freePort(b testing.TB) int {
 	b.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b, err)
@@ -179,7 +179,7 @@ func freePort(b *testing.B) int {
 
 // listening waits until a port is in the kernel's table of listeners; a
 // connection would be taken for the viewer.
-func listening(b *testing.B, port int) {
+func listening(b testing.TB, port int) {
 	b.Helper()
 	wanted := fmt.Sprintf(":%04X", port)
 	deadline := time.Now().Add(patience)
