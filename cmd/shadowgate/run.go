@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -101,15 +102,20 @@ reads the cookies' keys again.`,
 	cmd.PersistentFlags().StringVar(&p.config, "config", settings.DefaultPath, "configuration `file`")
 	cmd.Flags().BoolVar(&check, "check", false, "check the configuration, and what it names, and exit")
 	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(p.passwd(), p.token(), p.invite(), p.hosts(), p.busConfig())
 	return cmd
 }
 
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+// noArguments refuses a word, and says which command may have been meant.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		return usageError{fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))}
+	}
+	return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 }
 
 // settings reads the configuration.

@@ -96,7 +96,9 @@ func TestCommandLine(t *testing.T) {
 		require.Equal(t, exitUsage, status, name)
 		require.Contains(t, errs, "--help", name)
 	}
-	status, _, errs := call(t, "", "--check", "--config", filepath.Join(dir, "none"))
+	_, _, errs := call(t, "", "paswd")
+	require.Contains(t, errs, `unknown command "paswd"; did you mean passwd?`)
+	status, _, errs = call(t, "", "--check", "--config", filepath.Join(dir, "none"))
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, errs, "no such file")
 	broken, _ := config(t, "[web]\nlisten = \"nowhere\"\n")

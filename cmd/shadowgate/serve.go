@@ -201,7 +201,7 @@ func provider(s *settings.Settings) (*signin.OIDC, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	o.Client = &http.Client{Transport: transport, Timeout: 15 * time.Second}
+	o.Client = &http.Client{Transport: named{transport}, Timeout: 15 * time.Second}
 	if s.OIDC.SecretFile != "" {
 		secret, err := signin.ReadSecret(s.OIDC.SecretFile)
 		if err != nil {
@@ -402,4 +402,14 @@ func checkKeys(s *settings.Settings) (wrong []error) {
 		add(err, s.TLS.Dir, false)
 	}
 	return wrong
+}
+
+// named says in its requests whose they are.
+type named struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "shadowgate/"+version.String())
+	return n.RoundTripper.RoundTrip(r)
 }

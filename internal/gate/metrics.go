@@ -34,8 +34,10 @@ func newMetrics(g *Gate) *metrics {
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "shadowgate_build_info", Help: "Always 1; the version is a label.", ConstLabels: prometheus.Labels{"version": g.Version}})
+	build.Set(1)
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(m.signIns, m.asks, m.ends, m.bytes, m.lost, m.refusals,
+	reg.MustRegister(build, m.signIns, m.asks, m.ends, m.bytes, m.lost, m.refusals,
 		gauge("shadowgate_views", "Views that browsers are connected to.", func() float64 { return float64(g.views.open()) }),
 		gauge("shadowgate_questions", "Questions that are open.", func() float64 { return float64(g.asking.count()) }),
 		gauge("shadowgate_streams", "Streams of events to browsers.", func() float64 { return float64(g.streams.count()) }),

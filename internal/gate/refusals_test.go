@@ -70,6 +70,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	require.LessOrEqual(t, strings.Count(g.Log.String(), `"message":"refused"`), 12+int(time.Since(begun)/(10*time.Second)))
 	metrics := string(g.Client().Do(http.MethodGet, "/metrics", nil, http.StatusOK))
 	require.Contains(t, metrics, `shadowgate_refusals_total{why="access"} 104`)
+	require.Contains(t, metrics, `shadowgate_build_info{version="test"} 1`)
 }
 
 // Who comes by a token or a header has a line as who signs in with a password has, though not for each request.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"vda.internal/shadow/internal/version"
 )
 
 const (
@@ -147,6 +149,7 @@ func post(ctx context.Context, c *http.Client, address string, body, answer any)
 
 // do is the body of an answer. A refusal's text is the error.
 func do(c *http.Client, req *http.Request) ([]byte, error) {
+	req.Header.Set("User-Agent", "shadowctl/"+version.String())
 	resp, err := c.Do(req)
 	if err != nil {
 		return nil, err

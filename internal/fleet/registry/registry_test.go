@@ -161,6 +161,20 @@ func TestCodePinsTheGate(t *testing.T) {
 	require.ErrorContains(t, err, "use https")
 }
 
+// Whoever keeps the log of a proxy before the gate can tell which program of which version has come.
+func TestEnrollSaysWhatItIs(t *testing.T) {
+	f := testfleet.New(t)
+	agents := make(chan string, 9)
+	gate := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		agents <- r.UserAgent()
+		f.Registry.Handler(testfleet.Logger(t)).ServeHTTP(w, r)
+	}))
+	defer gate.Close()
+	_, err := enrol.Enroll(t.Context(), gate.URL, invite(t, f, registry.Invitation{Hosts: "vda1"}), enrol.Host{ID: "vda1"})
+	require.NoError(t, err)
+	require.Regexp(t, "^shadowctl/.", <-agents)
+}
+
 // A stranger who is refused makes a few short lines of the log, however often he comes and whatever he is called.
 func TestRefusalsMakeFewLines(t *testing.T) {
 	f := testfleet.New(t)
