@@ -230,7 +230,7 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Record) bool) error {
 	files := slices.Clone(s.files)
 	s.mu.Unlock()
 	for _, n := range slices.Backward(files) {
-		if file > 0 && n > file {
+		if file > 0 && (n > file || n == file && at == 0) { // all of it has been read
 			continue
 		}
 		data, err := os.ReadFile(s.path(n))
