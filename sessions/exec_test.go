@@ -172,7 +172,7 @@ func TestExecWaitEnd(t *testing.T) {
 			// Neither other sessions' lines nor a language of her own that is none end it.
 			require.NoError(t, os.WriteFile(file, []byte("{\n"+`{"id": "42", "user": "alice", "display": ":1", "locale": "x y"}`), 0o600))
 			runs := filepath.Join(t.TempDir(), "runs")
-			sessions := shell(`echo >> "` + runs + `"; grep -qx exit "` + file + `" && exit 3; cat "` + file + `"`)
+			sessions := shell(`echo >> "` + runs + `"; said=$(cat "` + file + `"); [ "$said" != exit ] || exit 3; printf '%s\n' "$said"`)
 			sessions.interval = 10 * time.Millisecond
 			done := make(chan error, 1)
 			go func() { done <- sessions.WaitEnd(t.Context(), "42") }()
