@@ -65,11 +65,18 @@ func (s *server) describeProgram() string {
 }
 
 // reachProgram dials the wrapped program until it listens, for as long as it
-// may still begin to: a desktop takes its time to start.
+// may still begin to: a desktop takes its time to start. Until then, and when it has ended, somebody
+// else may listen there, who gets nothing.
 func (s *server) reachProgram(ctx context.Context, t token.Target) (net.Conn, error) {
 	const first, most = 20 * time.Millisecond, 500 * time.Millisecond
 	for wait := first; ; wait = min(2*wait, most) {
 		conn, err := dialTarget(ctx, new(net.Dialer), t)
+		if err == nil {
+			if err = s.program.Verify(conn); err != nil {
+				conn.Close()
+				return nil, err
+			}
+		}
 		notYet := errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist)
 		if !notYet || !s.program.Lives() || s.program.TookPort(s.own) {
 			return conn, err

@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -134,6 +136,42 @@ func TestWrapSaysWhoTookThePort(t *testing.T) {
 	p.until("the server", func() bool { return strings.Contains(p.out.String(), "listening") })
 	assert.Contains(t, dialRaw(t, addr).upgrade("/").rest(), "close 1011")
 	p.says("the wrapped program listens on port " + portOf(addr) + " itself")
+}
+
+// Who takes the port of a program that is down gets neither a viewer's bytes nor a chance to answer it.
+func TestWrapGivesAStrangerNothing(t *testing.T) {
+	testenv.Root(t)
+	const stranger = `
+import os, socket, sys
+os.setuid(65534)
+ln = socket.socket()
+ln.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+ln.bind(('127.0.0.1', int(sys.argv[1]))); ln.listen(5)
+print('listening', flush=True)
+c, _ = ln.accept()
+c.sendall(b'mine')
+print(repr(c.recv(4096)), flush=True)
+`
+	p := theGo.start(t, "LISTEN", "--wrap-mode=ignore", "--target-proxy-protocol=1", "--", "sh", "-c", "echo port {port}")
+	p.says("(port ")
+	p.until("the program's port", func() bool { return strings.Contains(p.out.String(), "\n") })
+	port := strings.TrimSpace(strings.TrimPrefix(p.out.String(), "port"))
+	cmd := exec.Command(testenv.Program(t, "python3", "python3"), "-c", stranger, port)
+	var out, err text
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &err, "/"
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "listening") }, patience, 5*time.Millisecond, "%s", &err)
+	c := dialRaw(t, p.addr).upgrade("/")
+	c.send(frame(binFin, "secret"))
+	assert.Equal(t, `close 1011 "Failed to connect to downstream server", closed`, c.rest())
+	p.says("127.0.0.1:" + port + " is served by a program of uid 65534: somebody else than the wrapped program listens there")
+	require.Eventually(t, func() bool { return strings.Contains(out.String(), "b'") || strings.Contains(err.String(), "Reset") }, patience, 5*time.Millisecond)
+	assert.NotContains(t, out.String(), "PROXY")
+	assert.NotContains(t, out.String(), "secret")
 }
 
 func TestWrapWithAUnixSocket(t *testing.T) {

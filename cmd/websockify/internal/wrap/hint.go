@@ -1,11 +1,7 @@
 package wrap
 
 import (
-	"bufio"
 	"fmt"
-	"os"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -39,11 +35,12 @@ func (p *Program) TookPort(own map[uint64]bool) bool {
 // places finds out where the program listens: where it should, or on the port
 // that it should have left.
 func (p *Program) places(own map[uint64]bool) (moved, theirs bool) {
-	for _, l := range listeners() {
-		switch {
-		case p.port != 0 && l.port == p.port:
+	for _, s := range tcpSockets() {
+		switch port := int(s.local.Port()); {
+		case !s.listens():
+		case p.port != 0 && port == p.port:
 			moved = true
-		case p.o.Port != 0 && l.port == p.o.Port && !own[l.inode]:
+		case p.o.Port != 0 && port == p.o.Port && !own[s.inode]:
 			theirs = true
 		}
 	}
@@ -66,43 +63,4 @@ func (p *Program) FailureHint(status int, ran time.Duration) string {
 // notMoved is what to do if rebind.so had no effect.
 func (p *Program) notMoved(beginning string) string {
 	return fmt.Sprintf("%s tried to take port %d itself, write {port} where its command has the port: rebind.so moves no static, Go or IPv6 program", beginning, p.o.Port)
-}
-
-// A listening is a TCP socket that listens.
-type listening struct {
-	port  int
-	inode uint64
-}
-
-// listeners reads the kernel's tables (proc(5), /proc/net/tcp).
-func listeners() (found []listening) {
-	for _, name := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		f, err := os.Open(name)
-		if err != nil {
-			continue
-		}
-		for s := bufio.NewScanner(f); s.Scan(); {
-			if l, ok := parseListening(s.Text()); ok {
-				found = append(found, l)
-			}
-		}
-		f.Close()
-	}
-	return found
-}
-
-// parseListening reads a line of the table: number, local address, remote
-// address, state, …, inode as the tenth.
-func parseListening(line string) (listening, bool) {
-	const listen = "0A"
-	fields := strings.Fields(line)
-	if len(fields) < 10 || fields[3] != listen {
-		return listening{}, false
-	}
-	port, err := strconv.ParseUint(fields[1][strings.LastIndexByte(fields[1], ':')+1:], 16, 16)
-	if err != nil {
-		return listening{}, false
-	}
-	inode, err := strconv.ParseUint(fields[9], 10, 64)
-	return listening{int(port), inode}, err == nil
 }

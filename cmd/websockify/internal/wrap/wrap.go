@@ -59,7 +59,8 @@ type Program struct {
 	port int // where it will listen; 0: on a unix socket
 	args []string
 	env  []string
-	over atomic.Bool // it won't listen any more
+	pid  atomic.Int64 // of the program while it runs; else 0
+	over atomic.Bool  // it won't listen any more
 }
 
 // Prepare chooses a free port for the program and the way to get it there.
@@ -229,8 +230,13 @@ func (p *Program) once(ctx context.Context) (status int, err error) {
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("wrap: %w", err)
 	}
+	p.pid.Store(int64(cmd.Process.Pid))
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }() // outlives ctx if the program does
+	go func() { // outlives ctx if the program does
+		awaitExit(cmd)
+		p.pid.Store(0) // while the number is the program's
+		ended <- cmd.Wait()
+	}()
 	select {
 	case err = <-ended:
 	case <-ctx.Done():

@@ -124,9 +124,9 @@ func TestHintFindsWhoTookThePort(t *testing.T) {
 	assert.Contains(t, p.Hint(nil), "listens on port "+strconv.Itoa(taken)+" itself")
 
 	var inode uint64
-	for _, l := range listeners() {
-		if l.port == taken {
-			inode = l.inode
+	for _, s := range tcpSockets() {
+		if s.listens() && int(s.local.Port()) == taken {
+			inode = s.inode
 		}
 	}
 	require.NotZero(t, inode)
@@ -172,13 +172,12 @@ func TestWarningAboutStaticPrograms(t *testing.T) {
 	assert.Empty(t, p.Warning())
 }
 
-func FuzzParseListening(f *testing.F) {
+func FuzzParseSocket(f *testing.F) {
 	f.Add("   0: 0100007F:1770 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 123456 1 0000000000000000 100 0 0 10 0")
 	f.Add("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode")
 	f.Fuzz(func(t *testing.T, line string) {
-		l, ok := parseListening(line)
-		if ok {
-			assert.True(t, 0 <= l.port && l.port <= 65535)
+		if s, ok := parseSocket(line); ok {
+			assert.True(t, s.local.IsValid() && s.remote.IsValid())
 		}
 	})
 }
