@@ -53,11 +53,23 @@ func TestVerboseLogsUpgrades(t *testing.T) {
 func TestRecordingFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "later")
 	p := theGo.start(t, "-v", "LISTEN", echoTarget(t), "--run-once", "--record", filepath.Join(dir, "rec"))
-	assert.Equal(t, "500", status(request("/"))(dialRaw(t, p.addr)))
-	assert.NotContains(t, p.err.String(), "WebSocket connection")
+	assert.Equal(t, `close 1011 "the session can't be recorded", closed`, dialRaw(t, p.addr).upgrade("/").rest())
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	openSession(t, p.addr, "/").Close()
 	assert.Zero(t, p.status())
+}
+
+// Who isn't let in replaces nobody's recording: a program that was started anew begins with the same numbers.
+func TestRefusedClientsRecordNothing(t *testing.T) {
+	dir := t.TempDir()
+	before := writeFile(t, filepath.Join(dir, "rec.1"), "of the run before")
+	p := theGo.start(t, "LISTEN", echoTarget(t), "--record", filepath.Join(dir, "rec"), "--origin", "https://a.example")
+	assert.Contains(t, dialRaw(t, p.addr).upgrade("/", "Origin: https://b.example").rest(), "close 1008")
+	kept, err := os.ReadFile(before)
+	require.NoError(t, err)
+	assert.Equal(t, "of the run before", string(kept))
+	openSession(t, p.addr, "/").Close()
+	p.says("opening record file: " + filepath.Join(dir, "rec.2"))
 }
 
 func TestJSONLog(t *testing.T) {

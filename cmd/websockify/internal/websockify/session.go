@@ -60,10 +60,7 @@ func (s *server) serveWebSocket(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	number, _ := r.Context().Value(connKey{}).(int64)
 	ss := &session{number: number, remote: ipOf(r.RemoteAddr), target: target}
-	if !s.begin(ss, r) {
-		http.Error(w, "the session can't be recorded", http.StatusInternalServerError)
-		return
-	}
+	s.begin(ss, r)
 	defer s.finish(ss)
 	if d := s.o.sessionTimeout; d > 0 {
 		defer time.AfterFunc(d, func() { cancel(&wsproxy.CloseError{Code: wsproxy.StatusGoingAway, Reason: "session timeout"}) }).Stop()
@@ -135,20 +132,9 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, refusal *auth.Re
 	refusal.Write(w)
 }
 
-// begin logs the session, the request first, and opens its recording. It
-// reports whether the session can be.
-func (s *server) begin(ss *session, r *http.Request) bool {
-	name := s.o.record + "." + strconv.FormatInt(ss.number, 10)
+// begin logs the session, the request first.
+func (s *server) begin(ss *session, r *http.Request) {
 	id := logs.F("session", ss.number)
-	if s.o.record != "" {
-		f, err := record.Create(name)
-		if err != nil {
-			s.log.Access(logs.Warn, ss.remote, err.Error(), id)
-			s.logRequest(r, http.StatusInternalServerError)
-			return false
-		}
-		ss.file = f
-	}
 	s.logRequest(r, http.StatusSwitchingProtocols)
 	kind := "Plain non-SSL (ws://)"
 	if r.TLS != nil {
@@ -158,10 +144,22 @@ func (s *server) begin(ss *session, r *http.Request) bool {
 	if r.RequestURI != "/" {
 		s.log.Access(logs.Info, ss.remote, ss.remote+": Path: '"+redact(r.RequestURI)+"'", id)
 	}
-	if ss.file != nil {
-		s.log.Access(logs.Info, ss.remote, "opening record file: "+name, id)
+}
+
+// record opens the recording of a session. Who may not come in has none, or he would replace those of others.
+func (s *server) record(ss *session) error {
+	if s.o.record == "" {
+		return nil
 	}
-	return true
+	name, id := s.o.record+"."+strconv.FormatInt(ss.number, 10), logs.F("session", ss.number)
+	f, err := record.Create(name)
+	if err != nil {
+		s.log.Access(logs.Warn, ss.remote, err.Error(), id)
+		return &wsproxy.CloseError{Code: wsproxy.StatusInternalError, Reason: "the session can't be recorded"}
+	}
+	ss.file = f
+	s.log.Access(logs.Info, ss.remote, "opening record file: "+name, id)
+	return nil
 }
 
 // finish says how the session went.
@@ -210,10 +208,15 @@ func (s *server) logEnd(ss *session) {
 // come in was told before the upgrade, but for two that come at once with
 // --run-once.
 func (s *server) authorize(r *http.Request) error {
+	ss := r.Context().Value(sessionKey{}).(*session)
 	if s.o.runOnce && s.once.Swap(true) {
 		return &wsproxy.CloseError{Code: wsproxy.StatusTryAgainLater, Reason: onceIsOver}
 	}
-	r.Context().Value(sessionKey{}).(*session).admitted = true
+	if err := s.record(ss); err != nil {
+		s.once.Store(false) // it was none
+		return err
+	}
+	ss.admitted = true
 	s.metrics.enter()
 	return nil
 }
