@@ -133,9 +133,12 @@ func (c *Config) complete(m *Manager) {
 	c.OriginPatterns = slices.Clone(c.OriginPatterns)
 
 	resolver := carefulResolver{c.Sessions, m}
-	if w, ok := c.Sessions.(SessionWaiter); ok {
+	switch w := c.Sessions.(type) {
+	case SessionWatcher:
+		c.Sessions = carefulWatcher{carefulWaiter{resolver, w}, w}
+	case SessionWaiter:
 		c.Sessions = carefulWaiter{resolver, w}
-	} else {
+	default:
 		c.Sessions = resolver
 	}
 	c.Prompter = carefulPrompter{c.Prompter}
@@ -216,6 +219,15 @@ type carefulWaiter struct {
 
 func (c carefulWaiter) WaitEnd(ctx context.Context, id string) error {
 	return apart("the resolver", func() error { return c.waiter.WaitEnd(ctx, id) })
+}
+
+type carefulWatcher struct {
+	carefulWaiter
+	watcher SessionWatcher
+}
+
+func (c carefulWatcher) WaitEndOf(ctx context.Context, s *Session) error {
+	return apart("the resolver", func() error { return c.watcher.WaitEndOf(ctx, s) })
 }
 
 type carefulPrompter struct{ consent.Prompter }

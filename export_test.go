@@ -17,7 +17,7 @@ func (m *Manager) Patrolling() bool {
 func (m *Manager) ReadSettingsEvery(d time.Duration) { m.interval = d }
 
 // LookEvery changes how often a session and its picture are looked at. Call it before the first request.
-func (m *Manager) LookEvery(d time.Duration) { m.retry, m.fitting = d, d }
+func (m *Manager) LookEvery(d time.Duration) { m.retry, m.revisiting, m.fitting = d, d, d }
 
 // ReadSettingsWithin changes how long the settings may take. Call it before the first request.
 func (m *Manager) ReadSettingsWithin(d time.Duration) { m.reading = d }

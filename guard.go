@@ -19,10 +19,12 @@ const (
 	// sessionRetry is how long it takes to wait for a session's end anew when
 	// the waiting itself has failed.
 	sessionRetry = 5 * time.Second
+	// revisitInterval is how often a session is looked up of which who waits for its end knows the id only.
+	revisitInterval = 10 * time.Second
 	// fitInterval is how often a [Fitter] is asked.
 	fitInterval = 2 * time.Second
 	// lookPatience is how many times in a row nobody may be able to tell whether a session, or its picture, is
-	// still the one that its user let be viewed.
+	// still the one that its user let be viewed; half a minute, partTime, is too long for fewer.
 	lookPatience = 5
 )
 
@@ -111,19 +113,24 @@ func (m *Manager) endAll(why *End) {
 // guard lets l end with its session, and when its source may show another one. What it starts is joined by l's owner.
 func (l *life) guard() {
 	session := *l.session // whose monitor is named later
-	if w, ok := l.m.cfg.Sessions.(SessionWaiter); ok {
-		l.guards.Go(func() { l.watchSession(w, &session) })
+	switch w := l.m.cfg.Sessions.(type) {
+	case SessionWatcher:
+		l.guards.Go(func() { l.watchSession(&session, func() error { return w.WaitEndOf(l.ctx, &session) }) })
+	case SessionWaiter:
+		l.guards.Go(func() { l.watchSession(&session, func() error { return w.WaitEnd(l.ctx, session.ID) }) })
+		l.guards.Go(func() { l.revisit(&session) })
 	}
 	if f, ok := l.m.cfg.Source.(carefulSource).Source.(Fitter); ok {
 		l.guards.Go(func() { l.watchPicture(f, &session) })
 	}
 }
 
-// watchSession ends l when its session has ended, or when nobody can tell whether it has.
-func (l *life) watchSession(w SessionWaiter, s *Session) {
-	told, failed := false, 0
+// watchSession ends l when its session has ended, for which wait waits, or when nobody can tell whether it has.
+func (l *life) watchSession(s *Session, wait func() error) {
+	told := false
+	var d doubt
 	for {
-		err := w.WaitEnd(l.ctx, s.ID)
+		err := wait()
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -143,19 +150,59 @@ func (l *life) watchSession(w SessionWaiter, s *Session) {
 		case <-l.ctx.Done():
 			return
 		}
-		over, unclear := l.isOver(s) // right before it is waited for anew, which knows the id only
-		if failed++; unclear == nil {
-			failed = 0
-		}
-		switch {
-		case over != nil:
-			l.end(over)
-			return
-		case failed >= lookPatience:
-			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whether the session goes on: " + detail(unclear), Err: unclear})
+		if l.look(s, &d) {
 			return
 		}
 	}
+}
+
+// revisit looks again and again whether s, of which who waits for its end knows the id only, is the same still. It ends l
+// as watchSession does.
+func (l *life) revisit(s *Session) {
+	tick := time.NewTicker(l.m.revisiting)
+	defer tick.Stop()
+	var d doubt
+	for {
+		select {
+		case <-tick.C:
+		case <-l.ctx.Done():
+			return
+		}
+		if l.look(s, &d) {
+			return
+		}
+	}
+}
+
+// look ends l, and returns true, if s has ended, or if that is in doubt for too long.
+func (l *life) look(s *Session, d *doubt) (ended bool) {
+	began := time.Now()
+	over, unclear := l.isOver(s)
+	switch {
+	case over != nil:
+		l.end(over)
+	case d.isTooMuch(unclear, began):
+		l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whether the session goes on: " + detail(unclear), Err: unclear})
+	}
+	return l.ctx.Err() != nil
+}
+
+// A doubt is for how long nobody has been able to tell something. The zero doubt is none.
+type doubt struct {
+	looks int       // in vain, one after the other
+	since time.Time // when the first of them began
+}
+
+// isTooMuch notes a look that began at that time and came to err, and reports whether it was one too many.
+func (d *doubt) isTooMuch(err error, began time.Time) bool {
+	if err == nil {
+		*d = doubt{}
+		return false
+	}
+	if d.looks++; d.looks == 1 {
+		d.since = began
+	}
+	return d.looks >= lookPatience || time.Since(d.since) >= partTime
 }
 
 // isOver looks whether s has ended, since its end can't be waited for. unclear is why that can't be told.
@@ -182,26 +229,23 @@ func (l *life) isOver(s *Session) (over *End, unclear error) {
 func (l *life) watchPicture(f Fitter, s *Session) {
 	tick := time.NewTicker(l.m.fitting)
 	defer tick.Stop()
-	failed, good := 0, time.Now()
+	var d doubt
 	for {
 		select {
 		case <-tick.C:
 		case <-l.ctx.Done():
 			return
 		}
+		began := time.Now()
 		_, err := ask(l.ctx, l.m, ofUser("the source's look at what it shows", s), func(ctx context.Context) (struct{}, error) { return struct{}{}, f.Fits(ctx, s) }, nil)
 		why, another := errors.AsType[*End](err)
 		switch {
 		case l.ctx.Err() != nil:
 			return
-		case err == nil:
-			failed, good = 0, time.Now()
-			continue
 		case another:
 			l.end(why)
 			return
-		}
-		if failed++; failed >= lookPatience || time.Since(good) >= partTime {
+		case d.isTooMuch(err, began):
 			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whose screen is shown: " + detail(err), Err: err})
 			return
 		}

@@ -177,6 +177,8 @@ type lost struct{ sessionFunc }
 
 func (lost) WaitEnd(context.Context, string) error { return errors.New("no bus") }
 
+func (lost) WaitEndOf(context.Context, *shadow.Session) error { return errors.New("no bus") }
+
 // Where the end can't be waited for, the session is looked up. One that isn't the same any more has ended, and
 // so does the shadow when that can't be told five times in a row.
 func TestLookedUpWhenTheEndCannotBeWaitedFor(t *testing.T) {
@@ -219,16 +221,100 @@ func TestLookedUpWhenTheEndCannotBeWaitedFor(t *testing.T) {
 						return test.session, test.err
 					}},
 					PromptTimeout: 3 * time.Minute,
-					Prompter: consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
-						asked.Store(true)
-						<-ctx.Done()
-						return consent.TimedOut, nil
-					}),
+					Prompter:      asking(&asked),
 				})
 				assert.Contains(t, h.refused(t, test.want).Detail, test.detail)
 			})
 		})
 	}
+}
+
+// asking is a prompter whose user thinks it over for as long as he may, and notes that he is asked.
+func asking(asked *atomic.Bool) consent.Prompter {
+	return consent.Func(func(ctx context.Context, _ consent.Request) (consent.Decision, error) {
+		asked.Store(true)
+		<-ctx.Done()
+		return consent.TimedOut, nil
+	})
+}
+
+// A look that gets no answer is enough: not five of them, each of half a minute.
+func TestLookedUpInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Bool
+		hold := make(chan struct{})
+		h := start(t, shadow.Config{
+			Sessions: lost{func() (*shadow.Session, error) {
+				if asked.Load() {
+					<-hold
+				}
+				return &shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}, nil
+			}},
+			PromptTimeout: 3 * time.Minute,
+			Prompter:      asking(&asked),
+		})
+		began := time.Now()
+		assert.Contains(t, h.refused(t, shadow.SourceFailed).Detail, "whether the session goes on")
+		assert.Less(t, time.Since(began), time.Minute)
+		close(hold)
+	})
+}
+
+// A forgetful resolver waits for the end of whoever has the id when it first looks.
+type forgetful struct{ sessionFunc }
+
+func (forgetful) WaitEnd(ctx context.Context, _ string) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// Where who waits for the end knows the id only, the owner is looked up besides.
+func TestLookedUpWhileTheEndIsWaitedForByItsID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Bool
+		h := start(t, shadow.Config{
+			Sessions: forgetful{func() (*shadow.Session, error) {
+				if asked.Load() {
+					return &shadow.Session{ID: "s1", User: "user2", UID: 1002, Display: ":1"}, nil
+				}
+				return &shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}, nil
+			}},
+			PromptTimeout: time.Minute,
+			Prompter:      asking(&asked),
+		})
+		assert.Contains(t, h.refused(t, shadow.SessionEnded).Detail, "another session's")
+	})
+}
+
+// A mindful resolver is told whose end it waits for. It fails once.
+type mindful struct {
+	sessionFunc
+	waits *[]shadow.Session
+}
+
+func (mindful) WaitEnd(context.Context, string) error { return errors.New("by its id?") }
+
+func (m mindful) WaitEndOf(_ context.Context, s *shadow.Session) error {
+	if *m.waits = append(*m.waits, *s); len(*m.waits) == 1 {
+		return errors.New("no bus")
+	}
+	return nil
+}
+
+// Who can be told whose end is waited for is told so, the second time too: the session that was found at first.
+func TestTheEndIsWaitedForOfTheSessionThatWasFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Bool
+		same := shadow.Session{ID: "s1", User: "user1", UID: 1001, Display: ":1"}
+		var waits []shadow.Session
+		h := start(t, shadow.Config{
+			Sessions:      mindful{func() (*shadow.Session, error) { s := same; return &s, nil }, &waits},
+			PromptTimeout: time.Minute,
+			Prompter:      asking(&asked),
+		})
+		h.refused(t, shadow.SessionEnded)
+		assert.Equal(t, []shadow.Session{same, same}, waits)
+	})
 }
 
 // Whoever is asked hears no more of it once shadowing is switched off.

@@ -84,7 +84,7 @@ type life struct {
 
 // status describes l; the caller holds m.mu.
 func (l *life) status() Status {
-	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, Purpose: l.req.Purpose, Paused: l.paused, State: l.state, Viewer: l.viewer, Since: l.since}
+	s := Status{ID: l.id, Session: l.req.Session, Admin: l.req.Admin, Client: l.req.Client, Purpose: l.req.Purpose, Owner: l.req.Owner, Paused: l.paused, State: l.state, Viewer: l.viewer, Since: l.since}
 	if l.session != nil {
 		s.User = l.session.User
 	}

@@ -168,6 +168,7 @@ type Manager struct {
 
 	interval    time.Duration // settingsInterval, but in tests
 	retry       time.Duration // sessionRetry, but in tests
+	revisiting  time.Duration // revisitInterval, but in tests
 	fitting     time.Duration // fitInterval, but in tests
 	answer      time.Duration // sourceTime, but in tests
 	monitorTime time.Duration // monitorPatience, but in tests
@@ -192,7 +193,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	m := &Manager{
 		asks:  strangers.Quota{Size: maxAsks, Every: asksEvery},
-		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, retry: sessionRetry, fitting: fitInterval,
+		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, retry: sessionRetry, revisiting: revisitInterval, fitting: fitInterval,
 		reading: settingsTime, words: lastWords, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}

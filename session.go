@@ -45,9 +45,9 @@ func (s *Session) Refusal() *End {
 	switch {
 	case s.Unavailable != nil:
 		return s.Unavailable
-	case s.Type != "" && s.Type != "x11" && !(s.Type == "unspecified" && s.isNobodys()): // logind says that of some greeters
+	case s.Type != "" && s.Type != "x11" && !(s.Type == "unspecified" && s.IsNobodys()): // logind says that of some greeters
 		return &End{Reason: Wayland, Detail: fmt.Sprintf("its type is %q", s.Type)}
-	case s.isNobodys():
+	case s.IsNobodys():
 		return &End{Reason: NoUser, Detail: fmt.Sprintf("it is a %s session", s.Class)}
 	case s.User == "":
 		return &End{Reason: NoUser}
@@ -65,8 +65,8 @@ func (s *Session) Refusal() *End {
 	return nil
 }
 
-// isNobodys reports whether s isn't one that a user works in.
-func (s *Session) isNobodys() bool { return !slices.Contains(userClasses, s.Class) }
+// IsNobodys reports whether s, by its Class, isn't one that a user works in: a greeter, a background service.
+func (s *Session) IsNobodys() bool { return !slices.Contains(userClasses, s.Class) }
 
 // userClasses are those of the sessions that users work in (pam_systemd(8)),
 // with "" where there are no classes. What systemd may add isn't shadowed.
@@ -102,6 +102,16 @@ type SessionWaiter interface {
 	WaitEnd(ctx context.Context, id string) error
 }
 
+// A SessionWatcher is a [SessionWaiter] that is told whose session it was. One that is told its id only may begin to look when
+// the id is another session's by then; so the Manager looks the sessions of a SessionWaiter that is no SessionWatcher up every
+// ten seconds, too.
+type SessionWatcher interface {
+	SessionWaiter
+	// WaitEndOf is WaitEnd for a session as Session returned it, which it must not change: it returns nil, too, if
+	// the id is another user's or display's than s.
+	WaitEndOf(ctx context.Context, s *Session) error
+}
+
 // A Request is an administrator's wish to see a session.
 type Request struct {
 	Session string // id of the session
@@ -113,6 +123,10 @@ type Request struct {
 	// User is the account whose session it has to be, for who chose the session from a list: its id may be
 	// another session's by now, which is no_session. Nil: whoever's it is.
 	User *string
+
+	// Owner tells those apart who have one name, for a console that asks for many people: Status has it, and nothing
+	// else comes of it. Empty: there is only the name.
+	Owner string
 
 	Groups  []string // that the administrator is in, as the caller says, for Config.Rules
 	Account string   // account of this host that asks, as the kernel says, for Config.Rules; empty: not known
@@ -167,6 +181,7 @@ type Status struct {
 	Admin   string    // as requested, cleaned
 	Client  string    // where the request came from, as its caller says; may be empty
 	Purpose string    // why, cleaned
+	Owner   string    // as requested
 	Paused  bool      // the user hides the screen from the viewer
 	State   State     // any but Ended
 	Port    int       // TCP port of the viewer; 0 before Granted

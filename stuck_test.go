@@ -102,6 +102,10 @@ func (s stuckSessions) WaitEnd(ctx context.Context, _ string) error {
 	}
 }
 
+func (s stuckSessions) WaitEndOf(ctx context.Context, of *shadow.Session) error {
+	return s.WaitEnd(ctx, of.ID)
+}
+
 // stuckWriter is a log's.
 type stuckWriter struct {
 	c     *clamp

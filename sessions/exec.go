@@ -89,10 +89,15 @@ const endInterval = 10 * time.Second
 
 // WaitEnd implements [shadow.SessionWaiter]: it runs the program every 10 s; a session has ended
 // when it is no longer listed, is listed as closing, or with another user or display than at first.
-func (e *Exec) WaitEnd(ctx context.Context, id string) error {
+func (e *Exec) WaitEnd(ctx context.Context, id string) error { return e.wait(ctx, id, nil) }
+
+// WaitEndOf implements [shadow.SessionWatcher]: it is WaitEnd, but for the user and the display, which are those of s.
+func (e *Exec) WaitEndOf(ctx context.Context, s *shadow.Session) error { return e.wait(ctx, s.ID, s) }
+
+// wait waits for the end of s; nil: of whatever session has the id at first.
+func (e *Exec) wait(ctx context.Context, id string, s *shadow.Session) error {
 	tick := time.NewTicker(cmp.Or(e.interval, endInterval))
 	defer tick.Stop()
-	var s *shadow.Session
 	for {
 		lines, err := e.read(ctx)
 		if err != nil {

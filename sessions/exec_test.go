@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -190,6 +191,26 @@ func TestExecWaitEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An id that changed hands before its end was waited for is seen at the first look.
+func TestExecWaitEndOf(t *testing.T) {
+	sessions := shell(`echo '{"id": "42", "user": "bob", "display": ":1"}'`)
+	sessions.interval = time.Hour
+	for name, s := range map[string]shadow.Session{
+		"another user":    {ID: "42", User: "alice", Display: ":1"},
+		"another display": {ID: "42", User: "bob", Display: ":2"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		require.NoError(t, sessions.WaitEndOf(ctx, &s), name)
+		cancel()
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- sessions.WaitEndOf(ctx, &shadow.Session{ID: "42", User: "bob", Display: ":1.0"}) }()
+	enough := errors.New("enough")
+	cancel(enough)
+	require.ErrorIs(t, <-done, enough, "the same")
 }
 
 func FuzzParseExec(f *testing.F) {

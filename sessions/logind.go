@@ -32,7 +32,6 @@ const (
 	loginPath     = dbus.ObjectPath("/org/freedesktop/login1")
 	loginManager  = "org.freedesktop.login1.Manager"
 	loginSession  = "org.freedesktop.login1.Session"
-	propertyGet   = "org.freedesktop.DBus.Properties.Get"
 	propertiesGet = "org.freedesktop.DBus.Properties.GetAll"
 	errNoSession  = "org.freedesktop.login1.NoSuchSession"
 	errNoObject   = "org.freedesktop.DBus.Error.UnknownObject"
@@ -131,8 +130,14 @@ func (n nudge) DeliverSignal(iface, name string, _ *dbus.Signal) {
 }
 
 // WaitEnd implements [shadow.SessionWaiter]: a session has ended when logind has
-// removed it, or when it is closing.
-func (l *Logind) WaitEnd(ctx context.Context, id string) error {
+// removed it, when it is closing, and when its id is another user's, or of a later login, than at first.
+func (l *Logind) WaitEnd(ctx context.Context, id string) error { return l.wait(ctx, id, nil) }
+
+// WaitEndOf implements [shadow.SessionWatcher]: it is WaitEnd, but for the user and the login, which are those of s.
+func (l *Logind) WaitEndOf(ctx context.Context, s *shadow.Session) error { return l.wait(ctx, s.ID, s) }
+
+// wait waits for the end of s; nil: of whatever session has the id at first.
+func (l *Logind) wait(ctx context.Context, id string, s *shadow.Session) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	slow := time.AfterFunc(cmp.Or(l.Timeout, logindTimeout), func() { cancel(context.DeadlineExceeded) })
@@ -152,8 +157,16 @@ func (l *Logind) WaitEnd(ctx context.Context, id string) error {
 	defer tick.Stop()
 	for {
 		// Looked at after the subscription, so that no end can slip between.
-		if over, err := l.over(ctx, conn, id); over || err != nil {
+		now, err := l.now(ctx, conn, id)
+		switch {
+		case err != nil:
 			return err
+		case now == nil || now.State == "closing":
+			return nil
+		case s == nil:
+			s = now
+		case now.UID != s.UID || !now.Since.IsZero() && !s.Since.IsZero() && !now.Since.Equal(s.Since):
+			return nil
 		}
 		if !pause(ctx, lookGap) {
 			return context.Cause(ctx)
@@ -177,21 +190,24 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// over reports whether a session is gone or closing.
-func (l *Logind) over(ctx context.Context, conn *dbus.Conn, id string) (bool, error) {
+// now is who has a session's id at this moment, since when, and the session's state; nil: nobody.
+func (l *Logind) now(ctx context.Context, conn *dbus.Conn, id string) (*shadow.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(l.Timeout, logindTimeout))
 	defer cancel()
 	var path dbus.ObjectPath
-	var state dbus.Variant
+	var d described
 	err := conn.Object(loginName, loginPath).CallWithContext(ctx, loginManager+".GetSession", 0, id).Store(&path)
 	if err == nil {
-		err = conn.Object(loginName, path).CallWithContext(ctx, propertyGet, 0, loginSession, "State").Store(&state)
+		err = conn.Object(loginName, path).CallWithContext(ctx, propertiesGet, 0, loginSession).Store(&d.p)
 	}
-	switch {
-	case isDBusError(err, errNoSession, errNoObject):
-		return true, nil
-	case err != nil:
-		return false, pkg.Errorf("logind doesn't say whether session %q is there: %w", id, because(ctx, err))
+	if isDBusError(err, errNoSession, errNoObject) {
+		return nil, nil
 	}
-	return state.Value() == "closing", nil
+	if err == nil {
+		err = d.whose()
+	}
+	if err != nil {
+		return nil, pkg.Errorf("logind doesn't say whether session %q is there: %w", id, because(ctx, err))
+	}
+	return &shadow.Session{ID: id, UID: d.uid, State: d.p.text("State"), Since: d.p.moment("Timestamp")}, nil
 }

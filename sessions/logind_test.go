@@ -321,6 +321,53 @@ func TestLogindWaitEnd(t *testing.T) {
 	})
 }
 
+// An id that is another user's, or that a later login has got, is noticed while its end is waited for, and when it
+// changed hands before that.
+func TestLogindWaitEndOf(t *testing.T) {
+	uid := someUser(t)
+	logind := testlogind.Start(t)
+	resolver := &Logind{Address: logind.Address, interval: 10 * time.Millisecond}
+	login := map[string]any{"Timestamp": uint64(1_000_000)}
+	for name, later := range map[string]func(){
+		"another user's": func() { logind.Add("1", uid+1, login) },
+		"a later login":  func() { logind.Add("1", uid, map[string]any{"Timestamp": uint64(2_000_000)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			logind.Add("1", uid, login)
+			s, err := resolver.Session(t.Context(), "1")
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeoutCause(t.Context(), 5*time.Minute, errors.New("it was not noticed"))
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- resolver.WaitEndOf(ctx, s) }()
+			select {
+			case <-done:
+				require.Fail(t, "it didn't wait for the same")
+			case <-time.After(100 * time.Millisecond):
+			}
+			later()
+			require.NoError(t, <-done)
+			require.NoError(t, resolver.WaitEndOf(ctx, s), "at the first look")
+
+			// Who is told the id only notices it when he has seen both.
+			go func() { done <- resolver.WaitEnd(ctx, "1") }()
+			for turn, ended := 0, false; !ended; turn++ {
+				select {
+				case err := <-done:
+					require.NoError(t, err)
+					ended = true
+				case <-time.After(100 * time.Millisecond):
+					if turn%2 == 0 {
+						logind.Add("1", uid, login)
+					} else {
+						later()
+					}
+				}
+			}
+		})
+	}
+}
+
 // Only sessions that users work in are shadowed.
 func TestClasses(t *testing.T) {
 	for _, class := range []string{"", "user", "user-early", "user-light"} {
