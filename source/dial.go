@@ -172,13 +172,16 @@ func (d *Dial) Fits(ctx context.Context, s *shadow.Session) error {
 	if s != nil && s.Display != "" {
 		screens = append(screens, s.Screen())
 	}
+	listed := s == nil || s.ID == ""
 	var unclear []*shadow.Session // of which nobody knows the screen
 	for _, other := range all {
-		r := other.Refusal()
-		switch {
-		case s != nil && s.ID != "" && other.ID == s.ID:
-		case r != nil && (r.Reason == shadow.NoUser || r.Reason == shadow.SessionEnded):
-		case other.Unavailable != nil && other.Display == "":
+		own := s != nil && s.ID != "" && other.ID == s.ID
+		switch r := other.Refusal(); {
+		case own && isSame(other, s):
+			listed = true
+		case r != nil && r.Reason == shadow.SessionEnded, hasNobody(other):
+		case other.Unavailable != nil && other.Display == "" && (own || r.Reason != shadow.NoUser): // root and who has no account are somebody, too
+			listed = listed || own
 			unclear = append(unclear, other)
 		case !slices.Contains(screens, other.Screen()):
 			screens = append(screens, other.Screen())
@@ -191,8 +194,24 @@ func (d *Dial) Fits(ctx context.Context, s *shadow.Session) error {
 	case len(unclear) > 0 && len(screens)+len(unclear) > 1:
 		return pkg.Errorf("%s shows one of %d sessions, and one of them isn't known well enough: %s",
 			d.Address, len(screens)+len(unclear), cmp.Or(unclear[0].Unavailable.Detail, unclear[0].Unavailable.Reason.Sentence()))
+	case !listed:
+		return &shadow.End{Reason: shadow.SessionEnded, Detail: "it isn't listed any more, or its id is another session's by now"}
 	}
 	return nil
+}
+
+// isSame reports whether other, which has s's id, is s, or of that nothing is known.
+func isSame(other, s *shadow.Session) bool {
+	if other.Unavailable != nil && other.Unavailable.Reason != shadow.NoUser {
+		return other.Display == "" || other.Screen() == s.Screen()
+	}
+	return other.Unavailable == nil && other.UID == s.UID && other.Screen() == s.Screen()
+}
+
+// hasNobody reports whether no user can be seen in a session. One whose resolver says that its user can't be shadowed, as root or
+// somebody without an account, has a user.
+func hasNobody(s *shadow.Session) bool {
+	return s.IsNobodys() || s.Unavailable == nil && s.User == ""
 }
 
 // Open connects and completes the handshake up to authentication; it returns an [rfb.ServerConn].

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/testlogind"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"
@@ -105,6 +106,7 @@ func TestDialFits(t *testing.T) {
 		return &other
 	}
 	unknown := &shadow.End{Reason: shadow.DisplayUnreachable, Detail: "not in time"}
+	root := &shadow.End{Reason: shadow.NoUser, Detail: "not well enough: it is root's"}
 	for name, test := range map[string]struct {
 		others []*shadow.Session
 		err    error
@@ -124,7 +126,16 @@ func TestDialFits(t *testing.T) {
 			nil, "2 sessions", true},
 		"one of whom too little is known": {[]*shadow.Session{&alice, like(func(s *shadow.Session) { s.Display, s.Unavailable = "", unknown })},
 			nil, "not in time", false},
-		"no list": {nil, errors.New("no broker"), "no broker", false},
+		"root's":                     {[]*shadow.Session{&alice, {ID: "2", Type: "tty", Class: "user", Unavailable: root}}, nil, "2 sessions", true},
+		"root's on a screen":         {[]*shadow.Session{&alice, {ID: "2", Display: ":2", Unavailable: root}}, nil, "2 sessions", true},
+		"a service of root's":        {[]*shadow.Session{&alice, {ID: "2", Class: "manager", Unavailable: root}}, nil, "", false},
+		"nobody's on a screen":       {[]*shadow.Session{&alice, {ID: "2", Display: ":2"}}, nil, "", false},
+		"her id is bob's":            {[]*shadow.Session{like(func(s *shadow.Session) { s.ID = "1" })}, nil, "2 sessions", true},
+		"her id and screen are":      {[]*shadow.Session{like(func(s *shadow.Session) { s.ID, s.Display = "1", ":1" })}, nil, "another session's", true},
+		"her id is root's, it seems": {[]*shadow.Session{{ID: "1", Unavailable: root}}, nil, "not well enough", false},
+		"bob on her screen":          {[]*shadow.Session{like(func(s *shadow.Session) { s.Display = ":1" })}, nil, "isn't listed any more", true},
+		"nobody":                     {nil, nil, "isn't listed any more", true},
+		"no list":                    {nil, errors.New("no broker"), "no broker", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := &source.Dial{Network: "unix", Address: "/x", Sessions: listOf{test.others, test.err}}
@@ -139,6 +150,42 @@ func TestDialFits(t *testing.T) {
 		})
 	}
 	require.NoError(t, new(source.Dial).Fits(t.Context(), &alice), "whoever names no sessions sees to it")
+}
+
+// As logind and a program list them, too, root's session and one whose account is unknown aren't nobody's.
+func TestDialFitsBesideRoot(t *testing.T) {
+	nobody := uint32(65534)
+	logind := testlogind.Start(t)
+	logind.Add("1", nobody, nil)
+	byLogind := &sessions.Logind{Address: logind.Address}
+	program := filepath.Join(t.TempDir(), "lines")
+	byProgram := &sessions.Exec{Command: []string{"/bin/cat", program}}
+	line := func(lines string) {
+		require.NoError(t, os.WriteFile(program, []byte(`{"id": "1", "user": "nobody", "display": ":1"}`+"\n"+lines), 0o600))
+	}
+	line("")
+	for name, test := range map[string]struct {
+		resolver shadow.Resolver
+		comes    func()
+	}{
+		"logind, root on a text console": {byLogind, func() { logind.Add("2", 0, map[string]any{"Type": "tty", "Display": "", "Name": "root"}) }},
+		"logind, no account":             {byLogind, func() { logind.Add("2", 4000000000, map[string]any{"Display": ":2"}) }},
+		"program, root":                  {byProgram, func() { line(`{"id": "2", "user": "root", "display": ":2"}`) }},
+		"program, no account":            {byProgram, func() { line(`{"id": "2", "user": "no-such-account", "display": ":2"}`) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := test.resolver.Session(t.Context(), "1")
+			require.NoError(t, err)
+			d := &source.Dial{Network: "unix", Address: "/x", Sessions: test.resolver}
+			require.NoError(t, d.Fits(t.Context(), s))
+			test.comes()
+			defer func() { logind.Remove("2"); line("") }()
+			err = d.Fits(t.Context(), s)
+			require.ErrorContains(t, err, "2 sessions")
+			_, sure := errors.AsType[*shadow.End](err)
+			require.True(t, sure)
+		})
+	}
 }
 
 // A listOf sessions is a resolver.
