@@ -138,10 +138,11 @@ func (d *Doctor) examine(ctx context.Context) {
 	}
 	if !d.configuration() {
 		d.service(ctx) // which says how the last start has ended
-		return         // all the rest depends on the configuration
+		d.console(ctx)
+		return // all the rest depends on the configuration
 	}
 	for _, check := range []func(context.Context){
-		d.kernel, d.settings, d.service, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
+		d.kernel, d.settings, d.service, d.console, d.daemon, d.name, d.ports, d.firewall, d.certificate, d.picture, d.prompter, d.sessions, d.selfTest,
 	} {
 		if ctx.Err() != nil {
 			return
@@ -192,7 +193,7 @@ func (d *Doctor) file(path string) string { return filepath.Join(d.host.root, pa
 func (d *Doctor) configuration() bool {
 	cfg, err := config.Load(d.Config)
 	path := d.configPath()
-	defer d.leftovers(path)
+	defer d.leftovers("configuration", path)
 	if d.host.uid != 0 && errors.Is(err, fs.ErrPermission) {
 		d.broken("configuration", words(err), asRoot) // nothing is known then
 		return false

@@ -12,68 +12,97 @@ import (
 	"vda.internal/shadow/internal/host/service"
 )
 
-// unitName is the service's.
-const unitName = service.Name
+// A served is a service that is looked at.
+type served struct {
+	check string // name of its checks
+	name  string // of its program, and its unit without ".service"
+	fault State  // what it is when it doesn't run
+}
 
-// unitProperties are what systemd is asked about it.
+// The packages' services. A shadow works without the console.
+var (
+	shadowd    = served{"service", "shadowd", Bad}
+	shadowgate = served{"console", "shadowgate", Note}
+)
+
+func (s served) unit() string { return s.name + ".service" }
+
+// unitProperties are what systemd is asked about one.
 var unitProperties = []string{"LoadState", "ActiveState", "SubState", "Result", "ExecMainStatus", "NRestarts", "UnitFileState", "NeedDaemonReload", "FragmentPath", "MainPID"}
 
-// A unit is what systemd knows of the service, by property.
+// A unit is what systemd knows of a service, by property.
 type unit map[string]string
 
 // unit asks systemd. It is empty if there is none, or if it doesn't answer.
-func (d *Doctor) unit(ctx context.Context) unit {
+func (d *Doctor) unit(ctx context.Context, s served) unit {
 	u := unit{}
-	for name, value := range service.Show(ctx, d.host.path, unitProperties...) {
+	for name, value := range service.Show(ctx, d.host.path, s.unit(), unitProperties...) {
 		u[name] = oneLine(value)
 	}
 	return u
 }
 
-// service looks at the systemd unit, if there is one.
-func (d *Doctor) service(ctx context.Context) {
-	const name = "service"
-	switch u := d.unit(ctx); {
+// service looks at shadowd's systemd unit, if there is one.
+func (d *Doctor) service(ctx context.Context) { d.judge(ctx, shadowd, d.unit(ctx, shadowd)) }
+
+// console looks at shadowgate's, and at its configuration, if it is installed. Nothing is said of one that somebody has
+// stopped and disabled.
+func (d *Doctor) console(ctx context.Context) {
+	u := d.unit(ctx, shadowgate)
+	if u["LoadState"] == "masked" || u["ActiveState"] == "inactive" && u["UnitFileState"] != "enabled" {
+		return
+	}
+	d.judge(ctx, shadowgate, u)
+	if u["LoadState"] == "loaded" {
+		d.leftovers(shadowgate.check, d.file("/etc/xdl/shadowgate.toml"))
+	}
+}
+
+// judge says what is to be said of a service.
+func (d *Doctor) judge(ctx context.Context, s served, u unit) {
+	amiss := func(found, remedy string) { d.add(Check{Name: s.check, State: s.fault, Found: found, Remedy: remedy}) }
+	switch name := s.unit(); {
 	case u["LoadState"] == "masked":
-		d.broken(name, unitName+" is masked: it can't be started", "systemctl unmask shadowd && systemctl enable --now shadowd")
+		amiss(name+" is masked: it can't be started", fmt.Sprintf("systemctl unmask %s && systemctl enable --now %[1]s", s.name))
 	case u["LoadState"] == "not-found" || u["LoadState"] == "":
-		// shadowd isn't a service here; whether it runs is looked at by itself.
+		// It isn't a service here; whether shadowd runs is looked at by itself.
 	case u["LoadState"] != "loaded":
-		d.broken(name, fmt.Sprintf("systemd can't read %s (%s)", unitName, u["LoadState"]), "see what is wrong with it: systemctl status shadowd; systemd-analyze verify "+unitName)
+		amiss(fmt.Sprintf("systemd can't read %s (%s)", name, u["LoadState"]), fmt.Sprintf("see what is wrong with it: systemctl status %s; systemd-analyze verify %s", s.name, name))
 	case u["ActiveState"] == "failed":
-		d.broken(name, unitName+" has failed: "+u.end()+d.lastWord(ctx), u.again())
+		amiss(name+" has failed: "+u.end()+d.lastWord(ctx, s), s.again())
 	case u["SubState"] == "auto-restart":
-		d.broken(name, fmt.Sprintf("%s doesn't stay, and systemd starts it again and again%s: %s%s", unitName, u.restarts(), u.end(), d.lastWord(ctx)), u.again())
+		amiss(fmt.Sprintf("%s doesn't stay, and systemd starts it again and again%s: %s%s", name, u.restarts(), u.end(), d.lastWord(ctx, s)), s.again())
 	case u["ActiveState"] == "inactive":
-		d.note(name, unitName+" isn't started", "systemctl enable --now shadowd")
+		d.note(s.check, name+" isn't started", "systemctl enable --now "+s.name)
 	case u["ActiveState"] != "active" && u["ActiveState"] != "reloading":
-		d.note(name, fmt.Sprintf("%s is %s (%s)", unitName, u["ActiveState"], u["SubState"]), "wait, and look again: systemctl status shadowd")
+		d.note(s.check, fmt.Sprintf("%s is %s (%s)", name, u["ActiveState"], u["SubState"]), "wait, and look again: systemctl status "+s.name)
 	default:
-		d.running(u)
+		d.running(s, u)
 	}
 }
 
 // running looks at a service that is active.
-func (d *Doctor) running(u unit) {
-	const name = "service"
-	before := len(d.list)
+func (d *Doctor) running(s served, u unit) {
+	before, name := len(d.list), s.unit()
 	if state := u["UnitFileState"]; state == "disabled" {
-		d.note(name, unitName+" runs, but isn't started when the host boots", "systemctl enable shadowd")
+		d.note(s.check, name+" runs, but isn't started when the host boots", "systemctl enable "+s.name)
 	}
+	restart := "systemctl restart " + s.name
 	if u["NeedDaemonReload"] == "yes" {
-		d.note(name, unitName+" or what is in "+unitName+".d has changed since systemd read it", "systemctl daemon-reload && systemctl restart shadowd")
+		d.note(s.check, fmt.Sprintf("%s or what is in %[1]s.d has changed since systemd read it", name), "systemctl daemon-reload && "+restart)
 	}
 	if program, _ := os.Readlink(d.file("/proc/" + u["MainPID"] + "/exe")); strings.HasSuffix(program, " (deleted)") {
-		d.note(name, "the program was replaced by an upgrade, and shadowd still runs the one from before", "systemctl restart shadowd")
+		d.note(s.check, fmt.Sprintf("the program was replaced by an upgrade, and %s still runs the one from before", s.name), restart)
 	}
-	if own, path := d.file("/usr/lib/systemd/system/"+unitName), u["FragmentPath"]; strings.HasPrefix(path, "/etc/") && exists(own) {
-		d.note(name, fmt.Sprintf("%s is used, and the package's unit isn't", path), fmt.Sprintf("remove it, keep changes with systemctl edit shadowd, and do: systemctl daemon-reload && systemctl restart shadowd; to compare: diff %s %s", own, path))
+	if own, path := d.file("/usr/lib/systemd/system/"+name), u["FragmentPath"]; strings.HasPrefix(path, "/etc/") && exists(own) {
+		d.note(s.check, path+" is used, and the package's unit isn't",
+			fmt.Sprintf("remove it, keep changes with systemctl edit %s, and do: systemctl daemon-reload && %s; to compare: diff %s %s", s.name, restart, own, path))
 	}
 	if n, _ := strconv.Atoi(u["NRestarts"]); n > 0 {
-		d.note(name, fmt.Sprintf("%s runs, and systemd had to start it again%s after it ended by itself", unitName, u.restarts()), "see why it ended: journalctl -u shadowd")
+		d.note(s.check, fmt.Sprintf("%s runs, and systemd had to start it again%s after it ended by itself", name, u.restarts()), "see why it ended: journalctl -u "+s.name)
 	}
 	if len(d.list) == before {
-		d.ok(name, unitName+" runs")
+		d.ok(s.check, name+" runs")
 	}
 }
 
@@ -114,20 +143,20 @@ func (u unit) end() string {
 }
 
 // again is how to find out why the service doesn't start, and to start it.
-func (u unit) again() string {
-	return "see what shadowd --check finds, and the log: journalctl -u shadowd -n 20; when that is mended: systemctl reset-failed shadowd; systemctl start shadowd"
+func (s served) again() string {
+	return fmt.Sprintf("see what %s --check finds, and the log: journalctl -u %[1]s -n 20; when that is mended: systemctl reset-failed %[1]s; systemctl start %[1]s", s.name)
 }
 
 // maxWord is how many bytes of a log line are shown.
 const maxWord = 400
 
 // lastWord is what the service itself logged last; "" if that isn't to be seen.
-func (d *Doctor) lastWord(ctx context.Context) string {
+func (d *Doctor) lastWord(ctx context.Context, s served) string {
 	journalctl := program.Find(d.host.path, "journalctl")
 	if journalctl == "" {
 		return ""
 	}
-	out, err := program.Output(ctx, program.Command{Path: journalctl, Args: []string{"-q", "-n", "1", "-o", "cat", "_SYSTEMD_UNIT=" + unitName}, Timeout: callTime})
+	out, err := program.Output(ctx, program.Command{Path: journalctl, Args: []string{"-q", "-n", "1", "-o", "cat", "_SYSTEMD_UNIT=" + s.unit()}, Timeout: callTime})
 	word := oneLine(string(out))
 	if err != nil || word == "" {
 		return ""
@@ -145,9 +174,9 @@ var (
 	putAside = []string{".dpkg-old", ".ucf-old", ".rpmsave"}
 )
 
-// leftovers looks at what upgrades left beside the configuration file.
-func (d *Doctor) leftovers(path string) {
-	const name, remedy = "configuration", "compare them, take over what is wanted, and remove the file: diff -u "
+// leftovers looks at what upgrades left beside a configuration file.
+func (d *Doctor) leftovers(name, path string) {
+	const remedy = "compare them, take over what is wanted, and remove the file: diff -u "
 	look := func(suffixes []string, found string) {
 		for _, suffix := range suffixes {
 			if other := path + suffix; exists(other) {

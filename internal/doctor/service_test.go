@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -97,6 +98,45 @@ func TestTheService(t *testing.T) {
 	}
 }
 
+// The console is looked at where it is installed. Nothing of it keeps a shadow from working.
+func TestTheConsole(t *testing.T) {
+	for _, c := range []struct {
+		name, shows string
+		state       State
+		found       string
+	}{
+		{name: "none", shows: "LoadState=not-found\nActiveState=inactive"},
+		{name: "disabled", shows: "LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled"},
+		{name: "masked", shows: "LoadState=masked\nActiveState=inactive"},
+		{name: "runs", shows: strings.ReplaceAll(running, "shadowd", "shadowgate"), state: OK, found: "shadowgate.service runs"},
+		{name: "stopped", shows: "LoadState=loaded\nActiveState=inactive\nUnitFileState=enabled", state: Note, found: "shadowgate.service isn't started"},
+		{name: "failed", shows: "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\nExecMainStatus=226", state: Note, found: "shadowgate.service has failed: it ended with status 226"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := bare(t, map[string]string{"systemctl": `[ "$2" = shadowgate.service ] || exit 1; ` + prints(c.shows)})
+			d.console(t.Context())
+			if c.state == "" {
+				assert.Empty(t, d.list)
+				return
+			}
+			require.Len(t, d.list, 1, "%+v", d.list)
+			assert.Equal(t, Check{Name: "console", State: c.state}, Check{Name: d.list[0].Name, State: d.list[0].State})
+			assert.Contains(t, d.list[0].Found, c.found)
+			assert.NotContains(t, d.list[0].Remedy, "shadowd")
+			assert.Empty(t, d.bad)
+		})
+	}
+	d := bare(t, map[string]string{"systemctl": prints(running)})
+	file := filepath.Join(d.host.root, "etc/xdl/shadowgate.toml")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
+	require.NoError(t, os.WriteFile(file+".rpmnew", nil, 0o600))
+	d.console(t.Context())
+	require.Len(t, d.list, 2)
+	assert.Equal(t, "console", d.list[1].Name)
+	assert.Contains(t, d.list[1].Found, file+".rpmnew")
+	assert.Contains(t, d.list[1].Remedy, "diff -u "+file+" "+file+".rpmnew")
+}
+
 // What upgrades leave beside the file is named, with the command that shows the difference.
 func TestLeftovers(t *testing.T) {
 	for suffix, found := range map[string]string{
@@ -131,7 +171,7 @@ func TestTheServiceUnderABrokenConfiguration(t *testing.T) {
 	for _, c := range d.Examine(t.Context()).Checks {
 		names = append(names, string(c.State)+" "+c.Name)
 	}
-	assert.Equal(t, []string{"bad configuration", "note configuration", "bad service"}, names)
+	assert.Equal(t, []string{"bad configuration", "note configuration", "bad service", "note console"}, names)
 }
 
 // The host alone is looked at for a configuration that isn't written yet, and a firewall's

@@ -30,10 +30,10 @@ type Unit struct {
 	text       string // of its files
 }
 
-// Show asks systemd about properties of the unit. An old systemd leaves out what it doesn't know. Nil
+// Show asks systemd about properties of a unit. An old systemd leaves out what it doesn't know. Nil
 // means that there is no systemd in path, which is as PATH is (empty: the usual one), or that it doesn't answer.
-func Show(ctx context.Context, path string, properties ...string) map[string]string {
-	out := ask(ctx, path, "show", Name, "--property="+strings.Join(properties, ","))
+func Show(ctx context.Context, path, unit string, properties ...string) map[string]string {
+	out := ask(ctx, path, "show", unit, "--property="+strings.Join(properties, ","))
 	if out == "" {
 		return nil
 	}
@@ -49,7 +49,7 @@ func Show(ctx context.Context, path string, properties ...string) map[string]str
 // Look asks systemd about the unit, drop-ins included.
 func Look(ctx context.Context) Unit {
 	path := os.Getenv("PATH")
-	u := Unit{properties: Show(ctx, path, "LoadState", "CapabilityBoundingSet", "ProtectSystem", "ProtectHome", "ReadWritePaths", "ReadWriteDirectories")}
+	u := Unit{properties: Show(ctx, path, Name, "LoadState", "CapabilityBoundingSet", "ProtectSystem", "ProtectHome", "ReadWritePaths", "ReadWriteDirectories")}
 	if u.properties["LoadState"] != "loaded" {
 		return Unit{}
 	}
