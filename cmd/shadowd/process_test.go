@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -310,26 +309,6 @@ func TestTellsTheWatchdog(t *testing.T) {
 		}
 	}
 	p.ends(t)
-}
-
-// While the engine's lock isn't to be had, nothing is told.
-func TestWatchdogOfAStuckEngine(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		told := 0
-		stuck := make(chan struct{})
-		go watchdog(t.Context(), time.Second, func() {
-			if told == 5 {
-				<-stuck
-			}
-		}, func() { told++ })
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		assert.Equal(t, 5, told)
-		close(stuck)
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		assert.Greater(t, told, 5)
-	})
 }
 
 // The audit knows the process that asks and the one that stops, whatever they say of themselves.

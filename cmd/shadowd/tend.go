@@ -4,12 +4,10 @@ import (
 	"context"
 	"os"
 	"sync"
-	"time"
-
-	"github.com/coreos/go-systemd/v22/daemon"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
+	"vda.internal/shadow/internal/host/watchdog"
 )
 
 // tend does what is to be done while shadowd serves, until ctx ends or stop is
@@ -29,29 +27,10 @@ func tend(ctx context.Context, hangups <-chan os.Signal, r *reloader, m *shadow.
 		}
 	})
 	running.Go(func() { spread(ctx, m) })
-	if interval, err := daemon.SdWatchdogEnabled(false); err == nil && interval > 0 {
-		// It isn't waited for: an engine that hangs is what it is there for.
-		go watchdog(ctx, interval/3, func() { m.List() }, func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog) })
-	}
+	go watchdog.Run(ctx, func() { m.List() }) // which goes through the engine's lock
 	return func() {
 		cancel()
 		within(flushTime, running.Wait) // to open a file anew may hang
-	}
-}
-
-// watchdog tells systemd in every interval that alive, which goes through the
-// engine's lock, has returned. While it doesn't return, nothing is told.
-func watchdog(ctx context.Context, interval time.Duration, alive, tell func()) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		alive()
-		tell()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 

@@ -28,6 +28,7 @@ import (
 	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/gate/tickets"
 	"vda.internal/shadow/internal/gate/web"
+	"vda.internal/shadow/internal/host/watchdog"
 	"vda.internal/shadow/internal/logs"
 	"vda.internal/shadow/internal/version"
 	"vda.internal/shadow/tlsstore"
@@ -62,6 +63,7 @@ func (p *program) serve(ctx context.Context, s *settings.Settings) (err error) {
 	defer stop()
 	announce(s, b, ln.Addr(), logger)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	go watchdog.Run(ctx, b.gate.Alive)
 	err = b.gate.Serve(ctx, ln)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
 	logger.Info().Msg("ended")

@@ -244,6 +244,18 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.handler.ServeHTTP(w, r)
 }
 
+// Alive returns once each of the gate's locks has been had. While one isn't to be had it hangs, for a watchdog to notice.
+func (g *Gate) Alive() {
+	for _, mu := range []*sync.Mutex{&g.mu, &g.hub.mu, &g.views.mu} {
+		had(mu)
+	}
+}
+
+func had(mu *sync.Mutex) {
+	mu.Lock()
+	defer mu.Unlock()
+}
+
 // finish returns when the last request has been answered, and the last view cut; none begins after
 // that. The requests' contexts have ended.
 func (g *Gate) finish() {
