@@ -8,10 +8,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -146,7 +144,13 @@ func (b *builder) arch(ctx context.Context, arch string) error {
 		if err != nil {
 			return fmt.Errorf("bill of materials of %s: %w\n%s", command, err, out)
 		}
-		if err := settle(target); err != nil {
+		var bundled []component
+		if command == "shadowd" || command == "shadowgate" {
+			if bundled, err = pages(); err != nil {
+				return err
+			}
+		}
+		if err := settle(target, bundled); err != nil {
 			return err
 		}
 	}
@@ -205,44 +209,6 @@ func (b *builder) programs(ctx context.Context, arch string) (dir string, err er
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return dir, nil
-}
-
-// settle takes out of a bill of materials what differs between two of one program: the time, and what the
-// tool says of its own binary.
-func settle(file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	var bill map[string]any
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.UseNumber()
-	if err := decoder.Decode(&bill); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	if metadata, ok := bill["metadata"].(map[string]any); ok {
-		delete(metadata, "timestamp")
-		unhashed(metadata["tools"])
-	}
-	if data, err = json.MarshalIndent(bill, "", "  "); err != nil {
-		return err
-	}
-	return os.WriteFile(file, append(data, '\n'), 0o644)
-}
-
-// unhashed takes the hashes out of what v has, however deep: one tool, or a list of them.
-func unhashed(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, one := range v {
-			unhashed(one)
-		}
-	case map[string]any:
-		delete(v, "hashes")
-		for _, one := range v {
-			unhashed(one)
-		}
-	}
 }
 
 // checksums writes the SHA-256 of each file, as sha256sum(1) does.

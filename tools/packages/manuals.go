@@ -60,6 +60,10 @@ func (b *builder) manuals(ctx context.Context, bin string) error {
 	page(1, "shadowctl", "ask for a session to be shown, and look after what is shown", append(parts, "FILES",
 		"/etc/xdl/shadowing.toml\n/etc/xdl/fleet.credentials", "SEE ALSO", "shadowd(8), shadowing.toml(5)")...)
 
+	if err := b.pack("man/ctxreg.1.gz", []byte(".so man1/shadowctl.1\n")); err != nil { // which says what shadowctl ctxreg does
+		return err
+	}
+
 	// What shadowd --print-config prints without a file, which a test holds it to.
 	config, err := os.ReadFile("internal/config/testdata/default.toml")
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,7 +17,7 @@ func TestSettle(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "bill.json")
 	settled := func(text string) string {
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		require.NoError(t, settle(file))
+		require.NoError(t, settle(file, nil))
 		data, err := os.ReadFile(file)
 		require.NoError(t, err)
 		return string(data)
@@ -30,7 +31,47 @@ func TestSettle(t *testing.T) {
 	second := settled(`{"metadata": {"tools": {"components": [{"name": "gomod", "hashes": [{"content": "2"}]}]}, ` + rest)
 	assert.NotContains(t, second, `"2"`, "as later versions of the format have it")
 	require.NoError(t, os.WriteFile(file, []byte("{"), 0o600))
-	assert.Error(t, settle(file))
+	assert.Error(t, settle(file, nil))
+}
+
+// What a program embeds with its pages is in its bill of materials, beside Go's modules.
+func TestBillsHaveThePages(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.MkdirAll(novnc, 0o755))
+	_, err := pages()
+	require.ErrorContains(t, err, "run make pages")
+	require.NoError(t, os.WriteFile(novnc+"package.json", []byte(`{"name": "@novnc/novnc", "version": "1.7.0", "license": "MPL-2.0"}`), 0o600))
+	_, err = pages()
+	require.ErrorContains(t, err, "pako")
+	require.NoError(t, os.MkdirAll(novnc+"vendor/pako", 0o755))
+	require.NoError(t, os.WriteFile(novnc+"vendor/pako/README.md", []byte("of a project, based on pako version 1.0.3.\n"), 0o600))
+	list, err := pages()
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile("bill.json", []byte(`{"components": [{"name": "a"}]}`), 0o600))
+	require.NoError(t, settle("bill.json", list))
+	data, err := os.ReadFile("bill.json")
+	require.NoError(t, err)
+	for _, want := range []string{`"a"`, `"pkg:npm/%40novnc/novnc@1.7.0"`, `"MPL-2.0"`, `"pkg:npm/pako@1.0.3"`} {
+		assert.Contains(t, string(data), want)
+	}
+	require.NoError(t, os.WriteFile(novnc+"package.json", []byte(`{"name": "another"}`), 0o600))
+	_, err = pages()
+	assert.Error(t, err)
+}
+
+// The package's unit says nothing to who installs it by hand.
+func TestPackagedUnits(t *testing.T) {
+	t.Chdir("../..")
+	for _, name := range []string{"shadowd", "shadowgate"} {
+		unit, err := os.ReadFile("dist/" + name + ".service")
+		require.NoError(t, err)
+		text := string(packaged(unit))
+		assert.True(t, strings.HasPrefix(text, "[Unit]\n"), text)
+		assert.Contains(t, text, "\nExecStart=/usr/sbin/"+name+"\n")
+		for _, not := range []string{"install as", "useradd", "/usr/local"} {
+			assert.NotContains(t, text, not)
+		}
+	}
 }
 
 // Each package has the licences of what is in it.

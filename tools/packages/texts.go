@@ -49,8 +49,7 @@ func (b *builder) texts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		unit = bytes.ReplaceAll(unit, []byte("/usr/local/sbin/"), []byte("/usr/sbin/"))
-		if err := b.write(command+".service", unit); err != nil {
+		if err := b.write(command+".service", packaged(unit)); err != nil {
 			return err
 		}
 	}
@@ -70,6 +69,16 @@ func (b *builder) texts(ctx context.Context) error {
 		return err
 	}
 	return b.pack("changelog.gz", changes)
+}
+
+// packaged is a unit for the package: without the comment at its beginning, which is for who installs it by hand, and
+// with the program where the package has it.
+func packaged(unit []byte) []byte {
+	if i := bytes.Index(unit, []byte("[Unit]\n")); i > 0 {
+		unit = unit[i:]
+	}
+	unit = bytes.ReplaceAll(unit, []byte("-/usr/local/sbin/shadowgate "), nil)
+	return bytes.ReplaceAll(unit, []byte("/usr/local/sbin/"), []byte("/usr/sbin/"))
 }
 
 func (b *builder) write(name string, data []byte) error {
@@ -112,7 +121,7 @@ func (b *builder) copyright(ctx context.Context, command string) error {
 	if command == "shadowd" {
 		commands = append(commands, "./cmd/shadowctl")
 	}
-	out, err := output(ctx, "go", append([]string{"list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}\n{{end}}{{end}}"}, commands...)...)
+	out, err := output(ctx, "env", append([]string{"GOOS=linux", "CGO_ENABLED=0", "go", "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}\n{{end}}{{end}}"}, commands...)...)
 	if err != nil {
 		return err
 	}
