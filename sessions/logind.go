@@ -55,7 +55,8 @@ func (l *Logind) Session(ctx context.Context, id string) (*shadow.Session, error
 	return list[0], nil
 }
 
-// Sessions lists all sessions, including text consoles and greeters. If logind doesn't describe
+// Sessions lists all sessions, including text consoles and greeters, but not those that systemd 256 and later has for
+// each user's own service manager. If logind doesn't describe
 // one, its Refusal has the error. Of more than 4,096 sessions, the excess is refused likewise,
 // taken from the users who have the most.
 func (l *Logind) Sessions(ctx context.Context) ([]*shadow.Session, error) {
@@ -63,6 +64,7 @@ func (l *Logind) Sessions(ctx context.Context) ([]*shadow.Session, error) {
 	if err != nil {
 		return nil, err
 	}
+	list = slices.DeleteFunc(list, func(s *shadow.Session) bool { return s.Class == "manager" || s.Class == "manager-early" })
 	slices.SortFunc(list, func(a, b *shadow.Session) int {
 		return cmp.Or(cmp.Compare(len(a.ID), len(b.ID)), cmp.Compare(a.ID, b.ID))
 	})

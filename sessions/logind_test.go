@@ -67,6 +67,9 @@ func TestLogind(t *testing.T) {
 	logind.Fail("d3", errNoSession) // ended between the list and the question
 	logind.Add("d4", uid, nil)
 	logind.Fail("d4", errNoObject)
+	for id, class := range map[string]string{"e1": "manager", "e2": "manager-early"} { // of no list: nobody works in one
+		logind.Add(id, uid, map[string]any{"Class": class, "Type": "unspecified", "Display": ""})
+	}
 	resolver := &Logind{Address: address, root: root}
 
 	t.Run("one", func(t *testing.T) {
