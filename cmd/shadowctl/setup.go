@@ -50,7 +50,7 @@ or the flags say, and asks nothing; without a terminal and --yes nothing is
 written, and the exit status is 1 if there is something to be written.`,
 		Example: `  shadowctl setup
   shadowctl setup --dry-run
-  shadowctl setup --yes --group helpdesk --certificate self-signed`,
+  shadowctl setup --yes --host vda1.corp.example --certificate self-signed`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fmt.Errorf("unexpected argument %q", args[0])

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,9 +18,15 @@ var tools = map[string]string{
 for word in "$@"; do
 	case $word in --now) now=yes ;; -*) ;; *) if [ -z "$verb" ]; then verb=$word; else unit=$word; fi ;; esac
 done
-begin() { if [ -e "$STATE/refused" ]; then rm -f "$STATE/active-$unit"; exit 1; fi; touch "$STATE/active-$unit"; }
+begin() {
+	rm -f "$STATE/failed-$unit" "$STATE/active-$unit"
+	if [ -e "$STATE/refused" ]; then touch "$STATE/failed-$unit"; exit 1; fi
+	touch "$STATE/active-$unit"
+}
 case $verb in
 is-enabled) [ -e "$STATE/enabled-$unit" ] ;;
+is-failed) [ -e "$STATE/failed-$unit" ] ;;
+reset-failed) rm -f "$STATE/failed-$unit" ;;
 enable) touch "$STATE/enabled-$unit"; [ -z "$now" ] || begin ;;
 disable) rm -f "$STATE/enabled-$unit"; [ -z "$now" ] || rm -f "$STATE/active-$unit" ;;
 start) begin ;;
@@ -59,12 +66,15 @@ esac`,
 type fakeHost struct {
 	t           *testing.T
 	root, state string
+	shell       []string // that runs the scripts
+	path        string   // where it finds programs
 }
 
 func newFakeHost(t *testing.T) *fakeHost {
 	t.Helper()
-	f := &fakeHost{t, t.TempDir(), t.TempDir()}
-	for _, dir := range []string{"etc/xdl", "run/systemd/system", "var/lib", "usr/bin"} {
+	f := &fakeHost{t: t, root: t.TempDir(), state: t.TempDir(), shell: []string{"/bin/sh"}}
+	f.path = f.state + ":/usr/bin:/bin"
+	for _, dir := range []string{"etc/xdl", "run/systemd/system", "var/lib", "usr/bin", "usr/sbin"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(f.root, dir), 0o755))
 	}
 	for name, text := range tools {
@@ -79,11 +89,11 @@ func (f *fakeHost) script(name string, args ...string) {
 	text, err := os.ReadFile(filepath.Join(dist, "packages", name))
 	require.NoError(f.t, err)
 	moved := string(text)
-	for _, dir := range []string{"/etc/xdl", "/etc/systemd/", "/run/", "/var/lib/", "/usr/bin/", "/usr/sbin/shadow"} {
+	for _, dir := range []string{"/etc/xdl", "/etc/systemd/", "/run/", "/var/lib/", "/usr/bin/", "/usr/sbin/shadow", "/usr/sbin/policy-rc.d"} {
 		moved = strings.ReplaceAll(moved, dir, f.root+dir)
 	}
-	cmd := exec.CommandContext(f.t.Context(), "/bin/sh", append([]string{"-c", moved, name}, args...)...)
-	cmd.Env = []string{"STATE=" + f.state, "PATH=" + f.state + ":/usr/bin:/bin"}
+	cmd := exec.CommandContext(f.t.Context(), f.shell[0], append(append(slices.Clone(f.shell[1:]), "-c", moved, name), args...)...)
+	cmd.Env = []string{"STATE=" + f.state, "PATH=" + f.path, "BASH_COMPAT=4.2"}
 	out, err := cmd.CombinedOutput()
 	require.NoError(f.t, err, "%s %v\n%s", name, args, out)
 }
@@ -182,10 +192,23 @@ func TestScriptsKeepServices(t *testing.T) {
 			f.touch("refused") // whatever would start it finds a configuration that it doesn't take
 			f.install(name, "1.2.2")
 			f.is(name, true, false, "upgraded, with a configuration that isn't taken")
+			require.NoError(t, os.Remove(filepath.Join(f.state, "refused")))
+			f.install(name, "1.2.3")
+			f.is(name, true, true, "upgraded to a version that takes it")
+			f.touch("failed-" + unit)
+			require.NoError(t, os.Remove(filepath.Join(f.state, "active-"+unit)))
+			require.NoError(t, os.Remove(filepath.Join(f.state, "enabled-"+unit)))
+			f.install(name, "1.2.3")
+			f.is(name, false, false, "it has failed, and was disabled then")
+			f.touch("enabled-" + unit)
+			f.touch("refused")
+			f.install(name, "1.2.3")
+			f.is(name, true, false, "upgraded, with a configuration that isn't taken any more")
 			f.remove(name)
 			f.install(name, "1.2.2")
 			f.is(name, true, false, "installed again with that")
 			f.remove(name)
+			assert.False(t, f.has("failed-"+unit), "systemd forgets what isn't there any more")
 			f.purge(name)
 			assert.Empty(t, marks())
 			f.touch("active-" + unit)
@@ -271,4 +294,55 @@ func TestScriptsOfferBothWebsockifys(t *testing.T) {
 	put("/usr/bin/websockify")
 	f.script("websockify.postinst", "configure", "")
 	is(true, true, "ours is installed beside the Python program")
+}
+
+// An alternative that is neither ours nor the package's of the Python program is a site's, and stays.
+func TestScriptsLeaveOthersAlternatives(t *testing.T) {
+	f := newFakeHost(t)
+	for _, program := range []string{"/usr/bin/shadow-websockify", "/usr/bin/other"} {
+		require.NoError(t, os.WriteFile(f.root+program, nil, 0o755))
+	}
+	other := f.root + "/usr/bin/other - priority 7\n"
+	for _, args := range [][2]string{{"configure", "remove"}, {"1", "0"}} {
+		require.NoError(t, os.WriteFile(filepath.Join(f.state, "alternatives"), []byte(other), 0o600))
+		f.script("websockify.postinst", args[0], "")
+		f.script("websockify.prerm", args[1])
+		list, err := os.ReadFile(filepath.Join(f.state, "alternatives"))
+		require.NoError(t, err)
+		assert.Equal(t, other, string(list))
+	}
+	assert.False(t, f.has("diverted"), "rpm has no diversions, whatever programs there are")
+}
+
+// An image that gets its systemd later has the services enabled; one that is built where starts are forbidden, too.
+func TestScriptsInImages(t *testing.T) {
+	for _, name := range []string{"shadowd", "shadowgate"} {
+		f := newFakeHost(t)
+		link := filepath.Join(f.root, "etc/systemd/system/multi-user.target.wants", name+".service")
+		require.NoError(t, os.Rename(filepath.Join(f.state, "systemctl"), filepath.Join(f.state, "none")))
+		f.path = f.onlyTools()
+		f.install(name, "")
+		to, err := os.Readlink(link)
+		require.NoError(t, err)
+		assert.Equal(t, "/usr/lib/systemd/system/"+name+".service", to)
+		f.script(name+".prerm", "remove")
+		assert.NoFileExists(t, link)
+
+		f = newFakeHost(t)
+		require.NoError(t, os.WriteFile(filepath.Join(f.root, "usr/sbin/policy-rc.d"), []byte("#!/bin/sh\nexit 101\n"), 0o755))
+		f.install(name, "")
+		f.is(name, true, false, "starts are forbidden")
+	}
+}
+
+// onlyTools is a PATH that has what the scripts need, and no systemctl of this machine's.
+func (f *fakeHost) onlyTools() string {
+	f.t.Helper()
+	dir := f.t.TempDir()
+	for _, name := range []string{"rm", "mkdir", "ln", "grep", "touch", "rmdir", "readlink", "cat", "mv"} {
+		path, err := exec.LookPath(name)
+		require.NoError(f.t, err)
+		require.NoError(f.t, os.Symlink(path, filepath.Join(dir, name)))
+	}
+	return f.state + ":" + dir
 }
