@@ -132,9 +132,9 @@ realdesktops: deps ## what the capture costs beside x11vnc on whole desktops, a 
 	@.ci/deps $(DESKTOPS)
 	go run ./tools/screens -desktops all -duration 6s -pictures bin/realdesktops
 
-hosts: deps pages ## install the packages on a booted Debian (a container), and do what operators do; as root, minutes
-	@.ci/deps debootstrap systemd-container lintian rpm rpmlint cpio
-	SHADOW_LIVE=1 SHADOW_HOSTS=1 go test -count=1 -v -timeout 60m ./internal/hosts
+hosts: deps pages ## install the packages on booted Debians (containers) with XFCE, and do what operators do; as root, half an hour; pictures go to bin/hosts
+	@.ci/deps debootstrap systemd-container lintian rpm rpmlint cpio git make dash
+	SHADOW_LIVE=1 SHADOW_HOSTS=1 SHADOW_HOSTS_PICTURES=$(CURDIR)/bin/hosts go test -count=1 -v -timeout 75m ./internal/hosts
 
 policies: ## compile the AppArmor profiles and the SELinux module, into bin/policies
 	@.ci/deps apparmor selinux-policy-dev

@@ -43,17 +43,7 @@ func (h *host) fleet() {
 	h.put("/etc/xdl/shadowgate.toml", "[bus]\nlisten = \"127.0.0.1:4222\"\ntls = false\n", 0o644)
 	h.run("systemctl", "restart", "shadowgate")
 	h.active("shadowgate")
-	invited := h.run("shadowgate", "invite", "--hosts", "*")
-	_, enroll, found := strings.Cut(strings.TrimSpace(invited), "shadowctl enroll ")
-	require.True(h.t, found, invited)
-	url, code, found := strings.Cut(enroll, "\n")
-	require.True(h.t, found, invited)
-	said := h.sh("printf '%s\\n' '" + code + "' | shadowctl enroll " + url)
-	id, _, found := strings.Cut(said, " is in the fleet")
-	require.True(h.t, found, said)
-	hosts := func() string { out, _ := h.command("shadowgate", "hosts").Output(); return string(out) }
-	up := func() bool { return strings.Contains(hosts(), " up ") }
-	h.until("the fleet has the host", up)
+	id := h.enrol()
 	assert.True(h.t, h.exists("/var/lib/shadowd/spool"))
 	assert.Contains(h.t, h.run("shadowgate", "__complete", "hosts", "revoke", ""), id)
 
@@ -62,17 +52,17 @@ func (h *host) fleet() {
 	}
 	h.page("harden fleet")
 	h.active("shadowd")
-	h.until("the fleet has the host again", up)
+	h.until("the fleet has the host again", h.up)
 	h.page("harden gate")
 	h.active("shadowgate")
-	h.until("the gate with its keys from systemd has the host", up)
+	h.until("the gate with its keys from systemd has the host", h.up)
 	for _, key := range []string{"/etc/xdl/fleet.credentials", "/var/lib/shadowgate/bus/fleet.nk", "/var/lib/shadowgate/cookie.keys"} {
 		assert.False(h.t, h.exists(key), key)
 	}
 	h.run("systemctl", "reload", "shadowd", "shadowgate")
-	h.until("the fleet still has the host", up)
+	h.until("the fleet still has the host", h.up)
 	h.run("shadowgate", "hosts", "revoke", id)
-	h.until("the host has been shown out", func() bool { return strings.Contains(hosts(), "revoked") })
+	h.until("the host has been shown out", func() bool { return strings.Contains(h.hosts(), "revoked") })
 
 	h.run("rm", "-r", "/etc/systemd/system/shadowd.service.d", "/etc/systemd/system/shadowgate.service.d")
 	h.sh("mv /root/shadowgate.toml /etc/xdl/shadowgate.toml")
@@ -82,3 +72,27 @@ func (h *host) fleet() {
 	h.active("shadowd")
 	h.active("shadowgate")
 }
+
+// enrol has the host enter the fleet of the gate on it, and returns its id there.
+func (h *host) enrol() (id string) {
+	h.t.Helper()
+	invited := h.run("shadowgate", "invite", "--hosts", "*")
+	_, enroll, found := strings.Cut(strings.TrimSpace(invited), "shadowctl enroll ")
+	require.True(h.t, found, invited)
+	url, code, found := strings.Cut(enroll, "\n")
+	require.True(h.t, found, invited)
+	said := h.sh("printf '%s\\n' '" + code + "' | shadowctl enroll " + url)
+	id, _, found = strings.Cut(said, " is in the fleet")
+	require.True(h.t, found, said)
+	h.until("the fleet has the host", h.up)
+	return id
+}
+
+// hosts is what the gate says of its fleet.
+func (h *host) hosts() string {
+	out, _ := h.command("shadowgate", "hosts").Output()
+	return string(out)
+}
+
+// up reports whether a host of the fleet can be asked.
+func (h *host) up() bool { return strings.Contains(h.hosts(), " up ") }

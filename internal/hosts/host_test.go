@@ -28,7 +28,7 @@ const patience = 5 * time.Minute
 const hostAddress, viewerAddress = "192.0.2.1", "192.0.2.2"
 
 // included is what the root has besides a minimal Debian.
-const included = "systemd,systemd-sysv,dbus,libpam-systemd,procps,xvfb,openbox,xauth,xterm,xdotool,x11-utils,man-db,logrotate,bash-completion,rpm,x11vnc,openssl,ansible-core,python3-cffi-backend,python3-apt"
+const included = "systemd,systemd-sysv,dbus,libpam-systemd,procps,xvfb,xfce4-session,xfwm4,xfce4-panel,xfdesktop4,xfce4-settings,dbus-user-session,x11-xserver-utils,fonts-dejavu-core,xauth,xterm,xdotool,x11-utils,man-db,logrotate,bash-completion,rpm,x11vnc,openssl,ansible-core,python3-cffi-backend,python3-apt"
 
 // A host is a booted container.
 type host struct {
@@ -40,6 +40,9 @@ type host struct {
 	nspawn  *exec.Cmd
 	done    <-chan struct{} // closed when nspawn has ended
 	leader  int             // its first process
+	release string          // of Debian
+	now     built           // the packages of this tree
+	last    built           // those of the last release
 	version string          // of the packages that the pages' commands name
 	ran     map[string]bool // which of the pages' commands have been run
 }
@@ -49,7 +52,7 @@ func boot(t *testing.T, release string) *host {
 	t.Helper()
 	base := debian(t, release)
 	dir := t.TempDir()
-	h := &host{t: t, ran: map[string]bool{}, root: filepath.Join(dir, "root"), viewer: fmt.Sprintf("shadow-viewer-%d", os.Getpid())}
+	h := &host{t: t, release: release, ran: map[string]bool{}, root: filepath.Join(dir, "root"), viewer: fmt.Sprintf("shadow-viewer-%d", os.Getpid())}
 	for _, d := range []string{"root", "upper", "work"} {
 		require.NoError(t, os.Mkdir(filepath.Join(dir, d), 0o755))
 	}
@@ -115,7 +118,7 @@ func debian(t *testing.T, release string) string {
 	}
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
-	root := filepath.Join(cache, "shadow-hosts", release+"-4")
+	root := filepath.Join(cache, "shadow-hosts", release+"-5")
 	if _, err := os.Stat(root); err == nil {
 		return root
 	}

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,10 +28,8 @@ func lint(t *testing.T, dir string) {
 	rpms, err := filepath.Glob(filepath.Join(dir, "*.x86_64.rpm"))
 	require.NoError(t, err)
 	require.Len(t, rpms, 4)
-	for _, name := range rpms { // rpm 4.11 knows neither zstd nor what has been added to rpmlib() since
-		out, err := exec.CommandContext(t.Context(), "rpm", "--query", "--package", "--queryformat", "%{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}", name).Output()
-		require.NoError(t, err)
-		require.Equal(t, "gzip 8", strings.TrimSpace(string(out)), name)
+	for _, name := range rpms {
+		readable(t, name)
 	}
 	// nfpm's payloads have absolute names, so that rpmlint's cpio would write into this machine's root.
 	bin := t.TempDir()

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/stretchr/testify/assert"
@@ -19,6 +20,14 @@ const siteName = "vda1.corp.example"
 // set has the host prepared by setup, which proposes nothing a second time, and viewers come by wss.
 func (h *host) set() {
 	h.t.Helper()
+	h.sh("cp --preserve /etc/xdl/shadowing.toml /root/shadowing.toml")
+	_ = h.command("sh", "-c", h.text("setup guide")).Run() // which has nobody to ask
+	h.page("setup dry")
+	h.run("cmp", "/etc/xdl/shadowing.toml", "/root/shadowing.toml")
+	assert.True(h.t, decode[struct{ Written bool }](h.t, []byte(h.page("setup script"))).Written)
+	assert.True(h.t, h.exists("/etc/xdl/shadowingssl/shadowingkey.pem"))
+	h.sh("rm /etc/xdl/shadowingssl/*; mv /root/shadowing.toml /etc/xdl/shadowing.toml")
+
 	out := h.page("configure setup")
 	assert.Contains(h.t, out, siteName)
 	assert.Contains(h.t, h.sh("cat /etc/xdl/shadowing.toml"), `host = "`+siteName+`"`)
@@ -87,9 +96,49 @@ func (h *host) limited() {
 		}
 	}
 	h.configure("")
-	h.run("systemctl", "reset-failed", "shadowd")
+	h.sh("sed -i 's/shadow-admins/latecomers/' /etc/xdl/shadowing.toml")
+	h.run("systemctl", "reset-failed", "shadowd") // the starts by hand don't count
+	require.Error(h.t, h.command("systemctl", "restart", "shadowd").Run(), "there is no such group")
+	h.until("systemd tries again and again", func() bool {
+		tries, err := strconv.Atoi(strings.TrimSpace(h.run("systemctl", "show", "--property=NRestarts", "--value", "shadowd")))
+		require.NoError(h.t, err)
+		return tries > 5 // after which it would give up, if they came in ten seconds
+	})
+	h.run("groupadd", "latecomers")
+	h.active("shadowd") // by itself
+	h.configure("")
 	h.run("systemctl", "restart", "shadowd")
 	h.active("shadowd")
+	h.run("groupdel", "latecomers")
+}
+
+// byHand has the unit of the console start it where systemd knows a part of its directives only, and where it was installed
+// by hand.
+func (h *host) byHand() {
+	h.t.Helper()
+	begins := func(why string) {
+		h.t.Helper()
+		h.run("systemctl", "daemon-reload")
+		h.run("systemctl", "reset-failed", "shadowgate") // or so many starts in a short time would be too many
+		h.run("systemctl", "restart", "shadowgate")
+		h.active("shadowgate")
+		h.until(why, h.consoleReady)
+	}
+	const dropIn = "/etc/systemd/system/shadowgate.service.d"
+	h.put(dropIn+"/old.conf", "[Service]\nStateDirectory=\n", 0o644)
+	begins("systemd 232 to 234 has no StateDirectory")
+	h.put(dropIn+"/old.conf", "[Service]\nStateDirectory=\nReadWritePaths=\n", 0o644)
+	require.Error(h.t, h.command("sh", "-c", "systemctl daemon-reload; systemctl restart shadowgate").Run(), "and would keep it from its state")
+	h.run("rm", "-r", dropIn)
+
+	unit, err := os.ReadFile("../../dist/shadowgate.service")
+	require.NoError(h.t, err)
+	h.put("/etc/systemd/system/shadowgate.service", string(unit), 0o644)
+	h.sh("mkdir -p /usr/local/sbin; mv /usr/sbin/shadowgate /usr/local/sbin/")
+	begins("the console is where somebody has put it")
+	assert.Contains(h.t, h.doctor(), "/etc/systemd/system/shadowgate.service is used, and the package's unit isn't")
+	h.sh("mv /usr/local/sbin/shadowgate /usr/sbin/; rm /etc/systemd/system/shadowgate.service")
+	begins("the console is the package's again")
 }
 
 // doctor is what the doctor says; it may have found something.
@@ -111,9 +160,9 @@ func (h *host) trust() *tls.Config {
 	return &tls.Config{RootCAs: pool}
 }
 
-// restarts has calls come all the while shadowd is started anew: each is answered. Without systemd's
-// keeping the socket some are not. A stop is one, whoever calls.
-func (h *host) restarts() {
+// calling has calls come all the while something is done, and returns how many there were, and how many of them
+// were lost, with why.
+func (h *host) calling(do func()) string {
 	h.t.Helper()
 	h.put("/root/call", `#!/bin/sh
 rm -f /root/over; calls=0; lost=0
@@ -124,21 +173,30 @@ done
 rm -f /root/calling
 echo $calls calls, $lost lost
 `, 0o755)
+	calls := h.command("/root/call")
+	var said strings.Builder
+	calls.Stdout, calls.Stderr = &said, &said
+	require.NoError(h.t, calls.Start())
+	h.until("calls are made", func() bool { return h.exists("/root/calling") })
+	do()
+	h.run("touch", "/root/over")
+	require.NoError(h.t, calls.Wait())
+	h.t.Log(said.String())
+	return said.String()
+}
+
+// restarts has calls come all the while shadowd is started anew: each is answered. Without systemd's
+// keeping the socket some are not. A stop is one, whoever calls.
+func (h *host) restarts() {
+	h.t.Helper()
 	count := func() string {
-		calls := h.command("/root/call")
-		var said strings.Builder
-		calls.Stdout, calls.Stderr = &said, &said
-		require.NoError(h.t, calls.Start())
-		h.until("calls are made", func() bool { return h.exists("/root/calling") })
-		for range 5 {
-			h.run("systemctl", "reset-failed", "shadowd") // or so many starts in a short time would be too many
-			h.run("systemctl", "restart", "shadowd")
-			h.active("shadowd")
-		}
-		h.run("touch", "/root/over")
-		require.NoError(h.t, calls.Wait())
-		h.t.Log(said.String())
-		return said.String()
+		return h.calling(func() {
+			for range 5 {
+				h.run("systemctl", "reset-failed", "shadowd") // or so many starts in a short time would be too many
+				h.run("systemctl", "restart", "shadowd")
+				h.active("shadowd")
+			}
+		})
 	}
 	assert.Contains(h.t, count(), " 0 lost")
 	h.run("kill", "-KILL", h.mainPID("shadowd"))
@@ -179,21 +237,6 @@ func (h *host) spoilt() {
 	assert.NotContains(h.t, h.doctor(), "has failed")
 }
 
-// leftover has an upgrade bring a configuration that isn't taken, and the doctor see it.
-func (h *host) leftover() {
-	h.t.Helper()
-	assert.NotContains(h.t, h.doctor(), ".dpkg-dist")
-	h.sh(`cd /root && rm -rf changed && dpkg-deb --raw-extract shadowd_1.2.3_amd64.deb changed &&
-		echo '# new in this version' >> changed/etc/xdl/shadowing.toml && sed -i 's/^Version: .*/&+1/' changed/DEBIAN/control &&
-		cp shadowd_1.2.3_amd64.deb shadowd.deb && dpkg-deb --build changed shadowd_1.2.3_amd64.deb`)
-	h.page("upgrade keep")
-	h.sh("mv /root/shadowd.deb /root/shadowd_1.2.3_amd64.deb")
-	assert.Contains(h.t, h.sh("cat /etc/xdl/shadowing.toml"), "of this site", "an upgrade keeps the configuration")
-	assert.Contains(h.t, h.doctor(), "an upgrade brought /etc/xdl/shadowing.toml.dpkg-dist")
-	h.run("rm", "/etc/xdl/shadowing.toml.dpkg-dist")
-	h.active("shadowd")
-}
-
 // sessions has the real logind list what isn't an ordinary desktop, and each is refused with its reason.
 func (h *host) sessions() {
 	h.t.Helper()
@@ -224,6 +267,7 @@ func (h *host) sessionOf(unit string) (id string) {
 	h.until("the session of "+unit+" is listed", func() bool {
 		for _, s := range decode[api.SessionList](h.t, []byte(h.run("shadowctl", "--json", "sessions"))).Sessions {
 			if s.User == "bob" {
+				require.Empty(h.t, id, "what serves the user isn't listed as a session")
 				id = s.ID
 			}
 		}
@@ -252,13 +296,14 @@ func (h *host) locked() {
 // second run finds nothing to be done.
 func (h *host) ansible() {
 	h.t.Helper()
-	h.sh(`set -e; cd /root; rm -rf play package; dpkg-deb --extract shadowd_1.2.3_amd64.deb package
-		cp -r package/usr/share/doc/shadowd/examples/ansible play; cp shadowd_1.2.3_amd64.deb play; rm -r package
+	deb := "shadowd_" + h.now.version + "_amd64.deb"
+	h.sh(`set -e; cd /root; rm -rf play package; dpkg-deb --extract ` + deb + ` package
+		cp -r package/usr/share/doc/shadowd/examples/ansible play; cp ` + deb + ` play; rm -r package
 		openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=` + siteName + ` -addext subjectAltName=DNS:` + siteName + ` -keyout /root/play/key -out /root/play/cert 2>/dev/null
 		printf '[desktops]\nlocalhost ansible_connection=local ansible_python_interpreter=/usr/bin/python3\n' >/root/play/inventory
 		dpkg --purge shadowd shadowgate`)
 	play := func(more string) string {
-		return h.sh("cd /root/play && HOME=/root ansible-playbook --inventory inventory site.yml --diff " + more + ` -e '{"shadowd_package": "/root/play/shadowd_1.2.3_amd64.deb",
+		return h.sh("cd /root/play && HOME=/root ansible-playbook --inventory inventory site.yml --diff " + more + ` -e '{"shadowd_package": "/root/play/` + deb + `",
 			"shadowd_certificate": "/root/play/cert", "shadowd_key": "/root/play/key", "shadowd_members": ["ann"], "shadowd_host": "` + siteName + `"}' 2>&1`)
 	}
 	out := play("")

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,6 +27,13 @@ func packages(t *testing.T, tree, version, arches string) string {
 	return dir
 }
 
+// made has make do something in a tree, as from a shell.
+func made(t *testing.T, tree, target string) ([]byte, error) {
+	cmd := exec.CommandContext(t.Context(), "make", "-C", tree, target)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS") })
+	return cmd.CombinedOutput()
+}
+
 // The packages of both processors are the same bytes when they are built once more, from a copy of the tree in
 // another folder, and their programs need nothing of a host's.
 func TestPackagesTwice(t *testing.T) {
@@ -36,6 +44,12 @@ func TestPackagesTwice(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "another", "tree")
 	require.NoError(t, os.MkdirAll(filepath.Dir(tree), 0o755))
 	out, err := exec.CommandContext(t.Context(), "cp", "--recursive", "--preserve", "../..", tree).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	// The pages, too: npm's packages are bundled once more.
+	for _, page := range []string{"viewer", "gate/web"} {
+		require.NoError(t, os.Remove(filepath.Join(tree, "internal", page, "dist/index.html")))
+	}
+	out, err = made(t, tree, "pages")
 	require.NoError(t, err, "%s", out)
 	again := packages(t, tree, "1.2.3", "amd64,arm64")
 	sums := func(dir string) string {
@@ -58,6 +72,8 @@ func TestPackagesTwice(t *testing.T) {
 		for _, want := range []string{`"CycloneDX"`, `"version": "1.2.3"`, `"name": "std"`} {
 			assert.Contains(t, string(data), want, bill)
 		}
+		shows := strings.HasPrefix(filepath.Base(bill), "shadowd_") || strings.HasPrefix(filepath.Base(bill), "shadowgate_")
+		assert.Equal(t, shows, strings.Contains(string(data), `"pkg:npm/%40novnc/novnc@`), "%s has noVNC", bill)
 	}
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		debs, err := filepath.Glob(filepath.Join(dir, "*_"+arch+".deb"))
@@ -117,19 +133,6 @@ func (h *host) websockify() {
 	assert.Empty(h.t, h.run("dpkg-divert", "--list", "*websockify*"))
 	assert.False(h.t, h.exists("/usr/bin/websockify"))
 	h.run("rm", "-r", "/root/stub")
-}
-
-// refused has an upgrade find a configuration that isn't taken: the package is installed all the same.
-func (h *host) refused() {
-	h.t.Helper()
-	h.configure("[viewer.typo]\n")
-	h.page("upgrade debian")
-	assert.Empty(h.t, h.run("dpkg", "--audit"))
-	assert.NotEqual(h.t, "active", h.state("shadowd"))
-	h.configure("")
-	h.run("systemctl", "reset-failed", "shadowd")
-	h.run("systemctl", "start", "shadowd")
-	h.active("shadowd")
 }
 
 // state is what systemctl is-active says of a unit.

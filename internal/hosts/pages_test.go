@@ -15,10 +15,10 @@ import (
 )
 
 // pages are those of docs whose commands are run as they stand there.
-var pages = []string{"install", "configure", "upgrade", "harden", "uninstall", "fleet"}
+var pages = []string{"install", "configure", "upgrade", "harden", "uninstall", "fleet", "setup"}
 
 // elsewhere are the labels of commands for other distributions; a shell reads them here.
-var elsewhere = []string{"rhel", "suse"}
+var elsewhere = []string{"rhel", "suse", "rhel-websockify", "suse-websockify"}
 
 var block = regexp.MustCompile("(?ms)^```sh ?(\\S*)\n(.*?)^```$")
 
@@ -71,7 +71,7 @@ func (h *host) text(name string) string {
 	text, ok := commands(h.t)[name]
 	require.True(h.t, ok, "no page has %s", name)
 	h.ran[name] = true
-	return "cd /root\n" + strings.ReplaceAll(text, "1.2.3", h.version)
+	return "cd /root\n" + strings.NewReplacer("1.2.3", h.version, "1.2.2", h.last.version).Replace(text)
 }
 
 // ranAll fails for what the pages say and nobody ran.
