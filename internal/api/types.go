@@ -32,6 +32,8 @@ type Request struct {
 	Groups []string `json:"groups,omitempty"` // that the administrator is in, for the rules; at most 64
 
 	User string `json:"user,omitempty"` // account whose session it has to be, for who chose the session from a list: otherwise no_session; empty: whoever's it is
+
+	Owner string `json:"owner,omitempty"` // tells those apart who have one name, for a console that asks for many people: the Status has it, and nothing else comes of it
 }
 
 // A Grant is the answer to a Request that the user granted.
@@ -56,6 +58,7 @@ type Status struct {
 	Admin   string       `json:"admin"`
 	Client  string       `json:"client,omitempty"`
 	Purpose string       `json:"purpose,omitempty"` // why, in the administrator's own words
+	Owner   string       `json:"owner,omitempty"`   // as the request has it
 	Paused  bool         `json:"paused,omitempty"`  // the user hides the screen from the viewer
 	State   shadow.State `json:"state"`
 	Port    int          `json:"port,omitempty"`

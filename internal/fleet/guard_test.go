@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -174,4 +175,18 @@ func TestIDs(t *testing.T) {
 	require.Equal(t, "vda1", AuditHost(AuditSubject("vda1")))
 	require.Empty(t, AuditHost("shadow.v1.audit.a.b"))
 	require.Empty(t, AuditHost("else"))
+}
+
+// What a host says in words goes into logs and to every page: it is short.
+func TestPresenceHasFewWords(t *testing.T) {
+	key, public := pair(t, nkeys.CreateUser)
+	long := strings.Repeat("ä", 1<<16)
+	data, err := SignPresence(key, &Presence{ID: "vda1", Failed: long, Version: long, Address: long})
+	require.NoError(t, err)
+	p, err := OpenPresence("vda1", public, data)
+	require.NoError(t, err)
+	for _, text := range []string{p.Failed, p.Version, p.Address} {
+		assert.Less(t, len(text), 310)
+		assert.True(t, strings.HasPrefix(text, "ää") && strings.HasSuffix(text, "ä…"), text)
+	}
 }

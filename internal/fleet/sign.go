@@ -185,7 +185,20 @@ func OpenPresence(id, public string, value []byte) (*Presence, error) {
 	if p.ID != id {
 		return nil, fmt.Errorf("a presence of %.80q under the name of %s", p.ID, id)
 	}
+	for _, text := range []*string{&p.Failed, &p.Version, &p.Address} { // which go into logs, and to every page
+		*text = shortened(*text)
+	}
 	return &p, nil
+}
+
+// maxWords is how many bytes of what a host says in words are kept.
+const maxWords = 300
+
+func shortened(s string) string {
+	if len(s) <= maxWords {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxWords], "") + "…"
 }
 
 // OpenEnrolled reads the record of the host id, for which the fleet's key has to vouch.

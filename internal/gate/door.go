@@ -49,6 +49,16 @@ func (g *Gate) known(r *http.Request, person string) {
 	}
 }
 
+// lingers keeps r's connection, which is to be taken from its server, among its person's until the function that it returns is called.
+func (g *Gate) lingers(r *http.Request) (gone func()) {
+	a, ok := r.Context().Value(strangerKey{}).(arrival)
+	if !ok {
+		return func() {}
+	}
+	g.regulars.linger(a.conn)
+	return func() { g.regulars.gone(a.conn) }
+}
+
 // guard makes srv's connections strangers until somebody has shown a session on them.
 func (g *Gate) guard(srv *http.Server) {
 	var here sync.Map // net.Conn to *strangers.Stranger

@@ -4,10 +4,12 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/gate/access"
 	"vda.internal/shadow/internal/gate/signin"
+	"vda.internal/shadow/internal/strangers"
 )
 
 // happened is given every event of every host.
@@ -25,13 +27,23 @@ func (g *Gate) happened(e Happening) {
 	}
 }
 
-// hostChanged logs that a host came or went.
+// hostChanged logs that a host came or went, or can't be listed for another reason, which it says itself: each has a few lines, and
+// the next one says how many were left out. It isn't called by two at once.
 func (g *Gate) hostChanged(h HostState) {
+	rate := g.changes[h.Name]
+	if rate == nil {
+		rate = new(strangers.Rate)
+		g.changes[h.Name] = rate
+	}
+	left, ok := rate.Take(time.Now())
+	if !ok {
+		return
+	}
 	e := g.Logger.Info()
 	if h.State != "up" {
 		e = g.Logger.Warn().Str("detail", h.Detail)
 	}
-	e.Str("host", h.Name).Str("state", h.State).Msg("host")
+	leftOut(e, left).Str("host", h.Name).Str("state", h.State).Msg("host")
 }
 
 // mayRead reports whether somebody may read of an event.

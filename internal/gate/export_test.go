@@ -14,9 +14,22 @@ const MaxStreamsOne = maxStreamsOne
 
 // Tire has a gate that serves nobody yet let people ask and call so often, and never more.
 func (g *Gate) Tire(often int) {
-	for _, q := range []*strangers.Quota{&g.asks, &g.calls, &g.looks} {
+	for _, q := range []*strangers.Quota{&g.asks, &g.calls, &g.looks, &g.stops} {
 		q.Size, q.Every = often, 1000*time.Hour
 	}
+}
+
+// MaxUnderwayOne is how many requests of one person's that have hosts asked may be under way.
+const MaxUnderwayOne = maxUnderwayOne
+
+// Stopping is how many stops are under way of what a gate doesn't carry.
+func (g *Gate) Stopping() int { return g.stopping.count() }
+
+// Regulars is how many connections somebody with a password has.
+func (g *Gate) Regulars(name string) int {
+	g.regulars.mu.Lock()
+	defer g.regulars.mu.Unlock()
+	return len(g.regulars.of["password\x00"+name])
 }
 
 // MaxAskedOne is how many questions may be open on one host.

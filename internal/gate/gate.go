@@ -79,11 +79,15 @@ type Gate struct {
 	cantView strangers.Noise // of views that can't be reached, likewise
 	uses     uses            // of tokens, likewise
 
+	changes map[string]*strangers.Rate // of hosts, in the log, by host; guarded by hub.mu
+
 	asks     strangers.Quota // questions that came to nothing, by person
 	tooMany  strangers.Rate  // of those beyond, in the log
 	calls    strangers.Quota // of hosts, by person, that aren't questions, looks or stops
 	looks    strangers.Quota // at hosts' shadows, by person
 	underway counter         // such calls and looks that are under way, by person
+	stops    strangers.Quota // of what this gate doesn't carry, for which hosts are looked at, by person
+	stopping counter         // such that are under way, by person
 
 	asking  counter // questions that are open, by person
 	asked   counter // questions that are open, by host
@@ -105,7 +109,7 @@ func New(c Config) (*Gate, error) {
 	if c.Desk == nil || len(c.Hosts) == 0 && c.Directory == nil {
 		return nil, errors.New("gate: a desk and a host are needed")
 	}
-	g := &Gate{Config: c, holds: map[*hold]struct{}{}, mostDownload: maxDownload, longestSearch: searchTime}
+	g := &Gate{Config: c, holds: map[*hold]struct{}{}, changes: map[string]*strangers.Rate{}, mostDownload: maxDownload, longestSearch: searchTime}
 	g.CutAfter = cmp.Or(g.CutAfter, time.Second)
 	if c.Origin != "" {
 		u, err := url.Parse(c.Origin)
@@ -135,6 +139,8 @@ func New(c Config) (*Gate, error) {
 	g.calls.Size, g.calls.Every = maxCalls, callsEvery
 	g.looks.Size, g.looks.Every = maxLooks, looksEvery
 	g.underway.most, g.underway.mostOne = maxUnderway, maxUnderwayOne
+	g.stops.Size, g.stops.Every = maxLooks, looksEvery
+	g.stopping.most, g.stopping.mostOne = maxUnderway, maxUnderwayOne
 	g.asking.most, g.asking.mostOne = maxAsking, maxAskingOne
 	g.asked.most, g.asked.mostOne = maxAsking, maxAskedOne
 	g.streams.most, g.streams.mostOne = maxStreams, maxStreamsOne

@@ -23,7 +23,7 @@ const (
 	freshTime = 300 * time.Millisecond // for which what a host said is good enough
 	retryTime = 2 * time.Second        // between two attempts to reach a host
 	maxFeed   = 256                    // events that a reader may fall behind
-	maxEnds   = 1024                   // ended views whose reasons are remembered
+	maxEnds   = 1024                   // ended views whose reasons are remembered, of all hosts
 )
 
 // A hub knows the hosts' sessions, and what happens there. One goroutine a host follows its events,
@@ -42,7 +42,7 @@ type hub struct {
 	watchers map[*watcher]struct{}
 	feeds    map[*feed]struct{}
 	ends     map[string]shadow.Reason // of views, by endKey
-	endOrder []string
+	endsOf   map[string][]string      // by host, the first that ended first
 	looks    map[string]chan struct{} // a token in it: look at the host now
 	looking  map[string]chan struct{} // a token in it: somebody looks
 }
@@ -66,7 +66,7 @@ type watcher struct {
 func newHub(list []hosts.Host, record func(Happening), logHost func(HostState)) *hub {
 	h := &hub{
 		record: record, logHost: logHost, states: map[string]*hostRows{}, watchers: map[*watcher]struct{}{},
-		feeds: map[*feed]struct{}{}, ends: map[string]shadow.Reason{}, looks: map[string]chan struct{}{}, looking: map[string]chan struct{}{},
+		feeds: map[*feed]struct{}{}, ends: map[string]shadow.Reason{}, endsOf: map[string][]string{}, looks: map[string]chan struct{}{}, looking: map[string]chan struct{}{},
 	}
 	for _, host := range list {
 		h.add(host)
@@ -140,6 +140,7 @@ func (h *hub) watch(ctx context.Context, host hosts.Host, looks <-chan struct{})
 		if _, err := h.fetch(ctx, host); err != nil && ctx.Err() == nil {
 			h.setDown(host.Name(), err)
 		}
+		pause(ctx, freshTime) // who says all the time that something is new has no more looks than that
 		var later <-chan time.Time
 		if changed == nil {
 			t := time.NewTimer(h.lookEvery())
@@ -447,21 +448,34 @@ func (h *hub) publish(e Happening) {
 		state.stirred = time.Now()
 	}
 	if e.Type == shadow.EventEnded {
-		h.noteEnd(endKey(e.Host, e.ID), e.Reason)
+		h.noteEnd(e.Host, e.ID, e.Reason)
 	}
 	for f := range h.feeds {
 		f.put(e)
 	}
 }
 
-// noteEnd remembers why a view has ended; h.mu is held.
-func (h *hub) noteEnd(key string, reason shadow.Reason) {
-	if len(h.endOrder) >= maxEnds {
-		delete(h.ends, h.endOrder[0])
-		h.endOrder = h.endOrder[1:]
+// noteEnd remembers why a view has ended. Beyond maxEnds the first of the host that has most is forgotten: no host has the others'
+// share. h.mu is held.
+func (h *hub) noteEnd(host, id string, reason shadow.Reason) {
+	key := endKey(host, id)
+	if _, known := h.ends[key]; !known {
+		h.endsOf[host] = append(h.endsOf[host], key)
 	}
 	h.ends[key] = reason
-	h.endOrder = append(h.endOrder, key)
+	if len(h.ends) <= maxEnds {
+		return
+	}
+	most := host
+	for other, keys := range h.endsOf {
+		if len(keys) > len(h.endsOf[most]) {
+			most = other
+		}
+	}
+	delete(h.ends, h.endsOf[most][0])
+	if h.endsOf[most] = h.endsOf[most][1:]; len(h.endsOf[most]) == 0 {
+		delete(h.endsOf, most)
+	}
 }
 
 // endKey keeps hosts apart, one of which may use another's ids.

@@ -114,18 +114,28 @@ func (g *Gate) looking(next signedIn) http.HandlerFunc { return g.sharing(&g.loo
 
 func (g *Gate) sharing(q *strangers.Quota, next signedIn) http.HandlerFunc {
 	return g.person(func(w http.ResponseWriter, r *http.Request, s *signin.Session) {
-		leave, ok := g.underway.take(s.Owner())
-		if !ok {
-			writeProblem(w, tooMany(time.Second, "there are too many requests under way"))
+		leave, p := g.share(&g.underway, q, s)
+		if p != nil {
+			writeProblem(w, p)
 			return
 		}
 		defer leave()
-		if _, wait := q.Take(s.Owner(), time.Now()); wait > 0 {
-			writeProblem(w, tooMany(wait, "you have asked hosts too often"))
-			return
-		}
 		next(w, r, s)
 	})
+}
+
+// share takes one of what s may have hosts asked, by q, and a place among what is under way, which leave gives back. leave has to be
+// called if there is no problem.
+func (g *Gate) share(underway *counter, q *strangers.Quota, s *signin.Session) (leave func(), p *api.Problem) {
+	leave, ok := underway.take(s.Owner())
+	if !ok {
+		return nil, tooMany(time.Second, "there are too many requests under way")
+	}
+	if _, wait := q.Take(s.Owner(), time.Now()); wait > 0 {
+		leave()
+		return nil, tooMany(wait, "you have asked hosts too often")
+	}
+	return leave, nil
 }
 
 // streaming is person for a stream of events, which a page opens again by itself whenever it is lost.

@@ -18,6 +18,7 @@ type regulars struct {
 
 	mu  sync.Mutex
 	who map[net.Conn]string
+	yet map[net.Conn]bool     // these aren't views when they leave their server
 	of  map[string][]net.Conn // by person, the oldest first
 }
 
@@ -52,10 +53,33 @@ func (r *regulars) shared(c net.Conn) bool {
 	return err == nil && slices.ContainsFunc(r.proxies, func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
 }
 
-// leave says that a connection has gone, or is a view's now.
+// leave says that a connection has gone, or is a view's now, but for one that lingers.
 func (r *regulars) leave(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.yet[c] {
+		r.forget(c)
+	}
+}
+
+// linger keeps a connection, if it is a person's, until it is said to have gone.
+func (r *regulars) linger(c net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.who[c]; !known {
+		return
+	}
+	if r.yet == nil {
+		r.yet = map[net.Conn]bool{}
+	}
+	r.yet[c] = true
+}
+
+// gone says that a connection that has lingered has gone.
+func (r *regulars) gone(c net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.yet, c)
 	r.forget(c)
 }
 

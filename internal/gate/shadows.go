@@ -2,6 +2,8 @@ package gate
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"regexp"
 	"slices"
@@ -117,7 +119,13 @@ func (g *Gate) find(ctx context.Context, r *http.Request, s *signin.Session, wis
 
 // requestOf is a wish as its host is told: for the session as s was shown it, which the access table was asked about.
 func requestOf(r *http.Request, s *signin.Session, row Row, wish Wish) api.Request {
-	return api.Request{Session: wish.Session, User: row.User, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups}
+	return api.Request{Session: wish.Session, User: row.User, Admin: s.Name, Client: clientOf(r), Purpose: wish.Purpose, Monitor: wish.Monitor, Groups: s.Groups, Owner: ownerOf(s)}
+}
+
+// ownerOf is who s is, by name and way of signing in, as hosts are told: gates of one fleet say the same.
+func ownerOf(s *signin.Session) string {
+	sum := sha256.Sum256([]byte(s.Owner()))
+	return hex.EncodeToString(sum[:16])
 }
 
 // meantID is what the ids of views look like, as the console's page has it in its address.
@@ -188,11 +196,12 @@ func (g *Gate) standingOn(ctx context.Context, s *signin.Session, host hosts.Hos
 	for _, one := range found {
 		mine := g.views.isOf(one.ID, host.Name(), s)
 		if mine || g.Access.May(s.Person(), access.List, host.Name(), one.User) {
-			one.Port = 0 // the gate's own business
+			own := mine || one.Owner == ownerOf(s)
+			one.Port, one.Owner = 0, "" // the gate's own business
 			if !mine && !g.mayRead(s, host.Name(), one.User) {
 				one.Client, one.Purpose, one.Viewer = "", "", ""
 			}
-			list = append(list, Standing{Status: one, Host: host.Name(), Mine: mine})
+			list = append(list, Standing{Status: one, Host: host.Name(), Mine: mine, own: own})
 		}
 	}
 	return list, nil
@@ -216,32 +225,48 @@ func (g *Gate) getShadow(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	writeJSON(w, http.StatusOK, one)
 }
 
-// isOwn reports whether a shadow is s's to stop. Who has the name by another way of signing in is somebody else; of a view that
-// another gate of the fleet may carry, in which v is nil, the name is all that is known.
-func (g *Gate) isOwn(v *viewing, one Standing, s *signin.Session) bool {
-	if v != nil {
-		return one.Mine || v.person() == s.Owner()
-	}
-	_, shared := g.Directory.(hosts.Shared)
-	return one.Mine || shared && one.Admin == s.Name
+// carried is a view that this gate carries, as who stops it knows it: its host, or another, may hang.
+func carried(v *viewing, s *signin.Session) Standing {
+	return Standing{Status: api.Status{ID: v.ID, Admin: v.Name, User: v.User}, Host: v.Host, Mine: v.Owner == s.ID, own: v.Owner == s.ID || v.person() == s.Owner()}
 }
 
-// stop ends a view: of one's own, or with the right to stop others'.
+// toStop is the shadow that a stop is about. v is nil if this gate doesn't carry it: to look for one of those has hosts asked, of
+// which a person has a share. Who stops what this gate carries is never refused for that. done has to be called if there is no problem.
+func (g *Gate) toStop(r *http.Request, s *signin.Session) (v *viewing, one Standing, done func(), p *api.Problem) {
+	id, host := r.PathValue("id"), r.URL.Query().Get("host")
+	if host == "" {
+		var err error
+		if host, err = g.views.hostOf(id, "", s); err != nil {
+			return nil, Standing{}, nil, several()
+		}
+	}
+	if v := g.here(host, id, s); v != nil {
+		return v, carried(v, s), func() {}, nil
+	}
+	if done, p = g.share(&g.stopping, &g.stops, s); p != nil {
+		return nil, Standing{}, nil, p
+	}
+	if host, p = g.which(r, s); p == nil {
+		if v = g.here(host, id, s); v != nil {
+			return v, carried(v, s), done, nil
+		}
+		one, p = g.one(r.Context(), s, host, id)
+	}
+	if p != nil {
+		done()
+	}
+	return nil, one, done, p
+}
+
+// stop ends a view: of one's own, or with the right to stop others'. Who has the name by another way of signing in is somebody else.
 func (g *Gate) stop(w http.ResponseWriter, r *http.Request, s *signin.Session) {
-	host, p := g.which(r, s)
+	v, one, done, p := g.toStop(r, s)
 	if p != nil {
 		writeProblem(w, p)
 		return
 	}
-	v := g.here(host, r.PathValue("id"), s)
-	var one Standing
-	if v != nil { // its host, or another, may hang: what is known here will do
-		one = Standing{Status: api.Status{ID: v.ID, Admin: v.Name, User: v.User}, Host: v.Host, Mine: v.Owner == s.ID}
-	} else if one, p = g.one(r.Context(), s, host, r.PathValue("id")); p != nil {
-		writeProblem(w, p)
-		return
-	}
-	if !g.isOwn(v, one, s) && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
+	defer done()
+	if !one.own && !g.Access.May(s.Person(), access.Stop, one.Host, one.User) {
 		g.refuse(w, r, s, refusal(http.StatusForbidden, shadow.NotAllowed, "it is another administrator's view, and the gate's access table doesn't let you stop those"))
 		return
 	}

@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"vda.internal/shadow/internal/api"
@@ -28,21 +27,21 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 		return problemOf(errNoHost)
 	}
 	answer := make(chan *api.Problem, 1)
-	told := new(atomic.Bool)
-	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID, told) }()
+	told := make(chan struct{})
+	go func() { answer <- g.stopAt(context.WithoutCancel(ctx), host, v, one.ID, func() { close(told) }) }()
 	late := time.After(g.CutAfter + graceTime)
+	var lateAndTold <-chan struct{} // before, only its host can say that it has ended
 	for {
 		select {
 		case p := <-answer:
 			return p
 		case <-late:
-			switch {
-			case v != nil:
+			if v != nil {
 				return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; it is told again until it does")
-			case told.Load():
-				return refusal(http.StatusBadGateway, reasonHost, "the host doesn't answer; the gate that carries the view cuts it off, and tells the host until it does")
 			}
-			// only its host can say that it has ended
+			lateAndTold = told
+		case <-lateAndTold:
+			return refusal(http.StatusBadGateway, reasonHost, "the host doesn't answer; the gate that carries the view cuts it off, and tells the host until it does")
 		case <-ctx.Done():
 			return problemOf(context.Cause(ctx))
 		}
@@ -50,13 +49,15 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 }
 
 // stopAt has a host stop a shadow. If it doesn't within a second, v is ended here, which may be nil, and other gates are told,
-// which told then says; v's host is told again.
-func (g *Gate) stopAt(ctx context.Context, host hosts.Host, v *viewing, id string, told *atomic.Bool) *api.Problem {
+// of which told is called once they hear it; v's host is told again.
+func (g *Gate) stopAt(ctx context.Context, host hosts.Host, v *viewing, id string, told func()) *api.Problem {
 	cut := func() { // a host that waits for the viewer to say goodbye has no more to wait for then
 		if v != nil {
 			g.views.shut(v)
 		}
-		told.Store(g.tellGates(host.Name(), id))
+		if g.tellGates(host.Name(), id) {
+			told()
+		}
 	}
 	late := time.AfterFunc(g.CutAfter, cut)
 	defer late.Stop()

@@ -116,6 +116,8 @@ type Standing struct {
 	api.Status
 	Host string `json:"host"`
 	Mine bool   `json:"mine"` // this signed-in session may view it
+
+	own bool // the same person has asked for it, at whichever gate of the fleet
 }
 
 // StandingList is the answer to GET /api/v1/shadows.

@@ -276,6 +276,7 @@ func (g *Gate) closeWith(w http.ResponseWriter, r *http.Request, with *wsproxy.C
 	if s := strangerOf(r); s != nil {
 		defer s.Leave() // whose connection has been closed by then
 	}
+	defer g.lingers(r)()
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		Subprotocols: []string{"binary"}, InsecureSkipVerify: true, CompressionMode: websocket.CompressionDisabled, // the origin is checked already
 	})

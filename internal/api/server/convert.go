@@ -10,7 +10,7 @@ import (
 
 // requestOf is what r asks of the engine.
 func requestOf(r api.Request, account string) shadow.Request {
-	wish := shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Monitor: r.Monitor, Groups: r.Groups, Account: account}
+	wish := shadow.Request{Session: r.Session, Admin: r.Admin, Client: r.Client, Purpose: r.Purpose, Monitor: r.Monitor, Owner: r.Owner, Groups: r.Groups, Account: account}
 	if r.User != "" {
 		wish.User = &r.User
 	}
@@ -28,7 +28,7 @@ func GrantOf(g *shadow.Grant) api.Grant {
 // StatusOf is s on the wire.
 func StatusOf(s shadow.Status) api.Status {
 	return api.Status{
-		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client, Purpose: s.Purpose, Paused: s.Paused,
+		ID: s.ID, Session: s.Session, User: s.User, Admin: s.Admin, Client: s.Client, Purpose: s.Purpose, Owner: s.Owner, Paused: s.Paused,
 		State: s.State, Port: s.Port, Viewer: s.Viewer, Since: s.Since,
 	}
 }

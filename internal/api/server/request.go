@@ -84,11 +84,11 @@ func ParseRequest(body []byte) (api.Request, error) {
 	if err := json.Unmarshal(body, new(json.RawMessage)); err != nil {
 		return req, fmt.Errorf("the body isn't valid JSON: %v", err)
 	}
-	fields := map[string]*string{"session": &req.Session, "admin": &req.Admin, "client": &req.Client, "purpose": &req.Purpose, "monitor": &req.Monitor, "user": &req.User}
+	fields := map[string]*string{"session": &req.Session, "admin": &req.Admin, "client": &req.Client, "purpose": &req.Purpose, "monitor": &req.Monitor, "user": &req.User, "owner": &req.Owner}
 	seen := map[string]bool{}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS, "purpose": WHY, "monitor": NUMBER_OR_NAME, "groups": [NAME], "user": ACCOUNT}`)
+		return req, errors.New(`the body isn't a JSON object: {"session": ID, "admin": NAME, "client": ADDRESS, "purpose": WHY, "monitor": NUMBER_OR_NAME, "groups": [NAME], "user": ACCOUNT, "owner": ID}`)
 	}
 	for dec.More() {
 		t, err := dec.Token()
@@ -98,7 +98,7 @@ func ParseRequest(body []byte) (api.Request, error) {
 		name, _ := t.(string)
 		dst, ok := fields[name]
 		if !ok && name != "groups" {
-			return req, fmt.Errorf("%q is unknown: there are session, admin, client, purpose, monitor, groups and user", cut(name))
+			return req, fmt.Errorf("%q is unknown: there are session, admin, client, purpose, monitor, groups, user and owner", cut(name))
 		}
 		if seen[name] {
 			return req, fmt.Errorf("%q is there twice", name)

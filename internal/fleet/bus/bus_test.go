@@ -152,13 +152,13 @@ func TestAuditOfOneHost(t *testing.T) {
 	loud, _, _ := member(t, keys, server.URL(), "loud")
 	long := bytes.Repeat([]byte("x"), fleet.MaxLine-1<<10)
 	const lines = 2 * room / (fleet.MaxLine - 1<<10)
-	for range lines {
+	for i := range lines {
 		require.EventuallyWithT(t, func(t *assert.CollectT) { // beyond its rate nobody answers
-			_, err := loud.Publish(context.Background(), fleet.AuditSubject("loud"), long)
+			_, err := loud.Publish(context.Background(), fleet.AuditSubject("loud"), long, jetstream.WithMsgID(fmt.Sprint("l", i)))
 			require.NoError(t, err)
 		}, patience, time.Millisecond)
 	}
-	_, err = loud.Publish(t.Context(), fleet.AuditSubject("loud"), make([]byte, fleet.MaxLine+1))
+	_, err = loud.Publish(t.Context(), fleet.AuditSubject("loud"), make([]byte, fleet.MaxLine+1), jetstream.WithMsgID("large"))
 	require.Error(t, err)
 	stream, err := gate.JS.Stream(t.Context(), fleet.AuditStream)
 	require.NoError(t, err)

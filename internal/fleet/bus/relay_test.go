@@ -3,6 +3,7 @@ package bus_test
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +75,10 @@ func TestStreamsOfBefore(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "vda1 after", read())
 	assert.True(t, tell(t, js, "vda1", "e1").Duplicate, "it has forgotten what it has")
-	require.NoError(t, nc.PublishMsg(&nats.Msg{Subject: fleet.AuditSubject("vda1"), Reply: fleet.AuditSubject("vda2"), Data: []byte("{}")}))
+	require.NoError(t, nc.PublishMsg(&nats.Msg{Subject: fleet.AuditSubject("vda1"), Reply: fleet.AuditSubject("vda2"), Data: []byte("{}"), Header: nats.Header{jetstream.MsgIDHeader: {"e1b"}}}))
+	for _, id := range []string{"", strings.Repeat("x", 256)} { // no host's: the stream would have it once for each gate
+		require.NoError(t, nc.PublishMsg(&nats.Msg{Subject: fleet.AuditSubject("vda1"), Data: []byte("{}"), Header: nats.Header{jetstream.MsgIDHeader: {id}}}))
+	}
 	assert.Equal(t, first.Sequence+2, tell(t, js, "vda1", "e2").Sequence)
 	assert.Equal(t, "vda1 "+fleet.AuditSubject("vda2"), <-named)
 	stream, err := gate.JS.Stream(t.Context(), fleet.AuditStream)

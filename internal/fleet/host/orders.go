@@ -133,7 +133,7 @@ func (h *Host) request(gate string, o fleet.Order) (shadow.Request, error) {
 		return shadow.Request{}, err
 	}
 	return shadow.Request{
-		Session: wish.Session, Admin: wish.Admin, Client: wish.Client, Purpose: wish.Purpose, Monitor: wish.Monitor,
+		Session: wish.Session, Admin: wish.Admin, Client: wish.Client, Purpose: wish.Purpose, Monitor: wish.Monitor, Owner: wish.Owner,
 		User: &body.User, Groups: wish.Groups, Account: "gate:" + gate, Port: h.port(),
 	}, nil
 }

@@ -54,7 +54,7 @@ func (d *Directory) heard(msg jetstream.Msg) {
 	d.mu.Lock()
 	d.next = meta.Sequence.Stream + 1
 	of := d.hosts[host]
-	isNew := id == "" || d.known.add(host+"/"+id) // without one it is nothing that a host says
+	isNew := id != "" && d.known.add(host+"/"+id) // without one it is nothing that a host says
 	d.mu.Unlock()
 	if of == nil || !isNew {
 		return

@@ -46,7 +46,7 @@ func (h *Host) Ask(ctx context.Context, r api.Request) (*api.Grant, error) {
 		return nil, errors.New("fleethosts: the host's answer has no grant")
 	}
 	g := answer.Grant
-	h.learn(g.ID, &api.Status{ID: g.ID, Session: g.Session, User: user, Admin: g.Admin, Client: r.Client, Purpose: r.Purpose, State: shadow.Granted, Port: g.Port, Since: time.Now()})
+	h.learn(g.ID, &api.Status{ID: g.ID, Session: g.Session, User: user, Admin: g.Admin, Client: r.Client, Purpose: r.Purpose, Owner: r.Owner, State: shadow.Granted, Port: g.Port, Since: time.Now()})
 	return g, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/fleet"
 	"vda.internal/shadow/internal/gate/hosts"
+	"vda.internal/shadow/internal/strangers"
 )
 
 // A Host is a host of the fleet. It is there while its presence is.
@@ -34,6 +35,8 @@ type Host struct {
 	up       chan struct{}   // closed while it is there
 	streams  map[*stream]struct{}
 	newer    map[string]news // what is known of shadows besides the presence, by id
+
+	crowded strangers.Rate // of lines in the log that say so
 }
 
 // news is what the gate knows of a shadow before the host's presence says it.
@@ -109,7 +112,9 @@ func (h *Host) present(p *fleet.Presence, age time.Duration) {
 		close(h.up)
 	}
 	if p.LeftOut > 0 && (h.presence == nil || h.presence.LeftOut == 0) {
-		h.d.Logger.Warn().Str("host", h.id).Int("left_out", p.LeftOut).Msg("a host has more sessions than it can tell of; the others aren't listed here")
+		if lines, ok := h.crowded.Take(time.Now()); ok { // it may say so as often as it likes
+			h.d.Logger.Warn().Str("host", h.id).Int("sessions", p.LeftOut).Int("left_out", lines).Msg("a host has more sessions than it can tell of; the others aren't listed here")
+		}
 	}
 	h.dials, h.address = p.DialsOut, p.Address
 	h.presence, h.heard, h.ahead = p, time.Now().Add(-age), time.Until(p.Time.Add(age))

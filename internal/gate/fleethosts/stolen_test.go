@@ -124,7 +124,7 @@ func TestStolenHostKeyNamesAReply(t *testing.T) {
 		}
 	}
 	for _, own := range []string{fleet.AuditSubject("vda2"), fleet.PresenceSubject("vda2")} { // behind all of these
-		_, err := nc.Request(own, []byte("last"), testfleet.Patience)
+		_, err := nc.RequestMsg(&nats.Msg{Subject: own, Data: []byte("last"), Header: nats.Header{jetstream.MsgIDHeader: {"last"}}}, testfleet.Patience)
 		require.NoError(t, err)
 	}
 	require.NoError(t, spy.FlushTimeout(testfleet.Patience))

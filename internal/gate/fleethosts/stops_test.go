@@ -5,6 +5,7 @@ package fleethosts_test
 import (
 	"context"
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"vda.internal/shadow/internal/fleet/host"
 	"vda.internal/shadow/internal/fleet/testfleet"
 	"vda.internal/shadow/internal/gate"
+	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/gate/testgate"
 )
 
@@ -108,6 +110,30 @@ func TestOwnViewIsStoppedAtAnotherGate(t *testing.T) {
 	id := helen.AskFor(gate.Wish{Host: "vda1", Session: "s1"}).ID
 	lists(t, there, id)
 	there.Do(http.MethodDelete, "/api/v1/shadows/"+id, nil, http.StatusNoContent)
+}
+
+// Who has the same name by another way of signing in, or states it at the host itself, is somebody else at whichever gate.
+func TestViewOfAnotherOfOneName(t *testing.T) {
+	r := newRig(t, "vda1")
+	one := r.gate(t, "gate1")
+	helen := one.SignIn("helen")
+	up(t, helen, 1)
+	two := r.gateIn(t, "gate2", one.Dir)
+	_, token, err := (&signin.Tokens{Path: filepath.Join(two.Dir, "tokens")}).Add("helen", []string{"helpdesk"}, time.Now().Add(time.Hour))
+	require.NoError(t, err)
+	byToken := two.Client()
+	byToken.Header.Set("Authorization", "Bearer "+token)
+	up(t, byToken, 1)
+	id := helen.AskFor(gate.Wish{Host: "vda1", Session: "s1"}).ID
+	lists(t, byToken, id)
+	refused(t, byToken, http.MethodDelete, "/api/v1/shadows/"+id, nil, http.StatusForbidden, shadow.NotAllowed)
+
+	atTheHost, err := r.daemons["vda1"].Manager.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "helen"})
+	require.NoError(t, err)
+	there := &testgate.Client{HTTP: helen.HTTP, Gate: two, Header: helen.Header}
+	lists(t, there, atTheHost.ID)
+	refused(t, there, http.MethodDelete, "/api/v1/shadows/"+atTheHost.ID, nil, http.StatusForbidden, shadow.NotAllowed)
+	refused(t, helen, http.MethodDelete, "/api/v1/shadows/"+atTheHost.ID, nil, http.StatusForbidden, shadow.NotAllowed)
 }
 
 // lists waits until a gate knows of a view, of which its host's word comes by the bus.
