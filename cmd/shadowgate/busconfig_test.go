@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/fleet/bus"
 	"vda.internal/shadow/internal/testenv"
 )
 
@@ -31,6 +32,17 @@ func TestBusConfigMakesKeysForTheGate(t *testing.T) {
 	_, err = makeKeys(dir, true, &owner{23456, 23456})
 	require.NoError(t, err)
 	require.Equal(t, 12345, uid(filepath.Join(dir, "fleet.nk")))
+
+	// What somebody else puts there meanwhile isn't given away: the folder may be his.
+	shared, stranger := filepath.Join(top, "shared"), filepath.Join(top, "root's")
+	require.NoError(t, os.WriteFile(stranger, nil, 0o600))
+	_, err = bus.MakeKeys(shared, func(made *os.File) error {
+		_ = os.Link(stranger, filepath.Join(shared, "x.nk"))
+		return made.Chown(12345, 12345)
+	})
+	require.NoError(t, err)
+	require.Equal(t, 12345, uid(filepath.Join(shared, "fleet.nk")))
+	require.Equal(t, os.Getuid(), uid(filepath.Join(shared, "x.nk")))
 
 	own := filepath.Join(top, "own")
 	_, err = makeKeys(own, true, nil)

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -119,31 +117,10 @@ func gateOwner(ctx context.Context) *owner {
 
 // makeKeys is [bus.OpenKeys] for somebody else, who gets the files and the folders that it makes.
 func makeKeys(dir string, create bool, of *owner) (*bus.Keys, error) {
-	var made []string // folders, the innermost first
-	for at := filepath.Clean(dir); create && of != nil && at != filepath.Dir(at); at = filepath.Dir(at) {
-		if _, err := os.Lstat(at); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		made = append(made, at)
+	if !create || of == nil {
+		return bus.OpenKeys(dir, create)
 	}
-	before, _ := filepath.Glob(filepath.Join(dir, "*.nk"))
-	keys, err := bus.OpenKeys(dir, create)
-	if err != nil || !create || of == nil {
-		return keys, err
-	}
-	if len(before) == 0 {
-		files, err := filepath.Glob(filepath.Join(dir, "*.nk"))
-		if err != nil {
-			return nil, err
-		}
-		made = append(files, made...)
-	}
-	for _, path := range made {
-		if err := os.Lchown(path, of.uid, of.gid); err != nil {
-			return nil, err
-		}
-	}
-	return keys, nil
+	return bus.MakeKeys(dir, func(made *os.File) error { return made.Chown(of.uid, of.gid) })
 }
 
 // invitedBy is the account that calls, for the list; empty: it isn't known.

@@ -33,11 +33,19 @@ type Keys struct {
 }
 
 // OpenKeys reads a folder of keys. With create it makes those that aren't there, if none is.
-func OpenKeys(dir string, create bool) (*Keys, error) {
+func OpenKeys(dir string, create bool) (*Keys, error) { return openKeys(dir, create, nil) }
+
+// MakeKeys is OpenKeys for root, who makes what isn't there for somebody else: give is called with each folder and each file that has been
+// made, as what was made is known by nothing but its descriptor in a folder that others can change.
+func MakeKeys(dir string, give func(made *os.File) error) (*Keys, error) {
+	return openKeys(dir, true, give)
+}
+
+func openKeys(dir string, create bool, give func(*os.File) error) (*Keys, error) {
 	k := &Keys{}
 	var err error
 	if k.fleet, err = readKey(dir, fleetFile, nkeys.PrefixByteAccount); errors.Is(err, fs.ErrNotExist) && create {
-		if err := createKeys(dir); err != nil {
+		if err := createKeys(dir, give); err != nil {
 			return nil, err
 		}
 		k.fleet, err = readKey(dir, fleetFile, nkeys.PrefixByteAccount)
@@ -75,22 +83,44 @@ func (k *Keys) readAccount(dir string) (string, error) {
 }
 
 // createKeys makes a folder of keys. The fleet's comes last: it says that the others are there.
-func createKeys(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func createKeys(dir string, give func(*os.File) error) error {
+	if give == nil {
+		give = func(*os.File) error { return nil }
+	}
+	if err := createFolder(filepath.Clean(dir), give); err != nil {
 		return err
 	}
 	for _, one := range []struct {
 		file   string
 		prefix nkeys.PrefixByte
 	}{{operatorFile, nkeys.PrefixByteOperator}, {systemFile, nkeys.PrefixByteAccount}, {fleetFile, nkeys.PrefixByteAccount}} {
-		if err := createKey(filepath.Join(dir, one.file), one.prefix); err != nil {
+		if err := createKey(filepath.Join(dir, one.file), one.prefix, give); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func createKey(path string, prefix nkeys.PrefixByte) error {
+// createFolder makes a folder and those above it, as far as they aren't there.
+func createFolder(dir string, give func(*os.File) error) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := createFolder(filepath.Dir(dir), give); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return give(f)
+}
+
+func createKey(path string, prefix nkeys.PrefixByte, give func(*os.File) error) error {
 	key, err := nkeys.CreatePair(prefix)
 	if err != nil {
 		return err
@@ -108,7 +138,7 @@ func createKey(path string, prefix nkeys.PrefixByte) error {
 		return err
 	}
 	_, err = f.Write(append(seed, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, give(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	return nil
