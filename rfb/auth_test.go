@@ -2,6 +2,7 @@ package rfb
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -71,13 +72,15 @@ func TestConnectSpeaksWhatTheServerDoes(t *testing.T) {
 		{"3.3, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.003\n"), []byte("3\n"), join(u32(2), challenge[:]), response[:], ok, {1}, init}},
 		{"3.7, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.007\n"), []byte("7\n"), {1, 2}, {2}, challenge[:], response[:], ok, {1}, init}},
 		{"3.8, password", secret, SecurityVNCAuth, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {2, 18, 2}, {2}, challenge[:], response[:], ok, {1}, init}},
-		{"None is preferred", secret, SecurityNone, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {3, 19, 2, 1}, {1}, ok, {1}, init}},
+		{"None is preferred", secret, SecurityNone, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {3, 18, 2, 1}, {1}, ok, {1}, init}},
+		{"VeNCrypt before None", secret, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {3, 1, 2, 19}, {19},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(2), u32(1)), u32(1), ok, {1}, init}},
 		{"VeNCrypt None", &Client{}, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
-			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(1)), u32(1), ok, {1}, init}},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(260), u32(1)), u32(1), ok, {1}, init}},
 		{"VeNCrypt VNC", secret, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
-			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(2)), u32(2), challenge[:], response[:], ok, {1}, init}},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(263), u32(2)), u32(2), challenge[:], response[:], ok, {1}, init}},
 		{"VeNCrypt Plain", login, SecurityVeNCrypt, [][]byte{[]byte("RFB 003.008\n"), []byte("8\n"), {1, 19}, {19},
-			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(256)), join(u32(256), u32(1), u32(6), []byte("usecret")), ok, {1}, init}},
+			{0, 2}, {0, 2}, join([]byte{0, 2}, u32(266), u32(256)), join(u32(256), u32(1), u32(6), []byte("usecret")), ok, {1}, init}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, err := dialogue(t, tt.client, tt.turns...)
@@ -101,8 +104,8 @@ func TestConnectRefusesByName(t *testing.T) {
 	}{
 		{"encrypting types", ErrSecurity, "RA2 (encrypts the stream), RA2r (encrypts the stream), TLS (encrypts the stream), RA2_256 (encrypts the stream), RealVNC(131)",
 			[][]byte{v38, []byte("8\n"), {5, 5, 13, 18, 129, 131}}},
-		{"VeNCrypt with TLS", ErrSecurity, "VeNCrypt with TLSNone (encrypts the stream), X509Plain (encrypts the stream)",
-			[][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 2}, {0, 2}, join([]byte{0, 2}, u32(257), u32(262))}},
+		{"VeNCrypt with TLS", ErrSecurity, "VeNCrypt with TLSSASL (encrypts the stream), X509Plain (encrypts the stream); say which authority",
+			[][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 2}, {0, 2}, join([]byte{0, 2}, u32(263), u32(262))}},
 		{"VeNCrypt 0.1", ErrSecurity, "VeNCrypt 0.1", [][]byte{v38, []byte("8\n"), {1, 19}, {19}, {0, 1}}},
 		{"3.3, MS-Logon", ErrSecurity, "offers UltraVNC's MSLogon (0xfffffffa)", [][]byte{v33, []byte("3\n"), u32(0xfffffffa)}},
 		{"3.3, unknown", ErrSecurity, "offers SecurityType(256)", [][]byte{v33, []byte("3\n"), u32(256)}},
@@ -122,6 +125,20 @@ func TestConnectRefusesByName(t *testing.T) {
 	_, err := dialogue(t, new(Client), v33, []byte("3\n"), u32(2))
 	require.ErrorIs(t, err, ErrSecurity)
 	assert.ErrorContains(t, err, "VNC Authentication")
+
+	// Whoever wants a certificate takes nothing without, in whatever version and place.
+	sure := &Client{Password: "secret", Username: "u", TLS: &tls.Config{ServerName: "vnc.example"}}
+	for _, turns := range [][][]byte{
+		{v33, []byte("3\n"), u32(1)},
+		{v33, []byte("3\n"), u32(2)},
+		{[]byte("RFB 003.007\n"), []byte("7\n"), {2, 1, 2}},
+		{v38, []byte("8\n"), {3, 1, 2, 18}},
+		{v38, []byte("8\n"), {3, 1, 2, 19}, {19}, {0, 2}, {0, 2}, join([]byte{0, 6}, u32(1), u32(2), u32(256), u32(257), u32(258), u32(259))},
+	} {
+		_, err := dialogue(t, sure, turns...)
+		require.ErrorIs(t, err, ErrSecurity)
+		assert.ErrorContains(t, err, "certificate is to be verified")
+	}
 }
 
 // A server that has had too many attempts may leave out why, and close or not.

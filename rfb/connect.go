@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"slices"
 	"time"
 
 	"vda.internal/shadow/rfb/internal/proto"
@@ -35,14 +35,22 @@ type Client struct {
 	// and for VeNCrypt's Plain. Empty: neither is used.
 	Password string
 
-	// Username makes Plain possible, which sends it and the password. Over TLS
-	// nobody else can read them.
+	// Username makes Plain possible, which sends it and the password. Inside TLS
+	// whoever only listens can't read them.
 	Username string
 
-	// TLS is how a server is verified that VeNCrypt's X509 types are used with;
-	// they are then preferred to whatever is in clear text. It needs a ServerName.
-	// Nil: they aren't used.
+	// TLS is how a server's certificate is verified, for VeNCrypt's X509 types, and
+	// nothing else is then taken of what a server offers. It needs a ServerName. With
+	// InsecureSkipVerify, and no function of its own that verifies, they are
+	// preferred to all else. Nil: they aren't used.
 	TLS *tls.Config
+
+	// Redial connects to the same server again, if VeNCrypt was chosen and comes to
+	// nothing (what it has can't be used, or its TLS without a certificate fails), and the server
+	// offers another type that can: the next handshake is without VeNCrypt. The connection
+	// before is closed by then. It is called once at most. Nil: there is no other
+	// handshake.
+	Redial func(context.Context) (net.Conn, error)
 
 	// answer answers a challenge of VNC authentication in Password's place; nil:
 	// nobody does. It may take its time.
@@ -60,13 +68,13 @@ func Connect(ctx context.Context, conn net.Conn) (*ServerConn, error) {
 // all three, without waiting for the server's: libvncserver then needn't find
 // out whether it is talking to a browser, which takes it 100 ms.
 //
-// Of what the server offers it takes None if that is there, else VNC
-// authentication or what VeNCrypt has of None, VNC authentication and Plain.
-// With c.TLS set VeNCrypt's X509None, X509Vnc and X509Plain come first, and the
-// ServerConn reads and writes what is inside TLS. Types that encrypt the stream
-// in other ways aren't spoken: TLSNone, TLSVnc and TLSPlain are TLS without
-// certificates, which crypto/tls hasn't got and which anybody in between could
-// undo.
+// With c.TLS it takes VeNCrypt's X509None, X509Plain or X509Vnc, and nothing else: a
+// man in the middle can make it fail, and no more. Without, nothing proves who the
+// server is. It then takes VeNCrypt's TLSNone, TLSVnc or TLSPlain, TLS 1.2 with an
+// anonymous key exchange, which keeps out who only listens; where a server hasn't
+// got them None, VNC authentication or Plain in clear text. Inside TLS the
+// ServerConn reads and writes what is inside. Types that encrypt the stream in other
+// ways aren't spoken.
 //
 // It gives the server 10 s in all and 5 s for each message, and stops when ctx
 // ends. The error is [context.Cause] of ctx, a [*ProtocolError] or a
@@ -74,29 +82,57 @@ func Connect(ctx context.Context, conn net.Conn) (*ServerConn, error) {
 // the names of what it offers, and one whose certificate isn't good does; one
 // that refuses gives [ErrRefused] with the server's reason, and [ErrPassword],
 // which is one of them, if it was the password; one that is too slow
-// [ErrTimeout]. Connect never closes conn.
+// [ErrTimeout]. Connect never closes conn, unless c.Redial has another one.
 //
 // A ServerConn given to [Relay.Run] is not greeted again.
 func (c *Client) Connect(ctx context.Context, conn net.Conn) (*ServerConn, error) {
 	s := &ServerConn{Conn: conn}
-	read, err := shake(ctx, conn, FromServer, func(ctx context.Context, h *handshake) error {
-		return h.asClient(ctx, c, s)
-	})
-	if err != nil {
+	if err := c.greet(ctx, s, (*handshake).asClient); err != nil {
 		return nil, err
 	}
-	s.read = read
 	return s, nil
+}
+
+// greet performs steps over s.Conn, or another in its place. That one is closed if they fail.
+func (c *Client) greet(ctx context.Context, s *ServerConn, steps func(*handshake, context.Context, *Client, *ServerConn) error) (err error) {
+	once := func(avoid bool) error {
+		s.read, err = shake(ctx, s.Conn, FromServer, func(ctx context.Context, h *handshake) error {
+			h.avoid = avoid
+			return steps(h, ctx, c, s)
+		})
+		return err
+	}
+	end, ok := errors.AsType[deadEnd](once(false))
+	switch {
+	case !ok:
+		return err
+	case c.Redial == nil:
+		return end.error
+	}
+	_ = s.Conn.Close()
+	if s.Conn, err = c.Redial(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return connError(FromServer, err)
+	}
+	*s = ServerConn{Conn: s.Conn}
+	if again := s.Conn; once(true) != nil {
+		_ = again.Close()
+	}
+	return err
 }
 
 // Probe is Connect without its last step: the server has accepted the login, and the caller closes conn
 // before ClientInit, with which a server counts somebody as a client of the desktop. So it reports whether
 // Connect could work, and disturbs nobody; a server that counts failed logins forgets them by it, as after
-// any good one. The error is as Connect's.
+// any good one. The error is as Connect's. What c.Redial has returned Probe closes itself.
 func (c *Client) Probe(ctx context.Context, conn net.Conn) error {
-	_, err := shake(ctx, conn, FromServer, func(ctx context.Context, h *handshake) error {
-		return h.logIn(ctx, c, new(ServerConn))
-	})
+	s := &ServerConn{Conn: conn}
+	err := c.greet(ctx, s, (*handshake).logIn)
+	if err == nil && s.Conn != conn {
+		_ = s.Conn.Close()
+	}
 	return err
 }
 
@@ -176,7 +212,7 @@ func (h *handshake) chooseSecurity(ctx context.Context, c *Client, framing Proto
 	for i, t := range b {
 		offered[i] = SecurityType(t)
 	}
-	t, ok := firstOf(offered, c.usable()...)
+	t, ok := h.choose(c, offered)
 	if !ok {
 		return 0, h.violation(c.unusable(described(offered)))
 	}
@@ -193,7 +229,7 @@ func (h *handshake) toldSecurity(ctx context.Context, c *Client) (SecurityType, 
 	switch {
 	case n == uint32(SecurityInvalid):
 		return 0, h.refused(ctx)
-	case n == uint32(SecurityNone), n == uint32(SecurityVNCAuth) && c.authenticates():
+	case n < 256 && slices.Contains(c.clearTypes(), t):
 		return t, nil
 	case n > 255:
 		return 0, h.violation(c.unusable(largeType(n)))
@@ -201,65 +237,15 @@ func (h *handshake) toldSecurity(ctx context.Context, c *Client) (SecurityType, 
 	return 0, h.violation(c.unusable(described([]SecurityType{t})))
 }
 
-// usable are the types that may be chosen, the preferred one first. VeNCrypt
-// comes last: what it has may not be usable.
-func (c *Client) usable() (types []SecurityType) {
-	types = append(types, SecurityNone)
-	if c.authenticates() {
-		types = append(types, SecurityVNCAuth)
-	}
-	if c.TLS != nil { // who wants TLS gets nothing less, where it is offered
-		return append([]SecurityType{SecurityVeNCrypt}, types...)
-	}
-	return append(types, SecurityVeNCrypt)
-}
-
-// authenticates reports whether c can answer a challenge.
-func (c *Client) authenticates() bool { return c.Password != "" || c.answer != nil }
-
-// usableSubtypes are those of VeNCrypt, the preferred one first.
-func (c *Client) usableSubtypes() (types []VeNCryptType) {
-	plain := c.Password != "" && c.Username != ""
-	add := func(usable bool, t VeNCryptType) {
-		if usable {
-			types = append(types, t)
-		}
-	}
-	add(c.TLS != nil, VeNCryptX509None)
-	add(c.TLS != nil && plain, VeNCryptX509Plain)
-	add(c.TLS != nil && c.authenticates(), VeNCryptX509Vnc)
-	add(true, VeNCryptType(SecurityNone))
-	add(c.authenticates(), VeNCryptType(SecurityVNCAuth))
-	add(plain, VeNCryptPlain)
-	return types
-}
-
-// unusable says what a server offers, and what would make it usable.
-func (c *Client) unusable(offers string) error {
-	hint, plain := "let it allow None on this connection", strings.ReplaceAll(offers, VeNCryptTLSPlain.String(), "")
-	switch {
-	case strings.Contains(offers, "X509") && c.TLS == nil:
-		hint = "say which authority vouches for its certificate, or " + hint
-	case strings.Contains(plain, VeNCryptPlain.String()) && c.Username == "":
-		hint = "give a user and a password, or " + hint
-	case (strings.Contains(offers, SecurityVNCAuth.String()) || strings.Contains(offers, "X509Vnc")) && !c.authenticates():
-		hint = "give its password, or " + hint
-	case strings.Contains(offers, SecurityTLS.String()):
-		hint = "TLS without certificates isn't spoken, for anybody in between could undo it: give the server a certificate and let it " +
-			"offer X509Vnc (of Xvnc: -X509Cert, -X509Key, -SecurityTypes), or VncAuth where nobody listens, as on loopback or a unix socket"
-	}
-	return fmt.Errorf("%w: the server offers %s; %s", ErrSecurity, offers, hint)
-}
-
 // authenticate performs what a security type wants.
 func (h *handshake) authenticate(ctx context.Context, c *Client, s *ServerConn, framing ProtocolVersion) (err error) {
 	t := s.Security
 	if t == SecurityVeNCrypt {
-		if s.Subtype, err = h.veNCrypt(ctx, c); err != nil {
-			return err
+		if s.Subtype, err = h.veNCrypt(ctx, c); err == nil {
+			t, err = h.wrap(ctx, c, s.Subtype)
 		}
-		if t, err = h.wrap(ctx, c, s.Subtype); err != nil {
-			return err
+		if err != nil {
+			return h.ends(err)
 		}
 	}
 	switch {
@@ -278,43 +264,6 @@ func (h *handshake) authenticate(ctx context.Context, c *Client, s *ServerConn, 
 	return h.securityResult(ctx, framing, true)
 }
 
-// wrap begins TLS if a sub-type wants it, and returns what comes inside:
-// None, VNC authentication or, as SecurityInvalid, Plain.
-func (h *handshake) wrap(ctx context.Context, c *Client, t VeNCryptType) (SecurityType, error) {
-	if !t.Encrypts() {
-		if t == VeNCryptPlain {
-			return SecurityInvalid, nil
-		}
-		return SecurityType(t), nil
-	}
-	var ready [1]byte
-	if err := h.receive(ctx, "answer to VeNCrypt type", ready[:]); err != nil {
-		return 0, err
-	}
-	if ready[0] == 0 {
-		return 0, h.violation(fmt.Errorf("%w: TLS isn't possible", ErrRefused))
-	}
-	if err := h.arm(ctx); err != nil {
-		return 0, err
-	}
-	secure := tls.Client(h.conn, c.TLS)
-	if err := secure.Handshake(); err != nil { // HandshakeContext would close the connection
-		var certificate *tls.CertificateVerificationError
-		if errors.As(err, &certificate) {
-			return 0, h.violation(fmt.Errorf("%w: the server's certificate isn't good: %w", ErrSecurity, certificate.Err))
-		}
-		return 0, h.failed(ctx, "TLS handshake", err)
-	}
-	h.conn = secure
-	switch t {
-	case VeNCryptX509None:
-		return SecurityNone, nil
-	case VeNCryptX509Vnc:
-		return SecurityVNCAuth, nil
-	}
-	return SecurityInvalid, nil
-}
-
 // respond answers a challenge, by the password or by who knows it. That one may
 // be a person who has to type it: the server's patience counts, not ours.
 func (h *handshake) respond(ctx context.Context, c *Client) error {
@@ -331,43 +280,6 @@ func (h *handshake) respond(ctx context.Context, c *Client) error {
 		h.end = time.Now().Add(handshakeTimeout)
 	}
 	return h.send(ctx, "response", response[:])
-}
-
-// veNCrypt chooses a sub-type of VeNCrypt 0.2.
-func (h *handshake) veNCrypt(ctx context.Context, c *Client) (VeNCryptType, error) {
-	var version [2]byte
-	if err := h.receive(ctx, "VeNCrypt version", version[:]); err != nil {
-		return 0, err
-	}
-	if version[0] == 0 && version[1] < 2 {
-		return 0, h.violation(fmt.Errorf("%w: the server speaks VeNCrypt %d.%d, 0.2 is needed", ErrSecurity, version[0], version[1]))
-	}
-	if err := h.send(ctx, "VeNCrypt version", []byte{0, 2}); err != nil {
-		return 0, err
-	}
-	var answer [2]byte // whether the version is accepted, number of types
-	if err := h.receive(ctx, "VeNCrypt types", answer[:1]); err != nil {
-		return 0, err
-	}
-	if answer[0] != 0 {
-		return 0, h.violation(fmt.Errorf("%w: VeNCrypt 0.2 isn't accepted", ErrRefused))
-	}
-	if err := h.receive(ctx, "VeNCrypt types", answer[1:]); err != nil {
-		return 0, err
-	}
-	b := make([]byte, 4*int(answer[1]))
-	if err := h.receive(ctx, "VeNCrypt types", b); err != nil {
-		return 0, err
-	}
-	offered := make([]VeNCryptType, answer[1])
-	for i := range offered {
-		offered[i] = VeNCryptType(be32(b[4*i:]))
-	}
-	t, ok := firstOf(offered, c.usableSubtypes()...)
-	if !ok {
-		return 0, h.violation(c.unusable("VeNCrypt with " + described(offered)))
-	}
-	return t, h.send(ctx, "VeNCrypt type", u32bytes(uint32(t)))
 }
 
 // securityResult reads whether the server is content. In 3.8 a reason follows if

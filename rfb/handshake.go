@@ -25,6 +25,9 @@ type handshake struct {
 	end  time.Time     // by when it must be over
 	step time.Duration // for one message; 0: stepTimeout
 	read int64         // bytes the peer has sent
+
+	avoid bool // VeNCrypt came to nothing before
+	other bool // there is another type, if it does
 }
 
 // shake runs steps over conn, bounded by ctx and by the limits, and leaves the

@@ -85,20 +85,32 @@ func TestServersWithPasswords(t *testing.T) {
 		err         error
 		text        string
 	}{
-		{"vncserver's own set-up", "VncAuth,TLSVnc", Client{Password: "secret78"}, SecurityVNCAuth, 0, nil, ""},
-		{"TigerVNC's own set-up", "TLSVnc,VncAuth", Client{Password: "secret78"}, SecurityVNCAuth, 0, nil, ""},
+		{"VncAuth", "VncAuth", Client{Password: "secret78"}, SecurityVNCAuth, 0, nil, ""},
+		{"vncserver's own set-up", "VncAuth,TLSVnc", Client{Password: "secret78"}, SecurityVeNCrypt, VeNCryptTLSVnc, nil, ""},
+		{"TigerVNC's own set-up", "TLSVnc,VncAuth", Client{Password: "secret78"}, SecurityVeNCrypt, VeNCryptTLSVnc, nil, ""},
 		{"wrong password", "VncAuth,TLSVnc", Client{Password: "secret"}, 0, 0, ErrPassword, "wrong password"},
 		{"no password", "VncAuth,TLSVnc", Client{}, 0, 0, ErrSecurity, "give its password"},
-		{"X509Vnc", "X509Vnc,VncAuth", Client{Password: "secret78", TLS: good}, SecurityVeNCrypt, VeNCryptX509Vnc, nil, ""},
+		{"X509Vnc", "X509Vnc,VncAuth,TLSVnc", Client{Password: "secret78", TLS: good}, SecurityVeNCrypt, VeNCryptX509Vnc, nil, ""},
+		{"X509Vnc, no authority", "X509Vnc,VncAuth,None", Client{Password: "secret78"}, SecurityVeNCrypt, VeNCryptType(SecurityNone), nil, ""},
 		{"X509Vnc, wrong password", "X509Vnc,VncAuth", Client{Password: "no", TLS: good}, 0, 0, ErrPassword, "wrong password"},
 		{"X509None", "X509None", Client{TLS: good}, SecurityVeNCrypt, VeNCryptX509None, nil, ""},
 		{"X509None, another authority", "X509None", Client{TLS: &tls.Config{ServerName: "vnc.example", RootCAs: strangers}}, 0, 0, ErrSecurity, "certificate isn't good"},
 		{"X509None, another name", "X509None", Client{TLS: &tls.Config{ServerName: "other.example", RootCAs: pool}}, 0, 0, ErrSecurity, "other.example"},
 		{"X509None, no authority", "X509None", Client{}, 0, 0, ErrSecurity, "which authority vouches"},
-		{"TLSNone", "TLSNone", Client{Password: "secret78", Username: "user", TLS: good}, 0, 0, ErrSecurity, "TLSNone (encrypts the stream); TLS without certificates isn't spoken"},
-		{"TLSVnc", "TLSVnc", Client{Password: "secret78"}, 0, 0, ErrSecurity, "let it offer X509Vnc"},
-		{"TLSPlain", "TLSPlain", Client{}, 0, 0, ErrSecurity, "TLS without certificates isn't spoken"},
-		{"VeNCrypt in clear text", "None", Client{TLS: good}, SecurityNone, 0, nil, ""},
+		{"X509None, not verified", "X509None,TLSNone", Client{TLS: &tls.Config{InsecureSkipVerify: true}}, SecurityVeNCrypt, VeNCryptX509None, nil, ""},
+		{"TLSNone, not verified", "TLSNone,None", Client{TLS: &tls.Config{InsecureSkipVerify: true}}, SecurityVeNCrypt, VeNCryptTLSNone, nil, ""},
+		{"TLSNone", "TLSNone", Client{Password: "secret78", Username: "user"}, SecurityVeNCrypt, VeNCryptTLSNone, nil, ""},
+		{"TLSNone before None", "None,TLSNone", Client{}, SecurityVeNCrypt, VeNCryptTLSNone, nil, ""},
+		{"TLSNone gives less away", "VncAuth,TLSVnc,TLSNone", Client{Password: "secret78"}, SecurityVeNCrypt, VeNCryptTLSNone, nil, ""},
+		{"TLSVnc", "TLSVnc", Client{Password: "secret78"}, SecurityVeNCrypt, VeNCryptTLSVnc, nil, ""},
+		{"TLSVnc, wrong password", "TLSVnc", Client{Password: "secret"}, 0, 0, ErrPassword, "wrong password"},
+		{"TLSVnc, no password", "TLSVnc", Client{}, 0, 0, ErrSecurity, "give its password"},
+		{"TLSPlain, no user", "TLSPlain", Client{Password: "secret78"}, 0, 0, ErrSecurity, "give a user and a password"},
+		// With an authority, whatever a man in the middle can offer is refused.
+		{"TLSNone, with an authority", "TLSNone", Client{Password: "secret78", Username: "user", TLS: good}, 0, 0, ErrSecurity, "certificate is to be verified"},
+		{"TLSVnc, with an authority", "TLSVnc,VncAuth", Client{Password: "secret78", TLS: good}, 0, 0, ErrSecurity, "certificate is to be verified"},
+		{"None, with an authority", "None", Client{TLS: good}, 0, 0, ErrSecurity, "certificate is to be verified"},
+		{"VncAuth, with an authority", "VncAuth", Client{Password: "secret78", TLS: good}, 0, 0, ErrSecurity, "certificate is to be verified"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			probe := server(tt.types).dial(t)
@@ -115,13 +127,175 @@ func TestServersWithPasswords(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.security, s.Security)
 			assert.Equal(t, tt.subtype, s.Subtype)
+			shows(t, s)
+		})
+	}
+}
+
+// shows sees a server's picture through a relay.
+func shows(t *testing.T, s *ServerConn) {
+	t.Helper()
+	near, far := pipe(t)
+	done := background(func() error { return new(Relay).Run(t.Context(), near, s) })
+	v := far.watch(t)
+	assert.EqualValues(t, 320, v.Init.Width)
+	far.Close()
+	require.NoError(t, result(t, done))
+}
+
+// Servers that want a user and a password, in clear text and inside TLS of either kind. Xvnc asks PAM; libpam-wrapper
+// gives it a service of the test's.
+func TestServersWithUsers(t *testing.T) {
+	t.Parallel()
+	cert, key, pool := certificate(t, "vnc.example")
+	env := pam(t, "alice", "secret of alice")
+	good := &tls.Config{ServerName: "vnc.example", RootCAs: pool}
+	alice := Client{Username: "alice", Password: "secret of alice"}
+	for types, want := range map[string]VeNCryptType{"Plain": VeNCryptPlain, "TLSPlain": VeNCryptTLSPlain, "X509Plain": VeNCryptX509Plain} {
+		t.Run(types, func(t *testing.T) {
+			x := startXvncIn(t, env, "320x240", "-SecurityTypes", types, "-PlainUsers", "alice", "-X509Cert", cert, "-X509Key", key)
+			c := alice
+			if want == VeNCryptX509Plain {
+				c.TLS = good
+			}
+			require.NoError(t, c.Probe(t.Context(), x.dial(t)))
+			s, err := c.Connect(t.Context(), x.dial(t))
+			require.NoError(t, err)
+			assert.Equal(t, want, s.Subtype)
+			shows(t, s)
+			for _, wrong := range []Client{{Username: "alice", Password: "guess"}, {Username: "bob", Password: "secret of alice"}} {
+				wrong.TLS = c.TLS
+				_, err = wrong.Connect(t.Context(), x.dial(t))
+				require.ErrorIs(t, err, ErrPassword)
+			}
+			if want == VeNCryptX509Plain { // nobody but who has the certificate learns the password
+				return
+			}
+			c.TLS = good
+			_, err = c.Connect(t.Context(), x.dial(t))
+			require.ErrorIs(t, err, ErrSecurity)
+		})
+	}
+}
+
+// pam is the environment in which one user has a password.
+func pam(t testing.TB, user, password string) []string {
+	t.Helper()
+	found, _ := filepath.Glob("/usr/lib/*/pam_wrapper/pam_matrix.so")
+	if len(found) == 0 {
+		testenv.Lack(t, "pam_matrix.so is needed: apt-get install libpam-wrapper")
+	}
+	dir := t.TempDir()
+	passwords, service := filepath.Join(dir, "passwords"), filepath.Join(dir, "vnc")
+	require.NoError(t, os.WriteFile(passwords, []byte(user+":"+password+":vnc\n"), 0o600))
+	rule := " required " + found[0] + " passdb=" + passwords + "\n"
+	require.NoError(t, os.WriteFile(service, []byte("auth"+rule+"account"+rule), 0o600))
+	return []string{"LD_PRELOAD=libpam_wrapper.so", "PAM_WRAPPER=1", "PAM_WRAPPER_SERVICE_DIR=" + dir}
+}
+
+// A dead end is a server whose VeNCrypt is of no use, and which has VNC authentication as well: the first connection
+// meets the one, the next the other.
+func deadEndOf(t *testing.T, ctx context.Context, veNCrypt []byte) (first net.Conn, redial func(context.Context) (net.Conn, error), dialed *[]net.Conn) {
+	t.Helper()
+	first, far := sockets(t)
+	go func() { // 3.8, VeNCrypt and VNC authentication
+		_, _ = far.Write(join([]byte("RFB 003.008\n"), []byte{2, 19, 2}, veNCrypt))
+		_, _ = io.Copy(io.Discard, far)
+	}()
+	dialed = new([]net.Conn)
+	return first, func(context.Context) (net.Conn, error) {
+		near, far := sockets(t)
+		*dialed = append(*dialed, near)
+		go func() {
+			v, err := (&Server{Init: desktop, Password: "secret"}).Accept(ctx, far)
+			if err == nil {
+				_, _ = io.Copy(io.Discard, v)
+			}
+		}()
+		return near, nil
+	}, dialed
+}
+
+// A server whose VeNCrypt comes to nothing is greeted again without it, if it has something else and its client knows
+// how to reach it.
+func TestVeNCryptThatComesToNothing(t *testing.T) {
+	t.Parallel()
+	for name, veNCrypt := range map[string][]byte{
+		"a certificate is needed":  join([]byte{0, 2, 0, 1}, u32(261)),
+		"a user is needed":         join([]byte{0, 2, 0, 2}, u32(256), u32(259)),
+		"an old version":           {0, 1},
+		"another version":          {0, 2, 1},
+		"TLS isn't possible":       join([]byte{0, 2, 0, 1}, u32(258), []byte{0}),
+		"TLS without what we have": join([]byte{0, 2, 0, 1}, u32(258), []byte{1, 21, 3, 3, 0, 2, 2, 40}),
+		"no TLS":                   join([]byte{0, 2, 0, 1}, u32(258), []byte{1}, []byte("HTTP/1.1")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := Client{Password: "secret"}
+			first, _, _ := deadEndOf(t, t.Context(), veNCrypt)
+			_, err := c.Connect(t.Context(), first)
+			require.Error(t, err)
+			assert.NotErrorIs(t, err, ErrTimeout)
+			require.NoError(t, first.SetDeadline(time.Time{}), "it isn't closed")
+
+			first, redial, dialed := deadEndOf(t, t.Context(), veNCrypt)
+			c.Redial = redial
+			require.NoError(t, c.Probe(t.Context(), first))
+			require.Len(t, *dialed, 1)
+			for _, conn := range []net.Conn{first, (*dialed)[0]} {
+				require.ErrorIs(t, conn.SetDeadline(time.Time{}), net.ErrClosed)
+			}
+			first, c.Redial, dialed = deadEndOf(t, t.Context(), veNCrypt)
+			s, err := c.Connect(t.Context(), first)
+			require.NoError(t, err)
+			assert.Equal(t, SecurityVNCAuth, s.Security)
+			assert.Zero(t, s.Subtype)
+			assert.Equal(t, desktop, s.Init)
+			assert.Equal(t, (*dialed)[0], s.Conn)
+
+			// The relay does so, too.
+			first, c.Redial, _ = deadEndOf(t, t.Context(), veNCrypt)
 			near, far := pipe(t)
-			done := background(func() error { return new(Relay).Run(t.Context(), near, s) })
-			v := far.watch(t)
-			assert.EqualValues(t, 320, v.Init.Width)
+			done := background(func() error { return (&Relay{Client: &c}).Run(t.Context(), near, first) })
+			v, err := Connect(t.Context(), far.Conn)
+			require.NoError(t, err)
+			assert.Equal(t, desktop.Width, v.Init.Width)
 			far.Close()
 			require.NoError(t, result(t, done))
+
+			// The second one's failure is what counts, and closes it.
+			c.Password = "guess"
+			first, c.Redial, dialed = deadEndOf(t, t.Context(), veNCrypt)
+			_, err = c.Connect(t.Context(), first)
+			require.ErrorIs(t, err, ErrPassword)
+			require.ErrorIs(t, (*dialed)[0].SetDeadline(time.Time{}), net.ErrClosed)
 		})
+	}
+	veNCrypt := join([]byte{0, 2, 0, 1}, u32(261))
+	for name, tt := range map[string]struct {
+		redial func(cancel func(error)) func(context.Context) (net.Conn, error)
+		want   error
+	}{
+		"nobody listens any more": {func(func(error)) func(context.Context) (net.Conn, error) {
+			return func(context.Context) (net.Conn, error) { return nil, os.ErrNotExist }
+		}, os.ErrNotExist},
+		"it takes too long": {func(cancel func(error)) func(context.Context) (net.Conn, error) {
+			return func(ctx context.Context) (net.Conn, error) { cancel(io.ErrNoProgress); return nil, ctx.Err() }
+		}, io.ErrNoProgress},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			first, _, _ := deadEndOf(t, t.Context(), veNCrypt)
+			_, err := (&Client{Password: "secret", Redial: tt.redial(cancel)}).Connect(ctx, first)
+			require.ErrorIs(t, err, tt.want)
+		})
+	}
+	// Whoever wants a certificate isn't led away, nor is anybody who has no other way.
+	for _, c := range []Client{{Password: "secret", TLS: &tls.Config{ServerName: "vnc.example"}}, {}} {
+		first, redial, dialed := deadEndOf(t, t.Context(), join([]byte{0, 2, 0, 1}, u32(258)))
+		c.Redial = redial
+		_, err := c.Connect(t.Context(), first)
+		require.ErrorIs(t, err, ErrSecurity)
+		assert.Empty(t, *dialed)
 	}
 }
 

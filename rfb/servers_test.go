@@ -73,6 +73,12 @@ type xvnc struct {
 
 func startXvnc(t testing.TB, geometry string, more ...string) *xvnc {
 	t.Helper()
+	return startXvncIn(t, nil, geometry, more...)
+}
+
+// startXvncIn is startXvnc with more in its environment.
+func startXvncIn(t testing.TB, env []string, geometry string, more ...string) *xvnc {
+	t.Helper()
 	path := testenv.Program(t, "Xvnc", "tigervnc-standalone-server")
 	answer, number, err := os.Pipe()
 	require.NoError(t, err)
@@ -87,7 +93,7 @@ func startXvnc(t testing.TB, geometry string, more ...string) *xvnc {
 		"-SecurityTypes", "None", "-rfbport", "-1", "-rfbunixpath", x.socket)
 	cmd.Args = append(cmd.Args, more...)
 	cmd.ExtraFiles = []*os.File{number}
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, env...)
 	p, err := child.Start(cmd, child.Own())
 	require.NoError(t, err)
 	t.Cleanup(func() { p.Stop(0, 5*time.Second) })

@@ -67,7 +67,11 @@ func tables() string {
 	for _, t := range securityTypes {
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", uint8(t.number), t.name, t.stream, t.origin, asClient(t.number), asServer(t.number), watches(t.number))
 	}
-	b.WriteString("\nWhat VeNCrypt, Tight and SASL do to the stream depends on the choice inside them; what encrypts it is refused by name there too.\n")
+	b.WriteString("\nWhat VeNCrypt, Tight and SASL do to the stream depends on the choice inside them; what encrypts it is refused by name there too.\n" +
+		"\nAs client, VeNCrypt's TLSNone, TLSVnc and TLSPlain are TLS with an anonymous key exchange: nobody who only listens reads along,\n" +
+		"and nothing proves who the server is, so that whoever is in between can be it. Named an authority (`Client.TLS`), the client takes\n" +
+		"X509None, X509Plain or X509Vnc and nothing else. Otherwise it prefers anonymous TLS to clear text, and inside either the type that\n" +
+		"gives least away: None, then VNC Authentication, then Plain, which is taken only with a user and a password.\n")
 	b.WriteString("\n## Messages of a viewer\n\n" + messageHead)
 	for i, m := range clientMessages {
 		writeMessage(&b, i, m)
@@ -139,7 +143,7 @@ func asClient(t SecurityType) string {
 			inside = append(inside, n.String())
 		}
 	}
-	return "spoken: " + strings.Join(inside, ", ") + "; with certificates X509None, X509Vnc, X509Plain"
+	return "spoken: " + strings.Join(inside, ", ") + "; with an authority X509None, X509Vnc, X509Plain, and nothing else of any type"
 }
 
 // asServer is whether a Server offers a type, with or without a password.
