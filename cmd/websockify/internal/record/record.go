@@ -78,7 +78,10 @@ func newFile(f *os.File) *File {
 
 // Tap returns a connection to a target whose traffic is recorded. The
 // recording goes on without error if the disk is full; Close tells.
-func (r *File) Tap(target net.Conn) net.Conn { return &tap{target, r} }
+func (r *File) Tap(target net.Conn) net.Conn { return &tap{target, r, '{', '}'} }
+
+// TapViewer is Tap for a connection to a client, for whoever doesn't pass on what the target sends as it is.
+func (r *File) TapViewer(viewer net.Conn) net.Conn { return &tap{viewer, r, '}', '{'} }
 
 // Close ends the recording and returns the first error that it met with.
 func (r *File) Close() error {
@@ -144,20 +147,21 @@ func appendEscaped(b, p []byte) []byte {
 	return b
 }
 
-// A tap is a target's connection. It hides CloseWrite and other ways round it.
+// A tap is a connection. It hides CloseWrite and other ways round it.
 type tap struct {
 	net.Conn
-	file *File
+	file          *File
+	read, written byte // the directions
 }
 
 func (t *tap) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
-	t.file.add('{', p[:n])
+	t.file.add(t.read, p[:n])
 	return n, err
 }
 
 func (t *tap) Write(p []byte) (int, error) {
-	t.file.add('}', p)
+	t.file.add(t.written, p)
 	return t.Conn.Write(p)
 }
 

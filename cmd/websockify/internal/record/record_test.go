@@ -46,6 +46,28 @@ func TestRecording(t *testing.T) {
 	assert.Equal(t, os.FileMode(0o600), info.Mode())
 }
 
+// What is read from a viewer is from the client.
+func TestRecordingOfAViewer(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "session.1")
+	f, err := Create(name)
+	require.NoError(t, err)
+	near, far := net.Pipe()
+	viewer := f.TapViewer(near)
+	go func() {
+		_, _ = io.ReadFull(far, make([]byte, 12))
+		_, _ = io.WriteString(far, "hello")
+	}()
+	_, err = io.WriteString(viewer, "RFB 003.008\n")
+	require.NoError(t, err)
+	_, err = io.ReadFull(viewer, make([]byte, 5))
+	require.NoError(t, err)
+	require.NoError(t, viewer.Close())
+	require.NoError(t, f.Close())
+	b, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Regexp(t, `\n'{\d+{RFB 003\.008\\n',\n'}\d+}hello',\n'EOF'`, string(b))
+}
+
 func TestFullDiskEndsTheRecordingOnly(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

@@ -1,6 +1,7 @@
 package websockify
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -76,6 +77,7 @@ func hasNoAddress(err error) bool {
 type targetTLS struct {
 	on       bool
 	caFile   string // empty: the system's authorities
+	name     string // that the certificate must have; empty: the target's host
 	insecure bool
 }
 
@@ -85,8 +87,9 @@ func (t targetTLS) check() error {
 	return err
 }
 
+// config is for a target's host, of which one on a unix socket has none but this machine.
 func (t targetTLS) config(host string) (*tls.Config, error) {
-	config := &tls.Config{ServerName: host, InsecureSkipVerify: t.insecure, MinVersion: tls.VersionTLS12}
+	config := &tls.Config{ServerName: cmp.Or(t.name, host, "localhost"), InsecureSkipVerify: t.insecure, MinVersion: tls.VersionTLS12}
 	if t.caFile == "" {
 		return config, nil
 	}
@@ -100,12 +103,8 @@ func (t targetTLS) config(host string) (*tls.Config, error) {
 	return config, nil
 }
 
-// handshake makes conn a TLS connection. A unix socket's target has no host to
-// verify but this one.
+// handshake makes conn a TLS connection.
 func (t targetTLS) handshake(ctx context.Context, conn net.Conn, host string) (net.Conn, error) {
-	if host == "" {
-		host = "localhost"
-	}
 	config, err := t.config(host)
 	if err == nil {
 		secure := tls.Client(conn, config)

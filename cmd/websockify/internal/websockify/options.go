@@ -69,6 +69,7 @@ type options struct {
 	drain                        time.Duration
 	metrics, logFormat           string
 	sslTargetCAFile              string
+	sslTargetName                string
 	sslTargetInsecure            bool
 	metricsListen                address         // metrics, parsed
 	proxies                      wsproxy.Proxies // trustedProxies, parsed
@@ -169,6 +170,9 @@ func (o *options) checkDependencies() error {
 		{o.keyPassword != "" && o.keyPasswordFile != "", "You can't use both --key-password and --key-password-file"},
 		{o.proxyProtocol && o.trustedProxies == "", "You must use --trusted-proxies to use --proxy-protocol"},
 		{o.sslTargetCAFile != "" && !o.sslTarget && !o.viewOnly, "You must use --ssl-target or --view-only to use --ssl-target-cafile"},
+		{o.sslTargetName != "" && !o.sslTarget && !o.viewOnly, "You must use --ssl-target or --view-only to use --ssl-target-name"},
+		{o.sslTargetName != "" && o.sslTargetInsecure, "You can't use both --ssl-target-name and --ssl-target-insecure"},
+		{o.sslTargetCAFile != "" && o.sslTargetInsecure, "You can't use both --ssl-target-cafile and --ssl-target-insecure"},
 		{o.sslTargetInsecure && !o.sslTarget && !o.viewOnly, "You must use --ssl-target or --view-only to use --ssl-target-insecure"},
 		{o.targetPasswordFile != "" && !o.viewOnly, "You must use --view-only to use --target-password-file"},
 		{o.targetUser != "" && !o.viewOnly, "You must use --view-only to use --target-user"},

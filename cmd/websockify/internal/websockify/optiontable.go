@@ -72,6 +72,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "metrics", Arg: "ADDR", Since: sinceUs, Help: "serve Prometheus metrics at http://ADDR/metrics, for example 127.0.0.1:9090; a port alone is on every IPv4 address", Set: text(&o.metrics)},
 		{Long: "log-format", Arg: "FORMAT", Since: sinceUs, Help: "classic (default) or json", Set: choice(&o.logFormat, "classic", "json")},
 		{Long: "ssl-target-cafile", Arg: "FILE", Since: sinceUs, Help: "authorities that may vouch for the target, instead of the system's", Set: text(&o.sslTargetCAFile)},
+		{Long: "ssl-target-name", Arg: "NAME", Since: sinceUs, Help: "host name expected in the target's certificate, instead of the target's own", Set: text(&o.sslTargetName)},
 		{Long: "ssl-target-insecure", Since: sinceUs, Help: "don't verify the target's certificate", Set: yes(&o.sslTargetInsecure)},
 	}}
 }

@@ -98,7 +98,7 @@ func (s *server) makeTLS() error {
 	if err := s.certs.Check(); err != nil {
 		s.log.Warn(fmt.Sprintf("TLS connections will fail: %v", err), logs.F("error", err))
 	}
-	s.target = targetTLS{on: o.sslTarget, caFile: o.sslTargetCAFile, insecure: o.sslTargetInsecure}
+	s.target = targetTLS{on: o.sslTarget, caFile: o.sslTargetCAFile, name: o.sslTargetName, insecure: o.sslTargetInsecure}
 	return s.target.check()
 }
 

@@ -255,7 +255,7 @@ func (s *server) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
 	default:
 		s.log.Access(logs.Info, ss.remote, "connecting to: "+name+ssl, id, logs.F("target", name))
 	}
-	conn, err := s.connect(ctx, ss.target)
+	conn, err := s.reach(ctx, ss)
 	if err != nil {
 		text := fmt.Sprintf("Failed to connect to %s: %v", name, err)
 		if s.program != nil {
@@ -264,6 +264,14 @@ func (s *server) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
 			}
 		}
 		s.log.Access(logs.Warn, ss.remote, text, id, logs.F("target", name), logs.F("error", err))
+	}
+	return conn, err
+}
+
+// reach connects to a session's target.
+func (s *server) reach(ctx context.Context, ss *session) (net.Conn, error) {
+	conn, err := s.connect(ctx, ss.target)
+	if err != nil {
 		return nil, err
 	}
 	if s.o.viewOnly { // what copies bytes knows sockets better
@@ -275,7 +283,7 @@ func (s *server) dial(ctx context.Context, r *http.Request) (net.Conn, error) {
 // tap puts in front of the target what wants to see its traffic. A target that
 // nobody watches stays the socket that it is, which is the fast way.
 func (s *server) tap(ss *session, conn net.Conn) net.Conn {
-	if ss.file != nil {
+	if ss.file != nil && !s.o.viewOnly { // there it is what the viewer sees, see viewer.Run
 		conn = ss.file.Tap(conn)
 	}
 	if s.traffic != nil {

@@ -211,6 +211,26 @@ func TestTargetTLS(t *testing.T) {
 	p = theGo.start(t, "LISTEN", target, "--ssl-target")
 	assert.Equal(t, `close 1011 "Failed to connect to downstream server", closed`, dialRaw(t, p.addr).upgrade("/").rest())
 	p.says("certificate signed by unknown authority")
+
+	// A name that isn't the target's own.
+	both := []byte(f.ca.issue("vnc", "vnc.example"))
+	if pair, err = tls.X509KeyPair(both, both); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	if ln, err = net.Listen("unix", socket); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, tls.NewListener(ln, &tls.Config{Certificates: []tls.Certificate{pair}}), echo)
+	for name, good := range map[string]bool{"vnc.example": true, "localhost": true, "other.example": false} {
+		p = theGo.start(t, "LISTEN", "--unix-target", socket, "--ssl-target", "--ssl-target-cafile", f.ca.file, "--ssl-target-name", name)
+		if good {
+			openSession(t, p.addr, "/").Close()
+			continue
+		}
+		assert.Contains(t, dialRaw(t, p.addr).upgrade("/").rest(), "close 1011")
+		p.says("not other.example")
+	}
 }
 
 func TestViewOnly(t *testing.T) {

@@ -25,6 +25,12 @@ func (v viewer) Run(ctx context.Context, conn, target net.Conn) error {
 		target.Close()
 		return err
 	}
+	if v.s.o.targetProxyProtocol == "" { // else a connection has to begin with who the client is
+		client.Redial = func(ctx context.Context) (net.Conn, error) { return v.s.reach(ctx, ss) }
+	}
+	if ss.file != nil {
+		conn = ss.file.TapViewer(conn)
+	}
 	relay := &rfb.Relay{OnDrop: v.s.metrics.drop, Client: client, AskViewer: true}
 	return relay.Run(ctx, conn, target)
 }
@@ -42,13 +48,9 @@ func (s *server) greeter(t token.Target) (*rfb.Client, error) {
 			return nil, fmt.Errorf("target-password-file: %w", err)
 		}
 	}
-	if (s.o.sslTargetCAFile != "" || s.o.sslTargetInsecure) && !s.target.on {
-		host := t.Host
-		if host == "" {
-			host = "localhost"
-		}
+	if (s.o.sslTargetCAFile != "" || s.o.sslTargetName != "" || s.o.sslTargetInsecure) && !s.target.on {
 		var err error
-		if c.TLS, err = s.target.config(host); err != nil {
+		if c.TLS, err = s.target.config(t.Host); err != nil {
 			return nil, err
 		}
 	}
