@@ -28,9 +28,9 @@ type Dial struct {
 	// server requires one besides. Empty: none. The file is read at every Open.
 	User, PasswordFile string
 
-	// CAFile is a PEM file with the CA certificates to verify the server's certificate; ServerName
-	// is the host name expected in it; empty: the host of Address. If either is set, VeNCrypt's
-	// X509 types are preferred to unencrypted ones.
+	// CAFile is a PEM file with the CA certificates to verify the server's certificate, empty: the
+	// system's; ServerName is the host name expected in it, empty: the host of Address. If either is
+	// set, only VeNCrypt's X509 types are used, and else what [rfb.Client] takes of a server that proves nothing.
 	CAFile, ServerName string
 
 	// Sessions lists the host's sessions. The server always shows the same screen, whichever
@@ -68,9 +68,9 @@ func (d *Dial) Validate() error {
 	return err
 }
 
-// client is how the server is greeted; nil: as one without a password.
+// client is how the server is greeted.
 func (d *Dial) client() (*rfb.Client, error) {
-	c := &rfb.Client{Username: d.User}
+	c := &rfb.Client{Username: d.User, Redial: d.dial}
 	if d.PasswordFile != "" {
 		b, err := readFile(d.PasswordFile)
 		if err != nil {
@@ -122,7 +122,11 @@ func (d *Dial) Check(ctx context.Context, s *shadow.Session) error {
 	if err := d.fits(ctx, s); err != nil {
 		return err
 	}
-	conn, client, err := d.dial(ctx)
+	client, err := d.client()
+	if err != nil {
+		return err
+	}
+	conn, err := d.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,7 +225,11 @@ func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	if err := d.fits(ctx, s); err != nil {
 		return nil, err
 	}
-	conn, client, err := d.dial(ctx)
+	client, err := d.client()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := d.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -233,14 +241,12 @@ func (d *Dial) Open(ctx context.Context, s *shadow.Session) (net.Conn, error) {
 	return greeted, nil
 }
 
-// dial connects to the server, which client is to greet.
-func (d *Dial) dial(ctx context.Context) (conn net.Conn, client *rfb.Client, err error) {
-	if client, err = d.client(); err != nil {
-		return nil, nil, err
-	}
+// dial connects to the server.
+func (d *Dial) dial(ctx context.Context) (net.Conn, error) {
 	dialer := net.Dialer{Timeout: cmp.Or(d.Timeout, 5*time.Second)}
-	if conn, err = dialer.DialContext(ctx, d.Network, d.Address); err != nil {
-		return nil, nil, pkg.Errorf("no RFB server: %w", err)
+	conn, err := dialer.DialContext(ctx, d.Network, d.Address)
+	if err != nil {
+		return nil, pkg.Errorf("no RFB server: %w", err)
 	}
-	return conn, client, nil
+	return conn, nil
 }

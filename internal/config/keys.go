@@ -62,7 +62,7 @@ func (c *Config) keys() []keyfile.Key {
 		keyfile.Line("source.dial", "address of the RFB server for kind = \"dial\": \"tcp:HOST:PORT\" or \"unix:/PATH\"", keyfile.Text(&c.Source.Dial, checkDial)),
 		keyfile.Line("source.dial_password_file", "file whose first line is that server's password; \"\" means no password", keyfile.Text(&c.Source.DialPasswordFile, keyfile.CheckFile)),
 		keyfile.Line("source.dial_user", "user name for that server, if it requires one besides the password", keyfile.Text(&c.Source.DialUser, nil)),
-		keyfile.Line("source.dial_ca", "PEM file with the CA certificates to verify that server's certificate; if this or dial_name is set, TLS is preferred", keyfile.Text(&c.Source.DialCA, keyfile.CheckFile)),
+		keyfile.Line("source.dial_ca", "PEM file with the CA certificates to verify that server's certificate; \"\" means the system's. If this or dial_name is set, that server must have a certificate (VeNCrypt: X509None, X509Plain, X509Vnc). Otherwise the connection is encrypted if that server can do so, but nothing proves which server it is", keyfile.Text(&c.Source.DialCA, keyfile.CheckFile)),
 		keyfile.Line("source.dial_name", "host name expected in that server's certificate; \"\" means the host in source.dial", keyfile.Text(&c.Source.DialName, nil)),
 
 		keyfile.Line("tls.dir", "directory of shadowingcert.* and shadowingkey.*", keyfile.Text(&c.TLS.Dir, keyfile.CheckPath)),

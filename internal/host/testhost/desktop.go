@@ -33,6 +33,7 @@ type Options struct {
 	WindowManager bool            // run openbox, and return when it manages windows
 	Identity      *child.Identity // whose desktop; nil: nobody's (65534) if we are root, else our own
 	Args          []string        // more arguments for the X server
+	Env           []string        // more for its environment
 	Server        string          // Xvfb, which the empty one is; Xtigervnc, an RFB server as well: see [Desktop.RFB]; or Xorg with xorgxrdp's drivers, without an RDP client
 }
 
@@ -163,7 +164,7 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	cmd.ExtraFiles = []*os.File{number}
 	cmd.Stdout, cmd.Stderr = &d.log, &d.log
 	cmd.WaitDelay = time.Second
-	cmd.Env = env
+	cmd.Env = append(env, o.Env...)
 	if d.server, err = child.Start(cmd, d.Identity); err != nil {
 		return fmt.Errorf("testhost: starting Xvfb: %w", err)
 	}
