@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -320,6 +321,64 @@ func TestBannerThatIsTakenOff(t *testing.T) {
 		}
 	}, "the view goes on without a banner")
 	require.ErrorContains(t, w.Err(), "the screen no longer shows the banner")
+}
+
+// onBanner does something to the banner's window, if there is one; it may be a new one's by now.
+func (w *watched) onBanner(do func(id string) []string) {
+	windows, err := w.Windows(w.ctx, "banner")
+	if err != nil || len(windows) == 0 {
+		return
+	}
+	argv := do(strconv.FormatUint(uint64(windows[0].ID), 10))
+	if argv[0] == hostileArg {
+		_, _ = w.other(argv...)
+		return
+	}
+	_, _ = w.Run(w.ctx, argv[0], argv[1:]...)
+}
+
+// A banner whose window another program moves, shrinks, cuts, leaves no input, or puts into another one is put right by a
+// new window, and not for ever: whoever goes on with it ends the view. With a compositor, too, and when a window of a
+// single pixel lies above.
+func TestBannerThatAnotherProgramTakesAway(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(id string) []string{
+		"moves":             func(id string) []string { return []string{"xdotool", "windowmove", id, "-5000", "0"} },
+		"moves a little":    func(id string) []string { return []string{"xdotool", "windowmove", id, "7", "7"} },
+		"shrinks":           func(id string) []string { return []string{"xdotool", "windowsize", id, "1", "1"} },
+		"takes off":         func(id string) []string { return []string{"xdotool", "windowunmap", id} },
+		"cuts":              func(id string) []string { return []string{hostileArg, "shape", id, strconv.Itoa(shape.SkBounding)} },
+		"clips":             func(id string) []string { return []string{hostileArg, "shape", id, strconv.Itoa(shape.SkClip)} },
+		"leaves no input":   func(id string) []string { return []string{hostileArg, "shape", id, strconv.Itoa(shape.SkInput)} },
+		"puts into another": func(id string) []string { return []string{hostileArg, "reparent", id} },
+	}
+	for way, do := range ways {
+		for name, before := range map[string]func(*desk){"bare": nil, "composited": (*desk).composite} {
+			t.Run(way+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				w := putAsleep(t, bare, before)
+				w.client("speck", "0", strconv.Itoa(w.win.X+5), strconv.Itoa(w.win.Y+5))
+				at := w.win
+				w.onBanner(do)
+				w.renewed()
+				eventually(t, func() bool {
+					windows, err := w.Windows(w.ctx, "banner")
+					return err == nil && len(windows) == 1 && windows[0].X == at.X && windows[0].Y == at.Y && windows[0].Width == at.Width && windows[0].Height == at.Height
+				}, "it isn't where it was")
+				assert.False(t, stopped(w.Showing))
+				eventually(t, func() bool {
+					w.onBanner(do)
+					select {
+					case <-w.Done():
+						return true
+					default:
+						return false
+					}
+				}, "the view goes on without a banner")
+				require.ErrorContains(t, w.Err(), "the screen no longer shows the banner")
+			})
+		}
+	}
 }
 
 // dark reports whether most of a part of a screen is the banner's paper.

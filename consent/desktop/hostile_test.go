@@ -54,6 +54,14 @@ func hostileClient(what string, args []string) error {
 		return c.cover(true, n[1:])
 	case "veil":
 		return c.veil()
+	case "speck":
+		return c.speck(n[1], n[2])
+	case "shape":
+		return c.shape(xproto.Window(n[0]), shape.Kind(n[1]))
+	case "keep cutting":
+		return c.keepCutting(xproto.Window(n[0]))
+	case "reparent":
+		return c.reparent(xproto.Window(n[0]))
 	case "within":
 		return c.within(xproto.Window(n[0]))
 	case "grab":
@@ -153,6 +161,66 @@ func (c client) veil() error {
 		case <-time.After(10 * time.Millisecond):
 			xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeAbove})
 		}
+	}
+}
+
+// speck has a window of one pixel at a place, and keeps it on top.
+func (c client) speck(x, y int) error {
+	id, err := c.window(c.screen.Root, 1, 1, 0)
+	if err != nil {
+		return err
+	}
+	xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(x), uint32(y)})
+	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-c.x.Gone():
+			return nil
+		case <-time.After(10 * time.Millisecond):
+			xproto.ConfigureWindow(c.x.Conn, id, xproto.ConfigWindowStackMode, []uint32{xproto.StackModeAbove})
+		}
+	}
+}
+
+// shape leaves nothing of a window: of what is seen of it, or of what takes input.
+func (c client) shape(of xproto.Window, kind shape.Kind) error {
+	if err := shape.Init(c.x.Conn); err != nil {
+		return err
+	}
+	return shape.RectanglesChecked(c.x.Conn, shape.SoSet, kind, 0, of, 0, 0, nil).Check()
+}
+
+// keepCutting leaves a window a corner, whatever becomes of that.
+func (c client) keepCutting(of xproto.Window) error {
+	if err := shape.Init(c.x.Conn); err != nil {
+		return err
+	}
+	for {
+		shape.Rectangles(c.x.Conn, shape.SoSet, shape.SkBounding, 0, of, 0, 0, []xproto.Rectangle{{Width: 9, Height: 9}})
+		select {
+		case <-c.x.Gone():
+			return nil
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// reparent puts a window into another one, which isn't on the screen, until that window is no more.
+func (c client) reparent(w xproto.Window) error {
+	id, err := c.window(c.screen.Root, c.screen.WidthInPixels, c.screen.HeightInPixels, 0)
+	if err != nil {
+		return err
+	}
+	if err := xproto.ReparentWindowChecked(c.x.Conn, w, id, 0, 0).Check(); err != nil {
+		return err
+	}
+	for {
+		if _, err := xproto.GetGeometry(c.x.Conn, xproto.Drawable(w)).Reply(); err != nil {
+			return nil
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,15 @@ func TestSilenceIsSeen(t *testing.T) {
 		var shown bool
 		d := put(t, bare, nil, silent(&shown, consent.NoticeTime+3*time.Second))
 		d.spawn("fight")
+		d.expect(consent.TimedOut)
+		assert.False(t, shown)
+	})
+	t.Run("cut", func(t *testing.T) {
+		t.Parallel()
+		var shown bool
+		d := put(t, bare, nil, silent(&shown, consent.NoticeTime+3*time.Second))
+		_, err := d.Spawn("/proc/self/exe", hostileArg, "keep cutting", strconv.Itoa(int(d.win.ID)))
+		require.NoError(t, err)
 		d.expect(consent.TimedOut)
 		assert.False(t, shown)
 	})

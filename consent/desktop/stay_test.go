@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -71,6 +72,32 @@ func TestMovedOffTheScreen(t *testing.T) {
 		d.click(d.allow)
 		d.expect(consent.Granted)
 	})
+}
+
+// Nor can another program leave less of it: it is whole again, and a Yes waits for that.
+func TestCropped(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(d *desk){
+		"shrunk":   func(d *desk) { d.run("xdotool", "windowsize", strconv.Itoa(int(d.win.ID)), "40", "20") },
+		"cut":      func(d *desk) { d.hostile("shape", shape.SkBounding) },
+		"clipped":  func(d *desk) { d.hostile("shape", shape.SkClip) },
+		"no input": func(d *desk) { d.hostile("shape", shape.SkInput) },
+	}
+	for name, crop := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			both(t, func(t *testing.T, o testhost.Options) {
+				d := put(t, o, nil).ready()
+				crop(d)
+				eventually(t, func() bool {
+					windows, err := d.Windows(d.ctx, "consent")
+					return err == nil && len(windows) == 1 && windows[0].Width == d.win.Width && windows[0].Height == d.win.Height
+				}, "it stays small")
+				d.clickPatiently()
+				d.expect(consent.Granted)
+			})
+		})
+	}
 }
 
 // Nor can it be put away.

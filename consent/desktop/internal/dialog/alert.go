@@ -5,6 +5,7 @@ import (
 
 	"github.com/BurntSushi/xgb"
 	"github.com/BurntSushi/xgb/randr"
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xfixes"
 	"github.com/BurntSushi/xgb/xproto"
 )
@@ -17,7 +18,8 @@ import (
 //   - windows within the banner's: what happens to its children;
 //   - the compositor: XFIXES' for the selection that it owns;
 //   - the window manager: the property of the root window, and the end of the window that it names;
-//   - windows above: VisibilityNotify; with a compositor, what happens to the root window's children.
+//   - windows above: VisibilityNotify; with a compositor, what happens to the root window's children;
+//   - the banner's own window, which any program can move, shrink, hide or cut: what happens to it, and SHAPE's for its outline.
 //
 // A server without these extensions tells too little, and is asked all the time. So is any while
 // something isn't as it should be, for how that goes on no event says.
@@ -84,7 +86,8 @@ func (w *window) follow(id xproto.Window) {
 func (b *banner) heed(ev xgb.Event) {
 	switch e := ev.(type) {
 	case randr.ScreenChangeNotifyEvent, xfixes.SelectionNotifyEvent, xproto.ConfigureNotifyEvent, xproto.CreateNotifyEvent,
-		xproto.MapNotifyEvent, xproto.UnmapNotifyEvent, xproto.CirculateNotifyEvent, xproto.GravityNotifyEvent, xproto.VisibilityNotifyEvent:
+		xproto.MapNotifyEvent, xproto.UnmapNotifyEvent, xproto.CirculateNotifyEvent, xproto.GravityNotifyEvent, xproto.VisibilityNotifyEvent,
+		shape.NotifyEvent:
 	case xproto.ReparentNotifyEvent:
 		if e.Window == b.id {
 			b.strayed = e.Parent != b.screen.Root // where windows above it tell nothing

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"image"
+	"slices"
 	"time"
 
 	"github.com/BurntSushi/xgb"
@@ -150,6 +151,7 @@ type banner struct {
 	lived   time.Time // when it gave a sign of life last, or could have
 
 	covered    bool // by another window, as the server says
+	buried     bool // all of it
 	below      bool // another window, as look has found last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
@@ -236,11 +238,7 @@ func (b *banner) handle(ev xgb.Event) bool {
 		b.hover = noBannerButton
 	case xproto.VisibilityNotifyEvent:
 		if e.Window == b.id { // and not that of a window from before
-			b.covered = e.State != xproto.VisibilityUnobscured
-		}
-	case xproto.UnmapNotifyEvent:
-		if e.Window == b.id && b.unseen.IsZero() { // by another program: it comes back as a new window, or the view ends
-			b.unseen, b.covered = time.Now(), false
+			b.covered, b.buried = e.State != xproto.VisibilityUnobscured, e.State == xproto.VisibilityFullyObscured
 		}
 	case xproto.DestroyNotifyEvent:
 		return e.Window == b.id
@@ -316,8 +314,8 @@ func (b *banner) look() error {
 	// many banners on a host with many sessions.
 	b.due, b.looked = false, time.Now()
 	b.hear(b.painter != 0)
-	asked, within, compositor, manager := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager()
-	monitors := asked()
+	asked, within, compositor, manager, place := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager(), b.askPlace()
+	monitors, astray := asked(), !place() || b.strayed
 	if err := b.refit(monitors); err != nil {
 		return err
 	}
@@ -336,31 +334,18 @@ func (b *banner) look() error {
 		b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
 		b.raise()
 	}
-	return b.watchPainter(holder, painter)
-}
-
-// hidden reports whether another window covers the banner for the user.
-func (b *banner) hidden() bool {
-	return b.covered || b.hides(image.Rectangle{Min: b.at, Max: b.at.Add(b.size)})
+	return b.watchPainter(holder, painter, astray)
 }
 
 // watchPainter makes the window anew when another window manager or compositor takes over, which
-// may not paint one that was there before, and makes sure that the screen shows it, or a window
-// that hides it.
-func (b *banner) watchPainter(holder, painter xproto.Window) error {
+// may not paint one that was there before, and when another program has done something to it. It makes sure that the
+// screen shows it, or windows that hide most of it.
+func (b *banner) watchPainter(holder, painter xproto.Window, astray bool) error {
 	switch {
 	case holder != b.holder || painter != b.painter:
 		b.holder, b.painter, b.renewals = holder, painter, 0
 		return b.renew()
-	case b.unseen.IsZero() || b.over:
-		return nil
-	case b.painted(b.view.img, b.at):
-		b.unseen = time.Time{}
-		return nil
-	case b.hidden():
-		b.unseen = time.Now()
-		return nil
-	case time.Since(b.unseen) < paintTime:
+	case b.over || !astray && (b.unseen.IsZero() || b.isFine()):
 		return nil
 	case b.renewals >= maxRenewals:
 		return ErrUnpainted
@@ -368,14 +353,34 @@ func (b *banner) watchPainter(holder, painter xproto.Window) error {
 	return b.renew()
 }
 
-// ErrUnpainted is a banner that is there, and that nobody can see.
-var ErrUnpainted = errors.New("the screen doesn't show the banner, since its compositor or window manager has changed")
+// isFine looks whether the screen shows the banner, or windows that hide most of it, and reports whether there is nothing to be done
+// about it, or not yet.
+func (b *banner) isFine() bool {
+	if b.painted(b.view.img, b.at, nil) {
+		b.unseen = time.Time{}
+		return true
+	}
+	visible := b.uncovered(image.Rectangle{Max: b.size}.Add(b.at))
+	covered := slices.DeleteFunc(slices.Clone(visible), func(is bool) bool { return is })
+	switch {
+	case b.painted(b.view.img, b.at, visible):
+		b.unseen = time.Time{}
+	case b.buried || 2*len(covered) > len(visible):
+		b.unseen = time.Now()
+	default:
+		return time.Since(b.unseen) < paintTime
+	}
+	return true
+}
+
+// ErrUnpainted is a banner that nobody can see.
+var ErrUnpainted = errors.New("the screen doesn't show the banner: its compositor or window manager has changed, or another program takes it away")
 
 // renew puts a new window into the old one's place.
 func (b *banner) renew() error {
 	old := b.id
 	b.renewals++
-	b.unseen, b.covered, b.strayed, b.down, b.dragging = time.Now(), false, false, noBannerButton, false
+	b.unseen, b.covered, b.buried, b.strayed, b.down, b.dragging = time.Now(), false, false, false, noBannerButton, false
 	if err := b.create(b.at, b.title); err != nil {
 		return err
 	}

@@ -56,6 +56,27 @@ func (b *banner) placeOn(at image.Point, monitors []image.Rectangle) {
 	xproto.ConfigureWindow(b.x.Conn, b.id, xproto.ConfigWindowX|xproto.ConfigWindowY, []uint32{uint32(at.X), uint32(at.Y)})
 }
 
+// askPlace asks how the window is put up, and returns what waits for the answers, which must be called: whether all of it is
+// where the banner has put it, on the screen, and takes input. Whoever has done something else to it is another program. What
+// can't be found out counts as yes: the window has gone, and an event will say so.
+func (b *banner) askPlace() func() bool {
+	c, want := b.x.Conn, image.Rectangle{Max: b.size}.Add(b.at)
+	attributes, geometry := xproto.GetWindowAttributes(c, b.id), xproto.GetGeometry(c, xproto.Drawable(b.id))
+	place := xproto.TranslateCoordinates(c, b.id, b.screen.Root, 0, 0)
+	uncut := b.askUncut()
+	return func() bool {
+		a, err1 := attributes.Reply()
+		g, err2 := geometry.Reply()
+		p, err3 := place.Reply()
+		whole := uncut()
+		if err1 != nil || err2 != nil || err3 != nil {
+			return true
+		}
+		is := image.Rect(0, 0, int(g.Width), int(g.Height)).Add(image.Pt(int(p.DstX), int(p.DstY)))
+		return whole && is == want && a.MapState == xproto.MapStateViewable
+	}
+}
+
 // layout draws the picture for a monitor of a size.
 func (b *banner) layout(room image.Point) {
 	b.room = room

@@ -159,6 +159,7 @@ type prompt struct {
 	unmapped bool              // it was taken off the screen
 	iconic   bool              // the window manager doesn't show it, be it mapped or not
 	cut      bool              // not all of it is on a monitor
+	cropped  time.Time         // since when another program leaves less of it; zero: all of it is there
 	absent   time.Time         // since when the window manager hasn't shown it; zero: it does
 	leaving  bool              // the window manager is to let go of it
 	home     image.Point       // where it was when it began to leave

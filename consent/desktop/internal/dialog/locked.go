@@ -179,17 +179,47 @@ const maxShape = 64
 
 // shape is a window's outline, or the part of it that takes input (SHAPE 1.1), on the root
 // window. It is all of the window if the server doesn't say.
-func (w *window) shape(v viewable, kind shape.Kind) []image.Rectangle {
-	whole := []image.Rectangle{v.area}
+func (w *window) shape(v viewable, kind shape.Kind) []image.Rectangle { return w.askShape(v, kind)() }
+
+// askShape asks for it, and returns what waits for the answer, which must be called.
+func (w *window) askShape(v viewable, kind shape.Kind) func() []image.Rectangle {
 	if !w.hasShape {
+		return func() []image.Rectangle { return []image.Rectangle{v.area} }
+	}
+	asked := shape.GetRectangles(w.x.Conn, v.id, kind)
+	return func() []image.Rectangle {
+		r, err := asked.Reply()
+		if err != nil {
+			return []image.Rectangle{v.area}
+		}
+		return v.parts(r.Rectangles)
+	}
+}
+
+// shapeKinds are what a window has a shape of.
+var shapeKinds = []shape.Kind{shape.SkBounding, shape.SkClip, shape.SkInput}
+
+// askUncut asks for this window's shapes, and returns what waits for the answers, which must be called: whether all of its picture
+// is shown and takes input.
+func (w *window) askUncut() func() bool {
+	area := image.Rectangle{Max: w.size}
+	var answers []func() []image.Rectangle
+	for _, kind := range shapeKinds {
+		answers = append(answers, w.askShape(viewable{id: w.id, area: area}, kind))
+	}
+	return func() bool {
+		whole := true
+		for _, answer := range answers { // every reply is taken, or xgb would keep it
+			whole = !sticksOut(area, answer()) && whole
+		}
 		return whole
 	}
-	r, err := shape.GetRectangles(w.x.Conn, v.id, kind).Reply()
-	if err != nil {
-		return whole
-	}
+}
+
+// parts are the first ones of a window's rectangles, on the root window.
+func (v viewable) parts(of []xproto.Rectangle) []image.Rectangle {
 	var parts []image.Rectangle
-	for _, p := range r.Rectangles[:min(maxShape, len(r.Rectangles))] {
+	for _, p := range of[:min(maxShape, len(of))] {
 		at := v.inside.Add(image.Pt(int(p.X), int(p.Y)))
 		part := image.Rectangle{Min: at, Max: at.Add(image.Pt(int(p.Width), int(p.Height)))}.Intersect(v.area)
 		if !part.Empty() {

@@ -11,10 +11,10 @@ import (
 // same) for the window to be painted. A compositor may let others shine through it.
 const likeness = 0.5
 
-// painted reports whether the screen shows a picture at a place on the root window. A window
-// that is on the screen isn't always: a compositor that has just taken over may know nothing of
+// painted reports whether the screen shows a picture at a place on the root window, or those of its pixels that visible says, row
+// by row; nil: all. A window that is on the screen isn't always shown: a compositor that has just taken over may know nothing of
 // it. What can't be found out counts as no.
-func (w *window) painted(img *image.RGBA, at image.Point) bool {
+func (w *window) painted(img *image.RGBA, at image.Point, visible []bool) bool {
 	root, err := xproto.GetGeometry(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply()
 	if err != nil {
 		return false
@@ -29,7 +29,21 @@ func (w *window) painted(img *image.RGBA, at image.Point) bool {
 		return false
 	}
 	want := on.Sub(at)
-	return correlation(w.format.brightness(r.Data, on.Size()), w.format.brightness(w.format.encode(img, want), on.Size())) >= likeness
+	is, should := w.format.brightness(r.Data, on.Size()), w.format.brightness(w.format.encode(img, want), on.Size())
+	if visible != nil {
+		is, should = only(is, want, img.Rect.Dx(), visible), only(should, want, img.Rect.Dx(), visible)
+	}
+	return correlation(is, should) >= likeness
+}
+
+// only are those of the pixels of a part of a picture that visible says, which has all of its rows of that width.
+func only(pixels []float64, part image.Rectangle, width int, visible []bool) (some []float64) {
+	for i, p := range pixels {
+		if x, y := part.Min.X+i%part.Dx(), part.Min.Y+i/part.Dx(); visible[y*width+x] {
+			some = append(some, p)
+		}
+	}
+	return some
 }
 
 // brightness is that of each pixel of a ZPixmap, between 0 and 765. It is nil if data are too

@@ -77,6 +77,7 @@ func (d *prompt) look() {
 	d.settle()
 	d.readState()
 	d.watchScreen()
+	d.watchShape()
 	within := d.children(d.id)
 	if len(within) > 0 {
 		xproto.DestroySubwindows(d.x.Conn, d.id)
@@ -93,6 +94,7 @@ func (d *prompt) lookAgain() {
 		d.look()
 		d.watchManager()
 		d.stayOnScreen()
+		d.uncrop()
 		d.wantKeyboard()
 	}
 	d.appear()
@@ -167,6 +169,40 @@ func (w *window) hides(own image.Rectangle) bool {
 	return errors.Is(err, errAbove) || err == nil && slices.ContainsFunc(above, func(v viewable) bool {
 		return overlapsAny(own, w.shape(v, shape.SkBounding)) && overlapsAny(own, w.shape(v, shape.SkInput))
 	})
+}
+
+// maxCovers are the parts of windows above this one that are looked at. More don't cover it.
+const maxCovers = 256
+
+// uncovered says of each pixel of this window, which is at own, row by row, whether no window above covers it for the user: one that
+// takes input there. What can't be found out isn't covered.
+func (w *window) uncovered(own image.Rectangle) []bool {
+	visible := slices.Repeat([]bool{true}, own.Dx()*own.Dy())
+	above, err := w.above()
+	if err != nil {
+		return visible
+	}
+	left := maxCovers
+	for _, v := range above {
+		input := w.shape(v, shape.SkInput)
+		for _, part := range w.shape(v, shape.SkBounding) {
+			for _, r := range input {
+				if r = r.Intersect(part).Intersect(own); r.Empty() {
+					continue
+				}
+				if left--; left < 0 {
+					return visible
+				}
+				for y := r.Min.Y; y < r.Max.Y; y++ {
+					row := visible[(y-own.Min.Y)*own.Dx():]
+					for x := r.Min.X; x < r.Max.X; x++ {
+						row[x-own.Min.X] = false
+					}
+				}
+			}
+		}
+	}
+	return visible
 }
 
 // isCanvas reports whether a window is the one that a compositor draws all others on, with

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xproto"
 )
 
@@ -57,12 +58,17 @@ func origin(rootX, rootY, x, y int16) image.Point {
 }
 
 // away reports whether the window, or a part of it, isn't on the screen.
-func (d *prompt) away() bool { return d.unmapped || d.iconic || d.cut }
+func (d *prompt) away() bool { return d.unmapped || d.iconic || d.cut || !d.cropped.IsZero() }
 
 // setAway takes whether the window is away for one of the reasons that there are.
 func (d *prompt) setAway(reason *bool, away bool) {
+	d.changeAway(func() { *reason = away })
+}
+
+// changeAway is setAway for whatever change does.
+func (d *prompt) changeAway(change func()) {
 	was := d.away()
-	*reason = away
+	change()
 	switch now := d.away(); {
 	case now:
 		d.controls.leave()
@@ -129,6 +135,38 @@ func (d *prompt) isCut() bool {
 		own = d.view.deny.Union(d.view.allow).Add(d.at)
 	}
 	return sticksOut(own, d.screens)
+}
+
+// watchShape learns whether all of the window's picture is shown and takes input: any program can shrink a window, or cut a shape out of it.
+func (d *prompt) watchShape() {
+	uncut, geometry := d.askUncut(), xproto.GetGeometry(d.x.Conn, xproto.Drawable(d.id))
+	whole := uncut()
+	if g, err := geometry.Reply(); err == nil && (int(g.Width) < d.size.X || int(g.Height) < d.size.Y) {
+		whole = false
+	}
+	switch {
+	case whole && !d.cropped.IsZero():
+		d.changeAway(func() { d.cropped = time.Time{} })
+	case !whole && d.cropped.IsZero():
+		d.changeAway(func() { d.cropped = time.Now() })
+	}
+}
+
+// uncrop shows all of the window again, without the window manager if need be.
+func (d *prompt) uncrop() {
+	if d.cropped.IsZero() || d.leaving {
+		return
+	}
+	if d.managed && time.Since(d.cropped) >= menuTime && d.mayRise() {
+		d.leave()
+		return
+	}
+	xproto.ConfigureWindow(d.x.Conn, d.id, xproto.ConfigWindowWidth|xproto.ConfigWindowHeight, []uint32{uint32(d.size.X), uint32(d.size.Y)})
+	for _, kind := range shapeKinds {
+		if d.hasShape {
+			shape.Mask(d.x.Conn, shape.SoSet, kind, d.id, 0, 0, 0)
+		}
+	}
 }
 
 // refit draws the question smaller if it has become too large for its monitor.

@@ -189,6 +189,9 @@ func (w *window) create(at image.Point, title string) error {
 	if err != nil {
 		return fmt.Errorf("creating the window: %w", err)
 	}
+	if w.kind.alert && w.hasShape {
+		shape.SelectInput(c, id, true)
+	}
 	w.setProperties(title, at)
 	if err := xproto.MapWindowChecked(c, id).Check(); err != nil {
 		return fmt.Errorf("showing the window: %w", err)
