@@ -31,6 +31,12 @@ func lint(t *testing.T, dir string) {
 	for _, name := range rpms {
 		readable(t, name)
 	}
+	for _, name := range []string{"shadowd", "shadowgate"} { // their scripts make a group
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", "cd $0; dpkg-deb --field $1_*_amd64.deb Depends; rpm --query --requires --package $1-*.x86_64.rpm", dir, name).Output()
+		require.NoError(t, err)
+		require.Contains(t, string(out), "passwd, procps\n")
+		require.Contains(t, string(out), "/usr/sbin/groupadd\n")
+	}
 	// nfpm's payloads have absolute names, so that rpmlint's cpio would write into this machine's root.
 	bin := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "cpio"), []byte("#!/bin/sh\nexec "+cpio+" --no-absolute-filenames \"$@\"\n"), 0o755))
