@@ -78,13 +78,18 @@ func (e *Encoder) rect(dst []byte, x, y, width, height int, encoding rfb.Encodin
 // explains.
 //
 // Whole screens and single tiles are welcome alike: the encoder finds what is
-// text and what is a photograph by itself, in tiles of 64 x 64 pixels.
+// text and what is a photograph by itself, in tiles of 64 x 64 pixels. A single pixel is Raw, which
+// takes the fewest bytes and leaves nothing in a stream.
 func (e *Encoder) AppendRect(dst []byte, x, y int, img Image, lossless bool) (out []byte, lossy bool) {
 	e.ready()
 	if img.Width <= 0 || img.Height <= 0 {
 		return dst, false
 	}
-	switch e.encoding {
+	encoding := e.encoding
+	if img.Width == 1 && img.Height == 1 {
+		encoding = rfb.EncodingRaw
+	}
+	switch encoding {
 	case rfb.EncodingTight:
 		return e.appendTight(dst, x, y, img, lossless)
 	case rfb.EncodingZRLE:

@@ -48,6 +48,17 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
+// One pixel leaves nothing in the streams of an encoding, so that it may be left out.
+func TestPixelIsRaw(t *testing.T) {
+	for _, encoding := range []rfb.Encoding{rfb.EncodingTight, rfb.EncodingZRLE, rfb.EncodingHextile} {
+		r := newRig(t, 1, encode.Format(), 70, 70, encoding)
+		b := r.encoder.BeginUpdate(nil)
+		b, lossy := r.encoder.AppendRect(b, 5, 6, newImage(1, 1), false)
+		assert.False(t, lossy)
+		assert.Equal(t, append([]byte{0, 0, 0, 1, 0, 5, 0, 6, 0, 1, 0, 1, 0, 0, 0, 0}, newImage(1, 1).Pix...), r.encoder.EndUpdate(b))
+	}
+}
+
 // The first encoding that can be sent is the one.
 func TestPreference(t *testing.T) {
 	for want, list := range map[rfb.Encoding][]rfb.Encoding{
