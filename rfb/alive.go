@@ -8,7 +8,8 @@ import (
 
 // A pulse tells a server that has nothing to show from one that has stopped: RFB has no ping,
 // and an incremental request may stay unanswered for as long as the screen doesn't change. So
-// after a silence one pixel is asked for that has to be sent in any case (RFC 6143 §7.5.3).
+// after a silence one pixel is asked for that has to be sent in any case (RFC 6143 §7.5.3). Its answer
+// is the relay's own: the viewer isn't shown it, unless it is compressed, which it may need for what follows.
 type pulse struct {
 	due     chan struct{} // has a value when the pixel is to be asked for
 	asked   atomic.Bool   // it was, and nothing has been heard since
@@ -41,13 +42,31 @@ func (s *session) watchServer(patience time.Duration) error {
 	}
 }
 
+// signPlaces is how many pixels are asked for in turn: so that nothing that is drawn is taken for
+// an answer.
+const signPlaces = 7
+
 // sign asks the server for one pixel, and reports whether it did: not of one that nothing was
 // asked of before, or while the pixel format is being changed.
 func (f *clientFilter) sign() bool {
-	r := Rect{Width: 1, Height: 1}
-	if f.holds() || f.re.watched.Empty() || r.clamp(f.agreed.framebuffer()).Empty() {
+	width, height := f.agreed.framebuffer()
+	if f.holds() || f.re.watched.clamp(width, height).Empty() {
 		return false
 	}
+	f.re.signs = f.re.signs%signPlaces + 1
+	at := func(side uint16) uint16 { return uint16(int(side) * f.re.signs / (signPlaces + 1)) }
+	r := Rect{at(width), at(height), 1, 1}
 	f.sendRequest(FramebufferUpdateRequest{Rect: r})
+	f.agreed.turn.signed(r)
 	return true
+}
+
+// renew asks again for what the viewer waits for, if a sign of life has taken its place.
+func (f *clientFilter) renew() {
+	if t := &f.agreed.turn; t.taken.Load() && t.taken.Swap(false) {
+		f.re.later = f.re.later.union(f.re.watched)
+		if !f.holds() {
+			f.sendLater()
+		}
+	}
 }

@@ -453,6 +453,7 @@ func (f *clientFilter) late(now time.Duration) {
 // pay sends what is owed, if it is time.
 func (f *clientFilter) pay(now time.Duration) {
 	f.late(now)
+	f.renew()
 	if f.reformat(now); f.holds() {
 		return
 	}
@@ -463,6 +464,7 @@ func (f *clientFilter) pay(now time.Duration) {
 		// The framebuffer may have shrunk since.
 		m := FramebufferUpdateRequest{Rect: f.full.clamp(f.agreed.framebuffer())}
 		if f.full = (Rect{}); !m.Rect.Empty() {
+			f.agreed.turn.unsigned(m.Rect)
 			f.sendRequest(m)
 		}
 	}

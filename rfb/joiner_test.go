@@ -1,7 +1,9 @@
 package rfb
 
 import (
+	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,4 +148,43 @@ func TestUpdateOfUnknownLengthWakes(t *testing.T) {
 		require.NoError(t, j.show(nil, []byte{1}, 1, false))
 	}
 	assert.Empty(t, d.marks)
+}
+
+// hung is a server's connection whose Close doesn't return, and which counts how often it is read.
+type hung struct {
+	net.Conn
+	released chan struct{}
+	spun     chan struct{} // closed when it is read far too often
+	reads    atomic.Int32
+}
+
+func (h *hung) Close() error {
+	<-h.released
+	return h.Conn.Close()
+}
+
+func (h *hung) Read(p []byte) (int, error) {
+	if h.reads.Add(1) == 100 {
+		close(h.spun)
+	}
+	return h.Conn.Read(p)
+}
+
+// The end of a session, which sets a deadline, isn't taken for that of a piece that is held back.
+func TestEndWhileAPieceIsHeldBack(t *testing.T) {
+	h := &hung{released: make(chan struct{}), spun: make(chan struct{})}
+	over := make(chan struct{})
+	x := runThrough(t, &Relay{OnEnd: func(error) { close(over) }}, func(c net.Conn) net.Conn { h.Conn = c; return h })
+	x.viewer.view(shown)
+	x.server.gets(start(t))
+	x.server.sends(pieces(3)[0])
+	x.cancel(errors.New("over"))
+	<-over
+	select {
+	case <-h.spun:
+	case <-time.After(200 * time.Millisecond): // too short would only make the test easier
+	}
+	close(h.released)
+	assert.ErrorContains(t, result(t, x.done), "over")
+	assert.LessOrEqual(t, h.reads.Load(), int32(4))
 }

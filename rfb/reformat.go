@@ -29,6 +29,7 @@ type reformat struct {
 
 	later   Rect // incremental requests that wait; empty: none
 	watched Rect // all that was ever requested
+	signs   int  // which pixel was the last sign of life
 	shaped  bool // Cursor was asked for, whose rectangles servers may send unasked
 	flowing bool // continuous updates were asked for
 }
@@ -199,6 +200,11 @@ func (f *clientFilter) tell(fence []byte) {
 func (f *clientFilter) resume() {
 	f.re.phase = settled
 	f.agreed.turn.awaited.Store(false)
+	f.sendLater()
+}
+
+// sendLater sends the incremental requests that wait, as one.
+func (f *clientFilter) sendLater() {
 	width, height := f.agreed.framebuffer()
 	if r := f.re.later.clamp(width, height); !r.Empty() {
 		f.sendRequest(FramebufferUpdateRequest{true, r})

@@ -129,37 +129,18 @@ func changeFormats(t *testing.T, m *model, all []Encoding, changes int) {
 // doesn't keep a viewer from another format, and what the relay has to ask for
 // isn't seen.
 func TestFormatChangesWhileARequestWaits(t *testing.T) {
-	a := newAgreed(640, 480)
-	f, w := newClientFilter(a, false, nil, 0), newWalker(a, pinned, 0)
-	now := epoch
-	say := func(messages ...Message) []byte {
-		f.out = f.out[:0]
-		var in []byte
-		for _, m := range messages {
-			in = append(in, wire(t, m)...)
-		}
-		_, err := f.feed(now, in)
-		require.NoError(t, err)
-		return bytes.Clone(f.out)
-	}
-	show := func(b []byte) []byte {
-		a.turn.heard.Add(1)
-		p, err := w.walk(bytes.Clone(b))
-		require.NoError(t, err)
-		p = join(w.late, p)
-		w.late = nil
-		return p
-	}
+	h := newHalves(t)
+	f, say, show := h.f, h.say, h.show
 	screen := Rect{0, 0, 640, 480}
 	say(&SetEncodings{[]Encoding{EncodingHextile, EncodingDesktopSize, EncodingLastRect}}, &FramebufferUpdateRequest{true, screen})
 
 	low := PixelFormat{8, 8, false, true, 7, 7, 3, 0, 3, 6}
 	assert.Empty(t, say(&SetPixelFormat{low}, &FramebufferUpdateRequest{false, Rect{1, 2, 3, 4}}))
-	assert.Equal(t, now.Add(silence), f.wake(false))
-	now = f.wake(false)
+	assert.Equal(t, h.now.Add(silence), f.wake(false))
+	h.now = f.wake(false)
 	first := join(wire(t, SetEncodings{[]Encoding{EncodingDesktopSize, EncodingRaw}}), wire(t, FramebufferUpdateRequest{false, Rect{0, 0, 1, 1}}))
 	assert.Equal(t, first, say())
-	now = f.wake(false)
+	h.now = f.wake(false)
 	assert.Equal(t, wire(t, FramebufferUpdateRequest{false, Rect{71, 53, 1, 1}}), say(), "once more")
 
 	// The screen has changed, just before the server read this: the pixel is

@@ -307,6 +307,11 @@ func (m *model) step(change bool) {
 			}
 			m.say(update(rects))
 		}
+	case 13:
+		if m.r.IntN(30) == 0 && !m.over {
+			m.filter.sign()
+			m.carry()
+		}
 	}
 	m.pass(time.Duration(m.r.IntN(1000)) * time.Microsecond)
 }

@@ -12,6 +12,11 @@ func (s *session) toViewer() error {
 	for {
 		buf := from.next()
 		n, readErr := s.server.Read(buf)
+		select {
+		case <-s.over: // whose deadline would look like a piece's
+			return nil
+		default:
+		}
 		if j.expired(readErr) {
 			readErr = nil
 		}

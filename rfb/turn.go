@@ -2,6 +2,7 @@ package rfb
 
 import (
 	"bytes"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -31,16 +32,22 @@ import (
 //     was asked for and no more, the first update took all older requests with
 //     it, and the first probe left one other pixel to be sent at most). Nothing
 //     is requested meanwhile.
+//   - Requests that were answered by one update would be counted for ever. A sign
+//     of life (see [pulse]) puts that right on a screen that is still: an update that has its
+//     pixel and nothing else was composed after the server had read that request, and
+//     took all older ones with it.
 //   - A server with fences says itself where the change is: the answer to a
 //     fence with SyncNext, which Xvnc, TurboVNC and KasmVNC know, stands between
 //     the last update in the old format and the first in the new one.
 type turn struct {
 	busy  atomic.Bool   // the walker has bytes of the server's, or is in the middle of a message
 	heard atomic.Uint32 // how often it had some
-	some  atomic.Bool   // next or probe is set, or a fence is out; written under mu
+	some  atomic.Bool   // next, probes or signs are set, or a fence is out; written under mu
 
 	mu     sync.Mutex
-	owed   int          // updates that may come for what was requested; never too few
+	owed   uint64       // updates that may come for what was requested; never too few
+	sent   uint64       // requests so far
+	signs  []sign       // that have been asked for and not come, the oldest first
 	next   *PixelFormat // of the next update; nil: as before
 	fence  []byte       // payload of a fence that isn't answered; nil: there is none
 	after  PixelFormat  // of what comes after its answer
@@ -48,14 +55,66 @@ type turn struct {
 	probed bool         // it has come
 
 	awaited atomic.Bool   // the filter waits for news
+	taken   atomic.Bool   // a sign of life that the viewer wasn't shown has answered its request, too
 	news    chan struct{} // has a value after something happened that the filter waits for
 }
+
+// A sign is one pixel that was asked for as a sign of life.
+type sign struct {
+	at  Rect
+	nth uint64 // request of the session
+}
+
+// maxSigns is how many signs are waited for: the oldest is forgotten.
+const maxSigns = 4
 
 // requested counts a request that is being sent.
 func (t *turn) requested() {
 	t.mu.Lock()
 	t.owed++
+	t.sent++
 	t.mu.Unlock()
+}
+
+// signed notes that the request that was counted last is for a sign of life.
+func (t *turn) signed(at Rect) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.signs) == maxSigns {
+		t.signs = append(t.signs[:0], t.signs[1:]...)
+	}
+	t.signs = append(t.signs, sign{at, t.sent})
+	t.note()
+}
+
+// unsigned notes that the viewer wants to be shown what is at r.
+func (t *turn) unsigned(r Rect) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.signs = slices.DeleteFunc(t.signs, func(s sign) bool { return s.at == r })
+	t.note()
+}
+
+// lives takes an update that has nothing but r, and reports whether that is a sign of life.
+// What is owed is what has been requested since. If the viewer isn't shown it, hidden, whatever it waits for is to be
+// requested once more.
+func (t *turn) lives(r Rect, hidden bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.IndexFunc(t.signs, func(s sign) bool { return s.at == r })
+	if i < 0 {
+		return false
+	}
+	t.owed = min(t.owed, t.sent-t.signs[i].nth)
+	t.signs = append(t.signs[:0], t.signs[i+1:]...)
+	t.note()
+	if hidden {
+		t.taken.Store(true)
+		t.wake()
+	} else if t.owed == 0 {
+		t.tell()
+	}
+	return true
 }
 
 // quiet reports whether no update with pixels can be under way.
@@ -97,7 +156,7 @@ func (t *turn) ask(r Rect) {
 func (t *turn) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.probes, t.probed, t.owed = nil, false, 0
+	t.probes, t.probed, t.owed, t.signs = nil, false, 0, t.signs[:0]
 	t.note()
 }
 
@@ -108,13 +167,18 @@ func (t *turn) answered() bool {
 	return t.probed
 }
 
-func (t *turn) note() { t.some.Store(t.next != nil || t.fence != nil || t.probes != nil) }
+func (t *turn) note() {
+	t.some.Store(t.next != nil || t.fence != nil || t.probes != nil || len(t.signs) > 0)
+}
 
 // tell wakes the filter, if it waits for anything.
 func (t *turn) tell() {
-	if !t.awaited.Load() {
-		return
+	if t.awaited.Load() {
+		t.wake()
 	}
+}
+
+func (t *turn) wake() {
 	select {
 	case t.news <- struct{}{}:
 	default:
@@ -135,8 +199,10 @@ func (t *turn) begins() (f *PixelFormat, probes []Rect) {
 func (t *turn) came() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.owed--; t.owed <= 0 {
-		t.owed = 0
+	if t.owed > 0 {
+		t.owed--
+	}
+	if t.owed == 0 {
 		t.tell()
 	}
 }
@@ -165,12 +231,12 @@ func (t *turn) fenced(payload []byte) (f PixelFormat, ok bool) {
 }
 
 // outstanding reports whether a fence of ours waits for its answer, and pixels
-// whether some were asked for by a probe: the walker looks more closely then.
+// whether the relay has asked for some: the walker looks more closely then.
 func (t *turn) outstanding() (fence, pixels bool) {
 	if !t.some.Load() {
 		return false, false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.fence != nil, t.probes != nil
+	return t.fence != nil, t.probes != nil || len(t.signs) > 0
 }

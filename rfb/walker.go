@@ -388,8 +388,10 @@ func (w *walker) pixelsAt(r Rect) {
 		w.counted = true
 		w.agreed.turn.came()
 	}
-	if w.doubt {
-		w.clear(w.enc != EncodingRaw || !slices.Contains(w.probes, r))
+	if w.doubt { // the update has nothing else
+		raw := w.enc == EncodingRaw
+		sign := w.agreed.turn.lives(r, raw)
+		w.clear(!raw || !sign && !slices.Contains(w.probes, r))
 	}
 	if n := len(w.probes); n > 0 {
 		if p := w.probes[n-1]; r.X <= p.X && p.X-r.X < r.Width && r.Y <= p.Y && p.Y-r.Y < r.Height {
