@@ -83,8 +83,8 @@ func (s *Showing) Done() <-chan struct{} { return s.done }
 // Err returns how it went, once Done is closed, and nil before:
 //
 //   - [ErrStopped] if the user has stopped the viewing;
-//   - nil after End or Close. Nil without either is as bad as an error: the user can't know any more who
-//     is viewing;
+//   - nil after End or Close. Nil before End or Close is treated as an error: the user would no longer
+//     know who is viewing;
 //   - another error, [ErrDisplay] or [ErrGone] among them, if there was no banner or it failed. See Told
 //     for what the user knows then.
 func (s *Showing) Err() error {

@@ -1,4 +1,4 @@
-package consent
+package consent_test
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/consent"
+	"vda.internal/shadow/consent/runas"
 	"vda.internal/shadow/internal/host/testhost"
 )
 
@@ -36,13 +38,13 @@ func TestZenity(t *testing.T) {
 	command := []string{example(t, "ask-zenity")}
 	for name, c := range map[string]struct {
 		keys []string
-		want Decision
+		want consent.Decision
 	}{
-		"nothing":       {nil, TimedOut},
-		"Enter":         {[]string{"Return"}, Denied},
-		"Escape":        {[]string{"Escape"}, Denied},
-		"Yes":           {[]string{"Tab", "Return"}, Granted},
-		"window closed": {[]string{"alt+F4"}, Denied},
+		"nothing":       {nil, consent.TimedOut},
+		"Enter":         {[]string{"Return"}, consent.Denied},
+		"Escape":        {[]string{"Escape"}, consent.Denied},
+		"Yes":           {[]string{"Tab", "Return"}, consent.Granted},
+		"window closed": {[]string{"alt+F4"}, consent.Denied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,10 +57,10 @@ func TestZenity(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
-			answer := make(chan Decision, 1)
+			answer := make(chan consent.Decision, 1)
 			failed := make(chan error, 1)
 			go func() {
-				got, err := Exec{Command: command}.Ask(ctx, r)
+				got, err := consent.Exec{Run: runas.Run, Command: command}.Ask(ctx, r)
 				failed <- err
 				answer <- got
 			}()
@@ -100,28 +102,28 @@ func TestKDialog(t *testing.T) {
 	out := filepath.Join(dir, "args")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "kdialog"), []byte("#!/bin/sh\nprintf '%s\\n' \"$@\" > "+out+"; eval \"$CONSENT_SESSION\"\n"), 0o755))
 	command := []string{"/usr/bin/env", "PATH=" + dir + ":/usr/bin:/bin", script}
-	for does, want := range map[string]Decision{
-		"echo yes": Granted, "echo no": Denied, "exit 1": Closed, "echo yes; exit 1": Closed, "exec sleep 60": TimedOut,
+	for does, want := range map[string]consent.Decision{
+		"echo yes": consent.Granted, "echo no": consent.Denied, "exit 1": consent.Closed, "echo yes; exit 1": consent.Closed, "exec sleep 60": consent.TimedOut,
 	} {
 		r := self()
 		r.Session, r.Timeout = does, 5*time.Minute
-		if want == TimedOut {
+		if want == consent.TimedOut {
 			r.Timeout = 2 * time.Second
 		}
-		got, err := Exec{Command: command}.Ask(t.Context(), r)
+		got, err := consent.Exec{Run: runas.Run, Command: command}.Ask(t.Context(), r)
 		require.NoError(t, err, does)
 		assert.Equal(t, want, got, does)
 	}
 	for _, does := range []string{"exit 0", "echo maybe", "echo yes; exit 2", "exit 255", "echo yes; kill -9 $$", "echo yes; echo yes"} {
 		r := self()
 		r.Session = does
-		got, err := Exec{Command: command}.Ask(t.Context(), r)
+		got, err := consent.Exec{Run: runas.Run, Command: command}.Ask(t.Context(), r)
 		assert.ErrorContains(t, err, "gave no answer", does)
-		assert.Equal(t, Denied, got, does)
+		assert.Equal(t, consent.Denied, got, does)
 	}
 	r := self()
 	r.Admin, r.Session = `CORP\nina <b>`, "exit 1"
-	_, err := Exec{Command: command}.Ask(t.Context(), r)
+	_, err := consent.Exec{Run: runas.Run, Command: command}.Ask(t.Context(), r)
 	require.NoError(t, err)
 	args, err := os.ReadFile(out)
 	require.NoError(t, err)

@@ -2,13 +2,13 @@ package consent
 
 import (
 	"context"
+	"errors"
 	"os/exec"
 	"regexp"
 	"strings"
 	"time"
 
 	"vda.internal/shadow/consent/internal/process"
-	"vda.internal/shadow/internal/host/child"
 )
 
 // Exec asks through a command: a site's own dialog, or zenity or kdialog in a
@@ -43,28 +43,36 @@ import (
 //	4  locked
 //	5  timeout: the user has seen the question and not answered
 //
-// Whether the screen is locked is for the command to see: neither desktop.X11's look at the
-// display nor desktop.Notify's question to the screen saver is made for it. What the caller knows of the
-// session, as the engine of package shadow does from logind's LockedHint before the question
-// and after a Yes, counts all the same. Under any other lock nobody sees the question, and the
-// time passes.
+// The command must find out itself whether the screen is locked: the checks of desktop.X11 and
+// desktop.Notify aren't made for it. What the caller knows of the session still applies, such as
+// logind's LockedHint, which package shadow reads before the question and after a Yes. Under any other
+// lock nobody sees the question, and its time runs out.
 //
 // Any other status, and death by a signal, refuses with an error. A command that is still running
 // when ctx ends gets SIGTERM, then SIGKILL, and its status is ignored. Beware of programs that exit
-// with 0 without a Yes: xmessage does when its own -timeout passes. The directory dist has scripts
+// with 0 without a Yes, such as xmessage when its own -timeout passes. The directory dist has scripts
 // for zenity and kdialog.
 type Exec struct {
 	Command []string // the program's path and its arguments; empty refuses with an error
 
-	// Texts replace the words of the question. The zero value is the built-in words of the
-	// session's language; what doesn't pass [Texts.Validate] refuses with its error.
+	// Run runs cmd as r's user, and returns once it has ended and has been reaped: by itself, or because
+	// ctx has ended. Its error is nil for exit status 0, an [*exec.ExitError] for any other end, and
+	// something else if cmd could not be run. Use runas.Run of package consent/runas; nil refuses with
+	// an error. It is a field so that this package needs only the standard library.
+	Run func(ctx context.Context, cmd *exec.Cmd, r Request) error
+
+	// Texts replace the words of the question. The zero value means the built-in words in the
+	// session's language. Texts that [Texts.Validate] rejects refuse with its error.
 	Texts Texts
 }
 
 // Ask implements [Prompter]. If ctx has no deadline, r.Timeout is one.
 func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
-	if len(p.Command) == 0 {
+	switch {
+	case len(p.Command) == 0:
 		return Denied, pkg.New("no command to ask with")
+	case p.Run == nil:
+		return Denied, pkg.New("Exec.Run is nil: nothing runs the command")
 	}
 	if err := p.Texts.Validate(); err != nil {
 		return Denied, err
@@ -78,16 +86,17 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 	cmd := exec.Command(p.Command[0], p.Command[1:]...)
 	cmd.Env = append(process.Environ(r.Display, r.Xauthority), p.environ(r, left)...)
 	cmd.Stderr = &stderr
-	proc, err := process.Run(ctx, cmd, child.User(r.User, r.UID, r.GID, r.Groups), nil)
-	if err != nil {
+	err := p.Run(ctx, cmd, r)
+	exit, exited := errors.AsType[*exec.ExitError](err)
+	switch {
+	case err != nil && !exited:
 		return Denied, pkg.Errorf("%w", err)
-	}
-	if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		return ended(ctx)
-	}
-	switch proc.ExitCode() {
-	case 0:
+	case err == nil:
 		return Granted, nil
+	}
+	switch exit.ExitCode() {
 	case 1:
 		return Denied, nil
 	case 2:
@@ -100,7 +109,7 @@ func (p Exec) Ask(ctx context.Context, r Request) (Decision, error) {
 		}
 		return TimedOut, nil
 	}
-	return Denied, pkg.Errorf("%s gave no answer (%w)%s", p.Command[0], proc.Err(), stderr.Suffix())
+	return Denied, pkg.Errorf("%s gave no answer (%w)%s", p.Command[0], err, stderr.Suffix())
 }
 
 // environ is the question as environment variables.

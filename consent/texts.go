@@ -2,6 +2,7 @@ package consent
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -101,8 +102,19 @@ func (t *Texts) fields() []text {
 	}
 }
 
-// Validate says what is wrong with the texts that are set, and names the key of each:
-// the field's name in lower case, and "reasons.viewer_left" for a reason.
+// A TextError is what is wrong with one of the [Texts].
+type TextError struct {
+	Key     string // the field's name in lower case, or such as "reasons.viewer_left" for a reason
+	Problem string // the rest of a sentence: "must hold {admin}"
+}
+
+// Error implements error.
+func (e *TextError) Error() string { return string(pkg) + ": " + e.Text() }
+
+// Text is the error without this package's name.
+func (e *TextError) Text() string { return fmt.Sprintf("text %q %s", e.Key, e.Problem) }
+
+// Validate says what is wrong with the texts that are set: a [*TextError] for each.
 func (t Texts) Validate() error {
 	var all []error
 	for _, f := range t.fields() {
@@ -114,13 +126,13 @@ func (t Texts) Validate() error {
 		f := text{"reasons." + reason, &words, "", maxText}
 		switch _, known := english.Reasons[reason]; {
 		case !known:
-			all = append(all, pkg.Errorf("text %q: no viewing ends for this reason", f.key))
+			all = append(all, &TextError{f.key, "is for a reason that ends no view"})
 		case words != "":
 			all = append(all, f.validate())
 		}
 	}
 	if t.Yes != "" && t.Yes == t.No {
-		all = append(all, errors.New(`consent: the texts "yes" and "no" are the same`))
+		all = append(all, pkg.New(`the texts "yes" and "no" are the same`))
 	}
 	return errors.Join(all...)
 }
@@ -128,7 +140,7 @@ func (t Texts) Validate() error {
 // validate says what is wrong with one text.
 func (f text) validate() error {
 	problem := func(format string, args ...any) error {
-		return pkg.Errorf("text %q "+format, append([]any{f.key}, args...)...)
+		return &TextError{f.key, fmt.Sprintf(format, args...)}
 	}
 	s := *f.value
 	switch {

@@ -65,7 +65,7 @@ func TestTextsValidate(t *testing.T) {
 		`"here" holds a control character`:                   {Here: "abc\u202edef"},
 		`"somebody" is not UTF-8`:                            {Somebody: "\xff"},
 		`"reasons.viewer_left" holds {admin}`:                {Reasons: map[string]string{"viewer_left": "{admin} left"}},
-		`"reasons.left": no viewing ends for this reason`:    {Reasons: map[string]string{"left": "gone"}},
+		`"reasons.left" is for a reason that ends no view`:   {Reasons: map[string]string{"left": "gone"}},
 		`the texts "yes" and "no" are the same`:              {Yes: "Maybe", No: "Maybe"},
 	} {
 		assert.ErrorContains(t, texts.Validate(), says)

@@ -4,7 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
+
+	"vda.internal/shadow/consent/internal/script"
 )
 
 // A Wording is everything that a user is told about one request, in finished sentences: the
@@ -167,7 +168,7 @@ func (s Sentence) Text(left time.Duration) string {
 		switch {
 		case p.Role == Seconds:
 			b.WriteString(seconds(left))
-		case p.Role == Name && strings.ContainsFunc(p.Text, leftwards):
+		case p.Role == Name && strings.ContainsFunc(p.Text, script.Leftwards):
 			b.WriteString("\u2068" + p.Text + "\u2069")
 		default:
 			b.WriteString(p.Text)
@@ -179,9 +180,4 @@ func (s Sentence) Text(left time.Duration) string {
 // seconds is a time in whole seconds, rounded up.
 func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
-}
-
-// leftwards reports whether r belongs to a script that is written from right to left.
-func leftwards(r rune) bool {
-	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
 }

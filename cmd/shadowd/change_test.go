@@ -18,6 +18,7 @@ import (
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/fleet/enrol"
 	"vda.internal/shadow/internal/fleet/spool"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/sessions"
 	"vda.internal/shadow/source"
 )
@@ -28,7 +29,7 @@ func enrolled(t *testing.T) (m *member, c config.Fleet, join func(config.Fleet) 
 	dir := t.TempDir()
 	s, err := spool.Open(filepath.Join(dir, "try"), spool.Options{})
 	if errors.Is(err, os.ErrPermission) {
-		t.Skipf("the way to the test's folder isn't only ours: %v", err)
+		testenv.Lack(t, "the way to the test's folder isn't only ours: %v", err)
 	}
 	require.NoError(t, err)
 	require.NoError(t, s.Close())

@@ -12,6 +12,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/desktop"
+	"vda.internal/shadow/consent/runas"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/account"
@@ -161,7 +162,7 @@ func prompter(cfg *config.Config, logger zerolog.Logger) consent.Prompter {
 	case "allow":
 		return allow{logger: logger}
 	case "exec":
-		return desktop.OneAtATime(consent.Exec{Command: cfg.Consent.Exec, Texts: cfg.Consent.Texts})
+		return desktop.OneAtATime(consent.Exec{Command: cfg.Consent.Exec, Run: runas.Run, Texts: cfg.Consent.Texts})
 	case "notify":
 		return desktop.Notify{Texts: cfg.Consent.Texts}
 	}

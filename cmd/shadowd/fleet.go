@@ -24,6 +24,7 @@ import (
 	"vda.internal/shadow/internal/fleet/enrol"
 	"vda.internal/shadow/internal/fleet/host"
 	"vda.internal/shadow/internal/fleet/spool"
+	"vda.internal/shadow/internal/logs"
 	"vda.internal/shadow/internal/version"
 )
 
@@ -199,7 +200,7 @@ func (m *member) begin(next *part, h runner) {
 	}()
 	next.end = func() {
 		cancel()
-		within(leaveTime, func() { <-ended })
+		logs.Within(leaveTime, func() { <-ended })
 	}
 }
 

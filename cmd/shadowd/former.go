@@ -204,6 +204,6 @@ func (m *member) remember(file string, paths []string) {
 		err = os.Rename(file+".new", file)
 	}
 	if err != nil {
-		m.logger.Error().Err(err).Msg("the fleet's spool can't be written down: should another be configured before a restart, its lines stay in it")
+		m.logger.Error().Err(err).Msg("cannot record the spool's path; if fleet.spool changes before the next start, lines waiting there are not delivered")
 	}
 }

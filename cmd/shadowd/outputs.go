@@ -15,9 +15,6 @@ import (
 	"vda.internal/shadow/internal/logs"
 )
 
-// flushTime is how long the end waits for a log that takes nothing.
-const flushTime = time.Second
-
 // outputs are the log and the audit. Nobody waits for the log. Without a file of
 // its own the audit goes where the log goes, whatever the log's level.
 type outputs struct {
@@ -47,7 +44,7 @@ func openOutputs(cfg *config.Config, stderr io.Writer) (*outputs, error) {
 	if cfg.Log.Audit != "" {
 		file, err := logs.OpenFile(cfg.Log.Audit, 0o600)
 		if err != nil {
-			_ = o.queue.Close(flushTime)
+			_ = o.queue.Close(logs.FlushTime)
 			return nil, fmt.Errorf("the audit file: %w", err)
 		}
 		o.file, o.audit = file, shadow.JSONLines(file)
@@ -79,22 +76,9 @@ func (o *outputs) reopen() error {
 }
 
 func (o *outputs) close() {
-	_ = o.queue.Close(flushTime) // who doesn't read the log doesn't read of this
+	_ = o.queue.Close(logs.FlushTime) // who doesn't read the log doesn't read of this
 	if o.file != nil {
-		within(flushTime, func() { _ = o.file.Close() }) // a Reopen may hang in the file system
-	}
-}
-
-// within returns when f has, or after d at the latest.
-func within(d time.Duration, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(d):
+		logs.Within(logs.FlushTime, func() { _ = o.file.Close() }) // a Reopen may hang in the file system
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/netip"
@@ -20,19 +19,17 @@ import (
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/kernel"
 	"vda.internal/shadow/internal/logs"
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/internal/version"
 	"vda.internal/shadow/tlsstore"
 )
 
-// The exit statuses of shadowd.
+// The exit statuses of shadowd, besides usage.Status.
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2
 )
-
-// errUsage marks an error as one of the command line.
-var errUsage = errors.New("usage")
 
 // options are the command line's.
 type options struct {
@@ -48,29 +45,16 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdout, s
 	cmd := command(hangups, stdout, stderr)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitDone
-	case errors.Is(err, errUsage):
-		complain(stderr, "shadowd: %v\nTry 'shadowd --help'.\n", errors.Unwrap(err))
-		return exitUsage
 	}
-	complain(stderr, "shadowd: %v\n", err)
+	if wrong, ok := errors.AsType[*usage.Error](err); ok {
+		logs.Complain(stderr, "shadowd: %v\nTry 'shadowd --help'.\n", wrong)
+		return usage.Status
+	}
+	logs.Complain(stderr, "shadowd: %s\n", named.Text(err))
 	return exitFailed
 }
-
-// complain writes to stderr, which may be a pipe that nobody reads.
-func complain(stderr io.Writer, format string, args ...any) {
-	q := logs.NewQueue(stderr)
-	fmt.Fprintf(q, format, args...)
-	_ = q.Close(flushTime)
-}
-
-// usageError is an error with errUsage behind it.
-type usageError struct{ error }
-
-func (usageError) Is(target error) bool { return target == errUsage }
-func (e usageError) Unwrap() error      { return e.error }
 
 func command(hangups <-chan os.Signal, stdout, stderr io.Writer) *cobra.Command {
 	var o options
@@ -83,14 +67,17 @@ asked, and on Yes one viewer (noVNC) may connect and watch.
 
 It ends on SIGTERM or SIGINT: viewers are closed with 1001, and no child, port
 or socket is left, except a control socket that systemd keeps for the next
-start. On SIGHUP it opens its audit file anew, for logrotate(8), and
-reads the log's level again; nothing ends.`,
+start.
+
+On SIGHUP it reopens its audit file, for logrotate(8), and rereads log.level and
+the [fleet] table; views go on. EnableSessionShadowing, ShadowingUseSSL, settings,
+ctxreg and the certificate are read at every request. All other keys need a restart.`,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+				return usage.Errorf("unexpected argument %q", args[0])
 			}
 			return nil
 		},
@@ -101,11 +88,11 @@ reads the log's level again; nothing ends.`,
 	}
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
 	flags := cmd.Flags()
 	flags.StringVar(&o.config, "config", config.DefaultPath, "configuration `file`")
 	flags.BoolVar(&o.check, "check", false, "check the configuration, and on this host what it names, and exit")
-	flags.BoolVar(&o.print, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
+	flags.BoolVar(&o.print, "print-config", false, "print the configuration in effect, with a comment on each key, and exit")
 	flags.StringVar(&o.logFormat, "log-format", "", "`format` of the log: json, or console for people (default: as configured)")
 	return cmd
 }
@@ -113,7 +100,7 @@ reads the log's level again; nothing ends.`,
 // start reads the configuration and does what o says with it.
 func start(ctx context.Context, hangups <-chan os.Signal, o options, stdout, stderr io.Writer) error {
 	if o.logFormat != "" && o.logFormat != "json" && o.logFormat != "console" {
-		return usageError{fmt.Errorf("--log-format is %q; json and console are allowed", o.logFormat)}
+		return usage.Errorf("--log-format is %q; json and console are allowed", o.logFormat)
 	}
 	path := o.config
 	if !o.named {
@@ -159,7 +146,8 @@ func serve(ctx context.Context, hangups <-chan os.Signal, path string, cfg *conf
 	if err != nil {
 		return err
 	}
-	join := func(cfg *config.Config) error { return fleet.join(cfg.Fleet, manager, terms(cfg)) }
+	terms := terms(cfg) // of what the engine was made with, whatever a hangup reads
+	join := func(cfg *config.Config) error { return fleet.join(cfg.Fleet, manager, terms) }
 	if err := join(cfg); err != nil {
 		return err
 	}
@@ -172,7 +160,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, path string, cfg *conf
 		PortsInUse: manager.PortsInUse,
 		Audit:      manager.Audit,
 		Crowd:      manager.Crowd,
-		Terms:      terms(cfg),
+		Terms:      terms,
 		Config:     fingerprint,
 		ErrorLog:   log.New(logger, "", 0),
 	})
@@ -189,7 +177,7 @@ func serve(ctx context.Context, hangups <-chan os.Signal, path string, cfg *conf
 		defer close(announced)
 		announce(ctx, logger, cfg, store, path)
 	}()
-	defer within(flushTime, func() { <-announced })
+	defer logs.Within(logs.FlushTime, func() { <-announced })
 
 	select {
 	case <-ctx.Done():

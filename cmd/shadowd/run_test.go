@@ -117,6 +117,33 @@ func TestAuditFile(t *testing.T) {
 	assert.ErrorContains(t, err, "audit")
 }
 
+// A hangup applies the log's level and the fleet, and says when a change needs a restart.
+func TestHangupSaysWhatNeedsARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shadowing.toml")
+	var log bytes.Buffer
+	out, err := openOutputs(config.Default(), &log)
+	require.NoError(t, err)
+	var joined config.Fleet
+	r := &reloader{path: path, fingerprint: config.Default().Fingerprint(), out: out, join: func(c *config.Config) error { joined = c.Fleet; return nil }}
+	for _, file := range []string{"[log]\nlevel = \"debug\"\n", "ShadowingUseSSL = 1\n[fleet]\nspool_mib = 8\n", "[consent]\nbell = true\n"} {
+		require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+		r.reload()
+		switch {
+		case strings.Contains(file, "debug"):
+			assert.Equal(t, int32(zerolog.DebugLevel), out.level.Load())
+		case strings.Contains(file, "fleet"):
+			assert.Equal(t, 8, joined.SpoolMiB)
+		}
+	}
+	out.close()
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 3, log.String())
+	for i, level := range []string{"info", "info", "warn"} {
+		assert.Contains(t, lines[i], `"level":"`+level+`"`)
+	}
+	assert.Contains(t, lines[2], "restart")
+}
+
 // pair writes a certificate for a host, and its key.
 func pair(t *testing.T, dir, host string) {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/host/watchdog"
+	"vda.internal/shadow/internal/logs"
 )
 
 // tend does what is to be done while shadowd serves, until ctx ends or stop is
@@ -30,7 +31,7 @@ func tend(ctx context.Context, hangups <-chan os.Signal, r *reloader, m *shadow.
 	go watchdog.Run(ctx, func() { m.List() }) // which goes through the engine's lock
 	return func() {
 		cancel()
-		within(flushTime, running.Wait) // to open a file anew may hang
+		logs.Within(logs.FlushTime, running.Wait) // to open a file anew may hang
 	}
 }
 
@@ -42,9 +43,8 @@ type reloader struct {
 	join        func(*config.Config) error // the fleet that the configuration says; nil: none
 }
 
-// reload opens the files anew that shadowd writes, and reads again what can be
-// read again: the log's level, and the fleet. The settings and the certificate are read at every
-// request anyway. It ends nothing.
+// reload reopens the files that shadowd writes, and applies the keys that are read at a hangup: the
+// log's level, and the fleet. It ends nothing.
 func (r *reloader) reload() {
 	log := r.out.logger
 	if err := r.out.reopen(); err != nil {
@@ -64,8 +64,8 @@ func (r *reloader) reload() {
 		}
 	}
 	if cfg.Fingerprint() != r.fingerprint {
-		log.Warn().Msg("SIGHUP: the configuration has changed; what isn't read at every request counts after a restart")
+		log.Warn().Msg("SIGHUP: some changed settings take effect only after a restart")
 		return
 	}
-	log.Info().Msg("SIGHUP: the log files were opened anew")
+	log.Info().Msg("SIGHUP: reopened the log files and reread the configuration")
 }

@@ -6,22 +6,22 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"sync/atomic"
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/consent/internal/process"
+	"vda.internal/shadow/consent/internal/runner"
 	"vda.internal/shadow/internal/host/child"
 )
 
-// childReady says that this program's main calls Child.
-var childReady atomic.Bool
+// role is this program's when it asks.
+var role = &child.Role{Arg: ChildArg}
 
 // childCommand is what to run to show something: command, or this program again.
 func childCommand(command []string) ([]string, error) {
 	switch {
 	case len(command) > 0:
 		return command, nil
-	case !childReady.Load():
+	case !role.Ready():
 		return nil, pkg.New("this program can't ask by itself: its main must call desktop.Child first thing")
 	}
 	return []string{child.Self, ChildArg}, nil
@@ -47,7 +47,7 @@ func askChild(ctx context.Context, argv, environ []string, r consent.Request, q 
 	cmd.Stdin = bytes.NewReader(line)
 	cmd.Stdout = out
 	cmd.Stderr = &stderr
-	proc, err := process.Run(ctx, cmd, identity(r), out.answered)
+	proc, err := runner.Run(ctx, cmd, identity(r), out.answered)
 	if err != nil {
 		return consent.Denied, pkg.Errorf("%w", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testhold"
 )
 
@@ -154,9 +155,7 @@ func TestBannerDiesTooOften(t *testing.T) {
 // A child whose end is held back by its user's debugger holds nobody up.
 func TestBannerIsHeld(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		t.Skip("it takes root to run two users' processes")
-	}
+	testenv.Root(t)
 	r := self()
 	r.User, r.UID, r.GID = "nobody", 65534, 65534
 	pid := filepath.Join(t.TempDir(), "pid")

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/host/xconn"
 )
@@ -182,8 +183,8 @@ func TestDeadlineWasBefore(t *testing.T) {
 }
 
 func TestMainThatForgotChild(t *testing.T) {
-	childReady.Store(false)
-	defer childReady.Store(true)
+	defer func(ready *child.Role) { role = ready }(role)
+	role = &child.Role{Arg: ChildArg}
 	d, err := X11{}.Ask(t.Context(), self())
 	assert.ErrorContains(t, err, "must call desktop.Child")
 	assert.Equal(t, consent.Denied, d)

@@ -27,6 +27,7 @@ type desk struct {
 	*testhost.Desktop
 	t      *testing.T
 	ctx    context.Context
+	by     X11 // who asks
 	asked  time.Time
 	win    testhost.Window
 	answer chan func() (consent.Decision, error)
@@ -62,7 +63,7 @@ func newDesk(t *testing.T, o testhost.Options, before func(d *desk)) *desk {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
-	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, answer: make(chan func() (consent.Decision, error), 1)}
+	d := &desk{Desktop: testhost.Require(t, o), t: t, ctx: ctx, by: quick, answer: make(chan func() (consent.Decision, error), 1)}
 	t.Cleanup(d.keepFailure)
 	if before != nil {
 		before(d)
@@ -104,7 +105,7 @@ func (d *desk) ask(change ...func(*consent.Request)) {
 	}
 	d.asked = time.Now()
 	go func() {
-		got, err := quick.Ask(context.Background(), r)
+		got, err := d.by.Ask(context.Background(), r)
 		d.answer <- func() (consent.Decision, error) { return got, err }
 	}()
 }

@@ -24,9 +24,21 @@ var sleepy X11
 // sleepyArg is [ChildArg] for that one.
 const sleepyArg = "__consent-prompt-sleepy"
 
+// wary is like quick, but its question takes no input in its first ten seconds instead of the first half.
+var wary X11
+
+// waryArg is [ChildArg] for that one.
+const (
+	waryArg   = "__consent-prompt-wary"
+	waryGuard = 10 * time.Second
+)
+
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == sleepyArg {
 		os.Args[1], dialog.RareTime = ChildArg, time.Hour
+	}
+	if len(os.Args) == 2 && os.Args[1] == waryArg {
+		os.Args[1], dialog.GuardTime = ChildArg, int32(waryGuard.Milliseconds())
 	}
 	Child()
 	if len(os.Args) > 2 && os.Args[1] == hostileArg {
@@ -73,6 +85,7 @@ func setUp() error {
 	}
 	path := filepath.Join(dir, "prompt")
 	quick.Command = []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", path, ChildArg}
+	wary.Command = []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", path, waryArg}
 	sleepy.Command = []string{"/usr/bin/env", "GORACE=atexit_sleep_ms=0", path, sleepyArg}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testlogind"
 	"vda.internal/shadow/internal/testnotify"
 )
@@ -38,7 +39,7 @@ func next[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		require.FailNow(t, "nothing came")
 		panic("unreachable")
 	}

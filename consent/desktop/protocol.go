@@ -27,7 +27,7 @@ type message struct {
 	Turn     *turn     `json:"turn,omitempty"`
 }
 
-// A turn is that nothing is shown, and nobody else asks.
+// A turn reserves the display without showing anything.
 type turn struct{}
 
 // A question is what the user is asked, in finished sentences.

@@ -284,7 +284,7 @@ func TestMessages(t *testing.T) {
 		{"text, the wrong table", "[consent]\nsees = \"{host}\"", `2: consent.sees: unknown key; did you mean texts.sees?`},
 		{"texts not a table", "[consent]\ntexts = \"de\"", `2: consent.texts: is a table: write [consent.texts] and its keys below`},
 		{"buttons alike", "[consent.texts]\nno = \"Oui\"\nyes = \"Oui\"", `3: consent.texts.yes: "Oui" is what the other button says, too`},
-		{"reason unknown", "[consent.texts.reasons]\nboredom = \"Bored\"", `1: consent.texts.reasons: "boredom": no viewing ends for this reason`},
+		{"reason unknown", "[consent.texts.reasons]\nboredom = \"Bored\"", `1: consent.texts.reasons: "boredom": is for a reason that ends no view`},
 		{"reason not a text", "[consent.texts]\nreasons = {viewer_left = 1}", `2: consent.texts.reasons: "viewer_left": 1 isn't a string; put it in quotes`},
 		{"reasons not a table", "[consent.texts]\nreasons = [\"gone\"]", `2: consent.texts.reasons: a list isn't allowed; allowed is a table of strings`},
 		{"locale", "[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid=\"1\"\nuser=\"a\"\ndisplay=\":1\"\nlocale=\"/etc\"", `7: sessions.static[0].locale: "/etc" isn't a locale`},
@@ -372,6 +372,22 @@ func TestPrintOfDefaults(t *testing.T) {
 	want, err := os.ReadFile("testdata/default.toml")
 	require.NoError(t, err)
 	assert.Equal(t, string(want), string(Default().TOML()))
+}
+
+// A fingerprint is of what is read only at the start.
+func TestFingerprint(t *testing.T) {
+	for change, restart := range map[string]bool{
+		"EnableSessionShadowing = 0": false, "ShadowingUseSSL = 1": false, `settings = "ctxreg"`: false, `ctxreg = "/usr/bin/ctxreg"`: false,
+		"[log]\nlevel = \"debug\"": false, "[fleet]\nspool_mib = 8": false, "[fleet]\nservers = [\"tls://gate.corp:4222\"]\ncredentials = \"/etc/xdl/c\"": false,
+		"[log]\nformat = \"console\"": true, "[ports]\nfirst = 6010": true, "[consent.texts]\nno = \"Nope\"": true,
+		"[[consent.rules]]\nanswer = \"deny\"": true,
+		"[sessions]\nresolver = \"static\"\n[[sessions.static]]\nid = \"1\"\nuser = \"kim\"\ndisplay = \":1\"": true,
+		"[consent]\nrules = [{answer = \"ask\"}]\n[log]\naudit = \"/var/log/audit.log\"":                       true,
+	} {
+		c, err := parse("f", []byte(change+"\n"))
+		require.NoError(t, err, change)
+		assert.Equal(t, restart, c.Fingerprint() != Default().Fingerprint(), change)
+	}
 }
 
 func TestSettingsAreReadEachTime(t *testing.T) {

@@ -32,7 +32,7 @@ func Set(path, name string, value uint32) error {
 	return edit(path, func(data []byte) ([]byte, error) { return setValue(data, name, value) })
 }
 
-// ErrExists is that a value is in the file already.
+// ErrExists reports that the value already exists.
 var ErrExists = errors.New("the value is there already")
 
 // Create writes one of the VDA's two values as Set does, unless it is in the

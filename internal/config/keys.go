@@ -22,14 +22,14 @@ import (
 	"vda.internal/shadow/sessions"
 )
 
-// keys lists every key but sessions.static, in the order of the printed file,
-// bound to c.
+// keys lists every key but sessions.static and consent.rules, in the order of the printed file,
+// bound to c. What isn't read at a request or a hangup takes effect at the next start.
 func (c *Config) keys() []keyfile.Key {
 	keys := []keyfile.Key{
-		keyfile.Line("EnableSessionShadowing", "1: sessions can be shadowed; 0: shadowing is turned off", keyfile.Flag(&c.EnableSessionShadowing)),
-		keyfile.Line("ShadowingUseSSL", "1: viewers connect over wss, with the certificate in tls.dir; 0: over ws", keyfile.Flag(&c.ShadowingUseSSL)),
-		keyfile.Line("settings", "where to read the two values above, at every request: file | ctxreg (from the VDA's registry; the two values above are then ignored)", keyfile.Choice(&c.Settings, "file", "ctxreg")),
-		keyfile.Line("ctxreg", "path of the VDA's ctxreg program; \"\" means "+ctxreg.DefaultPath, keyfile.Text(&c.Ctxreg, keyfile.CheckFile)),
+		keyfile.Line("EnableSessionShadowing", "1: sessions can be shadowed; 0: shadowing is turned off", keyfile.Flag(&c.EnableSessionShadowing)).At(keyfile.AtRequest),
+		keyfile.Line("ShadowingUseSSL", "1: viewers connect over wss, with the certificate in tls.dir; 0: over ws", keyfile.Flag(&c.ShadowingUseSSL)).At(keyfile.AtRequest),
+		keyfile.Line("settings", "where to read the two values above, at every request: file | ctxreg (from the VDA's registry; the two values above are then ignored)", keyfile.Choice(&c.Settings, "file", "ctxreg")).At(keyfile.AtRequest),
+		keyfile.Line("ctxreg", "path of the VDA's ctxreg program; \"\" means "+ctxreg.DefaultPath, keyfile.Text(&c.Ctxreg, keyfile.CheckFile)).At(keyfile.AtRequest),
 
 		keyfile.Line("ports.listen", "address on which viewers' ports listen; \"\" means all addresses, IPv4 and IPv6", keyfile.Text(&c.Ports.Listen, keyfile.CheckIP)),
 		keyfile.Line("ports.first", "first and last port for viewers", keyfile.Number(&c.Ports.First, 1, 65535)),
@@ -74,16 +74,16 @@ func (c *Config) keys() []keyfile.Key {
 		keyfile.Line("control.socket", "path of the control API's socket", keyfile.Text(&c.Control.Socket, checkSocket)),
 		keyfile.Line("control.group", "group that may use the control API besides root; \"\" means none", keyfile.Text(&c.Control.Group, nil)),
 
-		keyfile.Line("fleet.servers", "URLs of the fleet's NATS servers, such as \"tls://gate.corp.example:4222\"; none: this host is in no fleet. shadowctl enroll sets it", keyfile.List(&c.Fleet.Servers, checkServers)),
-		keyfile.Line("fleet.credentials", "file with this host's key for the fleet, which shadowctl enroll writes", keyfile.Text(&c.Fleet.Credentials, keyfile.CheckFile)),
-		keyfile.Line("fleet.views", "dial-in (gates dial the granted ports) | dial-out (this host dials the gate, for hosts that can't be reached: no port is opened for a gate's view)", keyfile.Choice(&c.Fleet.Views, "dial-in", "dial-out")),
-		keyfile.Line("fleet.audit", "required (refuse requests while the spool is full) | optional (let the fleet miss lines; log.audit has them)", keyfile.Choice(&c.Fleet.Audit, "required", "optional")),
-		keyfile.Line("fleet.spool", "directory where audit lines wait until the fleet has them", keyfile.Text(&c.Fleet.Spool, keyfile.CheckPath)),
-		keyfile.Line("fleet.spool_mib", "size of the spool in MiB", keyfile.Number(&c.Fleet.SpoolMiB, 1, 1024)),
-		keyfile.Line("fleet.spool_age", "the spool counts as full once its oldest line has waited for this long", keyfile.Duration(&c.Fleet.SpoolAge, time.Minute, 366*24*time.Hour)),
+		keyfile.Line("fleet.servers", "URLs of the fleet's NATS servers, such as \"tls://gate.corp.example:4222\"; none: this host is in no fleet. shadowctl enroll sets it", keyfile.List(&c.Fleet.Servers, checkServers)).At(keyfile.AtHangup),
+		keyfile.Line("fleet.credentials", "file with this host's key for the fleet, which shadowctl enroll writes", keyfile.Text(&c.Fleet.Credentials, keyfile.CheckFile)).At(keyfile.AtHangup),
+		keyfile.Line("fleet.views", "dial-in (gates dial the granted ports) | dial-out (this host dials the gate, for hosts that can't be reached: no port is opened for a gate's view)", keyfile.Choice(&c.Fleet.Views, "dial-in", "dial-out")).At(keyfile.AtHangup),
+		keyfile.Line("fleet.audit", "required (refuse requests while the spool is full) | optional (let the fleet miss lines; log.audit has them)", keyfile.Choice(&c.Fleet.Audit, "required", "optional")).At(keyfile.AtHangup),
+		keyfile.Line("fleet.spool", "directory where audit lines wait until the fleet has them", keyfile.Text(&c.Fleet.Spool, keyfile.CheckPath)).At(keyfile.AtHangup),
+		keyfile.Line("fleet.spool_mib", "size of the spool in MiB", keyfile.Number(&c.Fleet.SpoolMiB, 1, 1024)).At(keyfile.AtHangup),
+		keyfile.Line("fleet.spool_age", "the spool counts as full once its oldest line has waited for this long", keyfile.Duration(&c.Fleet.SpoolAge, time.Minute, 366*24*time.Hour)).At(keyfile.AtHangup),
 
 		keyfile.Line("log.format", "json | console", keyfile.Choice(&c.Log.Format, "json", "console")),
-		keyfile.Line("log.level", "trace | debug | info | warn | error", keyfile.Choice(&c.Log.Level, "trace", "debug", "info", "warn", "error")),
+		keyfile.Line("log.level", "trace | debug | info | warn | error", keyfile.Choice(&c.Log.Level, "trace", "debug", "info", "warn", "error")).At(keyfile.AtHangup),
 		keyfile.Line("log.audit", "file for audit lines; \"\" means the log", keyfile.Text(&c.Log.Audit, keyfile.CheckFile)),
 	}...)
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vda.internal/shadow/internal/keyfile"
@@ -12,14 +13,11 @@ import (
 // TOML writes c as a file, with a comment on every key. Loaded again it is c.
 func (c *Config) TOML() []byte { return keyfile.Print(c.keys(), c.endTable) }
 
-// Fingerprint tells whether two configurations are the same in all that is
-// read only when shadowd starts: all but the VDA's two values and where they are, and the fleet.
+// Fingerprint identifies what is read only at the start: two configurations with the same one differ
+// in nothing that needs a restart.
 func (c *Config) Fingerprint() string {
-	rest := *c
-	rest.EnableSessionShadowing, rest.ShadowingUseSSL = false, false
-	rest.Settings, rest.Ctxreg = "", ""
-	rest.Fleet = Default().Fleet
-	sum := sha256.Sum256(rest.TOML())
+	keys := slices.DeleteFunc(c.keys(), func(k keyfile.Key) bool { return k.Read != keyfile.AtStart })
+	sum := sha256.Sum256(keyfile.Print(keys, c.endTable))
 	return hex.EncodeToString(sum[:8])
 }
 

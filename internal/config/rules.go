@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -13,7 +12,7 @@ import (
 // ruleKeys lists the keys of one [[consent.rules]], bound to r.
 func ruleKeys(r *policy.Rule) []keyfile.Key {
 	patterns := func(name string, dst *[]string) keyfile.Key {
-		return keyfile.Line(name, "", keyfile.List(dst, checkPatterns))
+		return keyfile.Line(name, "", keyfile.List(dst, keyfile.CheckPatterns))
 	}
 	return []keyfile.Key{
 		patterns("admins", &r.Admins),
@@ -36,14 +35,6 @@ const rulesComment = `# [[consent.rules]]: the first rule that matches decides; 
 # answer = "ask" | "notify" (inform the user for 5 s, without asking) | "deny" | "allow" (without asking); the banner always shows
 # unanswered, locked = "deny" | "allow": what no answer, and a locked screen, mean
 `
-
-// checkPatterns refuses a list that matches nothing, where somebody may have meant everything.
-func checkPatterns(patterns []string) error {
-	if len(patterns) == 0 {
-		return errors.New("an empty list isn't allowed; leave the key out to match everything")
-	}
-	return nil
-}
 
 // readRules reads the rules, and what they mean together.
 func readRules(r *keyfile.Reader, tables []map[string]any) policy.Rules {

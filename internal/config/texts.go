@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"strings"
 
 	"vda.internal/shadow/consent"
 	"vda.internal/shadow/internal/keyfile"
@@ -53,15 +52,10 @@ func textKeys(t *consent.Texts) []keyfile.Key {
 	}
 }
 
-// textProblem is an error of one text without the text's name, which the line in the file
-// has.
+// textProblem is an error of one text without the text's name, which the line in the file has.
 func textProblem(err error) error {
-	if err == nil {
-		return nil
-	}
-	if _, named, ok := strings.Cut(err.Error(), `consent: text "`); ok {
-		_, what, _ := strings.Cut(named, `"`)
-		return errors.New(strings.TrimLeft(what, ": "))
+	if e, ok := errors.AsType[*consent.TextError](err); ok {
+		return errors.New(e.Problem)
 	}
 	return err
 }

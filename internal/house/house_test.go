@@ -72,12 +72,14 @@ func TestLinks(t *testing.T) {
 		nats    = "github.com/nats-io/nats.go"
 		bus     = "github.com/nats-io/nats-server"
 		jwt     = "github.com/nats-io/jwt"
+		child   = module + "/internal/host/child"
 	)
 	never := map[string][]string{
-		".":                     {x11, dbus, fonts, xfonts, metrics, "github.com/spf13/cobra", nats, bus},
+		".":                     {x11, dbus, fonts, xfonts, metrics, "github.com/spf13/cobra", nats, bus, child, module + "/internal/host/account", module + "/internal/host/program"},
 		"sessions":              {x11, fonts, xfonts},
 		"source":                {x11, dbus, fonts, xfonts, module + "/source/capture"},
-		"consent":               {x11, dbus, fonts, xfonts, "github.com/rs/zerolog"},
+		"consent":               {child},
+		"consent/runas":         {x11, dbus, fonts, xfonts, "github.com/rs/zerolog"},
 		"internal/api":          {x11, dbus, metrics},
 		"cmd/shadowctl":         {metrics, fonts, xfonts, nats, bus, jwt},
 		"cmd/websockify":        {x11, dbus, fonts, xfonts, nats, bus, jwt},
@@ -102,12 +104,14 @@ func TestLinks(t *testing.T) {
 	}
 	// Nothing but the standard library, or what is named.
 	only := map[string][]string{
-		"rfb":         nil,
-		"rfb/trace":   nil,
-		"rfb/vendors": nil,
-		"rfb/encode":  {"github.com/klauspost/compress"},
-		"portpool":    {"golang.org/x/sys"},
-		"consent":     {"golang.org/x/sys"},
+		"rfb":            nil,
+		"rfb/trace":      nil,
+		"rfb/vendors":    nil,
+		"rfb/encode":     {"github.com/klauspost/compress"},
+		"portpool":       {"golang.org/x/sys"},
+		"consent":        nil,
+		"consent/policy": nil,
+		"consent/runas":  {"golang.org/x/sys"},
 	}
 	for name, allowed := range only {
 		for _, dep := range all[module+"/"+name].Deps {
@@ -131,7 +135,7 @@ func TestLinks(t *testing.T) {
 func TestDirection(t *testing.T) {
 	layers := [][]string{
 		{"rfb", "portpool", "tlsstore", "consent"},
-		{"rfb/encode", "rfb/vendors", "wsproxy"},
+		{"rfb/encode", "rfb/vendors", "wsproxy", "consent/runas"},
 		{"rfb/trace"},
 		{"."},
 		{"sessions", "source", "consent/desktop"},

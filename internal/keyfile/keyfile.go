@@ -30,9 +30,25 @@ type Key struct {
 	Name    string
 	Comment string // may be empty
 	Value   Value
+	Read    Moment // when a change of it takes effect
 }
 
-// Line is a key of a file.
+// A Moment is when a program reads a key again, so that a change of it takes effect.
+type Moment int
+
+const (
+	AtStart   Moment = iota // only when it starts
+	AtHangup                // at SIGHUP too
+	AtRequest               // at every request
+)
+
+// At returns k with another moment.
+func (k Key) At(m Moment) Key {
+	k.Read = m
+	return k
+}
+
+// Line is a key of a file that is read at the start only.
 func Line(name, comment string, v Value) Key { return Key{Name: name, Comment: comment, Value: v} }
 
 // An Error is all that is wrong with a file.

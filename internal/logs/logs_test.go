@@ -223,14 +223,14 @@ func TestFileThatHangs(t *testing.T) {
 			select {
 			case err := <-did:
 				assert.NoError(t, err)
-			case <-time.After(5 * time.Second):
+			case <-time.After(testenv.Patience):
 				t.Error("it hangs")
 				_, _ = io.ReadFull(r, make([]byte, 1<<20))
 			}
 			select {
 			case err := <-wrote:
 				assert.Error(t, err, "it is tried again")
-			case <-time.After(5 * time.Second):
+			case <-time.After(testenv.Patience):
 				t.Error("the write hangs")
 			}
 		})

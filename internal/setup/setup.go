@@ -133,10 +133,7 @@ func CheckName(name string) error {
 	if name == "" {
 		return errors.New("a name is missing")
 	}
-	if err := keyfile.CheckHost(name); err != nil {
-		return errors.New(strings.TrimSuffix(err.Error(), `, and ""`)) // which no name is here
-	}
-	return nil
+	return keyfile.CheckName(name)
 }
 
 // CheckGroup says what is wrong with a group for control.group, with which shadowd wouldn't

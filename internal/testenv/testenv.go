@@ -8,10 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // Variable is the environment variable that makes a lack a failure, with the value "1".
 const Variable = "SHADOW_LIVE"
+
+// Patience is how long a test waits for what must come, however slow the machine is.
+const Patience = 5 * time.Minute
 
 // Lack ends the test: this machine lacks what it needs. The text says what, and how to get it.
 func Lack(t testing.TB, format string, args ...any) {
@@ -36,6 +40,6 @@ func Program(t testing.TB, name, debian string) string {
 func Root(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		Lack(t, "root is needed to run processes of several users")
+		Lack(t, "root is needed")
 	}
 }

@@ -1,16 +1,15 @@
-// Package process runs the commands and children that ask a session's user.
+// Package process has what the commands and children that ask a session's user have in common. It needs only
+// the standard library; package runner runs them.
 package process
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"time"
 	"unicode"
 
-	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/printed"
 )
 
@@ -48,29 +47,6 @@ func GivenUp(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("asking was given up: %w", context.Cause(ctx))
-}
-
-// Run starts cmd as the session's user and returns when it has ended and was
-// reaped: of its own accord, soon after answered is closed (nil never is), or by
-// force once ctx ends.
-func Run(ctx context.Context, cmd *exec.Cmd, id child.Identity, answered <-chan struct{}) (*child.Process, error) {
-	// Whoever inherits the pipes from a child that has exited holds up nothing.
-	cmd.WaitDelay = TermTime
-	p, err := child.Start(cmd, id)
-	if err != nil {
-		return nil, fmt.Errorf("starting the prompt: %w", err)
-	}
-	select {
-	case <-p.Done():
-	case <-answered:
-		err = p.Stop(LeaveTime, TermTime)
-	case <-ctx.Done():
-		err = p.Stop(0, TermTime)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the prompt doesn't end: %w", err)
-	}
-	return p, nil
 }
 
 // A Tail keeps the last bytes that a child wrote to its standard error.

@@ -58,36 +58,36 @@ func (s *Settings) keys() []keyfile.Key {
 		line("local.address", "address of this machine's viewer ports; \"\" means the addresses of the host name in shadowd's URLs, if they are this machine's", keyfile.Text(&s.Local.Address, keyfile.CheckIP)),
 		line("local.ca", "PEM file with the CA certificates to verify shadowd's certificate; \"\" means the system's", keyfile.Text(&s.Local.CAFile, keyfile.CheckFile)),
 
-		line("bus.listen", "address and port where the hosts of a fleet connect, such as \"0.0.0.0:4222\": the gate has the fleet's bus in itself. \"\": it hasn't", keyfile.Text(&s.Bus.Listen, checkOptionalListen)),
-		line("bus.servers", "NATS servers of your own, instead of bus.listen, such as \"tls://nats1.corp.example:4222\"", keyfile.List(&s.Bus.Servers, checkServers)),
-		line("bus.urls", "where hosts find the bus; none: bus.servers, or bus.listen's port at the host of web.origin", keyfile.List(&s.Bus.URLs, checkServers)),
-		line("bus.views", "what hosts that can't be dialled call this gate, and no other, such as \"https://gate1.corp.example\"; \"\": web.origin", keyfile.Text(&s.Bus.Views, checkOrigin)),
-		line("bus.name", "what this gate is called in the hosts' audits; \"\": this machine's name. No two gates have the same", keyfile.Text(&s.Bus.Name, checkHostName)),
-		line("bus.dir", "folder with the fleet's keys and what the bus keeps; \"\": bus in state.dir", keyfile.Text(&s.Bus.Dir, keyfile.CheckFile)),
-		line("bus.keys", "folder with the fleet's keys, such as that of systemd's credentials: /run/credentials/shadowgate.service; \"\": bus.dir, where they are made at the first start", keyfile.Text(&s.Bus.Keys, keyfile.CheckFile)),
-		line("bus.tls", "true: bus.listen speaks TLS with the certificate in tls.dir; false is for loopback addresses", keyfile.Bool(&s.Bus.TLS)),
-		line("bus.ca", "file of authorities that vouch for the gate's and the bus's certificate, in PEM, which hosts take with their invitation and trust alone; \"\": the system's", keyfile.Text(&s.Bus.CAFile, keyfile.CheckFile)),
-		line("bus.host_ca", "file of authorities that may vouch for the hosts' granted ports, in PEM; \"\": the system's", keyfile.Text(&s.Bus.HostCA, keyfile.CheckFile)),
-		line("bus.cluster", "address and port for the buses of other gates, such as \"10.0.0.1:6222\"; \"\": there are none", keyfile.Text(&s.Bus.Cluster, checkOptionalListen)),
-		line("bus.routes", "addresses and ports of other gates' bus.cluster", keyfile.List(&s.Bus.Routes, checkRoutes)),
-		line("bus.replicas", "how many servers keep each line of the hosts' audits: 1, 3 or 5", keyfile.Number(&s.Bus.Replicas, 1, 5)),
-		line("bus.audit_mib", "room for the hosts' audits on the bus, in MiB; the oldest go", keyfile.Number(&s.Bus.AuditMiB, 16, 1<<20)),
-		line("gateways.address", "address of this machine where websockify or Guacamole find views as VNC servers, for one connection each; \"\": they show none", keyfile.Text(&s.Gateways.Address, keyfile.CheckIP)),
-		line("gateways.first_port", "first of the views' ports there", keyfile.Number(&s.Gateways.FirstPort, 1024, 65535)),
-		line("gateways.last_port", "last of the views' ports there", keyfile.Number(&s.Gateways.LastPort, 1024, 65535)),
-		line("gateways.host", "what the front ends call that address; \"\": as it is", keyfile.Text(&s.Gateways.Host, checkHostName)),
-		line("gateways.from", "addresses or networks of the front ends; nobody else may connect", keyfile.List(&s.Gateways.From, checkNetworks)),
+		line("bus.listen", "address and port where the hosts of a fleet connect, such as \"0.0.0.0:4222\", for the built-in bus; \"\" means no built-in bus", keyfile.Text(&s.Bus.Listen, checkOptionalListen)),
+		line("bus.servers", "URLs of your own NATS servers, instead of bus.listen, such as \"tls://nats1.corp.example:4222\"", keyfile.List(&s.Bus.Servers, checkServers)),
+		line("bus.urls", "URLs at which hosts reach the bus; none means bus.servers, or the port of bus.listen at the host of web.origin", keyfile.List(&s.Bus.URLs, checkServers)),
+		line("bus.views", "URL at which hosts behind NAT reach this gate, and only this gate, such as \"https://gate1.corp.example\"; \"\" means web.origin", keyfile.Text(&s.Bus.Views, checkOrigin)),
+		line("bus.name", "this gate's name in the hosts' audits, different from every other gate's; \"\" means this machine's name", keyfile.Text(&s.Bus.Name, checkHostName)),
+		line("bus.dir", "directory for the fleet's keys and the bus's data; \"\" means bus in state.dir", keyfile.Text(&s.Bus.Dir, keyfile.CheckFile)),
+		line("bus.keys", "directory with existing fleet keys, such as systemd's /run/credentials/shadowgate.service; \"\" means bus.dir, where they are created at the first start", keyfile.Text(&s.Bus.Keys, keyfile.CheckFile)),
+		line("bus.tls", "true: bus.listen uses TLS, with the certificate in tls.dir; false is allowed only for loopback addresses", keyfile.Bool(&s.Bus.TLS)),
+		line("bus.ca", "PEM file with the CA certificates to verify the gate's and the bus's certificates; hosts receive it with their invitation and trust only these; \"\" means the system's", keyfile.Text(&s.Bus.CAFile, keyfile.CheckFile)),
+		line("bus.host_ca", "PEM file with the CA certificates to verify the hosts' viewer ports; \"\" means the system's", keyfile.Text(&s.Bus.HostCA, keyfile.CheckFile)),
+		line("bus.cluster", "address and port where other gates' buses connect, such as \"10.0.0.1:6222\"; \"\" means no cluster", keyfile.Text(&s.Bus.Cluster, checkOptionalListen)),
+		line("bus.routes", "addresses and ports of the other gates' bus.cluster", keyfile.List(&s.Bus.Routes, checkRoutes)),
+		line("bus.replicas", "how many servers store each audit line: 1, 3 or 5", keyfile.Number(&s.Bus.Replicas, 1, 5)),
+		line("bus.audit_mib", "size of the hosts' audits on the bus in MiB; the oldest lines are deleted", keyfile.Number(&s.Bus.AuditMiB, 16, 1<<20)),
+		line("gateways.address", "address of this machine on which views are offered to websockify or Guacamole as VNC servers, for one connection each; \"\" turns this off", keyfile.Text(&s.Gateways.Address, keyfile.CheckIP)),
+		line("gateways.first_port", "first and last port for these views", keyfile.Number(&s.Gateways.FirstPort, 1024, 65535)),
+		line("gateways.last_port", "", keyfile.Number(&s.Gateways.LastPort, 1024, 65535)),
+		line("gateways.host", "host name by which the front ends reach that address; \"\" means the address itself", keyfile.Text(&s.Gateways.Host, checkHostName)),
+		line("gateways.from", "addresses or networks of the front ends; connections from anywhere else are refused", keyfile.List(&s.Gateways.From, checkNetworks)),
 		line("gateways.valid", "how long a front end may take to connect", keyfile.Duration(&s.Gateways.Valid, time.Second, 5*time.Minute)),
-		line("gateways.redis", "HOST:PORT of the Redis in which websockify's TokenRedis looks for tokens; \"\": there is none", keyfile.Text(&s.Gateways.Redis, checkHostPort)),
-		line("gateways.redis_db", "number of the database there", keyfile.Number(&s.Gateways.RedisDB, 0, 1<<16)),
-		line("gateways.redis_namespace", "what stands before a token, and a colon; \"\": nothing", keyfile.Text(&s.Gateways.RedisNamespace, checkNamespace)),
-		line("gateways.redis_password_file", "file with its password; \"\": it needs none", keyfile.Text(&s.Gateways.RedisPassword, keyfile.CheckFile)),
-		line("gateways.listen", "address and port where websockify's JSONTokenApi may ask http://ADDRESS:PORT/SECRET/TOKEN, once for each token; \"\": nowhere", keyfile.Text(&s.Gateways.Listen, checkOptionalListen)),
-		line("gateways.secret_file", "file with the SECRET of those addresses", keyfile.Text(&s.Gateways.Secret, keyfile.CheckFile)),
-		line("gateways.guacamole_key_file", "file with Guacamole's json-secret-key; \"\": there is no Guacamole", keyfile.Text(&s.Gateways.GuacamoleKey, keyfile.CheckFile)),
+		line("gateways.redis", "HOST:PORT of the Redis server that websockify's TokenRedis reads; \"\" means none", keyfile.Text(&s.Gateways.Redis, checkHostPort)),
+		line("gateways.redis_db", "Redis database number", keyfile.Number(&s.Gateways.RedisDB, 0, 1<<16)),
+		line("gateways.redis_namespace", "key prefix in Redis, followed by a colon; \"\" means none", keyfile.Text(&s.Gateways.RedisNamespace, checkNamespace)),
+		line("gateways.redis_password_file", "file with the Redis password; \"\" means no password", keyfile.Text(&s.Gateways.RedisPassword, keyfile.CheckFile)),
+		line("gateways.listen", "address and port that answer websockify's JSONTokenApi at http://ADDRESS:PORT/SECRET/TOKEN, once for each token; \"\" turns this off", keyfile.Text(&s.Gateways.Listen, checkOptionalListen)),
+		line("gateways.secret_file", "file with the SECRET in these URLs", keyfile.Text(&s.Gateways.Secret, keyfile.CheckFile)),
+		line("gateways.guacamole_key_file", "file with Guacamole's json-secret-key; \"\" turns Guacamole off", keyfile.Text(&s.Gateways.GuacamoleKey, keyfile.CheckFile)),
 
 		line("state.dir", "directory for the gate's own data: keys, activity, and who has signed out", keyfile.Text(&s.State.Dir, keyfile.CheckPath)),
-		line("activity.mib", "how much of the hosts' audit to keep for the Activity page, in MiB; 0: none", keyfile.Number(&s.Activity.MiB, 0, 4096)),
+		line("activity.mib", "how much of the hosts' audit to keep for the Activity page, in MiB; 0 means none", keyfile.Number(&s.Activity.MiB, 0, 4096)),
 
 		line("log.format", "json | console", keyfile.Choice(&s.Log.Format, "json", "console")),
 		line("log.level", "trace | debug | info | warn | error", keyfile.Choice(&s.Log.Level, "trace", "debug", "info", "warn", "error")),
@@ -104,7 +104,7 @@ const accessComment = `# [[access]]: who may do what. The rights of all matching
 // ruleKeys lists the keys of one [[access]], bound to r.
 func ruleKeys(r *access.Rule) []keyfile.Key {
 	patterns := func(name string, dst *[]string) keyfile.Key {
-		return keyfile.Line(name, "", keyfile.List(dst, checkPatterns))
+		return keyfile.Line(name, "", keyfile.List(dst, keyfile.CheckPatterns))
 	}
 	return []keyfile.Key{
 		patterns("names", &r.Names),
@@ -291,12 +291,4 @@ func checkHostName(s string) error {
 		return fmt.Errorf("%q isn't a host's name", s)
 	}
 	return keyfile.CheckHost(s)
-}
-
-// checkPatterns refuses a list that matches nothing, where somebody may have meant everything.
-func checkPatterns(patterns []string) error {
-	if len(patterns) == 0 {
-		return errors.New("an empty list isn't allowed; leave the key out to match everything")
-	}
-	return nil
 }

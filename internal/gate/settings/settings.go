@@ -117,7 +117,7 @@ type Bus struct {
 	Listen  string   // IP:PORT where hosts connect to the server in this gate; "": there is none
 	Servers []string // NATS URLs of the organisation's own servers
 	URLs    []string // NATS URLs that hosts are told; none: Servers, or Listen at the host of Web.Origin
-	Views   string   // "https://HOST[:PORT]" of this gate, where hosts bring views that nobody can dial; "": Web.Origin
+	Views   string   // "https://HOST[:PORT]" of this gate, where hosts dial in with views that the gate can't reach; "": Web.Origin
 	Name    string   // of this gate, for the hosts' audits; "": the machine's name
 	Dir     string   // what the server keeps; "": bus in State.Dir
 	Keys    string   // folder of the keys, which must be there; "": Dir, where they are made

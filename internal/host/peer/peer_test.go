@@ -24,6 +24,10 @@ func TestUID(t *testing.T) {
 		uid, err := UID(conn.(*net.UnixConn))
 		require.NoError(t, err, name)
 		assert.EqualValues(t, os.Getuid(), uid, name)
+		who, err := Of(conn.(*net.UnixConn))
+		require.NoError(t, err, name)
+		assert.EqualValues(t, os.Getpid(), who.Pid, name)
+		assert.EqualValues(t, os.Getgid(), who.Gid, name)
 	}
 	require.NoError(t, dialled.Close())
 	_, err = UID(dialled.(*net.UnixConn))

@@ -29,7 +29,7 @@ func Address(ctx context.Context, session string) (string, error) {
 		return "", err
 	}
 	if address == "" {
-		return "", errors.New("accessible: the session has no accessibility bus")
+		return "", errors.New("the session has no accessibility bus")
 	}
 	return address, nil
 }

@@ -242,7 +242,7 @@ func receive(x *xconn.Conn, to chan<- xgb.Event) {
 
 // state is what the picture is to show now.
 func (d *prompt) state() state {
-	const guard = guardTime * time.Millisecond
+	guard := time.Duration(GuardTime) * time.Millisecond
 	ready := d.controls.drawn && time.Since(d.shownAt) >= guard
 	barred := d.barred() || !d.controls.clear || time.Since(d.clearAt) < guard
 	left := time.Until(d.lapse)
@@ -314,7 +314,7 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	case xproto.PropertyNotifyEvent:
 		switch e.Atom {
 		case d.atoms[shownMark]:
-			d.unveiled(uint32(e.Time))
+			d.uncovered(uint32(e.Time))
 		case d.atoms["WM_STATE"], d.atoms["_NET_WM_STATE"]:
 			d.readState()
 		}
@@ -399,9 +399,9 @@ func (d *prompt) lapseFocus() {
 // keyboardTaken or another's.
 func ofGrab(mode byte) bool { return mode == xproto.NotifyModeGrab || mode == xproto.NotifyModeUngrab }
 
-// unveiled takes the server's time since when the user can see the window, for the
+// uncovered takes the server's time since when the user can see the window, for the
 // first time or again.
-func (d *prompt) unveiled(at uint32) {
+func (d *prompt) uncovered(at uint32) {
 	if d.arriving { // a click may have brought the keyboard, and counts
 		d.arriving = false
 		d.controls.typed(at)
@@ -416,7 +416,7 @@ func (d *prompt) unveiled(at uint32) {
 		d.shown()
 		return
 	}
-	d.controls.unveiled(at)
+	d.controls.uncovered(at)
 }
 
 // message takes a window manager's message (ICCCM 4.2.8, EWMH).

@@ -5,6 +5,8 @@ import (
 	"unicode"
 
 	"github.com/go-text/typesetting/bidi"
+
+	"vda.internal/shadow/consent/internal/script"
 )
 
 // levelsOf are the embedding levels of the runes of spans (Unicode Standard Annex 9). A
@@ -63,12 +65,7 @@ func implicit(text []rune) []int {
 // the text with it (rule P2).
 func startsLeftwards(text []rune) bool {
 	i := slices.IndexFunc(text, unicode.IsLetter)
-	return i >= 0 && leftwards(text[i])
-}
-
-// leftwards reports whether r belongs to a script that is written from right to left.
-func leftwards(r rune) bool {
-	return unicode.In(r, unicode.Arabic, unicode.Hebrew, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam)
+	return i >= 0 && script.Leftwards(text[i])
 }
 
 // visual is a line's clusters from left to right (UAX 9, rule L2).

@@ -1,8 +1,9 @@
 package dialog
 
-// guardTime is how many milliseconds after the window was drawn input begins to
-// count, so that a click or key meant for what was there before answers nothing.
-const guardTime = 500
+// GuardTime is how many milliseconds after the window was drawn input begins to
+// count, so that a click or key meant for what was there before answers nothing. It is a variable for
+// tests, which can't be sure to click within half a second.
+var GuardTime int32 = 500
 
 // focusTime is how many milliseconds after the user has moved the focus to Yes it goes back to
 // No. Somebody who types at something else, slowly, may move it without knowing.
@@ -56,7 +57,7 @@ type controls struct {
 	drawn    bool
 	drawnAt  uint32 // when it was drawn first, or came back onto the screen
 	gone     bool   // it isn't on the screen
-	hidden   bool   // it has come back, and unveiled hasn't said when
+	hidden   bool   // it has come back, and uncovered hasn't said when
 	clear    bool   // nothing covers the window
 	clearAt  uint32
 	movedAt  uint32          // when the user moved the focus to Yes
@@ -74,13 +75,13 @@ func newControls() *controls {
 // were down when it came.
 func (c *controls) begin(at uint32, held uint16) {
 	c.drawn, c.drawnAt, c.typedAt, c.held = true, at, at, held
-	c.unveiled(at)
+	c.uncovered(at)
 }
 
-// unveiled says that nothing covers the window any longer since at. A Yes needs guardTime to pass
+// uncovered says that nothing covers the window any longer since at. A Yes needs GuardTime to pass
 // from then on as well, or somebody could take a cover away under the user's hand. A
 // No needs nothing.
-func (c *controls) unveiled(at uint32) {
+func (c *controls) uncovered(at uint32) {
 	c.clear, c.clearAt = true, at
 	if c.hidden {
 		c.hidden, c.drawnAt = false, at
@@ -91,12 +92,12 @@ func (c *controls) unveiled(at uint32) {
 // it is there again.
 func (c *controls) leave() { c.gone, c.down = true, noButton }
 
-// comeBack says that the window is on the screen again. From unveiled on guardTime must pass
+// comeBack says that the window is on the screen again. From uncovered on GuardTime must pass
 // before anything counts, as when the window came first.
 func (c *controls) comeBack() { c.gone, c.hidden, c.down = false, true, noButton }
 
-// veil says that the user doesn't see the window as it is.
-func (c *controls) veil() {
+// cover says that the user doesn't see the window as it is.
+func (c *controls) cover() {
 	c.clear = false
 	if c.down == allowButton {
 		c.down = noButton
@@ -105,19 +106,19 @@ func (c *controls) veil() {
 
 // mayPress reports whether a button may be pressed at a time.
 func (c *controls) mayPress(at uint32, b button) bool {
-	return b != allowButton || c.clear && int32(at-c.clearAt) >= guardTime
+	return b != allowButton || c.clear && int32(at-c.clearAt) >= GuardTime
 }
 
 // early reports whether input of a time doesn't count yet.
 func (c *controls) early(at uint32) bool {
-	return !c.drawn || c.gone || c.hidden || int32(at-c.drawnAt) < guardTime
+	return !c.drawn || c.gone || c.hidden || int32(at-c.drawnAt) < GuardTime
 }
 
-// typing reports whether the user types, at something else than the question: for guardTime
+// typing reports whether the user types, at something else than the question: for GuardTime
 // after a key that didn't count. Then no key counts.
-func (c *controls) typing(at uint32) bool { return int32(at-c.typedAt) < guardTime }
+func (c *controls) typing(at uint32) bool { return int32(at-c.typedAt) < GuardTime }
 
-// typed takes a sign that the user types: No gets the focus, and guardTime begins again.
+// typed takes a sign that the user types: No gets the focus, and GuardTime begins again.
 func (c *controls) typed(at uint32) {
 	c.focus = denyButton
 	if int32(at-c.typedAt) > 0 {
@@ -183,7 +184,7 @@ func (c *controls) keyRelease(at uint32, key byte, means action) {
 }
 
 // mousePress takes mouse button n over b. mask is the buttons that were down before it.
-// One that comes too early makes guardTime begin again.
+// One that comes too early makes GuardTime begin again.
 func (c *controls) mousePress(at uint32, n byte, b button, mask uint16) {
 	c.hover = b
 	c.held &= mask

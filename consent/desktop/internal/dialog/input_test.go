@@ -6,6 +6,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+const guardTime = 500 // of GuardTime
+
 // ready is controls whose guard time ended at 1000, after wrapping.
 func ready() *controls {
 	c := newControls()
@@ -308,14 +310,14 @@ func TestYesWaitsForTheWindowToBeSeen(t *testing.T) {
 	c.focus = allowButton
 	c.clear = false // covered
 	assert.False(t, press(c, 2000) || click(c, 2000))
-	c.unveiled(3000)
+	c.uncovered(3000)
 	assert.False(t, press(c, 3000+guardTime-1) || click(c, 3000+guardTime-1))
 	assert.True(t, press(c, 3000+guardTime))
 	assert.True(t, click(c, 3000+guardTime))
 
 	c.mousePress(4000, 1, allowButton, 0)
-	c.veil() // as when the window is moved under the pointer
-	c.unveiled(4000)
+	c.cover() // as when the window is moved under the pointer
+	c.uncovered(4000)
 	_, done := c.mouseRelease(1, allowButton)
 	assert.False(t, done, "it isn't the Yes that was pressed")
 
@@ -341,12 +343,12 @@ func TestInputIsIgnoredAfterTheWindowCameBack(t *testing.T) {
 		return done
 	}
 	assert.False(t, click(3000), "nobody has said since when it is back")
-	c.unveiled(4000)
+	c.uncovered(4000)
 	assert.False(t, click(4000+guardTime-1))
 	_, done = c.keyPress(4000+guardTime-1, 1, refuseKey, true)
 	assert.False(t, done)
 	assert.False(t, click(4000+2*guardTime-2), "it began again")
 	assert.True(t, click(4000+3*guardTime))
-	c.unveiled(9000) // it was only covered
+	c.uncovered(9000) // it was only covered
 	assert.True(t, click(9000))
 }

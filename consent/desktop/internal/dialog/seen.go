@@ -29,7 +29,7 @@ const (
 
 // barred reports whether a Yes doesn't count, by what is known so far.
 func (d *prompt) barred() bool {
-	lately := time.Since(d.overlaidAt) < guardTime*time.Millisecond // it may come back any moment
+	lately := time.Since(d.overlaidAt) < time.Duration(GuardTime)*time.Millisecond // it may come back any moment
 	return d.away() || d.covered || lately && !d.inside
 }
 
@@ -103,10 +103,10 @@ func (d *prompt) lookAgain() {
 }
 
 // setCovered takes what the server says of the window's visibility. When the window comes
-// into view Yes needs half a second again: see controls.unveiled.
+// into view Yes needs half a second again: see controls.uncovered.
 func (d *prompt) setCovered(covered bool) {
 	if d.covered && !covered {
-		d.veil()
+		d.cover()
 	}
 	d.covered = covered
 }

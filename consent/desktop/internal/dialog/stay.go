@@ -23,10 +23,10 @@ const restTime = 500 * time.Millisecond
 // menuTime is how long a menu that the window manager keeps above the window may stay there.
 const menuTime = 3 * time.Second
 
-// veil says that the user hasn't seen the window as it is now. A Yes needs half a second
+// cover says that the user hasn't seen the window as it is now. A Yes needs half a second
 // from now on, and a press of the mouse on it is forgotten.
-func (d *prompt) veil() {
-	d.controls.veil()
+func (d *prompt) cover() {
+	d.controls.cover()
 	if d.exposed {
 		d.markShown()
 	}
@@ -48,7 +48,7 @@ func (d *prompt) movedTo(at image.Point) bool {
 		return false
 	}
 	d.at, d.movedAt, d.rested = at, time.Now(), false
-	d.veil()
+	d.cover()
 	return true
 }
 
@@ -75,7 +75,7 @@ func (d *prompt) changeAway(change func()) {
 		d.inside = false // an EnterNotify says when it is again
 	case was:
 		d.controls.comeBack()
-		d.veil()
+		d.cover()
 	}
 	if d.unmapped || d.iconic {
 		if d.absent.IsZero() {

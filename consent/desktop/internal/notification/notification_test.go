@@ -9,12 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testlogind"
 	"vda.internal/shadow/internal/testnotify"
 )
 
 // patience is how long a test waits for what is to come soon.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 var question = Question{
 	Summary: `CORP\alice <b> wants to view your screen`, Body: "They see <i>everything</i> & more.\nThey can't type.",
