@@ -37,16 +37,16 @@ func lost(r wsproxy.Record) bool {
 
 // mayReturn reports whether l's viewer has left and may come back.
 func (l *life) mayReturn() bool {
-	return l.m.cfg.Reconnect > 0 && !l.bare.Load() && l.ended() == nil && l.watch.came() && within(l.watch.left, 0) &&
-		lost(l.watch.record) && l.watch.end.Reason == ViewerLeft
+	return l.m.cfg.Reconnect > 0 && !l.bare.Load() && l.ended() == nil && l.presence.came() && within(l.presence.left, 0) &&
+		lost(l.presence.record) && l.presence.end.Reason == ViewerLeft
 }
 
 // awaitReturn waits for a viewer that was lost until it has returned and left again, or l ends.
 func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-chan struct{}) {
 	until := time.Now().Add(l.m.cfg.Reconnect)
-	record := l.watch.record
+	record := l.presence.record
 	old := l.disown()
-	l.watch.restart()
+	l.presence.restart()
 	l.setState(Away, record.Remote)
 	l.again.Store(true)
 	if l.caller == nil || l.caller.Gate == "" { // a fleet's view may come back through another gate
@@ -68,7 +68,7 @@ func (l *life) awaitReturn(handler http.Handler) (server *http.Server, served <-
 	absent := time.NewTimer(time.Until(until))
 	defer absent.Stop()
 	select {
-	case <-l.watch.arrived:
+	case <-l.presence.arrived:
 		l.awaitLeft()
 	case <-absent.C:
 		if l.shut() {

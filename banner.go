@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// lastWords is how long banners may go on telling their users why viewing has ended
+	// farewellTime is how long banners may go on telling their users why viewing has ended
 	// when everything else has been shut down.
-	lastWords = 5 * time.Second
+	farewellTime = 5 * time.Second
 	// handover is how long a banner waits for the one before it, which is to go at once.
 	handover = 500 * time.Millisecond
 )

@@ -9,11 +9,12 @@
 // VDA. The program below serves the sessions of logind:
 //
 //	func main() {
-//		desktop.Child() // the question is asked by a child of this program
+//		desktop.Child() // a child of this program asks the question,
+//		capture.Child() // and another captures the screen
 //		m, err := shadow.New(shadow.Config{
 //			Sessions: &sessions.Logind{},
-//			Prompter: &desktop.X11{},
-//			Source:   &source.X11vnc{},
+//			Prompter: desktop.X11{},
+//			Source:   &source.X11{},
 //		})
 //		if err != nil {
 //			log.Fatal(err)
@@ -27,7 +28,7 @@
 //		...
 //	}
 //
-// What it does not do: it offers no network API (package control of shadowd
-// does), it draws nothing itself, and it never opens an X connection: whatever
-// talks to a session is a child process that runs as the session's user.
+// It offers no network API (shadowd does), draws nothing itself, and never opens an X
+// connection: whatever talks to a session is a child process that runs as the
+// session's user.
 package shadow

@@ -15,11 +15,12 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/portpool"
 )
 
 // patience bounds every wait of these tests.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // fakeSource is an RFB server in memory that counts what is open.
 type fakeSource struct {

@@ -53,7 +53,7 @@ func TestDialledServerWhenSomebodyElseLogsIn(t *testing.T) {
 		want string
 	}{
 		"another session": {nil, "2 sessions"},
-		"no list":         {errors.New("no broker"), "nobody can tell whose screen is shown"},
+		"no list":         {errors.New("no broker"), "cannot tell whose screen is shown"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "rfb")
@@ -126,7 +126,7 @@ func TestHowOftenThePictureMayBeUnclear(t *testing.T) {
 		left.Store(int32(failures))
 		if ends {
 			v.closed(1011, "source_failed")
-			assert.Contains(t, h.until(t, shadow.EventEnded).Detail, "nobody can tell whose screen is shown: no broker")
+			assert.Contains(t, h.until(t, shadow.EventEnded).Detail, "cannot tell whose screen is shown: no broker")
 			continue
 		}
 		require.Eventually(t, func() bool { return left.Load() <= 0 }, patience, time.Millisecond)
@@ -149,7 +149,7 @@ func TestLookAtThePictureThatHangs(t *testing.T) {
 			}),
 		})
 		begun := time.Now()
-		assert.Contains(t, h.refused(t, shadow.SourceFailed).Detail, "nobody can tell whose screen is shown")
+		assert.Contains(t, h.refused(t, shadow.SourceFailed).Detail, "cannot tell whose screen is shown")
 		assert.Less(t, time.Since(begun), time.Minute)
 	})
 }

@@ -182,7 +182,7 @@ func (l *life) look(s *Session, d *doubt) (ended bool) {
 	case over != nil:
 		l.end(over)
 	case d.isTooMuch(unclear, began):
-		l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whether the session goes on: " + detail(unclear), Err: unclear})
+		l.end(&End{Reason: SourceFailed, Detail: "cannot tell whether the session is still running: " + detail(unclear), Err: unclear})
 	}
 	return l.ctx.Err() != nil
 }
@@ -246,7 +246,7 @@ func (l *life) watchPicture(f Fitter, s *Session) {
 			l.end(why)
 			return
 		case d.isTooMuch(err, began):
-			l.end(&End{Reason: SourceFailed, Detail: "nobody can tell whose screen is shown: " + detail(err), Err: err})
+			l.end(&End{Reason: SourceFailed, Detail: "cannot tell whose screen is shown: " + detail(err), Err: err})
 			return
 		}
 	}

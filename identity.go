@@ -28,9 +28,9 @@ func (l *life) person() string {
 	return cmp.Or(l.caller.User, strconv.FormatUint(uint64(l.caller.UID), 10))
 }
 
-// counted is what makes administrators one and the same: for a person the account, else the stated name, but for
-// the case of A to Z. Other letters are kept apart as a gate's access table keeps them: "\u212Aim" is another person
-// there than kim, and must not use up what kim may ask.
+// counted returns the key by which an administrator's requests are counted: the account for a person,
+// otherwise the stated name with A to Z in one case. Other letters aren't folded, as in a gate's access
+// table: "\u212Aim" is another person there than kim, and must not use up kim's requests.
 func (l *life) counted() string {
 	if l.caller != nil && !l.caller.isService() {
 		return "uid " + strconv.FormatUint(uint64(l.caller.UID), 10)

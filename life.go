@@ -77,7 +77,7 @@ type life struct {
 	resumes      strangers.Rate  // after a pause
 	notes        strangers.Rate  // of the source's, for the log
 	changes      strangers.Rate  // and for the audit
-	watch        watch
+	presence     presence
 	banner       *banner        // tells the user of the viewer; nil: there is none. Set by authorize
 	guards       sync.WaitGroup // what guard has started; ends with ctx
 }
@@ -399,8 +399,8 @@ func (l *life) late(d consent.Decision, err error) consent.Decision {
 	return consent.TimedOut
 }
 
-// replaces is the administrator whose view a Yes would end, and whether that is only what the caller
-// said: one who has been granted it but isn't there, and the one who asks, are nobody of whom the user must be told.
+// replaces returns the administrator whose view a Yes would end, and whether that name is unverified;
+// empty if no viewer is connected or the viewer is the requester.
 func (l *life) replaces() (name string, unverified bool) {
 	l.m.mu.Lock()
 	defer l.m.mu.Unlock()

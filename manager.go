@@ -173,7 +173,7 @@ type Manager struct {
 	answer      time.Duration // sourceTime, but in tests
 	monitorTime time.Duration // monitorPatience, but in tests
 	reading     time.Duration // settingsTime, but in tests
-	words       time.Duration // lastWords, but in tests
+	words       time.Duration // farewellTime, but in tests
 	tidy        time.Duration // tidyTime, but in tests
 }
 
@@ -194,7 +194,7 @@ func New(cfg Config) (*Manager, error) {
 	m := &Manager{
 		asks:  strangers.Quota{Size: maxAsks, Every: asksEvery},
 		crowd: newCrowd(), answer: sourceTime, monitorTime: monitorPatience, interval: settingsInterval, retry: sessionRetry, revisiting: revisitInterval, fitting: fitInterval,
-		reading: settingsTime, words: lastWords, tidy: tidyTime,
+		reading: settingsTime, words: farewellTime, tidy: tidyTime,
 		lives: map[string]*life{}, seats: map[string]*seat{}, shown: map[string]*banner{},
 	}
 	m.base, m.stop = context.WithCancelCause(context.Background())

@@ -64,7 +64,7 @@ var sentences = map[Reason]string{
 	NoPort:             "no port is left for another viewer",
 	TLSConfig:          "the certificate for wss can't be used",
 	AuditFailed:        "the request can't be recorded, so it isn't granted",
-	SourceFailed:       "the session's picture can't be had",
+	SourceFailed:       "the session's screen cannot be captured",
 	Superseded:         "another administrator was granted the session",
 	SessionEnded:       "the session ended",
 	ViewerAbsent:       "no viewer connected in time",

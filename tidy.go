@@ -112,8 +112,8 @@ func (l *life) abandon(what string, done <-chan struct{}) {
 	l.m.journal.error(l.m.cfg.Logger, l.id, what+" has not ended in time and was given up")
 }
 
-// A sourceConn is a Source's connection for which nobody waits: Close hands it
-// to a goroutine, and closed tells when its Close has returned.
+// A sourceConn closes a Source's connection in the background; closed is closed
+// when Close has returned.
 type sourceConn struct {
 	net.Conn
 	ended   <-chan struct{} // closed when the server has ended; nil: nobody says

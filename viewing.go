@@ -15,8 +15,8 @@ import (
 // sourceTime is how long a source may leave a request for a pixel unanswered.
 const sourceTime = 10 * time.Second
 
-// A watch is what is known of a life's viewer.
-type watch struct {
+// A presence is what is known of the viewer of a life.
+type presence struct {
 	arrived chan struct{} // closed when the viewer with the token is there
 	left    chan struct{} // closed when it has left, record and end being set
 	dropped atomic.Int64  // its messages that view-only dropped
@@ -27,15 +27,15 @@ type watch struct {
 }
 
 // restart is for a viewer that may return.
-func (w *watch) restart() {
-	w.arrived, w.left = make(chan struct{}), make(chan struct{})
-	w.returned, w.end, w.record = true, nil, wsproxy.Record{}
+func (p *presence) restart() {
+	p.arrived, p.left = make(chan struct{}), make(chan struct{})
+	p.returned, p.end, p.record = true, nil, wsproxy.Record{}
 }
 
 // came reports whether there was a viewer.
-func (w *watch) came() bool {
+func (p *presence) came() bool {
 	select {
-	case <-w.arrived:
+	case <-p.arrived:
 		return true
 	default:
 		return false
@@ -46,7 +46,7 @@ func (w *watch) came() bool {
 // when nobody came, or when l is told to end.
 func (l *life) run(deadline time.Time) {
 	defer l.m.wg.Done()
-	l.watch.arrived, l.watch.left = make(chan struct{}), make(chan struct{})
+	l.presence.arrived, l.presence.left = make(chan struct{}), make(chan struct{})
 	l.noise = l.m.journal.limited(l.m.cfg.Logger.With().Str("id", l.id).Logger(), quieted(&l.noises))
 	l.pauser = l.newPauser()
 	proxy := l.proxy()
@@ -67,7 +67,7 @@ func (l *life) run(deadline time.Time) {
 
 	// From here nothing new begins. What is going on ends with l.ctx.
 	if l.ended() == nil {
-		l.end(l.watch.end)
+		l.end(l.presence.end)
 	}
 	l.endBanner()
 	server.Close()
@@ -82,8 +82,8 @@ func (l *life) run(deadline time.Time) {
 
 // countViewer notes what is known of a viewer's connection that has ended.
 func (l *life) countViewer() {
-	if l.watch.came() && within(l.watch.left, 0) {
-		l.departed.add(l.watch.record)
+	if l.presence.came() && within(l.presence.left, 0) {
+		l.departed.add(l.presence.record)
 	}
 }
 
@@ -119,11 +119,11 @@ func (l *life) proxy() *wsproxy.Handler {
 			}
 		},
 		OnEnd: func(record wsproxy.Record) {
-			l.watch.record = record
-			if l.watch.end == nil { // no relay ran
-				l.watch.end = l.viewingEnd(nil, &record.End)
+			l.presence.record = record
+			if l.presence.end == nil { // no relay ran
+				l.presence.end = l.viewingEnd(nil, &record.End)
 			}
-			close(l.watch.left)
+			close(l.presence.left)
 		},
 		Logger: l.noise,
 	}
@@ -135,7 +135,7 @@ func (l *life) await(deadline time.Time) {
 	absent := time.NewTimer(time.Until(deadline))
 	defer absent.Stop()
 	select {
-	case <-l.watch.arrived:
+	case <-l.presence.arrived:
 		l.awaitLeft() // Run watches the source
 	case <-absent.C:
 		if l.shut() {
@@ -164,9 +164,9 @@ func (l *life) shut() bool {
 // ended.
 func (l *life) awaitLeft() {
 	select {
-	case <-l.watch.left:
+	case <-l.presence.left:
 	case <-l.ctx.Done():
-		within(l.watch.left, viewerTime)
+		within(l.presence.left, viewerTime)
 	}
 }
 
@@ -177,13 +177,13 @@ func (l *life) authorize(r *http.Request) error {
 		return err
 	}
 	known(r)
-	if l.watch.returned {
+	if l.presence.returned {
 		l.tell(l.view())
 	} else {
 		l.uncount()
 		l.showBanner()
 	}
-	close(l.watch.arrived)
+	close(l.presence.arrived)
 	if err := l.port.Hold(); err != nil {
 		l.m.journal.error(l.m.cfg.Logger, l.id, "the port of a connected viewer still listens: "+err.Error())
 	}
@@ -198,7 +198,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	l := (*life)(r)
 	l.setState(Viewing, viewer.RemoteAddr().String())
 	came := EventConnected
-	if l.watch.returned {
+	if l.presence.returned {
 		came = EventReturned
 	}
 	l.emit(Event{Type: came, Viewer: viewer.RemoteAddr().String()})
@@ -219,7 +219,7 @@ func (r *relay) Run(ctx context.Context, viewer, server net.Conn) error {
 	if why == nil {
 		why = l.viewingEnd(err, wsproxy.EndOf(viewer))
 	}
-	l.watch.end = why
+	l.presence.end = why
 	if why.Reason != ViewerLeft || l.m.cfg.Reconnect <= 0 { // a viewer that was lost may return
 		// Nobody sees anything any more. The viewer has two seconds for the closing handshake,
 		// and the user isn't to wait for it.
@@ -235,7 +235,7 @@ func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
 	decided, result := make(chan error, 1), make(chan error, 1)
 	inspect := rfb.Relay{
 		ServerTimeout: l.m.answer, Pauser: l.pauser,
-		OnDrop: func(rfb.ClientMessageType) { l.watch.dropped.Add(1) },
+		OnDrop: func(rfb.ClientMessageType) { l.presence.dropped.Add(1) },
 		OnEnd:  func(err error) { decided <- err },
 	}
 	ended := done(func() { result <- inspect.Run(ctx, viewer, server) })
@@ -259,7 +259,7 @@ func (l *life) inspect(ctx context.Context, viewer, server net.Conn) error {
 var errSourceEnded = pkg.New("the source ended")
 
 // watchSource ends the relay when the source has ended by itself, if it says so, until stopWatching is
-// called. It takes the place of a watch before it.
+// called. It replaces the one before it.
 func (l *life) watchSource() {
 	if l.stopWatching != nil {
 		l.stopWatching()
@@ -316,7 +316,7 @@ func (l *life) noted(n Note) {
 // farewell announces the end.
 func (l *life) farewell() {
 	why := l.ended()
-	e := Event{Type: EventEnded, Reason: why.Reason, Detail: why.Detail, Dropped: l.watch.dropped.Load(), Rejected: l.turnedAway()}
+	e := Event{Type: EventEnded, Reason: why.Reason, Detail: why.Detail, Dropped: l.presence.dropped.Load(), Rejected: l.turnedAway()}
 	e.Viewer, e.Duration = l.departed.viewer, l.departed.duration.Seconds()
 	e.Sent, e.Received = l.departed.sent, l.departed.received
 	if t := l.door.Turned(); t.Crowded+t.Late > 0 {

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/portpool"
 )
 
@@ -41,7 +42,7 @@ func requireClosed(t *testing.T, accept <-chan error) {
 	select {
 	case err := <-accept:
 		require.ErrorIs(t, err, net.ErrClosed)
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		require.FailNow(t, "Accept still waits")
 	}
 }
@@ -258,7 +259,7 @@ func TestServe(t *testing.T) {
 	go func() { served <- srv.Serve(l.HoldOnClose()) }()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: transport, Timeout: testenv.Patience}
 	resp, err := client.Get("http://127.0.0.1:" + strconv.Itoa(l.Port()))
 	require.NoError(t, err)
 	body, err := io.ReadAll(resp.Body)
@@ -375,7 +376,7 @@ func TestHoldWhileSomebodyConnects(t *testing.T) {
 		runtime.Gosched()
 		require.NoError(t, l.Hold())
 		if c := <-dialed; c != nil {
-			require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+			require.NoError(t, c.SetDeadline(time.Now().Add(testenv.Patience)))
 			_, err := c.Read(make([]byte, 1))
 			require.False(t, errors.Is(err, os.ErrDeadlineExceeded), "the connection hangs")
 			_ = c.Close()

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/portpool"
 )
 
@@ -62,12 +63,12 @@ func dial(t *testing.T, host string, port int) net.Conn {
 	c, err := tryDial(host, port)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
-	require.NoError(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testenv.Patience)))
 	return c
 }
 
 func tryDial(host string, port int) (net.Conn, error) {
-	return net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(port)), 10*time.Second)
+	return net.DialTimeout("tcp", net.JoinHostPort(host, strconv.Itoa(port)), testenv.Patience)
 }
 
 // connect dials l and accepts the connection.
@@ -77,7 +78,7 @@ func connect(t *testing.T, l *portpool.Listener) (client, server net.Conn) {
 	server, err := l.Accept()
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
-	require.NoError(t, server.SetDeadline(time.Now().Add(10*time.Second)))
+	require.NoError(t, server.SetDeadline(time.Now().Add(testenv.Patience)))
 	assert.Equal(t, client.LocalAddr().(*net.TCPAddr).Port, server.RemoteAddr().(*net.TCPAddr).Port)
 	return client, server
 }

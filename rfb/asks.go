@@ -1,8 +1,8 @@
 package rfb
 
-// keeps reports whether a viewer may have an encoding of this kind, apart from
+// allowed reports whether a viewer may have an encoding of this kind, apart from
 // Fence and ContinuousUpdates; pointer says that it is told where the pointer is.
-func (a asking) keeps(pointer bool) bool { return a == viewAsks || a == pointerAsks && pointer }
+func (a asking) allowed(pointer bool) bool { return a == viewAsks || a == pointerAsks && pointer }
 
 // asksFor are the encodings of a viewer's list, as it is on the wire, that the
 // server is asked for, in the viewer's order, each once, at most maxEncodingsOut, and
@@ -27,7 +27,7 @@ func asksFor(kept []Encoding, list []byte, ownName, exact bool) ([]Encoding, enc
 		switch {
 		case seen[r.nth]:
 			continue
-		case r.asks.keeps(pointer):
+		case r.asks.allowed(pointer):
 			if set&pixels == 0 && r.bit&pixels != 0 {
 				room++
 			}

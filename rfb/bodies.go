@@ -158,7 +158,7 @@ type ManyRects struct {
 }
 
 func (m *ManyRects) layout(c *coder) {
-	rects, length := c.rect.stands()
+	rects, length := c.rect.represents()
 	if rects == 0 {
 		c.Fail(ErrMalformed, "%v for no rectangles", c.enc)
 	}

@@ -264,8 +264,8 @@ func (h *handshake) authenticate(ctx context.Context, c *Client, s *ServerConn, 
 	return h.securityResult(ctx, framing, true)
 }
 
-// respond answers a challenge, by the password or by who knows it. That one may
-// be a person who has to type it: the server's patience counts, not ours.
+// respond answers a challenge with the password, or asks for it. A person may have to
+// type it, so the server's timeout applies, not ours.
 func (h *handshake) respond(ctx context.Context, c *Client) error {
 	var challenge [challengeLen]byte
 	if err := h.receive(ctx, "challenge", challenge[:]); err != nil {

@@ -13,12 +13,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waitFor bounds whatever a test waits for.
-const waitFor = 10 * time.Second
+const waitFor = testenv.Patience
 
 // epoch is when the filters of tests start.
 var epoch = time.Unix(1_000_000, 0)

@@ -85,7 +85,7 @@ func keep(t *testing.T, tr *captured, server string, s scenario) {
 
 func TestLiveX0vncserver(t *testing.T) {
 	if !*updateFiles {
-		return
+		t.Skip("only with -update: it captures real peers anew")
 	}
 	path := needs(t, "x0vncserver", "tigervnc-scraping-server")
 	server := "x0vncserver-" + version(t, "x0vncserver", "-version")
@@ -112,7 +112,7 @@ func TestLiveX0vncserver(t *testing.T) {
 
 func TestLiveQEMU(t *testing.T) {
 	if !*updateFiles {
-		return
+		t.Skip("only with -update: it captures real peers anew")
 	}
 	path := needs(t, "qemu-system-x86_64", "qemu-system-x86")
 	server := "qemu-" + version(t, path, "--version")
@@ -180,7 +180,7 @@ var stripes = func() []byte {
 
 func TestLiveLibvncserver(t *testing.T) {
 	if !*updateFiles {
-		return
+		t.Skip("only with -update: it captures real peers anew")
 	}
 	cc := needs(t, "cc", "gcc libc6-dev libvncserver-dev")
 	desk := filepath.Join(t.TempDir(), "desk")
@@ -231,7 +231,7 @@ func TestLiveLibvncserver(t *testing.T) {
 
 func TestLiveXtightvnc(t *testing.T) {
 	if !*updateFiles {
-		return
+		t.Skip("only with -update: it captures real peers anew")
 	}
 	path := needs(t, "Xtightvnc", "tightvncserver xfonts-base")
 	out, _ := exec.Command(path, "-version").CombinedOutput()

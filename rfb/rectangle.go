@@ -165,7 +165,7 @@ func NewRectangleScanner(r Rect, e Encoding, f PixelFormat) (*RectangleScanner, 
 	w := newInspector(newAgreed(r.Width, r.Height), f)
 	w.rects = 1
 	if e.many() {
-		rects, _ := r.stands()
+		rects, _ := r.represents()
 		w.rects = int(rects)
 	}
 	if e.picture() {

@@ -31,9 +31,9 @@ func (e Encoding) picture() bool {
 // have other meanings.
 func (e Encoding) many() bool { return e == EncodingXZ || e == EncodingXZYW }
 
-// stands is how many rectangles of its update one with this header stands for,
+// represents is how many rectangles of its update one with this header stands for,
 // and how long its body is, if its encoding is one of many.
-func (r Rect) stands() (rects, length uint64) {
+func (r Rect) represents() (rects, length uint64) {
 	return uint64(r.X)<<16 | uint64(r.Y), uint64(r.Width)<<16 | uint64(r.Height)
 }
 
@@ -148,7 +148,7 @@ func (w *walker) pseudo() error {
 
 // manyRects passes over a rectangle that stands for many.
 func (w *walker) manyRects() error {
-	rects, length := w.rect.stands()
+	rects, length := w.rect.represents()
 	if rects == 0 || rects > uint64(w.rects) {
 		return fmt.Errorf("%w: %v for %d rectangles where %d are left", ErrMalformed, w.enc, rects, w.rects)
 	}

@@ -110,7 +110,7 @@ func resizes(r *Rectangle) bool {
 // viewOnly reports whether the relay asks for all of it.
 func (c *captured) viewOnly() bool {
 	for _, e := range c.encodings {
-		if !rules.of(e).asks.keeps(true) {
+		if !rules.of(e).asks.allowed(true) {
 			return false
 		}
 	}

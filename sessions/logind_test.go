@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testlogind"
 )
 
@@ -226,7 +227,7 @@ func TestLogindWaitEnd(t *testing.T) {
 		select {
 		case err := <-done:
 			return err
-		case <-time.After(10 * time.Second):
+		case <-time.After(testenv.Patience):
 			require.Fail(t, "it waits for ever")
 			return nil
 		}

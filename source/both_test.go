@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every wait of these tests.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // xSession is a real desktop as a Session.
 func xSession(t testing.TB) (*testhost.Desktop, *shadow.Session) {

@@ -38,8 +38,8 @@ func (l *log) said() []byte {
 	return append(append(bytes.Clone(l.first.Bytes()), '\n'), l.tail.String()...)
 }
 
-// lastWords is the last line, as the end of an error's sentence.
-func (l *log) lastWords() string {
+// lastLine is the last line, as the end of an error's sentence.
+func (l *log) lastLine() string {
 	if last := l.tail.Last(); last != "" {
 		return fmt.Sprintf(": %.200q", last)
 	}
@@ -72,7 +72,7 @@ func (l *log) telling() string {
 	if m := shmFailed.Find(said); m != nil {
 		return fmt.Sprintf(": %.200q", strings.TrimSpace(string(m)))
 	}
-	return l.lastWords()
+	return l.lastLine()
 }
 
 // howEnded is how a process ended: "exit status 1", "killed by signal 9 (killed)".

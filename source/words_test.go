@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // What is known of a failure is told, and not where to read about others.
@@ -40,9 +42,7 @@ func TestHowEnded(t *testing.T) {
 func TestWithoutSharedMemory(t *testing.T) {
 	assert.True(t, sharedMemory(x11vncSegments))
 	assert.NotContains(t, x11vncMemory(), "-noshm")
-	if os.Getuid() != 0 {
-		t.Skip("only root can have a namespace with little shared memory")
-	}
+	testenv.Root(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

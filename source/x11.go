@@ -67,7 +67,7 @@ func (x *X11) Validate() error {
 func (x *X11) command(s *shadow.Session, more ...string) (*exec.Cmd, error) {
 	argv := x.Command
 	if len(argv) == 0 {
-		if !self.Captures.Load() {
+		if !self.Capture.Ready() {
 			return nil, pkg.New("this program can't show a display by itself: its main must call capture.Child first thing")
 		}
 		argv = []string{child.Self, self.Arg}

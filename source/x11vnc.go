@@ -60,7 +60,7 @@ func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
 	if err != nil {
 		return err
 	}
-	if err := server.refusal(); err != nil || !self.Captures.Load() {
+	if err := server.refusal(); err != nil || !self.Capture.Ready() {
 		return err
 	}
 	if _, err := new(X11).Look(ctx, s); err != nil && final(ctx, err) {
@@ -194,13 +194,13 @@ func x11vncMemory() []string {
 // x11vncCommand is what to run for s. Where this program can, it first finds the cookie that
 // opens the display, as everything else here does, and gives x11vnc that one alone.
 func x11vncCommand(path string, s *shadow.Session, memory []string) *exec.Cmd {
-	if s.Xauthority == "" || !self.Captures.Load() {
+	if s.Xauthority == "" || !self.Capture.Ready() {
 		return exec.Command(path, append(x11vncArgs(s), memory...)...)
 	}
 	found := *s
 	found.Xauthority = self.CookieFile
-	args := append([]string{self.CookieArg, s.Display, s.Xauthority, path}, x11vncArgs(&found)...)
-	return exec.Command(child.Self, append(args, memory...)...)
+	args := append([]string{s.Display, s.Xauthority, path}, x11vncArgs(&found)...)
+	return self.Cookie.Command(append(args, memory...)...)
 }
 
 // Open starts x11vnc on s. It doesn't wait for x11vnc to reach the display: a failure shows when

@@ -89,7 +89,7 @@ func TestX11vncCheckDoesNotWaitForEver(t *testing.T) {
 
 func TestLastWords(t *testing.T) {
 	l := newLog()
-	assert.Empty(t, l.lastWords())
+	assert.Empty(t, l.lastLine())
 	_, _ = l.Write([]byte("a line of the log\nthe end\n\n"))
-	assert.Equal(t, `: "the end"`, l.lastWords())
+	assert.Equal(t, `: "the end"`, l.lastLine())
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/youmark/pkcs8"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -36,13 +37,13 @@ func handshake(t *testing.T, config, client *tls.Config) (*tls.ConnectionState, 
 			return
 		}
 		defer c.Close()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(testenv.Patience))
 		if s := tls.Server(c, config); s.Handshake() == nil {
 			_, _ = s.Write([]byte("x"))
 		}
 	}()
 	defer func() { <-served }()
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: client}
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: testenv.Patience}, Config: client}
 	c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
 	if err != nil {
 		return nil, err

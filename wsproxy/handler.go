@@ -49,16 +49,15 @@ type Handler struct {
 	// means 30 s; negative means none.
 	PingInterval time.Duration
 
-	// PongTimeout is how long a viewer may be silent when something is due
-	// from it: after a ping, be it longer or shorter than PingInterval, and, or
-	// up to a quarter longer, in the middle of a frame, with or without pings.
-	// Then the session ends with [StatusStalled]. 0 means 15 s.
+	// PongTimeout is how long to wait for any data after a ping, or for the
+	// rest of a partial frame (detected up to 25 % late). Then the session ends
+	// with [StatusStalled]. 0 means 15 s.
 	PongTimeout time.Duration
 
-	// WriteTimeout is how long a viewer may take no data at all while some
-	// waits for it. Then, or up to a quarter later, the session ends with
-	// [StatusStalled]. 0 means 15 s. Over TLS without a [Listener] a message of up
-	// to 64 KiB has to be taken whole in that time.
+	// WriteTimeout is how long a viewer may accept no data while some is
+	// waiting for it (detected up to 25 % late). Then the session ends with
+	// [StatusStalled]. 0 means 15 s. Over TLS without a [Listener], a message of
+	// up to 64 KiB must be accepted whole in that time.
 	WriteTimeout time.Duration
 
 	// HandshakeTimeout bounds Authorize (through its request's context) and
@@ -135,7 +134,7 @@ type Relay interface {
 
 // A Record tells how a session went.
 type Record struct {
-	Request  *http.Request // that was upgraded, as the hooks saw it; its body is nobody's any more
+	Request  *http.Request // that was upgraded, as the hooks saw it; its body has been consumed and must not be used
 	Remote   string        // address of the viewer
 	Target   string        // address of the target; empty if it wasn't reached
 	Start    time.Time     // when the request was upgraded

@@ -37,11 +37,11 @@ type intake struct {
 	last    int    // bytes of the last read
 	lastErr error  // of the last read
 
-	through int    // bytes that are the library's, from r on; maxThrough: all that come
-	left    int64  // bytes of a data frame's payload to come
-	key     uint32 // mask of the next of them
-	open    bool   // in a fragmented message
-	size    int64  // of the message so far
+	passThrough int    // bytes to pass through to the library, from r on; maxPassThrough: everything
+	left        int64  // bytes of a data frame's payload to come
+	key         uint32 // mask of the next of them
+	open        bool   // in a fragmented message
+	size        int64  // of the message so far
 
 	err     error         // why nothing more can be read
 	reads   atomic.Uint64 // reads that gave something: a sign of life
@@ -49,8 +49,8 @@ type intake struct {
 }
 
 const (
-	maxThrough = math.MaxInt
-	smallSize  = 1 << 10
+	maxPassThrough = math.MaxInt
+	smallSize      = 1 << 10
 )
 
 // What an intake has pending, in one word so that an [unfinished] can't stop
@@ -71,17 +71,17 @@ func newIntake(c net.Conn, early []byte) *intake {
 // passed on, meanwhile.
 func (f *intake) Read(p []byte) (int, error) {
 	for {
-		if f.through == 0 {
+		if f.passThrough == 0 {
 			if err := f.parse(); err != nil {
 				f.err = err
 				return 0, err
 			}
 		}
-		if f.through > 0 && f.r < f.w {
-			n := copy(p, f.buf[f.r:min(f.w, f.r+min(f.through, len(p)))])
+		if f.passThrough > 0 && f.r < f.w {
+			n := copy(p, f.buf[f.r:min(f.w, f.r+min(f.passThrough, len(p)))])
 			f.r += n
-			if f.through != maxThrough {
-				f.through -= n
+			if f.passThrough != maxPassThrough {
+				f.passThrough -= n
 			}
 			return n, nil
 		}
@@ -127,7 +127,7 @@ func (f *intake) header() (bool, error) {
 	first, length := b[0], int64(b[1]&^maskBit)
 	switch opcode := first &^ finBit; {
 	case b[1]&maskBit == 0, opcode > opPong, opcode > opBinary && opcode < opClose:
-		f.through = maxThrough // unmasked, reserved bits or reserved opcode
+		f.passThrough = maxPassThrough // unmasked, reserved bits or reserved opcode
 		return false, nil
 	case opcode >= opClose:
 		f.control(first, int(length), len(b))
@@ -150,7 +150,7 @@ func (f *intake) header() (bool, error) {
 		length = int64(binary.BigEndian.Uint64(b[2:]))
 	}
 	if length < 0 {
-		f.through = maxThrough
+		f.passThrough = maxPassThrough
 		return false, nil
 	}
 	f.key = binary.LittleEndian.Uint32(b[size:])
@@ -164,9 +164,9 @@ func (f *intake) header() (bool, error) {
 func (f *intake) control(first byte, length, there int) {
 	switch {
 	case first&finBit == 0 || length > 125:
-		f.through = maxThrough // forbidden
+		f.passThrough = maxPassThrough // forbidden
 	case there >= 6+length:
-		f.through = 6 + length
+		f.passThrough = 6 + length
 	}
 }
 
@@ -198,7 +198,7 @@ func (f *intake) fill() error {
 		f.w = copy(f.buf, f.buf[f.r:f.w])
 		f.r = 0
 	}
-	if f.left == 0 && f.w == 0 && f.through == 0 {
+	if f.left == 0 && f.w == 0 && f.passThrough == 0 {
 		f.pending.And(^uint32(partial))
 	} else if f.pending.Or(partial|watched)&watched == 0 {
 		f.to.ask(taskBegun)

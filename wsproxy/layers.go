@@ -41,4 +41,5 @@ package wsproxy
 //
 // Goroutines of a viewer that lies idle: the handler's, in which the relay or the download runs,
 // receive, and the library's own. The inbox's pump and control exist only while there is something
-// to do. A Relay has its own: three of package rfb.
+// to do. A Relay has its own. Package rfb's has three, one more with a Pauser, and one more with a
+// ServerTimeout.

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait of a test.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // A rig is a Handler behind an HTTP server on loopback.
 type rig struct {

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/trace"
 )
@@ -110,7 +111,7 @@ func createCapture(name string, about trace.Header) (*captureFile, error) {
 	}
 	if c.trace, err = trace.NewWriter(w, about); err != nil {
 		c.abandon()
-		return nil, usageError(err.Error())
+		return nil, &usage.Error{Err: err}
 	}
 	return c, nil
 }

@@ -35,14 +35,14 @@ var updateTraces = flag.Bool("update", false, "capture real viewers with real se
 
 const (
 	traces  = "../../testdata/traces"
-	waitFor = 20 * time.Second
+	waitFor = testenv.Patience
 )
 
 // TestCapture captures what real viewers do with real servers, through this
-// command. It does nothing unless the traces are to be written.
+// command. It is skipped unless the traces are to be written.
 func TestCapture(t *testing.T) {
 	if !*updateTraces {
-		return
+		t.Skip("only with -update: it captures real peers anew")
 	}
 	screen := testhost.Require(t, testhost.Options{Width: 1000, Height: 700, WindowManager: true}) // of the viewers
 	for _, server := range []struct {

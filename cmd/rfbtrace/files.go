@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/trace"
 )
@@ -151,7 +152,7 @@ func each(args []string, stdout *os.File, do func(w io.Writer, s *source) error)
 		return err
 	}
 	if len(files) == 0 {
-		return usageError("no FILE")
+		return usage.Errorf("no FILE")
 	}
 	w := bufio.NewWriter(stdout)
 	for _, name := range files {
@@ -358,7 +359,7 @@ func toFBS(_ context.Context, args []string, stdout *os.File) error {
 		return err
 	}
 	if len(files) != 2 {
-		return usageError("wants TRACE and RECORDING")
+		return usage.Errorf("wants TRACE and RECORDING")
 	}
 	s, err := open(files[0])
 	if err != nil {

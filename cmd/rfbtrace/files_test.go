@@ -192,7 +192,7 @@ func TestErrors(t *testing.T) {
 	text := filepath.Join(dir, "text")
 	require.NoError(t, os.WriteFile(text, []byte("something else, and more of it"), 0o600))
 	_, _, errs = rfbtrace(t, "print", text)
-	assert.Contains(t, errs, "text: rfb: malformed RFB: another kind of file: no trace (")
+	assert.Contains(t, errs, "text: malformed RFB: another kind of file: no trace (")
 	assert.Contains(t, errs, "no recording (")
 
 	_, _, errs = rfbtrace(t, "fbs", cutOff(t, false), dir+"/missing/session.fbs")

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/trace"
 )
@@ -24,7 +25,7 @@ func address(s string) (network, addr string, err error) {
 	}
 	host, _, err := net.SplitHostPort(s)
 	if err != nil {
-		return "", "", usageError(fmt.Sprintf("%q is neither HOST:PORT nor unix:PATH", s))
+		return "", "", usage.Errorf("%q is neither HOST:PORT nor unix:PATH", s)
 	}
 	if net.ParseIP(host).To4() != nil {
 		return "tcp4", s, nil // with "tcp", 0.0.0.0 is all of IPv6 as well
@@ -39,7 +40,7 @@ func parse(f *flag.FlagSet, args []string) (files []string, err error) {
 	case errors.Is(err, flag.ErrHelp):
 		return nil, err
 	case err != nil:
-		return nil, usageError(err.Error())
+		return nil, &usage.Error{Err: err}
 	}
 	return f.Args(), nil
 }
@@ -51,7 +52,7 @@ func parseOne(f *flag.FlagSet, args []string) (file string, err error) {
 	case err != nil:
 		return "", err
 	case len(files) != 1:
-		return "", usageError("wants one FILE")
+		return "", usage.Errorf("wants one FILE")
 	}
 	return files[0], nil
 }
@@ -178,8 +179,8 @@ func opening(next func() (trace.Chunk, error, bool)) (read []trace.Chunk, s star
 	return nil, s, fmt.Errorf("the trace has no update in its first %d bytes", maxOpening)
 }
 
-// show writes what the server said after its handshake: what was read before, and
-// what is next.
+// show prints what the server sends after the handshake, starting with bytes already
+// read.
 func show(ctx context.Context, viewer net.Conn, before []trace.Chunk, next func() (trace.Chunk, error, bool), skip int64, speed float64) error {
 	begin := time.Now()
 	for {

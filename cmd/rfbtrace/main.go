@@ -20,13 +20,15 @@ import (
 	"strings"
 	"syscall"
 
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/internal/version"
 )
 
 func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-// usage is what help prints.
-const usage = `rfbtrace looks into RFB (VNC) sessions.
+// help is what the command help prints.
+const help = `rfbtrace looks into RFB (VNC) sessions.
 
   rfbtrace capture -listen ADDR -server ADDR [-note TEXT] FILE
         carry one session between a viewer that connects and a server, and
@@ -67,7 +69,7 @@ var commands = map[string]command{
 // run returns the exit status: 0 done, 1 failed, 2 wrong usage.
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, help)
 		return 0
 	}
 	if args[0] == "version" || args[0] == "--version" {
@@ -86,23 +88,19 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		ctx = signaled
 	}
 	err := c.run(ctx, args[1:], stdout)
-	switch _, wrong := err.(usageError); {
+	_, wrong := errors.AsType[*usage.Error](err)
+	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprint(stdout, usage)
+		fmt.Fprint(stdout, help)
 		return 0
 	case wrong:
 		fmt.Fprintf(stderr, "rfbtrace %s: %v; see rfbtrace help\n", args[0], err)
-		return 2
+		return usage.Status
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") { // of errors that were joined
+	for line := range strings.SplitSeq(named.Text(err), "\n") { // of errors that were joined
 		fmt.Fprintf(stderr, "rfbtrace: %s\n", line)
 	}
 	return 1
 }
-
-// A usageError says what is wrong with the arguments.
-type usageError string
-
-func (e usageError) Error() string { return string(e) }

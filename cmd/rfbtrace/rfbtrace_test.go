@@ -97,7 +97,7 @@ func TestWrongUsage(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"-h"}, {"capture", "-h"}, {"replay", "--help"}, {"print", "-h"}, {"fbs", "-h"}} {
 		status, out, errs := rfbtrace(t, args...)
 		assert.Zero(t, status, "%v", args)
-		assert.Equal(t, usage, out, "%v", args)
+		assert.Equal(t, help, out, "%v", args)
 		assert.Empty(t, errs, "%v", args)
 	}
 	status, _, errs := rfbtrace(t, "print", "-x", example(t))

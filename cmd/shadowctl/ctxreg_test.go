@@ -13,6 +13,7 @@ import (
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/ctxreg"
+	"vda.internal/shadow/internal/usage"
 )
 
 const someKey = `HKLM\Software\Citrix\VirtualDesktopAgent`
@@ -63,22 +64,22 @@ func TestCtxregRefuses(t *testing.T) {
 	}{
 		{"create -k KEY -v EnableSessionShadowing -d 0", exitFailed, "the value is there already: EnableSessionShadowing is 0x00000001; use update, or --force"},
 		{"delete -k KEY -v ShadowingUseSSL", exitFailed, "ShadowingUseSSL isn't there; its default, 0x00000000, counts"},
-		{"update -k KEY -v EnableSessionShadowing -d 2", exitUsage, `"2" isn't allowed; allowed are 0x00000000 and 0x00000001`},
-		{"update -k KEY -v MaxIdleTime -d 1", exitUsage, `there is no value "MaxIdleTime" here`},
-		{"update -k HKLM\\Software\\Citrix -v EnableSessionShadowing -d 1", exitUsage, `there is no key "HKLM\\Software\\Citrix" here`},
-		{"create -k KEY -t REG_SZ -v ShadowingUseSSL -d 1", exitUsage, "the type is REG_DWORD"},
-		{"update -v EnableSessionShadowing -d 1", exitUsage, "-k is missing: the registry key"},
-		{"update -k KEY -d 1", exitUsage, "-v is missing: the name of the value"},
-		{"update -k KEY -v EnableSessionShadowing", exitUsage, "-d is missing: the data of the value"},
-		{"read -k KEY -v EnableSessionShadowing -d 1", exitUsage, "unknown shorthand flag: 'd'"},
-		{"update -k KEY -v EnableSessionShadowing -d 1 more", exitUsage, `unexpected argument "more"`},
-		{"update -k EMPTY -v EnableSessionShadowing -d 0", exitUsage, "-k is empty"},
-		{"update -k KEY -v EMPTY -d 0", exitUsage, "-v is empty"},
-		{"update -k KEY -v EnableSessionShadowing -d EMPTY", exitUsage, "-d is empty"},
-		{"create -k KEY -t EMPTY -v ShadowingUseSSL -d 1", exitUsage, "-t is empty"},
-		{"dump -k EMPTY", exitUsage, "-k is empty"},
-		{"", exitUsage, "a command is missing"},
-		{"query", exitUsage, `unknown command "query"`},
+		{"update -k KEY -v EnableSessionShadowing -d 2", usage.Status, `"2" isn't allowed; allowed are 0x00000000 and 0x00000001`},
+		{"update -k KEY -v MaxIdleTime -d 1", usage.Status, `there is no value "MaxIdleTime" here`},
+		{"update -k HKLM\\Software\\Citrix -v EnableSessionShadowing -d 1", usage.Status, `there is no key "HKLM\\Software\\Citrix" here`},
+		{"create -k KEY -t REG_SZ -v ShadowingUseSSL -d 1", usage.Status, "the type is REG_DWORD"},
+		{"update -v EnableSessionShadowing -d 1", usage.Status, "-k is missing: the registry key"},
+		{"update -k KEY -d 1", usage.Status, "-v is missing: the name of the value"},
+		{"update -k KEY -v EnableSessionShadowing", usage.Status, "-d is missing: the data of the value"},
+		{"read -k KEY -v EnableSessionShadowing -d 1", usage.Status, "unknown shorthand flag: 'd'"},
+		{"update -k KEY -v EnableSessionShadowing -d 1 more", usage.Status, `unexpected argument "more"`},
+		{"update -k EMPTY -v EnableSessionShadowing -d 0", usage.Status, "-k is empty"},
+		{"update -k KEY -v EMPTY -d 0", usage.Status, "-v is empty"},
+		{"update -k KEY -v EnableSessionShadowing -d EMPTY", usage.Status, "-d is empty"},
+		{"create -k KEY -t EMPTY -v ShadowingUseSSL -d 1", usage.Status, "-t is empty"},
+		{"dump -k EMPTY", usage.Status, "-k is empty"},
+		{"", usage.Status, "a command is missing"},
+		{"query", usage.Status, `unknown command "query"`},
 	} {
 		file := registryFile(t, content)
 		args := strings.Fields(strings.ReplaceAll(test.args, "KEY", someKey))
@@ -158,7 +159,7 @@ func TestCtxregByName(t *testing.T) {
 	assert.False(t, s.EnableSessionShadowing)
 
 	var stdout, stderr bytes.Buffer
-	assert.Equal(t, exitUsage, run(t.Context(), bin, []string{"bogus"}, &stdout, &stderr))
+	assert.Equal(t, usage.Status, run(t.Context(), bin, []string{"bogus"}, &stdout, &stderr))
 	assert.Equal(t, "ctxreg: unknown command \"bogus\"\nTry 'ctxreg --help'.\n", stderr.String())
 	for _, args := range [][]string{{"--help"}, {"update", "--help"}, {}} {
 		stdout.Reset()

@@ -203,11 +203,11 @@ func (p *printer) verdict(r *doctor.Report) error {
 			unseen = append(unseen, clean(c.Name))
 		}
 	}
-	line := p.paint("\x1b[1m", "A shadow would work on this host.")
+	line := p.paint("\x1b[1m", "Viewing would work on this host.")
 	if len(unseen) > 0 && bad == 0 {
-		line = p.paint("\x1b[1m", "Whether a shadow would work can't be told") + ": what matters of this could not be seen: " + strings.Join(unseen, ", ") + "."
+		line = p.paint("\x1b[1m", "Cannot tell whether viewing would work") + "; not checked: " + strings.Join(unseen, ", ") + "."
 	} else if bad > 0 {
-		line = p.paint("\x1b[1m", "A shadow would not work") + fmt.Sprintf(": what is marked with %s is in its way.", p.mark(doctor.Bad))
+		line = p.paint("\x1b[1m", "Viewing would not work") + fmt.Sprintf(": what is marked with %s prevents it.", p.mark(doctor.Bad))
 	} else if notes > 0 {
 		line += fmt.Sprintf(" What is marked with %s deserves a look.", p.mark(doctor.Note))
 	}

@@ -16,6 +16,7 @@ import (
 
 	"vda.internal/shadow/internal/doctor"
 	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/internal/usage"
 )
 
 func TestDoctor(t *testing.T) {
@@ -34,7 +35,7 @@ func TestDoctor(t *testing.T) {
 	assert.Contains(t, r.stdout, "✔ configuration  "+file+" has no mistakes\n")
 	assert.Contains(t, r.stdout, "✘ settings       EnableSessionShadowing is 0: every request is refused\n                 → shadowctl ctxreg update -k ")
 	assert.Contains(t, r.stdout, "✔ daemon         shadowd answers on "+socket)
-	assert.True(t, strings.HasSuffix(r.stdout, "\n\nA shadow would not work: what is marked with ✘ is in its way.\n"), r.stdout)
+	assert.True(t, strings.HasSuffix(r.stdout, "\n\nViewing would not work: what is marked with ✘ prevents it.\n"), r.stdout)
 	assert.NotContains(t, r.stdout, "\x1b")
 
 	// Not every terminal has all characters.
@@ -42,7 +43,7 @@ func TestDoctor(t *testing.T) {
 	r = shadowctl(t.Context(), "doctor", "--config", file, "--socket", socket, "1")
 	assert.Contains(t, r.stdout, "+ configuration  "+file+" has no mistakes\n")
 	assert.Contains(t, r.stdout, "x settings       EnableSessionShadowing is 0: every request is refused\n                 > shadowctl ctxreg update -k ")
-	assert.True(t, strings.HasSuffix(r.stdout, "\n\nA shadow would not work: what is marked with x is in its way.\n"), r.stdout)
+	assert.True(t, strings.HasSuffix(r.stdout, "\n\nViewing would not work: what is marked with x prevents it.\n"), r.stdout)
 	assert.Regexp(t, `^[[:ascii:]]*$`, r.stdout)
 
 	r = shadowctl(t.Context(), "doctor", "--json", "--config", file, "--socket", filepath.Join(t.TempDir(), "none"))
@@ -59,7 +60,7 @@ func TestDoctor(t *testing.T) {
 	assert.Equal(t, doctor.OK, states["configuration"])
 
 	r = shadowctl(t.Context(), "doctor", "1", "2")
-	assert.Equal(t, exitUsage, r.status)
+	assert.Equal(t, usage.Status, r.status)
 }
 
 func TestDoctorsPaper(t *testing.T) {
@@ -74,11 +75,11 @@ func TestDoctorsPaper(t *testing.T) {
 		report doctor.Report
 		want   string
 	}{
-		{doctor.Report{Works: true}, "\nA shadow would work on this host.\n"},
-		{doctor.Report{Works: true, Checks: []doctor.Check{{State: doctor.Note}}}, "\nA shadow would work on this host. What is marked with ! deserves a look.\n"},
+		{doctor.Report{Works: true}, "\nViewing would work on this host.\n"},
+		{doctor.Report{Works: true, Checks: []doctor.Check{{State: doctor.Note}}}, "\nViewing would work on this host. What is marked with ! deserves a look.\n"},
 		{doctor.Report{Checks: []doctor.Check{{State: doctor.Note}, {Name: "firewall", State: doctor.Note, Unseen: true}, {Name: "session 2", State: doctor.Note, Unseen: true}}},
-			"\nWhether a shadow would work can't be told: what matters of this could not be seen: firewall, session 2.\n"},
-		{doctor.Report{Checks: []doctor.Check{{State: doctor.Note, Unseen: true}, {State: doctor.Bad}, {State: doctor.Note}}}, "\nA shadow would not work: what is marked with ✘ is in its way.\n"},
+			"\nCannot tell whether viewing would work; not checked: firewall, session 2.\n"},
+		{doctor.Report{Checks: []doctor.Check{{State: doctor.Note, Unseen: true}, {State: doctor.Bad}, {State: doctor.Note}}}, "\nViewing would not work: what is marked with ✘ prevents it.\n"},
 	} {
 		b.Reset()
 		require.NoError(t, newPrinter(&b).verdict(&test.report))

@@ -11,6 +11,7 @@ import (
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/api/server"
+	"vda.internal/shadow/internal/usage"
 )
 
 func TestRules(t *testing.T) {
@@ -36,7 +37,7 @@ func TestRules(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(shadowctl(t.Context(), append(test, "--json")...).stdout), &v))
 	assert.Equal(t, 2, v.Number)
 	for _, args := range [][]string{{"rules", "test"}, {"rules", "test", "--admin", "a"}, {"rules", "all"}, {"rules", "test", "--admin", "a", "--session", "b", "x"}} {
-		assert.Equal(t, exitUsage, shadowctl(t.Context(), args...).status, args)
+		assert.Equal(t, usage.Status, shadowctl(t.Context(), args...).status, args)
 	}
 }
 

@@ -15,14 +15,14 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/api"
 	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/internal/version"
 )
 
-// The exit statuses of shadowctl.
+// The exit statuses of shadowctl, besides usage.Status.
 const (
 	exitDone        = 0
 	exitFailed      = 1
-	exitUsage       = 2
 	exitRefused     = 3 // or, with --wait-viewer, ended before a viewer came
 	exitUnreachable = 4
 )
@@ -60,14 +60,17 @@ func (a *app) run(ctx context.Context, name string, args []string) int {
 		return exitDone
 	}
 	if !a.started {
-		fmt.Fprintf(a.stderr, "%s: %v\nTry '%[1]s --help'.\n", a.name, err)
-		return exitUsage
+		err = &usage.Error{Err: err}
 	}
 	return a.explain(ctx, err)
 }
 
 // explain says what went wrong, and returns the exit status for it.
 func (a *app) explain(ctx context.Context, err error) int {
+	if wrong, ok := errors.AsType[*usage.Error](err); ok {
+		fmt.Fprintf(a.stderr, "%s: %v\nTry '%[1]s --help'.\n", a.name, wrong)
+		return usage.Status
+	}
 	if ctx.Err() != nil {
 		fmt.Fprintf(a.stderr, "%s: interrupted\n", a.name)
 		return exitFailed

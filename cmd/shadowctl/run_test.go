@@ -20,6 +20,7 @@ import (
 	"vda.internal/shadow/internal/api/server"
 	"vda.internal/shadow/internal/host/xprobe"
 	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/source/capture"
 )
 
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for something that should happen at once.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // A fakeEngine is a daemon's engine that does what its fields say.
 type fakeEngine struct {
@@ -395,7 +396,7 @@ func TestUsage(t *testing.T) {
 		{"stop a b", "one shadow's id is needed"},
 	} {
 		r := shadowctl(t.Context(), strings.Fields(test.args)...)
-		assert.Equal(t, exitUsage, r.status, test.args)
+		assert.Equal(t, usage.Status, r.status, test.args)
 		assert.Contains(t, r.stderr, "shadowctl: "+test.want, test.args)
 		assert.Contains(t, r.stderr, "Try 'shadowctl --help'.", test.args)
 		assert.Empty(t, r.stdout, test.args)

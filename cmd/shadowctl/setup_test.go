@@ -18,6 +18,7 @@ import (
 
 	"vda.internal/shadow/internal/config"
 	"vda.internal/shadow/internal/setup"
+	"vda.internal/shadow/internal/usage"
 )
 
 // someGroup is a group of this host.
@@ -176,10 +177,10 @@ func TestSetupRefuses(t *testing.T) {
 		status int
 		words  string
 	}{
-		"--certificate letsencrypt":         {exitUsage, `--certificate is "letsencrypt"; request, self-signed, none are allowed`},
-		"--host https://vda1":               {exitUsage, "isn't a host name"},
-		"extra":                             {exitUsage, `unexpected argument "extra"`},
-		"--yes --dry-run":                   {exitUsage, "none of the others can be"},
+		"--certificate letsencrypt":         {usage.Status, `--certificate is "letsencrypt"; request, self-signed, none are allowed`},
+		"--host https://vda1":               {usage.Status, "isn't a host name"},
+		"extra":                             {usage.Status, `unexpected argument "extra"`},
+		"--yes --dry-run":                   {usage.Status, "none of the others can be"},
 		"--yes --group no-such-group":       {exitFailed, "groupadd --system no-such-group"},
 		"--yes --host vda2.corp.example":    {exitFailed, `viewer.host is "localhost" in`},
 		"--yes --json --host vda2.corp.exa": {exitFailed, "setup changes no key that is there"},

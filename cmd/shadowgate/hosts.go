@@ -15,6 +15,7 @@ import (
 	"vda.internal/shadow/internal/fleet/registry"
 	"vda.internal/shadow/internal/gate/settings"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/usage"
 )
 
 // fleetTime is how long a command waits for the bus.
@@ -54,7 +55,7 @@ reads.`,
 				i.By = invitedBy(ctx)
 				code, err := r.Invite(ctx, i)
 				if refused, ok := errors.AsType[*registry.Refused](err); ok {
-					return usageError{refused}
+					return &usage.Error{Err: refused}
 				}
 				if err != nil {
 					return err

@@ -15,6 +15,7 @@ import (
 
 	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/usage"
 )
 
 // gateAccount is whom the unit runs shadowgate as.
@@ -32,7 +33,7 @@ or else read from standard input, one line. Groups and full name stay as they we
 they are given. Who is signed in with the old password is signed out.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usageError{errors.New("passwd takes one name")}
+				return usage.Errorf("passwd takes one name")
 			}
 			return nil
 		},
@@ -144,7 +145,7 @@ func (p *program) token() *cobra.Command {
 		Use:   "token",
 		Short: "tokens for scripts, which use the API with the header Authorization: Bearer TOKEN",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError{errors.New("token: add, list or remove")}
+			return usage.Errorf("token: add, list or remove")
 		},
 	}
 	cmd.AddCommand(p.addToken(), p.listTokens(), p.removeToken())
@@ -166,7 +167,7 @@ func (p *program) tokens(cmd *cobra.Command) (*signin.Tokens, error) {
 func oneName(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usageError{fmt.Errorf("it takes one %s", what)}
+			return usage.Errorf("it takes one %s", what)
 		}
 		return nil
 	}
@@ -187,7 +188,7 @@ match, as the groups do.`,
 				return err
 			}
 			if days < 1 || days > 3650 {
-				return usageError{errors.New("--days is from 1 to 3650")}
+				return usage.Errorf("--days is from 1 to 3650")
 			}
 			return p.readable(cmd, tokens.Path, func() error {
 				_, text, err := tokens.Add(args[0], groups, time.Now().AddDate(0, 0, days))

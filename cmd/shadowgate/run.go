@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -12,20 +11,16 @@ import (
 
 	"vda.internal/shadow/internal/gate/settings"
 	"vda.internal/shadow/internal/logs"
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/internal/version"
 )
 
-// The exit statuses of shadowgate.
+// The exit statuses of shadowgate, besides usage.Status.
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2
 )
-
-// usageError is an error of the command line.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // A program is what the commands share.
 type program struct {
@@ -45,19 +40,12 @@ func run(ctx context.Context, hangups <-chan os.Signal, args []string, stdin io.
 	if err == nil {
 		return exitDone
 	}
-	if usage, ok := errors.AsType[usageError](err); ok {
-		p.complain("shadowgate: %v\nTry 'shadowgate --help'.\n", usage.error)
-		return exitUsage
+	if wrong, ok := errors.AsType[*usage.Error](err); ok {
+		logs.Complain(p.stderr, "shadowgate: %v\nTry 'shadowgate --help'.\n", wrong)
+		return usage.Status
 	}
-	p.complain("shadowgate: %v\n", err)
+	logs.Complain(p.stderr, "shadowgate: %s\n", named.Text(err))
 	return exitFailed
-}
-
-// complain writes to stderr, which may be a pipe that nobody reads.
-func (p *program) complain(format string, args ...any) {
-	q := logs.NewQueue(p.stderr)
-	fmt.Fprintf(q, format, args...)
-	_ = q.Close(flushTime)
 }
 
 func (p *program) command() *cobra.Command {
@@ -98,10 +86,10 @@ reads the cookies' keys again.`,
 	cmd.SetIn(p.stdin)
 	cmd.SetOut(p.stdout)
 	cmd.SetErr(p.stderr)
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usage.Error{Err: err} })
 	cmd.PersistentFlags().StringVar(&p.config, "config", settings.DefaultPath, "configuration `file`")
 	cmd.Flags().BoolVar(&check, "check", false, "check the configuration, and what it names, and exit")
-	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration that counts, with a word on each key, and exit")
+	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration in effect, with a comment on each key, and exit")
 	cmd.SuggestionsMinimumDistance = 2
 	cmd.AddCommand(p.passwd(), p.token(), p.invite(), p.hosts(), p.busConfig())
 	return cmd
@@ -113,9 +101,9 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
-		return usageError{fmt.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))}
+		return usage.Errorf("unknown command %q; did you mean %s?", args[0], strings.Join(meant, " or "))
 	}
-	return usageError{fmt.Errorf("unexpected argument %q", args[0])}
+	return usage.Errorf("unexpected argument %q", args[0])
 }
 
 // settings reads the configuration.

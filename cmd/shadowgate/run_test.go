@@ -26,6 +26,7 @@ import (
 
 	"vda.internal/shadow/internal/gate/testgate"
 	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/internal/usage"
 )
 
 // asShadowgate lets this test binary be shadowgate.
@@ -93,7 +94,7 @@ func TestCommandLine(t *testing.T) {
 		"argument": {"x"}, "flag": {"--none"}, "passwd without a name": {"passwd", "--config", path}, "token alone": {"token"}, "too long": {"token", "add", "x", "--days", "0", "--config", path},
 	} {
 		status, _, errs := call(t, "", args...)
-		require.Equal(t, exitUsage, status, name)
+		require.Equal(t, usage.Status, status, name)
 		require.Contains(t, errs, "--help", name)
 	}
 	_, _, errs := call(t, "", "paswd")

@@ -35,9 +35,6 @@ import (
 	"vda.internal/shadow/wsproxy"
 )
 
-// flushTime is how long the end waits for a log that takes nothing.
-const flushTime = time.Second
-
 // serve runs the gate until ctx ends.
 func (p *program) serve(ctx context.Context, s *settings.Settings) (err error) {
 	logger, closeLog, err := p.log(s)
@@ -81,7 +78,7 @@ func (p *program) log(s *settings.Settings) (zerolog.Logger, func(), error) {
 	if s.Log.Format == "console" {
 		logger = zerolog.New(zerolog.ConsoleWriter{Out: queue, TimeFormat: time.DateTime, NoColor: os.Getenv("NO_COLOR") != ""})
 	}
-	return logger.Level(level).With().Timestamp().Logger(), func() { _ = queue.Close(flushTime) }, nil
+	return logger.Level(level).With().Timestamp().Logger(), func() { _ = queue.Close(logs.FlushTime) }, nil
 }
 
 // A built is what the settings describe.
@@ -203,7 +200,7 @@ func provider(s *settings.Settings) (*signin.OIDC, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	o.Client = &http.Client{Transport: named{transport}, Timeout: 15 * time.Second}
+	o.Client = &http.Client{Transport: agent{transport}, Timeout: 15 * time.Second}
 	if s.OIDC.SecretFile != "" {
 		secret, err := signin.ReadSecret(s.OIDC.SecretFile)
 		if err != nil {
@@ -305,7 +302,7 @@ func heed(ctx context.Context, hangups <-chan os.Signal, b *built, logger zerolo
 // announce says what an operator should know.
 func announce(s *settings.Settings, b *built, at net.Addr, logger zerolog.Logger) {
 	if os.Geteuid() == 0 {
-		logger.Warn().Msg("running as root, which shadowgate needs not: use the account of its unit")
+		logger.Warn().Msg("shadowgate does not need root; run it under its unit's account")
 	}
 	if s.Accounts.File != "" {
 		accounts := &signin.Accounts{Path: s.Accounts.File}
@@ -406,12 +403,12 @@ func checkKeys(s *settings.Settings) (wrong []error) {
 	return wrong
 }
 
-// named says in its requests whose they are.
-type named struct{ http.RoundTripper }
+// An agent puts this program's name into its requests.
+type agent struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (n named) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a agent) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("User-Agent", "shadowgate/"+version.String())
-	return n.RoundTripper.RoundTrip(r)
+	return a.RoundTripper.RoundTrip(r)
 }

@@ -115,7 +115,7 @@ func (c Client) TestRulesFor(ctx context.Context, r Request, account string) (*V
 
 // A Health is what the daemon tells of itself.
 type Health struct {
-	Config string // fingerprint of the configuration that it was started with; empty if it doesn't tell
+	Config string // fingerprint of the configuration that it was started with; empty if it reports none
 	Audit  string // why the audit can't be written; empty: nothing is wrong
 }
 

@@ -12,10 +12,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // patience bounds every wait for something that should happen at once.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 func TestClientErrors(t *testing.T) {
 	t.Run("no socket", func(t *testing.T) {

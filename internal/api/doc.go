@@ -8,7 +8,7 @@
 //	GET    /v1/sessions      {"sessions": […]}, each with "shadowable" and, if false, "reason" and "detail"
 //	GET    /v1/events        the audit as server-sent events, from now on
 //	GET    /metrics          Prometheus
-//	GET    /healthz          "ok"; the header Shadowd-Config has the fingerprint of the configuration that counts,
+//	GET    /healthz          "ok"; the header Shadowd-Config has the fingerprint of the loaded configuration,
 //	                         Shadowd-Audit, if it is there, why the audit can't be written
 //
 // Errors are problem documents (RFC 9457); a refusal carries its reason, in the

@@ -94,7 +94,7 @@ func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 			d.wall(w, Check{State: Note, Found: surely(w, what), Remedy: w.Allow})
 		case len(w.Unclear) > 0:
 			d.wall(w, Check{State: Note, Unseen: true,
-				Found:  fmt.Sprintf("whether %s to %s are let in can't be told: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
+				Found:  fmt.Sprintf("cannot tell whether %s to %s are let in: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
 				Remedy: "see for yourself; this lets them in whatever that rule does: " + w.Allow})
 		case len(w.Depends) > 0:
 			d.wall(w, Check{State: Note, Found: perhaps(w, what), Remedy: "see that administrators are let in, or let all in: " + w.Allow})

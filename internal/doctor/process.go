@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"vda.internal/shadow/internal/host/peer"
 )
 
 // daemonPID is the process at the other end of the control socket, or 0.
@@ -17,16 +17,11 @@ func (d *Doctor) daemonPID() int {
 		return 0
 	}
 	defer conn.Close()
-	raw, err := conn.(*net.UnixConn).SyscallConn()
+	who, err := peer.Of(conn.(*net.UnixConn))
 	if err != nil {
 		return 0
 	}
-	var cred *unix.Ucred
-	_ = raw.Control(func(fd uintptr) { cred, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) })
-	if cred == nil {
-		return 0
-	}
-	return int(cred.Pid)
+	return int(who.Pid)
 }
 
 // daemonProgram is the running daemon's executable, or "" if it can't be seen.

@@ -66,7 +66,7 @@ func (d *Doctor) notifications(ctx context.Context, s *shadow.Session) {
 	case err == nil:
 		d.ok("question", fmt.Sprintf("%s can be asked in a notification (%s), and has %s", s.User, cmp.Or(oneLine(service), "of the desktop's"), d.cfg.Consent.Timeout))
 	case isError && (e.Kind == xprobe.Asleep || e.Kind == xprobe.Failed):
-		d.unseen("question", fmt.Sprintf("whether %s can be asked in a notification can't be told: %s", s.User, oneLine(e.Text)),
+		d.unseen("question", fmt.Sprintf("cannot tell whether %s can be asked in a notification: %s", s.User, oneLine(e.Text)),
 			"as the session's user let it show anything (notify-send hello), and look again")
 	case isError && e.Kind == xprobe.NoBus:
 		d.broken("question", fmt.Sprintf("%s can't be asked in a notification: %s", s.User, oneLine(e.Text)),

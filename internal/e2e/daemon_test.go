@@ -30,7 +30,7 @@ import (
 )
 
 // patience bounds every single wait.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // eventually waits for a condition, within patience.
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds every single wait.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // The addresses of the host and of whoever watches, in namespaces of the test's own (RFC 5737).
 const hostAddress, viewerAddress = "192.0.2.1", "192.0.2.2"

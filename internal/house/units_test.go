@@ -24,7 +24,7 @@ func TestUnitsExposeLittle(t *testing.T) {
 	for unit, limit := range map[string]float64{"shadowd": 4.0, "shadowgate": 1.5} {
 		out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", filepath.Join(dist, unit+".service")).CombinedOutput()
 		if strings.Contains(string(out), "unrecognized option") {
-			t.Skip("this systemd is older than 250")
+			testenv.Lack(t, "this systemd is older than 250")
 		}
 		require.NoError(t, err, "%s", out)
 		found := regexp.MustCompile(`Overall exposure level for \S+: ([0-9.]+)`).FindSubmatch(out)

@@ -15,13 +15,15 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // ask sends a request to the page as it is built, or skips if it isn't.
 func ask(t *testing.T, method, target string, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	if _, err := built.ReadFile("dist/index.html"); err != nil {
-		t.Skip("the page isn't in this build: run make pages")
+		testenv.Lack(t, "the page isn't in this build: run make pages")
 	}
 	r := httptest.NewRequest(method, "http://vda1.corp.example:6001"+target, nil)
 	for i := 0; i < len(header); i += 2 {

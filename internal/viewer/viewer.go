@@ -20,7 +20,7 @@ import (
 )
 
 // ErrMissing says that noVNC was not there when this program was built.
-var ErrMissing = errors.New("viewer: noVNC is not in this build: run make pages, then build again")
+var ErrMissing = errors.New("noVNC is not in this build: run make pages, then build again")
 
 //go:embed all:novnc
 var files embed.FS

@@ -9,10 +9,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // patience bounds whatever must come.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // Everything is the environment variable that makes the whole matrix run, with the value "1".
 const everything = "SHADOW_VIEWERS"

@@ -9,16 +9,16 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/rfb/encode"
 )
 
 // patience is for what must come.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // A server shows a screen to one viewer after another: twice, the second time
 // without loss unless it is lossy.

@@ -94,7 +94,7 @@ func (d *Decoder) Feed(c Chunk) iter.Seq2[Event, error] {
 // take adds a chunk to what isn't read.
 func (d *Decoder) take(c Chunk) error {
 	if c.From != rfb.FromViewer && c.From != rfb.FromServer {
-		return fmt.Errorf("rfb: %v is no direction", c.From)
+		return pkg.Errorf("%v is no direction", c.From)
 	}
 	d.now = c.At
 	switch {

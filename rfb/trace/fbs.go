@@ -3,7 +3,6 @@ package trace
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ func (f *FBSWriter) Write(c Chunk) error {
 		switch m := e.Message.(type) {
 		case *rfb.SetPixelFormat:
 			if f.shown && m.Format != f.format {
-				return fmt.Errorf("rfb: %w: the pixel format changes at %v", rfb.ErrForbidden, e.At)
+				return pkg.Errorf("%w: the pixel format changes at %v", rfb.ErrForbidden, e.At)
 			}
 			f.format = m.Format
 		case *rfb.FramebufferUpdate:
@@ -76,7 +75,7 @@ func (f *FBSWriter) Write(c Chunk) error {
 		return f.flush()
 	}
 	if f.size > maxBefore {
-		return fmt.Errorf("rfb: %w: more than %d bytes before the first update", rfb.ErrLimit, maxBefore)
+		return pkg.Errorf("%w: more than %d bytes before the first update", rfb.ErrLimit, maxBefore)
 	}
 	return nil
 }
@@ -86,7 +85,7 @@ func (f *FBSWriter) Write(c Chunk) error {
 // written then.
 func (f *FBSWriter) Close() error {
 	if h := f.d.Handshake(); !h.Done() || h.Refused {
-		return fmt.Errorf("rfb: %w: no session to record, the handshake doesn't end", rfb.ErrMalformed)
+		return pkg.Errorf("%w: no session to record, the handshake doesn't end", rfb.ErrMalformed)
 	}
 	return f.flush()
 }
@@ -114,7 +113,7 @@ func (f *FBSWriter) flush() error {
 	}
 	f.held, f.size = f.held[:0], 0
 	if _, err := f.w.Write(f.buf); err != nil {
-		return fmt.Errorf("rfb: writing a recording: %w", err)
+		return pkg.Errorf("writing a recording: %w", err)
 	}
 	f.buf = f.buf[:0]
 	return nil
@@ -144,7 +143,7 @@ func NewFBSReader(r io.Reader) (*Reader, error) {
 	t.b = b
 	line, err := first(b, len(fbsMagic)+len("000\n"), fbsMagic)
 	if err == nil && (!strings.HasPrefix(line, fbsMagic) || !strings.HasSuffix(line, "\n")) {
-		err = fmt.Errorf("rfb: %w: no recording (it doesn't begin with %q)", ErrFormat, fbsMagic)
+		err = pkg.Errorf("%w: no recording (it doesn't begin with %q)", ErrFormat, fbsMagic)
 	}
 	return t.begun(err)
 }
@@ -170,7 +169,7 @@ func (r *Reader) nextBlock() ([]byte, time.Duration, error) {
 	var n [4]byte
 	if _, err := io.ReadFull(r.b, n[:]); err != nil {
 		if err != io.EOF {
-			err = fmt.Errorf("rfb: reading a recording: %w", err)
+			err = pkg.Errorf("reading a recording: %w", err)
 		}
 		return nil, 0, err
 	}
@@ -186,9 +185,9 @@ func (r *Reader) nextBlock() ([]byte, time.Duration, error) {
 		if size == 0 {
 			return nil, 0, io.EOF
 		}
-		return nil, 0, fmt.Errorf("rfb: reading a recording: %w", io.ErrUnexpectedEOF)
+		return nil, 0, pkg.Errorf("reading a recording: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return nil, 0, fmt.Errorf("rfb: reading a recording: %w", err)
+		return nil, 0, pkg.Errorf("reading a recording: %w", err)
 	}
 	return p, time.Duration(binary.BigEndian.Uint32(tail[pad:])) * time.Millisecond, nil
 }

@@ -14,8 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"vda.internal/shadow/internal/named"
 	"vda.internal/shadow/rfb"
 )
+
+const pkg = named.Package("trace")
 
 // ErrFormat says that a file is no capture, or no recording, at all. It wraps
 // [rfb.ErrMalformed].
@@ -126,14 +129,14 @@ func unpack(r io.Reader) (*bufio.Reader, error) {
 	b := bufio.NewReader(r)
 	head, err := b.Peek(2)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("rfb: reading a trace: %w", err)
+		return nil, pkg.Errorf("reading a trace: %w", err)
 	}
 	if !bytes.Equal(head, []byte{0x1f, 0x8b}) {
 		return b, nil
 	}
 	z, err := gzip.NewReader(b)
 	if err != nil {
-		return nil, fmt.Errorf("rfb: reading a trace: %w", broken(err))
+		return nil, pkg.Errorf("reading a trace: %w", broken(err))
 	}
 	return bufio.NewReader(unpacker{z}), nil
 }
@@ -169,7 +172,7 @@ func first(r io.Reader, n int, magic string) (string, error) {
 	case err == io.EOF, err == io.ErrUnexpectedEOF && !strings.HasPrefix(magic, string(b[:min(have, len(magic))])):
 		return "", nil
 	}
-	return "", fmt.Errorf("rfb: reading a trace: %w", err)
+	return "", pkg.Errorf("reading a trace: %w", err)
 }
 
 func (r *Reader) readHead() error {
@@ -178,7 +181,7 @@ func (r *Reader) readHead() error {
 		return err
 	}
 	if line != magic+"\n" {
-		return fmt.Errorf("rfb: %w: no trace (it doesn't begin with %q)", ErrFormat, magic)
+		return pkg.Errorf("%w: no trace (it doesn't begin with %q)", ErrFormat, magic)
 	}
 	fields := map[string]*string{"server": &r.Server, "viewer": &r.Viewer, "note": &r.Note}
 	for {
@@ -188,7 +191,7 @@ func (r *Reader) readHead() error {
 		key, value, _ := strings.Cut(line, ": ")
 		field, ok := fields[key]
 		if !ok {
-			return fmt.Errorf("rfb: %w: a trace's head has no %q, or only one", rfb.ErrMalformed, key)
+			return pkg.Errorf("%w: a trace's head has no %q, or only one", rfb.ErrMalformed, key)
 		}
 		*field = value
 		delete(fields, key)
@@ -199,13 +202,13 @@ func readLine(b *bufio.Reader) (string, error) {
 	line, err := b.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull), len(line) > maxLine:
-		return "", fmt.Errorf("rfb: %w: a line of more than %d bytes", rfb.ErrLimit, maxLine)
+		return "", pkg.Errorf("%w: a line of more than %d bytes", rfb.ErrLimit, maxLine)
 	case err == io.EOF, err == io.ErrUnexpectedEOF: // the latter is gzip's
-		return "", fmt.Errorf("rfb: a trace's head ends early: %w", io.ErrUnexpectedEOF)
+		return "", pkg.Errorf("a trace's head ends early: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return "", fmt.Errorf("rfb: reading a trace: %w", err)
+		return "", pkg.Errorf("reading a trace: %w", err)
 	case bytes.IndexByte(line, '\r') >= 0:
-		return "", fmt.Errorf("rfb: %w: a carriage return in a trace's head", rfb.ErrMalformed)
+		return "", pkg.Errorf("%w: a carriage return in a trace's head", rfb.ErrMalformed)
 	}
 	return string(line[:len(line)-1]), nil
 }
@@ -215,13 +218,13 @@ func (r *Reader) readChunk() (c Chunk, err error) {
 	var head [9]byte
 	if _, err := io.ReadFull(r.b, head[:]); err != nil {
 		if err != io.EOF {
-			err = fmt.Errorf("rfb: reading a trace: %w", err)
+			err = pkg.Errorf("reading a trace: %w", err)
 		}
 		return c, err
 	}
 	c.From = rfb.Direction(head[0])
 	if c.From != rfb.FromViewer && c.From != rfb.FromServer {
-		return Chunk{}, fmt.Errorf("rfb: %w: %v in a trace", rfb.ErrMalformed, c.From)
+		return Chunk{}, pkg.Errorf("%w: %v in a trace", rfb.ErrMalformed, c.From)
 	}
 	c.At = time.Duration(binary.BigEndian.Uint32(head[1:])) * time.Millisecond
 	c.Data, err = readExactly(r.b, binary.BigEndian.Uint32(head[5:]))
@@ -235,7 +238,7 @@ func (r *Reader) readChunk() (c Chunk, err error) {
 // there is if those aren't all.
 func readExactly(r io.Reader, n uint32) ([]byte, error) {
 	if n > maxChunk {
-		return nil, fmt.Errorf("rfb: %w: a chunk of %d bytes", rfb.ErrLimit, n)
+		return nil, pkg.Errorf("%w: a chunk of %d bytes", rfb.ErrLimit, n)
 	}
 	b := make([]byte, min(n, 64<<10))
 	for have := 0; ; {
@@ -246,7 +249,7 @@ func readExactly(r io.Reader, n uint32) ([]byte, error) {
 			err = io.ErrUnexpectedEOF
 			fallthrough
 		case err != nil:
-			return b[:have], fmt.Errorf("rfb: reading a trace: %w", err)
+			return b[:have], pkg.Errorf("reading a trace: %w", err)
 		case have == int(n):
 			return b, nil
 		}

@@ -91,7 +91,7 @@ func TestTracesThatAreBrokenlyPacked(t *testing.T) {
 		} {
 			got, err := read(in)
 			assert.ErrorIs(t, err, rfb.ErrMalformed, "%s: %s", name, what)
-			assert.ErrorContains(t, err, "rfb: reading a ", "%s: %s", name, what)
+			assert.ErrorContains(t, err, "trace: reading a ", "%s: %s", name, what)
 			assert.NotErrorIs(t, err, io.ErrUnexpectedEOF, "%s: %s", name, what)
 			assert.Nil(t, got, "%s: %s", name, what)
 		}

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -23,14 +22,14 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 	head := magic + "\n"
 	for _, line := range []struct{ key, value string }{{"server", h.Server}, {"viewer", h.Viewer}, {"note", h.Note}} {
 		if strings.ContainsAny(line.value, "\r\n") || len(line.key)+len(": \n")+len(line.value) > maxLine {
-			return nil, fmt.Errorf("rfb: a trace's %s must be one short line", line.key)
+			return nil, pkg.Errorf("a trace's %s must be one short line", line.key)
 		}
 		if line.value != "" {
 			head += line.key + ": " + line.value + "\n"
 		}
 	}
 	if _, err := io.WriteString(w, head+"\n"); err != nil {
-		return nil, fmt.Errorf("rfb: writing a trace: %w", err)
+		return nil, pkg.Errorf("writing a trace: %w", err)
 	}
 	return &Writer{w: w}, nil
 }
@@ -40,7 +39,7 @@ func NewWriter(w io.Writer, h Header) (*Writer, error) {
 // written then.
 func (w *Writer) Write(c Chunk) error {
 	if c.From != rfb.FromViewer && c.From != rfb.FromServer {
-		return fmt.Errorf("rfb: %v is no direction", c.From)
+		return pkg.Errorf("%v is no direction", c.From)
 	}
 	at, err := milliseconds(c.At)
 	if err != nil {
@@ -54,7 +53,7 @@ func (w *Writer) Write(c Chunk) error {
 		w.buf = binary.BigEndian.AppendUint32(w.buf, uint32(len(p)))
 		w.buf = append(w.buf, p...)
 		if _, err := w.w.Write(w.buf); err != nil {
-			return fmt.Errorf("rfb: writing a trace: %w", err)
+			return pkg.Errorf("writing a trace: %w", err)
 		}
 	}
 	return nil
@@ -63,7 +62,7 @@ func (w *Writer) Write(c Chunk) error {
 // milliseconds is at as files have it. The error wraps [rfb.ErrLimit].
 func milliseconds(at time.Duration) (uint32, error) {
 	if at < 0 || at > maxTime {
-		return 0, fmt.Errorf("rfb: %w: a file can't say %v, at most %v", rfb.ErrLimit, at, maxTime)
+		return 0, pkg.Errorf("%w: a file can't say %v, at most %v", rfb.ErrLimit, at, maxTime)
 	}
 	return uint32(at / time.Millisecond), nil
 }

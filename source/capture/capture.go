@@ -53,14 +53,12 @@ type options struct {
 // Child does what this process is for, and exits, if its first argument is [Arg];
 // in any other process it returns at once.
 func Child() {
-	if len(os.Args) > 1 && os.Args[1] == self.CookieArg {
-		os.Exit(authority.Become(os.Args[2:], os.Stderr))
+	if args, taken := self.Cookie.Taken(); taken {
+		os.Exit(authority.Become(args, os.Stderr))
 	}
-	if len(os.Args) < 2 || os.Args[1] != Arg {
-		self.Captures.Store(true)
-		return
+	if args, taken := self.Capture.Taken(); taken {
+		os.Exit(run(args, os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(run(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the command. It returns the exit status.
@@ -215,8 +213,8 @@ func (o *options) work(
 	return o.show(s, shown, view, desktop, v, left, note)
 }
 
-// unreachable is why a display couldn't be opened. One that nobody answers on
-// has gone; whoever only looks isn't let in by one that has gone or that refuses.
+// unreachable is why a display couldn't be opened. A display that doesn't answer has
+// gone; with --check, so has one that refuses.
 func (o *options) unreachable(err error) error {
 	var unfit *screen.UnfitError
 	var refused *xconn.RefusedError // a CookieError wraps one

@@ -81,7 +81,7 @@ func TestConfined(t *testing.T) {
 			out, err := cmd.CombinedOutput()
 			require.NoError(t, err, string(out))
 			if strings.Contains(string(out), "missing:") {
-				t.Skipf("this kernel can't confine processes:\n%s", out)
+				testenv.Lack(t, "this kernel can't confine processes:\n%s", out)
 			}
 			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 			last := len(lines) - 1
@@ -138,7 +138,7 @@ func TestGivenUp(t *testing.T) {
 	r.ask(t, false)
 	r.update(t)
 	if strings.Contains(r.stderr.String(), "not confined") {
-		t.Skipf("this kernel can't confine processes: %s", r.stderr.String())
+		testenv.Lack(t, "this kernel can't confine processes: %s", r.stderr.String())
 	}
 	assert.Zero(t, testhost.Segments(t, r.proc.PID()), "with MIT-SHM 1.2 the memory has no number")
 	proc := fmt.Sprintf("/proc/%d/", r.proc.PID())

@@ -19,6 +19,7 @@ import (
 
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
 )
 
@@ -38,7 +39,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long what must come may take.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // A running is this program as the child that captures, and a viewer of it.
 type running struct {

@@ -42,7 +42,7 @@ type Options struct {
 	Audit      func() shadow.AuditState // for the metrics and GET /healthz; nil leaves it out
 	Crowd      func() shadow.Crowd      // for the metrics; nil leaves it out
 	Terms      *api.Terms               // for GET /v1/rules and verdicts; nil leaves them out
-	Config     string                   // fingerprint of the configuration that counts, for whoever wants to know whether the file's still does
+	Config     string                   // fingerprint of the loaded configuration; it differs from the file's when a restart is needed
 	ErrorLog   *log.Logger              // for net/http's complaints about connections; nil discards them
 }
 

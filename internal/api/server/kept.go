@@ -17,12 +17,12 @@ func Adopt(file *os.File, path, group string) (*Listener, error) {
 	defer file.Close()
 	ln, err := net.FileListener(file)
 	if err != nil {
-		return nil, fmt.Errorf("control: what was kept isn't a socket that listens: %w", err)
+		return nil, fmt.Errorf("what was kept isn't a socket that listens: %w", err)
 	}
 	unixListener, ok := ln.(*net.UnixListener)
 	if !ok || unixListener.Addr().String() != path {
 		_ = ln.Close()
-		return nil, fmt.Errorf("control: what was kept is %s, and not %s", ln.Addr(), path)
+		return nil, fmt.Errorf("what was kept is %s, and not %s", ln.Addr(), path)
 	}
 	unixListener.SetUnlinkOnClose(false)
 	l, err := prepare(path, group)
@@ -34,7 +34,7 @@ func Adopt(file *os.File, path, group string) (*Listener, error) {
 	if err := errors.Join(l.setMode(), l.mine()); err != nil {
 		_ = ln.Close()
 		_ = l.lock.Close()
-		return nil, fmt.Errorf("control: socket %s: %w", path, err)
+		return nil, fmt.Errorf("socket %s: %w", path, err)
 	}
 	l.spares.fill()
 	return l, nil

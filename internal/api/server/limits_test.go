@@ -86,9 +86,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 // A user of the group who holds connections keeps neither root out nor another user. Real
 // uids.
 func TestAUserWhoHoldsConnections(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("only root can be several users")
-	}
+	testenv.Root(t)
 	dir, err := os.MkdirTemp("", "control") // t.TempDir's parent is closed to others
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })

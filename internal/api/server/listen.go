@@ -123,7 +123,7 @@ func removeStale(path string) error {
 		return fmt.Errorf("another daemon answers on %s; stop it first", path)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("whether a daemon answers on %s can't be told: %w", path, err)
+		return fmt.Errorf("cannot check whether another daemon uses %s: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("stale socket: %w", err)

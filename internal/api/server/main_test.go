@@ -16,6 +16,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/consent/policy"
 	"vda.internal/shadow/internal/api"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // peerVariable names a socket: a test binary that has it asks there and prints
@@ -42,7 +43,7 @@ func TestMain(m *testing.M) {
 var _ Engine = (*shadow.Manager)(nil)
 
 // patience bounds every wait for something that should happen at once.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // A fakeEngine does what its fields say.
 type fakeEngine struct {

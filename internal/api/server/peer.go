@@ -9,47 +9,44 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	socket "vda.internal/shadow/internal/host/peer"
 )
 
-// look tells which process is at the other end of c, and why it may not use the API, or
-// nil. The kernel tells who it was when it connected (SO_PEERCRED) and which
-// groups it was in (SO_PEERGROUPS, unix(7)); so no name service is asked, and
-// the rule is the one that the file's mode enforces.
-func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, refused error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return unix.Ucred{Uid: nobody}, err
-	}
-	var cred *unix.Ucred
-	controlErr := raw.Control(func(fd uintptr) {
-		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	switch err = cmp.Or(controlErr, err); {
+// look returns which process is at the other end of c; the error says why it may not use the API.
+// The kernel remembers who it was when it connected (SO_PEERCRED) and which groups it was in
+// (SO_PEERGROUPS, unix(7)); so no name service is asked, and the rule is the one that the file's
+// mode enforces.
+func (l *Listener) look(c *net.UnixConn) (who unix.Ucred, err error) {
+	who, err = socket.Of(c)
+	switch {
 	case err != nil:
-		return unix.Ucred{Uid: nobody}, fmt.Errorf("who is asking can't be told: %w", err)
-	case cred.Uid == 0 || cred.Uid == uint32(os.Geteuid()), l.group && cred.Gid == l.gid:
-		return *cred, nil
+		return unix.Ucred{Uid: nobody}, fmt.Errorf("cannot read peer credentials: %w", err)
+	case who.Uid == 0 || who.Uid == uint32(os.Geteuid()), l.group && who.Gid == l.gid:
+		return who, nil
 	}
 	member := false // its groups are read only if they matter: that may take a descriptor, and there may be none
 	if l.group {
-		if member, err = l.isMember(raw, cred.Pid); err != nil {
-			return *cred, fmt.Errorf("which groups uid %d is in can't be told: %w", cred.Uid, err)
+		if member, err = l.isMember(c, who.Pid); err != nil {
+			return who, fmt.Errorf("cannot read the groups of uid %d: %w", who.Uid, err)
 		}
 	}
 	if !member {
-		return *cred, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", cred.Uid)
+		return who, fmt.Errorf("uid %d may not use this socket: be root or in the group that control.group names", who.Uid)
 	}
-	return *cred, nil
+	return who, nil
 }
 
 // isMember reports whether l's group is one of the supplementary groups of a connection's other end.
-func (l *Listener) isMember(raw syscall.RawConn, pid int32) (bool, error) {
+func (l *Listener) isMember(c *net.UnixConn, pid int32) (bool, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false, err
+	}
 	var groups []uint32
-	var err error
 	controlErr := raw.Control(func(fd uintptr) { groups, err = readPeerGroups(int(fd)) })
 	if errors.Is(err, unix.ENOPROTOOPT) { // Linux before 4.13
 		groups, err = processGroups(pid)

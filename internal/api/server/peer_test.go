@@ -19,6 +19,7 @@ import (
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/account"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // A name service whose helper can't even be killed holds up no end that somebody asks for.
@@ -35,7 +36,7 @@ func TestCallerOfStuckNameService(t *testing.T) {
 	select {
 	case uid := <-known:
 		assert.Equal(t, uint32(7), uid)
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		t.Error("it hangs")
 	}
 }

@@ -151,7 +151,7 @@ type base struct {
 type outcome struct {
 	accept, drop bool
 	diverted     bool   // what drop says is that it is sent elsewhere
-	through      bool   // the chain has no word on it
+	undecided    bool   // the chain has no word on it
 	why          string // what drops, for people
 	culprit      string // name of the chain that does
 	riddle       string // a rule that isn't understood here, on which it depends
@@ -165,7 +165,7 @@ func (o outcome) or(p outcome) outcome {
 	if o.riddle == "" {
 		o.riddle = p.riddle
 	}
-	o.accept, o.drop, o.through = o.accept || p.accept, o.drop || p.drop, o.through || p.through
+	o.accept, o.drop, o.undecided = o.accept || p.accept, o.drop || p.drop, o.undecided || p.undecided
 	return o
 }
 
@@ -192,7 +192,7 @@ func (t *trial) chain(c *chain) outcome {
 		return o
 	}
 	// For a chain that calls itself, which the kernel doesn't take.
-	t.known[c] = outcome{accept: true, drop: true, through: true, riddle: "chain " + c.name + " calls itself"}
+	t.known[c] = outcome{accept: true, drop: true, undecided: true, riddle: "chain " + c.name + " calls itself"}
 	o := t.follow(c)
 	t.known[c] = o
 	return o
@@ -210,9 +210,9 @@ func (t *trial) follow(c *chain) outcome {
 		if hit == unclear {
 			o.riddle = r.text
 		}
-		goesOn := hit != yes || o.through && !returns
-		left := o.through && returns
-		o.through = false
+		goesOn := hit != yes || o.undecided && !returns
+		left := o.undecided && returns
+		o.undecided = false
 		all = all.or(o)
 		if !goesOn {
 			leaves = left
@@ -236,7 +236,7 @@ func (c *chain) end() outcome {
 	case "drop":
 		return outcome{drop: true, why: "policy drop of chain " + c.name, culprit: c.name}
 	}
-	return outcome{through: true}
+	return outcome{undecided: true}
 }
 
 // outcome is what becomes of a packet that the rule is for. If returns is set,
@@ -261,13 +261,13 @@ func (t *trial) outcome(c *chain, r rule) (o outcome, returns bool) {
 			return o, false
 		}
 	case "return":
-		return outcome{through: true}, true
+		return outcome{undecided: true}, true
 	case "jump", "goto":
 		if target := t.chains[r.target]; target != nil {
 			return t.chain(target), r.verdict == "goto"
 		}
 	}
-	return outcome{accept: true, drop: true, through: true, why: r.text, culprit: c.name, riddle: r.text}, false
+	return outcome{accept: true, drop: true, undecided: true, why: r.text, culprit: c.name, riddle: r.text}, false
 }
 
 // An Effect is what a firewall does to connections that it doesn't let be.

@@ -11,16 +11,16 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/fleet/dialout"
+	"vda.internal/shadow/internal/testenv"
 )
 
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 var _ shadow.Port = (*dialout.Port)(nil)
 

@@ -29,7 +29,7 @@ import (
 )
 
 // patience is for what should happen soon.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // programs is the folder of the built programs, for all tests.
 var programs string

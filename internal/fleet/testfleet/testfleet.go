@@ -29,10 +29,11 @@ import (
 	"vda.internal/shadow/internal/fleet/enrol"
 	"vda.internal/shadow/internal/fleet/host"
 	"vda.internal/shadow/internal/fleet/registry"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // Patience bounds every wait for something that should happen soon.
-const Patience = 2 * time.Minute
+const Patience = testenv.Patience
 
 // A Fleet is a bus, and who has enrolled.
 type Fleet struct {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/testenv"
 )
 
 // actNetworks says which network each of its threads is in, of which there are more than four.
@@ -35,9 +36,7 @@ func actNetworks() {
 // A child that is alone has a network namespace of its own, all its threads, whether it is this program or
 // another; and it is still the user's.
 func TestStartAlone(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("a network namespace takes root")
-	}
+	testenv.Root(t)
 	ours, err := os.Readlink("/proc/self/ns/net")
 	require.NoError(t, err)
 	run := func(cmd *exec.Cmd) []string {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/host/peer"
 )
 
 // Arg is the first argument of this program when it was executed to become
@@ -124,7 +126,7 @@ func init() {
 // runs this one, and returns the parent's id. Whoever may run this program with
 // chosen arguments, through sudo say, hasn't.
 func authority(fd int) (parent int, err error) {
-	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	cred, err := peer.OfDescriptor(fd)
 	if err != nil {
 		return 0, fmt.Errorf("descriptor %d is no socket of the parent's: %w", fd, err)
 	}

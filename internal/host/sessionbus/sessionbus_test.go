@@ -16,11 +16,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testlogind"
 )
 
 // patience is how long a test waits for what is to come soon.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 func TestSockets(t *testing.T) {
 	for address, want := range map[string][]string{

@@ -21,6 +21,7 @@ import (
 	"vda.internal/shadow/internal/host/child"
 	"vda.internal/shadow/internal/host/peer"
 	"vda.internal/shadow/internal/host/testhost"
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestDisplayNumber(t *testing.T) {
@@ -143,7 +144,7 @@ func through(t testing.TB, r io.Reader, setup string) []byte {
 			out.Write(b)
 		case <-f.gone:
 			return out.Bytes()
-		case <-time.After(10 * time.Second):
+		case <-time.After(testenv.Patience):
 			t.Fatal("the filter did not notice the end")
 		}
 	}
@@ -286,7 +287,7 @@ func TestDial(t *testing.T) {
 	d.Kill()
 	select {
 	case <-x.Gone():
-	case <-time.After(10 * time.Second):
+	case <-time.After(testenv.Patience):
 		t.Fatal("the dead server was not noticed")
 	}
 	_, err = Probe(d.Display, d.Xauthority, 5*time.Second)

@@ -23,7 +23,6 @@ const (
 )
 
 const (
-	busArg  = "__notification-probe"
 	busTime = 3 * time.Second // the bus has, and then the service
 
 	notifications     = "org.freedesktop.Notifications"
@@ -41,7 +40,7 @@ var askable = []string{"actions", "body"}
 // service. It returns what the service calls itself (text from the session);
 // the error is an [*Error]. Its time limit and its child are as [Probe]'s.
 func Notifications(ctx context.Context, address string, id child.Identity) (service string, err error) {
-	a, err := ask(ctx, "the notification service", busArg, []string{"BUS=" + address}, id)
+	a, err := ask(ctx, "the notification service", &busRole, []string{"BUS=" + address}, id)
 	return a.Service, err
 }
 

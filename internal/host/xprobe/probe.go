@@ -8,15 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"sync/atomic"
 	"time"
 
 	"vda.internal/shadow/internal/host/child"
 )
-
-// Arg is the argument by which [Child] knows that this process is the child.
-const Arg = "__display-probe"
 
 const (
 	childTime = 5 * time.Second        // the display has to answer
@@ -57,7 +52,7 @@ type Error struct {
 }
 
 // Error implements error.
-func (e *Error) Error() string { return "" + e.Text }
+func (e *Error) Error() string { return e.Text }
 
 // answer is the child's line.
 type answer struct {
@@ -66,20 +61,22 @@ type answer struct {
 	Error   *Error  `json:"error,omitempty"`
 }
 
-var ready atomic.Bool // this program's main calls Child
+// The roles of this program when it looks.
+var (
+	displayRole = child.Role{Arg: "__display-probe"}
+	busRole     = child.Role{Arg: "__notification-probe"}
+)
 
 // Child makes the program fit for [Probe] and [Notifications], which run it a
 // second time. Call it first thing in main, and in TestMain. In such a process
 // it looks, answers and exits; in any other it returns at once.
 func Child() {
 	var a answer
-	switch {
-	case len(os.Args) == 2 && os.Args[1] == Arg:
+	if _, taken := displayRole.Taken(); taken {
 		a = displayChild()
-	case len(os.Args) == 2 && os.Args[1] == busArg:
+	} else if _, taken := busRole.Taken(); taken {
 		a = busChild()
-	default:
-		ready.Store(true)
+	} else {
 		return
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(a); err != nil {
@@ -106,7 +103,7 @@ func Probe(ctx context.Context, t Target) (*Screen, error) {
 	if t.Xauthority != "" {
 		env = append(env, "XAUTHORITY="+t.Xauthority)
 	}
-	a, err := ask(ctx, "the display", Arg, env, t.Identity)
+	a, err := ask(ctx, "the display", &displayRole, env, t.Identity)
 	if err == nil && a.Screen == nil {
 		err = &Error{Failed, "the program that looked at the display gave no answer"}
 	}
@@ -115,14 +112,14 @@ func Probe(ctx context.Context, t Target) (*Screen, error) {
 
 // ask runs this program as a child of id's that looks at what. The error is an
 // [*Error]; then the answer is empty.
-func ask(ctx context.Context, what, arg string, env []string, id child.Identity) (a answer, err error) {
-	if !ready.Load() {
+func ask(ctx context.Context, what string, role *child.Role, env []string, id child.Identity) (a answer, err error) {
+	if !role.Ready() {
 		return a, &Error{Failed, "this program can't look at " + what + ": its main must call xprobe.Child first thing"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	out := &line{whole: make(chan struct{})}
-	cmd := exec.Command("/proc/self/exe", arg)
+	cmd := role.Command()
 	cmd.Env = env
 	cmd.Stdout = out
 	cmd.WaitDelay = grace

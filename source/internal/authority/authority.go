@@ -21,13 +21,13 @@ import (
 // tryTime is how long the X server may take.
 const tryTime = 5 * time.Second
 
-// Become is the work of a process with [self.CookieArg], which a display, a file with cookies, and a
+// Become is the work of a process with [self.Cookie], which a display, a file with cookies, and a
 // program's path and arguments follow. Of these, those that are [self.CookieFile] become the name
 // of a file with the cookie that worked, and so does XAUTHORITY. It returns only if that failed:
 // the exit status.
 func Become(args []string, stderr io.Writer) int {
 	if len(args) < 3 {
-		fmt.Fprintf(stderr, "%s is for this program's own use\n", self.CookieArg)
+		fmt.Fprintf(stderr, "%s is for this program's own use\n", self.Cookie.Arg)
 		return 2
 	}
 	display, file, argv := args[0], args[1], append([]string(nil), args[2:]...)
