@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/api"
-	"vda.internal/shadow/internal/gate"
 	"vda.internal/shadow/internal/gate/hosts"
 	"vda.internal/shadow/internal/gate/testgate"
+	"vda.internal/shadow/internal/rfc6455"
 )
 
 // A fountain is a host whose views send as much as is taken, or echo what comes.
@@ -43,7 +43,7 @@ func newFountain(t testing.TB, serve func(net.Conn)) *fountain {
 					return
 				}
 				key := r.Header.Get("Sec-WebSocket-Key")
-				_, _ = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: binary\r\n\r\n", gate.AcceptOf(key))
+				_, _ = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: binary\r\n\r\n", rfc6455.Accept(key))
 				serve(c)
 			}()
 		}

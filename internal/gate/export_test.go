@@ -6,9 +6,6 @@ import (
 	"vda.internal/shadow/internal/strangers"
 )
 
-// AcceptOf is what a handshake's answer says.
-var AcceptOf = acceptOf
-
 // MaxStreamsOne is how many streams one person may have.
 const MaxStreamsOne = maxStreamsOne
 

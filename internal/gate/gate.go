@@ -107,7 +107,7 @@ type Gate struct {
 // New returns a gate.
 func New(c Config) (*Gate, error) {
 	if c.Desk == nil || len(c.Hosts) == 0 && c.Directory == nil {
-		return nil, errors.New("gate: a desk and a host are needed")
+		return nil, errors.New("a desk and a host are needed")
 	}
 	g := &Gate{Config: c, holds: map[*hold]struct{}{}, changes: map[string]*strangers.Rate{}, mostDownload: maxDownload, longestSearch: searchTime}
 	g.CutAfter = cmp.Or(g.CutAfter, time.Second)
@@ -120,7 +120,7 @@ func New(c Config) (*Gate, error) {
 	}
 	for _, h := range c.Hosts {
 		if h.Name() == "" || strings.Contains(h.Name(), "/") {
-			return nil, errors.New("gate: a host has no name, or one with a slash")
+			return nil, errors.New("a host has no name, or one with a slash")
 		}
 	}
 	g.hub = newHub(c.Hosts, g.happened, g.hostChanged)

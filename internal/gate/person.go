@@ -14,7 +14,7 @@ import (
 )
 
 // errSignedOut is the cause with which what a session has going on ends.
-var errSignedOut = errors.New("gate: signed out")
+var errSignedOut = errors.New("signed out")
 
 // patrolEvery is how often it is looked whether sessions with something going on are still good.
 const patrolEvery = 2 * time.Second
@@ -161,7 +161,7 @@ func (g *Gate) identify(r *http.Request) (*signin.Session, *api.Problem) {
 	if errors.Is(err, signin.ErrToken) {
 		g.noteSignIn(r, signin.ByToken, "wrong", "", nil)
 	} else if !errors.Is(err, signin.ErrSignedOut) {
-		g.Logger.Error().Err(err).Msg("it can't be known who is signed in, so nobody is")
+		g.Logger.Error().Err(err).Msg("cannot check sign-ins; treating everyone as signed out")
 	}
 	return nil, refusal(http.StatusUnauthorized, reasonSignIn, "")
 }

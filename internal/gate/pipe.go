@@ -292,7 +292,7 @@ type limited struct {
 
 func (l *limited) Read(p []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, errors.New("gate: the answer is too long")
+		return 0, errors.New("the answer is too long")
 	}
 	n, err := l.r.Read(p[:min(len(p), l.left)])
 	l.left -= n

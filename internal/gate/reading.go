@@ -23,7 +23,7 @@ const (
 )
 
 // errCrowded is the cause with which a look at the activity ends that had to make room.
-var errCrowded = errors.New("gate: others wait to read the activity")
+var errCrowded = errors.New("others wait to read the activity")
 
 // A reader is a look at the activity.
 type reader struct {

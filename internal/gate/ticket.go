@@ -89,13 +89,13 @@ func (g *Gate) ticketFor(r *http.Request, s *signin.Session) (*viewing, *api.Pro
 // and cut is called when s has ended.
 func (g *Gate) raw(ctx context.Context, cut func(), s *signin.Session, v *viewing) (net.Conn, error) {
 	if g.views.isOver(v) {
-		return nil, errors.New("gate: the view has ended")
+		return nil, errors.New("the view has ended")
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	leave, ok := g.views.claim(ctx, v, cancel)
 	if !ok {
 		cancel()
-		return nil, errors.New("gate: the view is shown elsewhere")
+		return nil, errors.New("the view is shown elsewhere")
 	}
 	held, release := g.hold(ctx, s)
 	c, err := dialRaw(held, v)
@@ -136,14 +136,14 @@ func dialRaw(ctx context.Context, v *viewing) (net.Conn, error) {
 		HTTPClient: client, Subprotocols: []string{"binary"}, CompressionMode: websocket.CompressionDisabled,
 	})
 	if e, ok := errors.AsType[*url.Error](err); ok {
-		return nil, fmt.Errorf("gate: the granted port: %w", e.Err)
+		return nil, fmt.Errorf("the granted port: %w", e.Err)
 	}
 	if err != nil {
 		status := 0
 		if resp != nil {
 			status = resp.StatusCode
 		}
-		return nil, fmt.Errorf("gate: the granted port answered %d to the handshake", status)
+		return nil, fmt.Errorf("the granted port answered %d to the handshake", status)
 	}
 	ws.SetReadLimit(-1) // they are read as they come
 	return websocket.NetConn(ctx, ws, websocket.MessageBinary), nil

@@ -5,7 +5,6 @@ package gate
 import (
 	"bufio"
 	"context"
-	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/gate/access"
 	"vda.internal/shadow/internal/gate/signin"
+	"vda.internal/shadow/internal/rfc6455"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -235,11 +235,11 @@ func upgrade(c net.Conn, v *viewing, key string) ([]byte, error) {
 	in := bufio.NewReaderSize(&limited{c, 16 << 10}, 4<<10)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
-		return nil, errors.New("gate: the granted port gave no HTTP answer")
+		return nil, errors.New("the granted port gave no HTTP answer")
 	}
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != acceptOf(key) ||
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Sec-WebSocket-Accept") != rfc6455.Accept(key) ||
 		resp.Header.Get("Sec-WebSocket-Protocol") != "binary" || resp.Header.Get("Sec-WebSocket-Extensions") != "" {
-		return nil, fmt.Errorf("gate: the granted port answered %d to the handshake", resp.StatusCode)
+		return nil, fmt.Errorf("the granted port answered %d to the handshake", resp.StatusCode)
 	}
 	early, err := in.Peek(in.Buffered())
 	return append([]byte(nil), early...), err
@@ -257,18 +257,12 @@ func takeOver(w http.ResponseWriter, key string) (c net.Conn, waiting []byte, er
 	waiting = append([]byte(nil), waiting...)
 	*rw.Reader, *rw.Writer = *bufio.NewReaderSize(nil, 16), *bufio.NewWriterSize(nil, 1) // net/http keeps both for as long as the handler runs
 	_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, err = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: binary\r\n\r\n", acceptOf(key))
+	_, err = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: binary\r\n\r\n", rfc6455.Accept(key))
 	if err != nil {
 		_ = c.Close()
 		return nil, nil, err
 	}
 	return c, waiting, nil
-}
-
-// acceptOf is the answer to a handshake's key (RFC 6455 §4.2.2).
-func acceptOf(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // closeWith upgrades and closes: a page can read a close code, but not an HTTP status.

@@ -20,7 +20,7 @@ const (
 )
 
 // ErrNull is a reply that is no value: there is no such key.
-var ErrNull = errors.New("redis: null")
+var ErrNull = errors.New("null")
 
 // A Server is where commands go.
 type Server struct {

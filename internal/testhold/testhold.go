@@ -60,7 +60,7 @@ func Hold(t testing.TB, pid int, id child.Identity) (release func(), err error) 
 	line, err := bufio.NewReader(out).ReadString('\n')
 	require.NoError(t, err)
 	if line = strings.TrimSpace(line); line != "" {
-		return release, fmt.Errorf("testhold: tracing process %d: %s", pid, line)
+		return release, fmt.Errorf("tracing process %d: %s", pid, line)
 	}
 	return release, nil
 }

@@ -60,11 +60,11 @@ type Store struct {
 func Open(dir string, size int64) (*Store, error) {
 	s := &Store{dir: dir, partSize: max(size/parts, maxLine), known: map[[16]byte]struct{}{}}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("activity: %w", err)
+		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("activity: %w", err)
+		return nil, err
 	}
 	for _, e := range entries {
 		if n, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix)); err == nil && n > 0 && e.Name() == name(n) {
@@ -92,7 +92,7 @@ func (s *Store) path(n int) string { return filepath.Join(s.dir, name(n)) }
 func (s *Store) open() error {
 	f, err := os.OpenFile(s.path(s.files[len(s.files)-1]), os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("activity: %w", err)
+		return err
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() > 0 {
@@ -106,7 +106,7 @@ func (s *Store) open() error {
 	}
 	if err != nil {
 		_ = f.Close()
-		return fmt.Errorf("activity: %w", err)
+		return err
 	}
 	s.out, s.size = f, info.Size()
 	return nil
@@ -144,15 +144,15 @@ func (s *Store) isNew(line []byte) bool {
 func (s *Store) Add(host string, e shadow.Event) error {
 	line, err := json.Marshal(Record{Event: e, Host: host})
 	if err != nil {
-		return fmt.Errorf("activity: %w", err)
+		return err
 	}
 	if len(line) >= maxLine {
-		return fmt.Errorf("activity: an event of %d bytes", len(line))
+		return fmt.Errorf("an event of %d bytes", len(line))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.out == nil {
-		return errors.New("activity: closed")
+		return errors.New("closed")
 	}
 	if !s.isNew(line) {
 		return nil
@@ -165,7 +165,7 @@ func (s *Store) Add(host string, e shadow.Event) error {
 	n, err := s.out.Write(append(line, '\n'))
 	s.size += int64(n)
 	if err != nil {
-		return fmt.Errorf("activity: %w", err)
+		return err
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (s *Store) next() error {
 	_ = old.Close()
 	for len(s.files) > parts {
 		if err := os.Remove(s.path(s.files[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("activity: %w", err)
+			return err
 		}
 		s.files = s.files[1:]
 	}
@@ -217,7 +217,7 @@ type Query struct {
 }
 
 // ErrCursor is that Before isn't a record's Cursor.
-var ErrCursor = errors.New("activity: the cursor isn't one of ours")
+var ErrCursor = errors.New("the cursor isn't one of ours")
 
 // Each calls f with the records that are wanted, the newest first, until f reports false. The error is
 // that it couldn't be read, or ctx's.
@@ -238,7 +238,7 @@ func (s *Store) Each(ctx context.Context, q Query, f func(Record) bool) error {
 			continue // it was the oldest
 		}
 		if err != nil {
-			return fmt.Errorf("activity: %w", err)
+			return err
 		}
 		if n == file {
 			data = data[:min(at, int64(len(data)))]

@@ -103,7 +103,7 @@ func (a *Activity) Each(ctx context.Context, q activity.Query, f func(activity.R
 func (a *Activity) fromBus(ctx context.Context, q activity.Query, f func(activity.Record) bool) error {
 	stream, err := a.d.conn.JS.Stream(ctx, fleet.AuditStream)
 	if err != nil {
-		return fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+		return fmt.Errorf("the hosts' audits: %w", err)
 	}
 	state := stream.CachedInfo().State
 	end := state.LastSeq + 1
@@ -153,7 +153,7 @@ func isTooMuch(err error) bool {
 }
 
 // errLarge says that a piece is more than is read at once.
-var errLarge = errors.New("fleethosts: too much at once")
+var errLarge = errors.New("too much at once")
 
 // A part is what is wanted of a piece of the audits.
 type part struct {
@@ -178,14 +178,14 @@ func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject s
 		FilterSubject: subject, InactiveThreshold: consumerAge, MemoryStorage: true, Replicas: 1,
 	})
 	if err != nil {
-		return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+		return p, fmt.Errorf("the hosts' audits: %w", err)
 	}
 	info := consumer.CachedInfo()
 	defer func() { _ = stream.DeleteConsumer(context.WithoutCancel(ctx), info.Name) }()
 	for left := min(info.NumPending, end-begin); left > 0; {
 		batch, err := consumer.Fetch(int(min(left, fetchLines)), jetstream.FetchMaxWait(fetchTime))
 		if err != nil {
-			return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+			return p, fmt.Errorf("the hosts' audits: %w", err)
 		}
 		got := uint64(0)
 		for msg := range batch.Messages() {
@@ -195,10 +195,10 @@ func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject s
 			}
 		}
 		if err := errors.Join(batch.Error(), context.Cause(ctx)); err != nil {
-			return p, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+			return p, fmt.Errorf("the hosts' audits: %w", err)
 		}
 		if got == 0 {
-			return p, errors.New("fleethosts: the bus has stopped telling the hosts' audits")
+			return p, errors.New("the bus has stopped telling the hosts' audits")
 		}
 		left -= min(left, got)
 	}
@@ -209,7 +209,7 @@ func (a *Activity) piece(ctx context.Context, stream jetstream.Stream, subject s
 func (a *Activity) take(p *part, msg jetstream.Msg, q activity.Query, end uint64) (more bool, err error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		return false, fmt.Errorf("fleethosts: the hosts' audits: %w", err)
+		return false, fmt.Errorf("the hosts' audits: %w", err)
 	}
 	if meta.Sequence.Stream >= end {
 		return false, nil

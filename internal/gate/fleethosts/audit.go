@@ -24,11 +24,11 @@ func (d *Directory) hear(ctx context.Context) error {
 	d.mu.Unlock()
 	consumer, err := d.conn.JS.OrderedConsumer(ctx, fleet.AuditStream, c)
 	if err != nil {
-		return fmt.Errorf("fleethosts: %w", err)
+		return err
 	}
 	messages, err := consumer.Messages()
 	if err != nil {
-		return fmt.Errorf("fleethosts: %w", err)
+		return err
 	}
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
@@ -38,7 +38,7 @@ func (d *Directory) hear(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("fleethosts: the hosts' audits can't be followed: %w", err)
+			return fmt.Errorf("the hosts' audits can't be followed: %w", err)
 		}
 		d.heard(msg)
 	}
@@ -80,7 +80,7 @@ func (h *Host) keys() []string {
 
 // readEvent reads a line, which the host has to have signed with one of its keys.
 func readEvent(keys []string, host string, msg jetstream.Msg) (e shadow.Event, err error) {
-	err = errors.New("fleethosts: no key")
+	err = errors.New("no key")
 	for _, key := range keys {
 		header := msg.Headers()
 		if err = fleet.VerifyEvent(key, header.Get(fleet.SignatureHeader), host, header.Get(jetstream.MsgIDHeader), msg.Data()); err == nil {
@@ -91,7 +91,7 @@ func readEvent(keys []string, host string, msg jetstream.Msg) (e shadow.Event, e
 		return e, err
 	}
 	if err := json.Unmarshal(msg.Data(), &e); err != nil {
-		return e, fmt.Errorf("fleethosts: %w", err)
+		return e, err
 	}
 	return e, nil
 }

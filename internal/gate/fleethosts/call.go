@@ -43,7 +43,7 @@ func (h *Host) Ask(ctx context.Context, r api.Request) (*api.Grant, error) {
 		return nil, err
 	}
 	if answer.Grant == nil {
-		return nil, errors.New("fleethosts: the host's answer has no grant")
+		return nil, errors.New("the host's answer has no grant")
 	}
 	g := answer.Grant
 	h.learn(g.ID, &api.Status{ID: g.ID, Session: g.Session, User: user, Admin: g.Admin, Client: r.Client, Purpose: r.Purpose, Owner: r.Owner, State: shadow.Granted, Port: g.Port, Since: time.Now()})
@@ -176,7 +176,7 @@ func (h *Host) order(kind fleet.Kind, body any) (*fleet.Sent, error) {
 	}
 	data, err := json.Marshal(body)
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: %w", err)
+		return nil, err
 	}
 	return h.d.conn.Signer.Sign(fleet.Order{Kind: kind, Host: h.id, Boot: p.Boot, At: time.Now().Add(ahead), Body: data})
 }
@@ -197,7 +197,7 @@ func (h *Host) send(ctx context.Context, order *fleet.Sent) (*fleet.Answer, erro
 	}
 	answer, err := order.Open(h.key(), msg.Header.Get, msg.Data)
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: host %s: %w", h.id, err)
+		return nil, fmt.Errorf("host %s: %w", h.id, err)
 	}
 	if answer.Problem != nil {
 		return nil, answer.Problem

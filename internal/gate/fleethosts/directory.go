@@ -86,7 +86,7 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 		d.doubt(host, errForeign).Str("reply", fmt.Sprintf("%.80q", reply)).Msg("somebody with this host's key has named a subject of others as the reply; nothing is sent there")
 	})
 	if err != nil {
-		return fmt.Errorf("fleethosts: %w", err)
+		return err
 	}
 	defer unhear()
 	stopped, err := d.watch(ctx, fleet.FleetBucket, fleet.AnyStopped)
@@ -119,18 +119,18 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 func (d *Directory) watch(ctx context.Context, bucket, keys string) (jetstream.KeyWatcher, error) {
 	kv, err := d.conn.JS.KeyValue(ctx, bucket)
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: %s: %w", bucket, err)
+		return nil, fmt.Errorf("%s: %w", bucket, err)
 	}
 	w, err := kv.Watch(ctx, keys)
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: %s: %w", bucket, err)
+		return nil, fmt.Errorf("%s: %w", bucket, err)
 	}
 	return w, nil
 }
 
-var errForeign = errors.New("fleethosts: the reply isn't in the host's own inbox")
+var errForeign = errors.New("the reply isn't in the host's own inbox")
 
-var errAgain = errors.New("fleethosts: the connection to the bus has come back")
+var errAgain = errors.New("the connection to the bus has come back")
 
 // updates are what the buckets say. A nil entry ends what they had at first.
 type updates struct {
@@ -191,7 +191,7 @@ func (d *Directory) over(ctx context.Context) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	return errors.New("fleethosts: the bus has ended a watch")
+	return errors.New("the bus has ended a watch")
 }
 
 // enrolled takes who is in the fleet. One that is revoked isn't any more. What the fleet's key doesn't vouch for
@@ -202,7 +202,7 @@ func (d *Directory) enrolled(e jetstream.KeyValueEntry, live bool, add, remove f
 	if e.Operation() == jetstream.KeyValuePut {
 		var err error
 		if record, err = fleet.OpenEnrolled(id, d.Fleet, e.Value()); err != nil {
-			d.doubt(id, err).Msg("the fleet's list has something of this host that the fleet's key doesn't vouch for: what was known of it stays so; to mend the list, enrol the host again with a code of shadowgate invite --replace")
+			d.doubt(id, err).Msg("ignored an entry for this host that the fleet's key did not sign; to repair it, enrol the host again (shadowgate invite --replace)")
 			return
 		}
 	}

@@ -16,7 +16,7 @@ import (
 // expect has the host dial this gate for a view, whose granted port nobody can dial.
 func (h *Host) expect(ctx context.Context, t hosts.Target) (net.Conn, error) {
 	if h.d.Views == nil || h.d.Address == "" {
-		return nil, fmt.Errorf("fleethosts: %s dials for its views, and this gate has no address for that: set web.origin or bus.views", h.id)
+		return nil, fmt.Errorf("%s dials for its views, and this gate has no address for that: set web.origin or bus.views", h.id)
 	}
 	key := h.key()
 	ticket, err := h.d.Views.Expect(func(secret, proof string) error {
@@ -33,7 +33,7 @@ func (h *Host) expect(ctx context.Context, t hosts.Target) (net.Conn, error) {
 		defer close(called)
 		_, err := h.call(ctx, fleet.Dial, fleet.DialBody{Port: t.Port, Gate: h.d.Address, Ticket: ticket.Secret})
 		if p, ok := errors.AsType[*api.Problem](err); ok && p.Status == http.StatusConflict {
-			err = fmt.Errorf("fleethosts: %w: %w", syscall.ECONNREFUSED, err) // as of a port that doesn't listen
+			err = fmt.Errorf("%w: %w", syscall.ECONNREFUSED, err) // as of a port that doesn't listen
 		}
 		if err != nil {
 			cancel(err)

@@ -238,7 +238,7 @@ func (h *Host) TestRules(ctx context.Context, r api.Request) (*api.Verdict, erro
 		return nil, err
 	}
 	if answer.Verdict == nil {
-		return nil, errors.New("fleethosts: the host's answer has no verdict")
+		return nil, errors.New("the host's answer has no verdict")
 	}
 	return answer.Verdict, nil
 }
@@ -375,7 +375,7 @@ func (h *Host) Dial(ctx context.Context, t hosts.Target) (net.Conn, error) {
 	}
 	c, err := hosts.DialAddress(ctx, at, t, h.d.CAFile)
 	if err != nil {
-		return nil, fmt.Errorf("fleethosts: %s, port %d: %w", h.id, t.Port, err)
+		return nil, fmt.Errorf("%s, port %d: %w", h.id, t.Port, err)
 	}
 	return c, nil
 }

@@ -25,15 +25,15 @@ func (d *Directory) OnStopped(heard func(host, id string)) { d.onStopped = heard
 func (d *Directory) TellStopped(ctx context.Context, host, id string) error {
 	kv, err := d.conn.JS.KeyValue(ctx, fleet.FleetBucket)
 	if err != nil {
-		return fmt.Errorf("fleethosts: %s: %w", fleet.FleetBucket, err)
+		return fmt.Errorf("%s: %w", fleet.FleetBucket, err)
 	}
 	value, err := json.Marshal(fleet.Stopped{Host: host, ID: id})
 	if err != nil {
-		return fmt.Errorf("fleethosts: %w", err)
+		return err
 	}
 	_, err = kv.Create(ctx, fleet.StoppedKey(host, id), value, jetstream.KeyTTL(stoppedTime))
 	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
-		return fmt.Errorf("fleethosts: %w", err)
+		return err
 	}
 	return nil
 }

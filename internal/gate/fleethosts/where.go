@@ -18,7 +18,7 @@ import (
 func (h *Host) where(ctx context.Context, e fleet.Enrolled, said string, t hosts.Target) (netip.Addr, error) {
 	own, err := netip.ParseAddr(e.Address)
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("fleethosts: %s: the address that it enrolled from isn't known: enrol it again", h.id)
+		return netip.Addr{}, fmt.Errorf("%s: the address that it enrolled from isn't known: enrol it again", h.id)
 	}
 	own = own.Unmap()
 	now, err := netip.ParseAddr(said)
@@ -26,11 +26,11 @@ func (h *Host) where(ctx context.Context, e fleet.Enrolled, said string, t hosts
 		if t.TLS && e.Name != "" && strings.EqualFold(t.Host, e.Name) {
 			return now, nil
 		}
-		return netip.Addr{}, fmt.Errorf("fleethosts: %s: it has moved from %v to %v, where only a certificate could prove that it is %q: "+
+		return netip.Addr{}, fmt.Errorf("%s: it has moved from %v to %v, where only a certificate could prove that it is %q: "+
 			"enrol it again from where it is now, turn TLS on there, or set fleet.views = \"dial-out\" there", h.id, own, now, e.Name)
 	}
 	if found := lookUp(ctx, e.Name); moved(own, found) {
-		return netip.Addr{}, fmt.Errorf("fleethosts: %s: its name %q leads to %v, but it enrolled from %v: "+
+		return netip.Addr{}, fmt.Errorf("%s: its name %q leads to %v, but it enrolled from %v: "+
 			"enrol it again from where it is now, or set fleet.views = \"dial-out\" there", h.id, e.Name, found, own)
 	}
 	return own, nil

@@ -99,13 +99,13 @@ func TargetOf(g *api.Grant) (Target, error) {
 	t := Target{TLS: g.Scheme == "wss", Host: g.Host, Port: g.Port, Token: g.Token}
 	switch {
 	case g.Scheme != "ws" && g.Scheme != "wss":
-		return Target{}, fmt.Errorf("hosts: the granted port's scheme is %q, not ws or wss", g.Scheme)
+		return Target{}, fmt.Errorf("the granted port's scheme is %q, not ws or wss", g.Scheme)
 	case t.Host == "" || keyfile.CheckHost(t.Host) != nil:
-		return Target{}, fmt.Errorf("hosts: the granted port's host is %.80q, which isn't a host's name", t.Host)
+		return Target{}, fmt.Errorf("the granted port's host is %.80q, which isn't a host's name", t.Host)
 	case t.Port < 1 || t.Port > 65535:
-		return Target{}, fmt.Errorf("hosts: the granted port is %d, where no view can be", t.Port)
+		return Target{}, fmt.Errorf("the granted port is %d, where no view can be", t.Port)
 	case len(t.Token) > maxToken:
-		return Target{}, errors.New("hosts: the granted port's token is too long")
+		return Target{}, errors.New("the granted port's token is too long")
 	}
 	return t, nil
 }

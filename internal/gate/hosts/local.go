@@ -79,7 +79,7 @@ func (l *Local) Dial(ctx context.Context, t Target) (net.Conn, error) {
 		}
 		all = errors.Join(all, err)
 	}
-	return nil, fmt.Errorf("hosts: %s, port %s: %w", l.Called, strconv.Itoa(t.Port), all)
+	return nil, fmt.Errorf("%s, port %s: %w", l.Called, strconv.Itoa(t.Port), all)
 }
 
 // DialAddress connects to a target's port at an address, TLS included. caFile has the authorities that may
@@ -141,11 +141,11 @@ func (l *Local) addresses(ctx context.Context, host string) ([]netip.Addr, error
 	defer cancel()
 	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return nil, fmt.Errorf("hosts: where the granted port is: %w; set local.address", err)
+		return nil, fmt.Errorf("where the granted port is: %w; set local.address", err)
 	}
 	own, err := ownAddresses()
 	if err != nil {
-		return nil, fmt.Errorf("hosts: this machine's addresses: %w", err)
+		return nil, fmt.Errorf("this machine's addresses: %w", err)
 	}
 	var here []netip.Addr
 	for _, a := range found {
@@ -154,7 +154,7 @@ func (l *Local) addresses(ctx context.Context, host string) ([]netip.Addr, error
 		}
 	}
 	if len(here) == 0 {
-		return nil, fmt.Errorf("hosts: shadowd says that the granted port is at %s, which isn't this machine; set local.address", host)
+		return nil, fmt.Errorf("shadowd says that the granted port is at %s, which isn't this machine; set local.address", host)
 	}
 	slices.SortFunc(here, netip.Addr.Compare) // a viewer that returns has to come from the same address
 	return here, nil

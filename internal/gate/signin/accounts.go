@@ -53,7 +53,7 @@ func (a Account) mark() string {
 func (a *Accounts) lookUp(name string) (Account, bool, error) {
 	all, err := a.watched.get(a.Path, parseAccounts)
 	if err != nil {
-		return Account{}, false, fmt.Errorf("signin: the accounts: %w", err)
+		return Account{}, false, fmt.Errorf("the accounts: %w", err)
 	}
 	one, ok := all[name]
 	return one, ok, nil
@@ -74,16 +74,16 @@ func (a *Accounts) Set(name, password string, groups []string, fullName string) 
 	}
 	for _, g := range groups {
 		if err := checkField("a group", g); err != nil || g == "" || strings.Contains(g, ",") {
-			return errors.Join(err, fmt.Errorf("signin: %q can't be a group's name", g))
+			return errors.Join(err, fmt.Errorf("%q can't be a group's name", g))
 		}
 	}
 	switch {
 	case len(groups) > maxGroups:
-		return fmt.Errorf("signin: %d groups; %d are allowed", len(groups), maxGroups)
+		return fmt.Errorf("%d groups; %d are allowed", len(groups), maxGroups)
 	case utf8.RuneCountInString(password) < MinPassword:
-		return fmt.Errorf("signin: the password has fewer than %d characters", MinPassword)
+		return fmt.Errorf("the password has fewer than %d characters", MinPassword)
 	case len(password) > MaxPassword:
-		return fmt.Errorf("signin: the password has more than %d bytes", MaxPassword)
+		return fmt.Errorf("the password has more than %d bytes", MaxPassword)
 	}
 	return a.edit(func(lines []string) ([]string, error) {
 		one := Account{Name: name, Groups: groups, FullName: fullName, hash: hashPassword(password)}
@@ -113,7 +113,7 @@ func (a *Accounts) Remove(name string) error {
 			return err == nil && old.Name == name
 		})
 		if len(left) == len(lines) {
-			return nil, fmt.Errorf("signin: there is no account %q: %w", name, fs.ErrNotExist)
+			return nil, fmt.Errorf("there is no account %q: %w", name, fs.ErrNotExist)
 		}
 		return left, nil
 	})
@@ -171,9 +171,9 @@ func parseAccount(line string) (Account, error) {
 func checkName(s string) error {
 	switch {
 	case s == "" || s != strings.TrimSpace(s) || strings.HasPrefix(s, "#"):
-		return fmt.Errorf("signin: %.40q can't be a name: it is empty, begins or ends with a space, or begins with #", s)
+		return fmt.Errorf("%.40q can't be a name: it is empty, begins or ends with a space, or begins with #", s)
 	case strings.Contains(s, ":"):
-		return fmt.Errorf("signin: %.40q can't be a name: it has a colon", s)
+		return fmt.Errorf("%.40q can't be a name: it has a colon", s)
 	}
 	return checkPerson(s)
 }
@@ -182,11 +182,11 @@ func checkName(s string) error {
 func checkField(what, s string) error {
 	switch {
 	case len(s) > maxName:
-		return fmt.Errorf("signin: %s has %d bytes; %d are allowed", what, len(s), maxName)
+		return fmt.Errorf("%s has %d bytes; %d are allowed", what, len(s), maxName)
 	case !utf8.ValidString(s):
-		return fmt.Errorf("signin: %s isn't UTF-8", what)
+		return fmt.Errorf("%s isn't UTF-8", what)
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return fmt.Errorf("signin: %s has a control character", what)
+		return fmt.Errorf("%s has a control character", what)
 	}
 	return nil
 }
@@ -198,18 +198,18 @@ func checkPerson(name string) error {
 		return err
 	}
 	if clean := consent.CleanName(name); clean != name {
-		return fmt.Errorf("signin: %+.40q can't be a name: hosts would take it for %+.40q", name, clean)
+		return fmt.Errorf("%+.40q can't be a name: hosts would take it for %+.40q", name, clean)
 	}
 	return nil
 }
 
 func checkGroups(groups []string) error {
 	if len(groups) > maxGroups {
-		return fmt.Errorf("signin: %d groups; %d are allowed", len(groups), maxGroups)
+		return fmt.Errorf("%d groups; %d are allowed", len(groups), maxGroups)
 	}
 	for _, g := range groups {
 		if strings.TrimSpace(g) == "" {
-			return errors.New("signin: a group's name is empty")
+			return errors.New("a group's name is empty")
 		}
 		if err := checkField("a group's name", g); err != nil {
 			return err
@@ -241,10 +241,10 @@ func editLines(path, head string, check func([]byte) error, change func([]string
 	if fresh {
 		data = []byte(head + "\n")
 	} else if err != nil {
-		return fmt.Errorf("signin: %w", err)
+		return err
 	}
 	if err := check(data); err != nil {
-		return fmt.Errorf("signin: %s: %w", path, err)
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	lines, err := change(strings.Split(strings.TrimSuffix(string(data), "\n"), "\n"))
 	if err != nil {
@@ -257,18 +257,18 @@ func editLines(path, head string, check func([]byte) error, change func([]string
 func replace(path string, data []byte, fresh bool) error {
 	if fresh {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("signin: %w", err)
+			return err
 		}
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("signin: %w", err)
+		return err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
 	if !fresh {
 		if err := likeThat(f, path); err != nil {
-			return fmt.Errorf("signin: %w", err)
+			return err
 		}
 	}
 	if _, err = f.Write(data); err == nil {
@@ -278,7 +278,7 @@ func replace(path string, data []byte, fresh bool) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("signin: %w", err)
+		return err
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func OpenEnded(path string, now time.Time) (*Ended, error) {
 		return e, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signin: who has signed out: %w", err)
+		return nil, fmt.Errorf("who has signed out: %w", err)
 	}
 	defer f.Close()
 	lines := bufio.NewScanner(f)
@@ -71,7 +71,7 @@ func OpenEnded(path string, now time.Time) (*Ended, error) {
 		e.read(lines.Text(), now)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("signin: who has signed out: %w", err)
+		return nil, fmt.Errorf("who has signed out: %w", err)
 	}
 	return e, e.write()
 }
@@ -157,11 +157,11 @@ func (e *Ended) add(id, owner string, until, now time.Time) error {
 	}
 	f, err := os.OpenFile(e.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return fmt.Errorf("signin: who has signed out: %w", err)
+		return fmt.Errorf("who has signed out: %w", err)
 	}
 	defer f.Close()
 	if _, err := fmt.Fprintln(f, id, until.Unix(), one.owner); err != nil {
-		return fmt.Errorf("signin: who has signed out: %w", err)
+		return fmt.Errorf("who has signed out: %w", err)
 	}
 	e.lines++
 	return nil

@@ -41,10 +41,10 @@ type OIDC struct {
 
 // The errors of a sign-in at a provider, besides those of the system.
 var (
-	ErrProvider = errors.New("signin: the provider can't be reached, or isn't one")
-	ErrState    = errors.New("signin: the answer doesn't belong to a sign-in that this browser has begun")
-	ErrRefused  = errors.New("signin: the provider refused")
-	ErrClaims   = errors.New("signin: the provider doesn't say who it is in a way that can be used")
+	ErrProvider = errors.New("the provider can't be reached, or isn't one")
+	ErrState    = errors.New("the answer doesn't belong to a sign-in that this browser has begun")
+	ErrRefused  = errors.New("the provider refused")
+	ErrClaims   = errors.New("the provider doesn't say who it is in a way that can be used")
 )
 
 const (
@@ -83,7 +83,7 @@ func (o *OIDC) Begin(d *Desk, w http.ResponseWriter, r *http.Request, next strin
 	p := pending{State: unguessable(), Nonce: unguessable(), Verifier: oauth2.GenerateVerifier(), Next: next, Until: d.Now().Add(pendingTime)}
 	plain, err := json.Marshal(p)
 	if err != nil {
-		return fmt.Errorf("signin: %w", err)
+		return err
 	}
 	d.setCookie(w, d.pendingCookie(), d.Sealer.Seal(purposePending, plain), pendingTime)
 	http.Redirect(w, r, config.AuthCodeURL(p.State, oidc.Nonce(p.Nonce), oauth2.S256ChallengeOption(p.Verifier)), http.StatusSeeOther)

@@ -20,7 +20,7 @@ const maxKeys = 16
 
 // ErrForged is that nobody sealed that, or with a key that isn't known any more, or for another
 // purpose.
-var ErrForged = errors.New("signin: not sealed by this gate")
+var ErrForged = errors.New("not sealed by this gate")
 
 // A Sealer encrypts and authenticates what a browser keeps for the gate, with XChaCha20-Poly1305. It
 // has several keys: the first seals, all open. Gates that share them take each other's cookies.
@@ -63,7 +63,7 @@ func (s *Sealer) Reload() error {
 	}
 	data, err := readSecret(s.path)
 	if err != nil {
-		return fmt.Errorf("signin: the cookies' keys: %w", err)
+		return fmt.Errorf("the cookies' keys: %w", err)
 	}
 	var keys []cipher.AEAD
 	err = eachLine(data, func(line string) error {
@@ -77,9 +77,9 @@ func (s *Sealer) Reload() error {
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("signin: the cookies' keys: %s: %w", s.path, err)
+		return fmt.Errorf("the cookies' keys: %s: %w", s.path, err)
 	case len(keys) == 0 || len(keys) > maxKeys:
-		return fmt.Errorf("signin: the cookies' keys: %s has %d keys; 1 to %d are allowed", s.path, len(keys), maxKeys)
+		return fmt.Errorf("the cookies' keys: %s has %d keys; 1 to %d are allowed", s.path, len(keys), maxKeys)
 	}
 	s.keys.Store(&keys)
 	return nil
@@ -94,14 +94,14 @@ func newKey() string {
 // makeKeys makes the file, and its folder. Of several gates that do so at once one succeeds.
 func makeKeys(path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return fmt.Errorf("signin: the cookies' keys: %w", err)
+		return fmt.Errorf("the cookies' keys: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("signin: the cookies' keys: %w", err)
+		return fmt.Errorf("the cookies' keys: %w", err)
 	}
 	defer f.Close()
 	_, err = fmt.Fprintf(f, "# What shadowgate seals cookies with: a key a line, the first seals, all open. To change keys, put a new one first\n"+

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -62,18 +61,18 @@ const (
 )
 
 // errTooBig is that a session can't be carried by a cookie.
-var errTooBig = errors.New("signin: too many groups, or too long ones, for a cookie: let the provider or the proxy name only those that matter here")
+var errTooBig = errors.New("too many groups, or too long ones, for a cookie: let the provider or the proxy name only those that matter here")
 
 // seal makes a cookie's value.
 func (s *Session) seal(sealer *Sealer) (string, error) {
 	plain, err := json.Marshal(s)
 	if err != nil {
-		return "", fmt.Errorf("signin: %w", err)
+		return "", err
 	}
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.BestCompression)
 	if err != nil {
-		return "", fmt.Errorf("signin: %w", err)
+		return "", err
 	}
 	_, _ = w.Write(plain) // to memory
 	_ = w.Close()

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrSignedOut is that nobody is signed in, or not any more.
-var ErrSignedOut = errors.New("signin: nobody is signed in")
+var ErrSignedOut = errors.New("nobody is signed in")
 
 // ErrToken is that nobody is signed in by the token that was shown.
 var ErrToken = fmt.Errorf("%w: there is no such token", ErrSignedOut)
@@ -22,7 +22,7 @@ var ErrToken = fmt.Errorf("%w: there is no such token", ErrSignedOut)
 var ErrClock = fmt.Errorf("%w: a clock is wrong", ErrSignedOut)
 
 // ErrWrong is that name and password don't belong together. It doesn't say which is wrong.
-var ErrWrong = errors.New("signin: the name or the password is wrong")
+var ErrWrong = errors.New("the name or the password is wrong")
 
 // seenEvery is how old a cookie's last use may be before the cookie is written anew.
 const seenEvery = time.Minute

@@ -46,7 +46,7 @@ func (t *Tokens) Add(name string, groups []string, expires time.Time) (Token, st
 	}
 	for _, g := range groups {
 		if strings.ContainsAny(g, ",:") {
-			return Token{}, "", fmt.Errorf("signin: %q can't be a group of a token: it has a comma or a colon", g)
+			return Token{}, "", fmt.Errorf("%q can't be a group of a token: it has a comma or a colon", g)
 		}
 	}
 	secret := make([]byte, 32)
@@ -63,7 +63,7 @@ func (t *Tokens) List() ([]Token, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signin: the tokens: %w", err)
+		return nil, fmt.Errorf("the tokens: %w", err)
 	}
 	var list []Token
 	for _, one := range all {
@@ -83,7 +83,7 @@ func (t *Tokens) Remove(id string) error {
 	return t.edit(func(lines []string) ([]string, error) {
 		left := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return strings.HasPrefix(line, id+":") })
 		if len(left) == len(lines) {
-			return nil, fmt.Errorf("signin: there is no token %q: %w", id, fs.ErrNotExist)
+			return nil, fmt.Errorf("there is no token %q: %w", id, fs.ErrNotExist)
 		}
 		return left, nil
 	})
@@ -108,7 +108,7 @@ func (t *Tokens) identify(text string, now time.Time) (*Session, error) {
 		return nil, ErrSignedOut
 	}
 	if err != nil {
-		return nil, fmt.Errorf("signin: the tokens: %w", err)
+		return nil, fmt.Errorf("the tokens: %w", err)
 	}
 	one, ok := all[id]
 	sum := sha256.Sum256([]byte(text))
@@ -122,7 +122,7 @@ func (t *Tokens) identify(text string, now time.Time) (*Session, error) {
 func (t *Tokens) still(s *Session) error {
 	all, err := t.watched.get(t.Path, parseTokens)
 	if err != nil {
-		return fmt.Errorf("signin: the tokens: %w", err)
+		return fmt.Errorf("the tokens: %w", err)
 	}
 	if _, ok := all[strings.TrimPrefix(s.ID, "token-")]; !ok {
 		return ErrSignedOut

@@ -30,7 +30,7 @@ import (
 )
 
 // Patience bounds every wait for something that should happen soon.
-const Patience = 2 * time.Minute
+const Patience = testenv.Patience
 
 // A Daemon is a shadowd whose users say Yes at once, unless Answer says otherwise. Its sessions are s1 of
 // ann, s2 of bob, and w1 of cem, which can't be viewed: it is a Wayland session.

@@ -95,7 +95,7 @@ func (p *port) visit(valid context.Context, c net.Conn) {
 	mine := false
 	server := rfb.Server{Password: p.password, Open: func(handshake context.Context) (rfb.ServerInit, error) {
 		if mine = p.taken.CompareAndSwap(false, true); !mine {
-			return rfb.ServerInit{}, errors.New("tickets: the ticket has been used")
+			return rfb.ServerInit{}, errors.New("the ticket has been used")
 		}
 		stranger.Leave()
 		p.void()
@@ -111,7 +111,7 @@ func (p *port) visit(valid context.Context, c net.Conn) {
 		defer view.Close()
 	}
 	if err != nil {
-		p.complain(c, zerolog.InfoLevel).Err(err).Str("id", p.view.ID).Bool("used", mine).Msg("a view's port let somebody not in")
+		p.complain(c, zerolog.InfoLevel).Err(err).Str("id", p.view.ID).Bool("used", mine).Msg("refused a connection to a view's port")
 		return
 	}
 	carry(ctx, c, view)

@@ -19,7 +19,7 @@ import (
 	"vda.internal/shadow/rfb"
 )
 
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // office issues tickets for websockify, and has so many ports.
 func office(t *testing.T, ports int) *Office {

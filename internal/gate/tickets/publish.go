@@ -42,7 +42,7 @@ func (r *Redis) publish(ctx context.Context, token, target string, valid time.Du
 	}
 	seconds := max(1, int(math.Ceil(valid.Seconds())))
 	if _, err := r.Do(ctx, "SET", key, string(value), "EX", strconv.Itoa(seconds)); err != nil {
-		return fmt.Errorf("tickets: Redis at %s: %w", r.Address, err)
+		return fmt.Errorf("Redis at %s: %w", r.Address, err)
 	}
 	return nil
 }
@@ -81,10 +81,10 @@ func NewAPI(secret string, from []netip.Prefix) (*API, error) {
 		return r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 	}
 	if len(secret) < minSecret || strings.ContainsFunc(secret, func(r rune) bool { return !plain(r) }) {
-		return nil, fmt.Errorf("tickets: the secret must have %d letters, digits, hyphens and underscores or more, such as openssl rand -hex 20 gives", minSecret)
+		return nil, fmt.Errorf("the secret must have %d letters, digits, hyphens and underscores or more, such as openssl rand -hex 20 gives", minSecret)
 	}
 	if len(from) == 0 {
-		return nil, errors.New("tickets: nobody may ask")
+		return nil, errors.New("nobody may ask")
 	}
 	return &API{secret: sha256.Sum256([]byte(secret)), from: from, tokens: map[string]entry{}}, nil
 }

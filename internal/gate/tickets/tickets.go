@@ -41,8 +41,8 @@ const (
 
 // Errors of Issue, to be compared by errors.Is.
 var (
-	ErrKind   = errors.New("tickets: the gate isn't set up for that front end")
-	ErrClosed = errors.New("tickets: the gate is going down")
+	ErrKind   = errors.New("the gate isn't set up for that front end")
+	ErrClosed = errors.New("the gate is going down")
 )
 
 // Config is where tickets lead, and where they are published. Redis, API and Key may each be missing, but
@@ -112,11 +112,11 @@ func New(c Config) (*Office, error) {
 	}
 	switch {
 	case !c.Address.IsValid() || len(c.From) == 0 || c.Valid <= 0:
-		return nil, errors.New("tickets: an address for the views' ports, those who may connect, and a time are needed")
+		return nil, errors.New("an address for the views' ports, those who may connect, and a time are needed")
 	case c.Redis == nil && c.API == nil && c.Key == nil:
-		return nil, errors.New("tickets: there is no front end that tickets would be for")
+		return nil, errors.New("there is no front end that tickets would be for")
 	case strings.Contains(c.Host, ":"):
-		return nil, fmt.Errorf("tickets: front ends can't be told of %s, whose colons they take for the port's: give a name", c.Host)
+		return nil, fmt.Errorf("front ends can't be told of %s, whose colons they take for the port's: give a name", c.Host)
 	}
 	o := &Office{
 		Config: c, pool: &portpool.Pool{Host: c.Address.String(), First: c.First, Last: c.Last}, ports: map[string]*port{},

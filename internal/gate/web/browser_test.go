@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
@@ -22,7 +21,7 @@ import (
 )
 
 // patience bounds every wait for something that should happen soon.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // chromium is the browser of all tests; lack says why there is none.
 var chromium struct {

@@ -58,7 +58,7 @@ func remove(c Creator, unused bool) (removed, used int, err error) {
 			continue // somebody else has removed it
 		}
 		if err != nil { // without CAP_SYS_ADMIN another user's can't be
-			errs = append(errs, fmt.Errorf("sysv: removing segment %d of process %d: %w", id, c.PID, err))
+			errs = append(errs, fmt.Errorf("removing segment %d of process %d: %w", id, c.PID, err))
 			continue
 		}
 		removed++
@@ -78,7 +78,7 @@ func private(c Creator) (ids []int, err error) {
 		return nil, nil // a kernel without System V shared memory
 	}
 	if err != nil {
-		return nil, fmt.Errorf("sysv: %w", err)
+		return nil, err
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(table)); lines.Scan(); {
 		f := strings.Fields(lines.Text()) // key shmid perms size cpid …
@@ -102,11 +102,11 @@ func (l Ledger) Add(c Creator) error {
 		return nil
 	}
 	if err := os.MkdirAll(string(l), 0o700); err != nil {
-		return fmt.Errorf("sysv: %w", err)
+		return err
 	}
 	line := fmt.Sprintf("%d %d\n", c.UID, c.Since.Unix())
 	if err := os.WriteFile(l.file(c.PID), []byte(line), 0o600); err != nil {
-		return fmt.Errorf("sysv: %w", err)
+		return err
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (l Ledger) Sweep() (removed int, err error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("sysv: %w", err)
+		return 0, err
 	}
 	var errs []error
 	for _, e := range entries {

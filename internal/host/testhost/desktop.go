@@ -60,7 +60,7 @@ type Desktop struct {
 }
 
 // ErrClosed says that the desktop was closed.
-var ErrClosed = errors.New("testhost: desktop is closed")
+var ErrClosed = errors.New("desktop is closed")
 
 // Start starts a desktop and returns when programs can use it. ctx bounds the
 // start, not the desktop's life; the caller ends that with Close. Whatever
@@ -100,20 +100,20 @@ func (d *Desktop) makeHome() error {
 	if err := os.Mkdir("/tmp/.X11-unix", 0o777); err == nil {
 		err = os.Chmod("/tmp/.X11-unix", fs.ModeSticky|0o777)
 		if err != nil {
-			return fmt.Errorf("testhost: making the folder of X sockets: %w", err)
+			return fmt.Errorf("making the folder of X sockets: %w", err)
 		}
 	}
 	dir, err := os.MkdirTemp("", "desktop-")
 	if err != nil {
-		return fmt.Errorf("testhost: making a home: %w", err)
+		return fmt.Errorf("making a home: %w", err)
 	}
 	d.dir, d.Home = dir, filepath.Join(dir, "home")
 	if err := os.Mkdir(d.Home, 0o700); err != nil {
-		return fmt.Errorf("testhost: making a home: %w", err)
+		return fmt.Errorf("making a home: %w", err)
 	}
 	for _, path := range []string{d.Home, d.dir} {
 		if err := os.Chown(path, int(d.Identity.UID), int(d.Identity.GID)); err != nil {
-			return fmt.Errorf("testhost: giving the home to uid %d: %w", d.Identity.UID, err)
+			return fmt.Errorf("giving the home to uid %d: %w", d.Identity.UID, err)
 		}
 	}
 	return nil
@@ -138,7 +138,7 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	}
 	answer, number, err := os.Pipe()
 	if err != nil {
-		return fmt.Errorf("testhost: %w", err)
+		return err
 	}
 	defer answer.Close()
 	defer number.Close()
@@ -166,13 +166,13 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	cmd.WaitDelay = time.Second
 	cmd.Env = append(env, o.Env...)
 	if d.server, err = child.Start(cmd, d.Identity); err != nil {
-		return fmt.Errorf("testhost: starting Xvfb: %w", err)
+		return fmt.Errorf("starting Xvfb: %w", err)
 	}
 	number.Close()
 	n, err := readDisplay(ctx, answer)
 	if err != nil {
 		d.server.Stop(0, time.Second) // now the log is complete
-		return fmt.Errorf("testhost: Xvfb doesn't start: %w: %s", err, d.log.String())
+		return fmt.Errorf("Xvfb doesn't start: %w: %s", err, d.log.String())
 	}
 	d.Display = ":" + strconv.Itoa(n)
 	d.Xauthority, err = d.writeXauthority(cookie, n)
@@ -210,7 +210,7 @@ func (d *Desktop) startWindowManager(ctx context.Context) error {
 	return Until(ctx, "openbox managing windows", func() (bool, error) {
 		select {
 		case <-p.Done():
-			return false, fmt.Errorf("testhost: openbox ended: exit code %d", p.ExitCode())
+			return false, fmt.Errorf("openbox ended: exit code %d", p.ExitCode())
 		default:
 		}
 		out, err := d.Run(ctx, "xprop", "-root", readyProperty)
@@ -281,7 +281,7 @@ func (d *Desktop) shut() error {
 		number.Close()
 	}
 	if err := os.RemoveAll(d.dir); err != nil {
-		return fmt.Errorf("testhost: removing the home: %w", err)
+		return fmt.Errorf("removing the home: %w", err)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func (d *Desktop) Pointer(ctx context.Context) (x, y int, err error) {
 		return 0, 0, err
 	}
 	if _, err := fmt.Sscanf(string(out), "x:%d y:%d ", &x, &y); err != nil {
-		return 0, 0, fmt.Errorf("testhost: xdotool says %q: %w", out, err)
+		return 0, 0, fmt.Errorf("xdotool says %q: %w", out, err)
 	}
 	return x, y, nil
 }

@@ -32,9 +32,9 @@ func tool(name string) (string, error) {
 		return path, nil
 	}
 	if pkg := packages[name]; pkg != "" {
-		return "", fmt.Errorf("testhost: %s is not installed; do: apt-get install %s (%w)", name, pkg, err)
+		return "", fmt.Errorf("%s is not installed; do: apt-get install %s (%w)", name, pkg, err)
 	}
-	return "", fmt.Errorf("testhost: %s is not installed: %w", name, err)
+	return "", fmt.Errorf("%s is not installed: %w", name, err)
 }
 
 // Env is the environment of a program in the desktop: DISPLAY, XAUTHORITY,
@@ -71,7 +71,7 @@ func (d *Desktop) SpawnCmd(cmd *exec.Cmd) (*child.Process, error) {
 	}
 	p, err := child.Start(cmd, d.Identity)
 	if err != nil {
-		return nil, fmt.Errorf("testhost: starting %s: %w", cmd.Path, err)
+		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
 	d.programs[p] = struct{}{}
 	d.watchers.Go(func() { d.forget(p) })
@@ -103,10 +103,10 @@ func (d *Desktop) Run(ctx context.Context, name string, args ...string) ([]byte,
 	cmd.Stdout, cmd.Stderr, cmd.Env, cmd.WaitDelay = &out, &said, d.Env(), time.Second
 	err = cmd.Run()
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("testhost: %s: %w", name, context.Cause(ctx))
+		return nil, fmt.Errorf("%s: %w", name, context.Cause(ctx))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("testhost: %s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(said.String()))
+		return nil, fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(said.String()))
 	}
 	return out.Bytes(), nil
 }
@@ -126,7 +126,7 @@ func Until(ctx context.Context, what string, f func() (bool, error)) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("testhost: waiting for %s: %w", what, context.Cause(ctx))
+			return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
 		}
 	}
 }

@@ -50,12 +50,12 @@ func (c *xclient) image(drawable uint32) (*image.RGBA, error) {
 	}
 	bytes := int(c.pixels[b[1]]) / 8
 	if bytes != 2 && bytes != 4 || c.red == 0 {
-		return nil, fmt.Errorf("testhost: a picture of %d bytes a pixel can't be read", bytes)
+		return nil, fmt.Errorf("a picture of %d bytes a pixel can't be read", bytes)
 	}
 	img := image.NewRGBA(image.Rect(0, 0, width, height))
 	stride := (width*bytes + 3) &^ 3
 	if len(b) < 32+stride*height {
-		return nil, errors.New("testhost: the X server's picture is cut short")
+		return nil, errors.New("the X server's picture is cut short")
 	}
 	for y := range height {
 		c.row(img.Pix[y*img.Stride:], b[32+y*stride:], width, bytes)

@@ -56,7 +56,7 @@ func (d *Desktop) WatchInput(ctx context.Context) (*InputLog, error) {
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("testhost: %w", err)
+		return nil, err
 	}
 	cmd := exec.Command(path, "test-xi2", "--root")
 	cmd.Stdout = w
@@ -106,7 +106,7 @@ func (l *InputLog) Events(ctx context.Context) ([]InputEvent, error) {
 	return append([]InputEvent(nil), l.events...), nil
 }
 
-var errNoMark = errors.New("testhost: the input log's mark did not arrive")
+var errNoMark = errors.New("the input log's mark did not arrive")
 
 // mark presses and releases the mark's button and waits for the release.
 func (l *InputLog) mark(ctx context.Context, limit time.Duration) error {
@@ -128,11 +128,11 @@ func (l *InputLog) mark(ctx context.Context, limit time.Duration) error {
 		select {
 		case <-change:
 		case <-l.done:
-			return errors.New("testhost: the input log has ended")
+			return errors.New("the input log has ended")
 		case <-timer.C:
 			return errNoMark
 		case <-ctx.Done():
-			return fmt.Errorf("testhost: the input log: %w", context.Cause(ctx))
+			return fmt.Errorf("the input log: %w", context.Cause(ctx))
 		}
 	}
 }

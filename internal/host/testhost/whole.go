@@ -53,7 +53,7 @@ func (d *Desktop) Furnish(ctx context.Context, w Whole) error {
 	if err := Until(ctx, w.Program+"'s window manager, and panel", func() (bool, error) {
 		select {
 		case <-p.Done():
-			return false, fmt.Errorf("testhost: %s ended: exit code %d", w.Program, p.ExitCode())
+			return false, fmt.Errorf("%s ended: exit code %d", w.Program, p.ExitCode())
 		default:
 		}
 		out, err := d.Run(ctx, "xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
@@ -107,9 +107,9 @@ func (d *Desktop) Settle(ctx context.Context, painted bool) error {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 			if painted && Uniform(last) {
-				return errors.New("testhost: the desktop has painted nothing")
+				return errors.New("the desktop has painted nothing")
 			}
-			return fmt.Errorf("testhost: waiting for a still screen: %w", context.Cause(ctx))
+			return fmt.Errorf("waiting for a still screen: %w", context.Cause(ctx))
 		}
 		img, err := d.Screenshot(ctx)
 		if err != nil {

@@ -36,7 +36,7 @@ func (d *Desktop) newCookie() (cookie, error) {
 func (d *Desktop) writeXauthority(c cookie, display int) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
-		return "", fmt.Errorf("testhost: %w", err)
+		return "", err
 	}
 	number := strconv.Itoa(display)
 	entries := xauthEntry(nil, familyLocal, host, number, c.secret)
@@ -59,10 +59,10 @@ func xauthEntry(b []byte, family uint16, address, display string, secret []byte)
 // writePrivate writes a file that only the desktop's user can read.
 func (d *Desktop) writePrivate(path string, data []byte) error {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
-		return fmt.Errorf("testhost: writing the cookie: %w", err)
+		return fmt.Errorf("writing the cookie: %w", err)
 	}
 	if err := os.Chown(path, int(d.Identity.UID), int(d.Identity.GID)); err != nil {
-		return fmt.Errorf("testhost: writing the cookie: %w", err)
+		return fmt.Errorf("writing the cookie: %w", err)
 	}
 	return nil
 }

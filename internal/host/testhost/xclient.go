@@ -42,7 +42,7 @@ func (d *Desktop) connect(ctx context.Context) (*xclient, error) {
 		conn, err = new(net.Dialer).DialContext(ctx, "unix", path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("testhost: %w", err)
+		return nil, err
 	}
 	c := &xclient{c: conn.(*net.UnixConn), r: bufio.NewReaderSize(conn, 1<<16)}
 	c.stop = context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
@@ -67,18 +67,18 @@ func (c *xclient) setUp(secret []byte, which int) error {
 	req := []byte{'l', 0, 11, 0, 0, 0, byte(len(cookieName)), 0, byte(len(secret)), 0, 0, 0}
 	req = padded(append(padded(append(req, cookieName...)), secret...))
 	if _, err := c.c.Write(req); err != nil {
-		return fmt.Errorf("testhost: the X server takes no set-up: %w", err)
+		return fmt.Errorf("the X server takes no set-up: %w", err)
 	}
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(c.r, head); err != nil {
-		return fmt.Errorf("testhost: the X server doesn't answer: %w", err)
+		return fmt.Errorf("the X server doesn't answer: %w", err)
 	}
 	b := make([]byte, 4*int(le.Uint16(head[6:])))
 	if _, err := io.ReadFull(c.r, b); err != nil {
-		return fmt.Errorf("testhost: the X server doesn't answer: %w", err)
+		return fmt.Errorf("the X server doesn't answer: %w", err)
 	}
 	if head[0] != 1 {
-		return fmt.Errorf("testhost: the X server refuses: %q", b)
+		return fmt.Errorf("the X server refuses: %q", b)
 	}
 	c.order = binary.ByteOrder(le)
 	if b[22] == 1 {
@@ -86,7 +86,7 @@ func (c *xclient) setUp(secret []byte, which int) error {
 	}
 	formats, screens := int(b[21]), int(b[20])
 	if which >= screens {
-		return fmt.Errorf("testhost: the X server has %d screens", screens)
+		return fmt.Errorf("the X server has %d screens", screens)
 	}
 	b = b[32+(int(le.Uint16(b[16:]))+3)&^3:]
 	c.pixels = make(map[byte]byte)
@@ -125,12 +125,12 @@ func (c *xclient) ask(opcode, data byte, fields ...uint32) ([]byte, error) {
 		req = le.AppendUint32(req, f)
 	}
 	if _, err := c.c.Write(req); err != nil {
-		return nil, fmt.Errorf("testhost: asking the X server: %w", err)
+		return nil, fmt.Errorf("asking the X server: %w", err)
 	}
 	for {
 		b := make([]byte, 32)
 		if _, err := io.ReadFull(c.r, b); err != nil {
-			return nil, fmt.Errorf("testhost: the X server's answer: %w", err)
+			return nil, fmt.Errorf("the X server's answer: %w", err)
 		}
 		switch b[0] {
 		case 0:
@@ -138,7 +138,7 @@ func (c *xclient) ask(opcode, data byte, fields ...uint32) ([]byte, error) {
 		case 1:
 			b = append(b, make([]byte, 4*int(le.Uint32(b[4:])))...)
 			if _, err := io.ReadFull(c.r, b[32:]); err != nil {
-				return nil, fmt.Errorf("testhost: the X server's answer: %w", err)
+				return nil, fmt.Errorf("the X server's answer: %w", err)
 			}
 			return b, nil
 		default: // an event that every client gets

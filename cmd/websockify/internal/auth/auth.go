@@ -44,7 +44,7 @@ func (f *Refusal) Write(w http.ResponseWriter) {
 }
 
 // ErrUnknownPlugin: there is no plugin of that name here.
-var ErrUnknownPlugin = errors.New("auth: no such plugin")
+var ErrUnknownPlugin = errors.New("no such plugin")
 
 // Plugins are the names that New takes, sorted.
 var Plugins = []string{"BasicHTTPAuth", "ClientCertCNAuth", "ExpectOrigin"}
@@ -55,7 +55,7 @@ func New(plugin, source string) (Checker, error) {
 	switch strings.TrimPrefix(plugin, "websockify.auth_plugins.") {
 	case "BasicHTTPAuth":
 		if !strings.Contains(source, ":") {
-			return nil, errors.New("auth: BasicHTTPAuth needs --auth-source=user:password")
+			return nil, errors.New("BasicHTTPAuth needs --auth-source=user:password")
 		}
 		return basic(source), nil
 	case "ExpectOrigin":

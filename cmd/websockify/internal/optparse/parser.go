@@ -8,7 +8,7 @@ import (
 )
 
 // ErrHelp is what [Parser.Parse] returns at -h and --help, which every Parser has.
-var ErrHelp = errors.New("optparse: help was asked for")
+var ErrHelp = errors.New("help was asked for")
 
 // A Parser reads command lines. It may be used again and again, if the Set
 // functions of its options can.

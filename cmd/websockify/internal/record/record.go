@@ -53,7 +53,7 @@ func Create(name string) (*File, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
+		return nil, err
 	}
 	return newFile(f), nil
 }
@@ -98,10 +98,7 @@ func (r *File) Close() error {
 	if err := r.f.Close(); r.err == nil {
 		r.err = err
 	}
-	if r.err != nil {
-		return fmt.Errorf("record: %w", r.err)
-	}
-	return nil
+	return r.err
 }
 
 func (r *File) add(direction byte, p []byte) {
@@ -170,5 +167,5 @@ func (t *tap) CloseWrite() error {
 	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
-	return fmt.Errorf("record: %T can't close one direction", t.Conn)
+	return fmt.Errorf("%T can't close one direction", t.Conn)
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestRecording(t *testing.T) {
@@ -71,7 +73,7 @@ func TestRecordingOfAViewer(t *testing.T) {
 func TestFullDiskEndsTheRecordingOnly(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
-		t.Skip("no /dev/full: ", err)
+		testenv.Lack(t, "no /dev/full: %v", err)
 	}
 	f := newFile(full)
 	near, far := net.Pipe()

@@ -81,7 +81,7 @@ func (w *Writer) Send(s Severity, at time.Time, text string) error {
 		_ = w.conn.Close()
 		w.conn = nil
 	}
-	return fmt.Errorf("syslog: %w", err)
+	return err
 }
 
 // Close closes the connection. The next Send makes a new one.
@@ -110,7 +110,7 @@ func (w *Writer) connect() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("syslog: %w", err)
+	return err
 }
 
 func (w *Writer) format(s Severity, at time.Time, text string) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/cmd/websockify/internal/syslog"
+	"vda.internal/shadow/internal/testenv"
 )
 
 var at = time.Date(2026, time.November, 22, 12, 55, 44, 0, time.FixedZone("", 3600))
@@ -20,7 +21,7 @@ const rfc5424 = `^<14>1 2026-11-22T11:55:44Z \S+ websockify \d+ - - `
 
 func receive(t *testing.T, c net.PacketConn) string {
 	t.Helper()
-	require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(testenv.Patience)))
 	b := make([]byte, 2048)
 	n, _, err := c.ReadFrom(b)
 	require.NoError(t, err)
@@ -67,7 +68,7 @@ func TestStreamSurvivesItsServer(t *testing.T) {
 			require.NoError(t, ln.(*net.UnixListener).SetDeadline(time.Now().Add(100*time.Millisecond)))
 			c, _ = ln.Accept()
 		}
-		require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(testenv.Patience)))
 		line, err := bufio.NewReader(c).ReadString('\n')
 		require.NoError(t, err)
 		assert.Regexp(t, `^<12>1 \S+ \S+ t{24} \d+ - - x\n$`, line)

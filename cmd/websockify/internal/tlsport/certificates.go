@@ -68,11 +68,11 @@ func (c *Certificates) Check() error {
 func (c *Certificates) load() (*tls.Config, error) {
 	now := cache{}
 	var err error
-	if now.cert, err = read(c.CertFile); err != nil {
+	if now.cert, err = os.ReadFile(c.CertFile); err != nil {
 		return nil, err
 	}
 	if c.KeyFile != "" {
-		if now.key, err = read(c.KeyFile); err != nil {
+		if now.key, err = os.ReadFile(c.KeyFile); err != nil {
 			return nil, err
 		}
 	}
@@ -80,7 +80,7 @@ func (c *Certificates) load() (*tls.Config, error) {
 		return nil, err
 	}
 	if c.VerifyClient && c.CAFile != "" {
-		if now.ca, err = read(c.CAFile); err != nil {
+		if now.ca, err = os.ReadFile(c.CAFile); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +99,7 @@ func (c *Certificates) load() (*tls.Config, error) {
 func (c *Certificates) parse(now cache) (*tls.Config, error) {
 	pair, err := tlsstore.KeyPair(tlsstore.File{Path: c.CertFile, Data: now.cert}, tlsstore.File{Path: c.KeyFile, Data: now.key}, now.password)
 	if err != nil {
-		return nil, fmt.Errorf("tlsport: %w%s", err, passwordHint(err))
+		return nil, fmt.Errorf("%w%s", err, passwordHint(err))
 	}
 	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
@@ -126,17 +126,9 @@ func (c *Certificates) parse(now cache) (*tls.Config, error) {
 func Authorities(name string, content []byte) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(bytes.TrimPrefix(content, []byte("\ufeff"))) {
-		return nil, fmt.Errorf("tlsport: %s has no certificate in PEM", name)
+		return nil, fmt.Errorf("%s has no certificate in PEM", name)
 	}
 	return pool, nil
-}
-
-func read(name string) ([]byte, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("tlsport: %w", err)
-	}
-	return b, nil
 }
 
 // password is the key's; nil if there is none.
@@ -147,7 +139,7 @@ func (c *Certificates) password() ([]byte, error) {
 	case c.KeyPasswordFile == "":
 		return nil, nil
 	}
-	b, err := read(c.KeyPasswordFile)
+	b, err := os.ReadFile(c.KeyPasswordFile)
 	if err != nil {
 		return nil, err
 	}

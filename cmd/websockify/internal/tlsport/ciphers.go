@@ -61,7 +61,7 @@ func ParseCiphers(list string) ([]uint16, error) {
 		}
 	}
 	if len(chosen) == 0 {
-		return nil, fmt.Errorf("tlsport: %w: %q", errNoCipher, list)
+		return nil, fmt.Errorf("%w: %q", errNoCipher, list)
 	}
 	return chosen, nil
 }

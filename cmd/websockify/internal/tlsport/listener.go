@@ -186,14 +186,14 @@ func (l *listener) look(c net.Conn) (sorted net.Conn, reason string) {
 	return c, ""
 }
 
-var errSilent = errors.New("tlsport: the client closed without a word")
+var errSilent = errors.New("the client closed without a word")
 
 // peek returns the first byte and leaves it where it is, so that the
 // connection can go on as the socket that it is.
 func peek(c net.Conn) (byte, error) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
-		return 0, errors.New("tlsport: not a socket")
+		return 0, errors.New("not a socket")
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

@@ -26,6 +26,8 @@ import (
 	"github.com/youmark/pkcs8"
 	"go.uber.org/goleak"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -75,7 +77,7 @@ func listen(t *testing.T, o Options) string {
 			default:
 				word = "neither"
 			}
-			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(testenv.Patience))
 			var first [1]byte
 			if _, err := io.ReadFull(c, first[:]); err == nil {
 				_, _ = c.Write(append([]byte(word), first[:]...))
@@ -95,7 +97,7 @@ func listen(t *testing.T, o Options) string {
 func say(t *testing.T, c net.Conn) string {
 	t.Helper()
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testenv.Patience)))
 	_, _ = io.WriteString(c, "x")
 	b, _ := io.ReadAll(c)
 	return string(b)
@@ -316,10 +318,8 @@ func TestFilesOfEveryKind(t *testing.T) {
 		if name == "both" {
 			args[3] = "rsa-pss"
 		}
-		out, err := exec.Command("openssl", args...).CombinedOutput()
-		if err != nil {
-			t.Skipf("openssl is needed: %v %s", err, out)
-		}
+		out, err := exec.Command(testenv.Program(t, "openssl", "openssl"), args...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
 		c := &Certificates{CertFile: filepath.Join(dir, "rsa.pem"), KeyFile: filepath.Join(dir, "rsa.key")}
 		if name == "key" { // the same key, marked for RSA-PSS: the certificate is an ordinary one
 			markForPSS(t, c.KeyFile)
@@ -361,7 +361,7 @@ func TestSilentClientsAreClosed(t *testing.T) {
 	addr := listen(t, Options{FirstByte: 10 * time.Millisecond, OnRefuse: func(_ net.Addr, reason string) { refused <- reason }})
 	c := dial(t, addr)
 	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(testenv.Patience)))
 	_, err := c.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err)
 	assert.Empty(t, <-refused)
@@ -390,7 +390,7 @@ func TestCloseEndsWhatIsPending(t *testing.T) {
 	<-accepted
 	require.NoError(t, ln.Close())
 	for _, c := range []net.Conn{silent, ready} {
-		require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+		require.NoError(t, c.SetDeadline(time.Now().Add(testenv.Patience)))
 		_, err := io.Copy(new(bytes.Buffer), c)
 		var timeout net.Error
 		assert.False(t, err != nil && assert.ErrorAs(t, err, &timeout) && timeout.Timeout())

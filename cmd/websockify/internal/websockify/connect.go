@@ -95,10 +95,10 @@ func (t targetTLS) config(host string) (*tls.Config, error) {
 	}
 	b, err := os.ReadFile(t.caFile)
 	if err != nil {
-		return nil, fmt.Errorf("ssl-target-cafile: %w", err)
+		return nil, fmt.Errorf("--ssl-target-cafile: %w", err)
 	}
 	if config.RootCAs, err = tlsport.Authorities(t.caFile, b); err != nil {
-		return nil, fmt.Errorf("ssl-target-cafile: %w", err)
+		return nil, fmt.Errorf("--ssl-target-cafile: %w", err)
 	}
 	return config, nil
 }

@@ -242,7 +242,7 @@ func TestHangupOfATerminal(t *testing.T) {
 	}
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip(err)
+		testenv.Lack(t, "no pseudoterminals: %v", err)
 	}
 	defer master.Close()
 	require.NoError(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
@@ -250,7 +250,7 @@ func TestHangupOfATerminal(t *testing.T) {
 	require.NoError(t, err)
 	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
-		t.Skip(err)
+		testenv.Lack(t, "no pseudoterminals: %v", err)
 	}
 	p := theGo.launchIn(t, "", func(cmd *exec.Cmd) { cmd.Stderr = terminal }, "LISTEN", echoTarget(t))
 	terminal.Close()

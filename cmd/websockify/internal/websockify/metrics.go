@@ -91,7 +91,7 @@ func (s *server) serveMetrics() (closeAll func(), err error) {
 	}
 	ln, err := s.o.listenTCP(s.o.metricsListen)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return nil, fmt.Errorf("--metrics: %w", err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/cmd/websockify/internal/optparse"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/wsproxy"
 )
 
@@ -93,13 +94,6 @@ func (a address) String() string { return a.host + ":" + strconv.Itoa(a.port) }
 // join is the form that package net wants.
 func (a address) join() string { return net.JoinHostPort(a.host, strconv.Itoa(a.port)) }
 
-// A usageError is a command line that can't be. Its text goes behind the usage.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
 // errHelp: the help was asked for.
 var errHelp = optparse.ErrHelp
 
@@ -116,7 +110,7 @@ func parseOptions(args []string, activated bool) (*options, error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, &usageError{err.Error()}
+		return nil, &usage.Error{Err: err}
 	}
 	if o.version {
 		return nil, errVersion
@@ -178,12 +172,12 @@ func (o *options) checkDependencies() error {
 		{o.targetUser != "" && !o.viewOnly, "You must use --view-only to use --target-user"},
 	} {
 		if d.wrong {
-			return usagef("%s", d.text)
+			return usage.Errorf("%s", d.text)
 		}
 	}
 	if o.sslOnly {
 		if _, err := os.Stat(o.cert); err != nil {
-			return usagef("SSL only and %s not found", o.cert)
+			return usage.Errorf("SSL only and %s not found", o.cert)
 		}
 	}
 	return nil
@@ -192,7 +186,7 @@ func (o *options) checkDependencies() error {
 func (o *options) checkRanges() error {
 	mode, err := strconv.ParseUint(o.unixListenMode, 8, 32)
 	if err != nil || mode > 0o777 {
-		return usagef("Error parsing unix-listen-mode")
+		return usage.Errorf("Error parsing unix-listen-mode")
 	}
 	o.socketMode = os.FileMode(mode)
 	for _, d := range []struct {
@@ -203,11 +197,11 @@ func (o *options) checkRanges() error {
 		{"session-timeout", int64(o.sessionTimeout)}, {"session-idle-timeout", int64(o.sessionIdleTimeout)},
 	} {
 		if d.v < 0 {
-			return usagef("--%s must not be negative", d.name)
+			return usage.Errorf("--%s must not be negative", d.name)
 		}
 	}
 	if o.handshakeTimeout <= 0 {
-		return usagef("--handshake-timeout must be more than 0")
+		return usage.Errorf("--handshake-timeout must be more than 0")
 	}
 	return nil
 }
@@ -225,7 +219,7 @@ func (o *options) checkSyslog() error {
 	}
 	a, err := parseAddress(o.syslog)
 	if err != nil {
-		return usagef("Error parsing syslog port")
+		return usage.Errorf("Error parsing syslog port")
 	}
 	o.syslogNetwork, o.syslogAddress = "udp", a.join()
 	return nil
@@ -237,7 +231,7 @@ func (o *options) checkMetrics() (err error) {
 		return nil
 	}
 	if o.metricsListen, err = parseAddress(o.metrics); err != nil {
-		return usagef("Error parsing metrics port")
+		return usage.Errorf("Error parsing metrics port")
 	}
 	return checkPort("metrics", o.metricsListen.port, 0)
 }
@@ -254,7 +248,7 @@ func (o *options) origins() []string {
 func (o *options) checkOrigin() error {
 	for _, pattern := range o.origins() {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return usagef("--origin: %q isn't a pattern", pattern)
+			return usage.Errorf("--origin: %q isn't a pattern", pattern)
 		}
 	}
 	return nil
@@ -272,7 +266,7 @@ func (o *options) checkProxies() error {
 			network, err = addr.Unmap().WithZone("").Prefix(addr.Unmap().BitLen())
 		}
 		if err != nil {
-			return usagef("--trusted-proxies: %q isn't an address, a network (10.0.0.0/8) or unix", s)
+			return usage.Errorf("--trusted-proxies: %q isn't an address, a network (10.0.0.0/8) or unix", s)
 		}
 		o.proxies.Networks = append(o.proxies.Networks, network.Masked())
 	}
@@ -304,11 +298,11 @@ func (o *options) takePositional(args []string, wrap bool) error {
 	}
 	if !listening {
 		if len(args) == 0 {
-			return usagef("Too few arguments")
+			return usage.Errorf("Too few arguments")
 		}
 		a, err := parseAddress(args[0])
 		if err != nil {
-			return usagef("Error parsing listen port")
+			return usage.Errorf("Error parsing listen port")
 		}
 		if err := checkPort("listen", a.port, 0); err != nil {
 			return err
@@ -317,14 +311,14 @@ func (o *options) takePositional(args []string, wrap bool) error {
 	}
 	if !targeted {
 		if len(args) == 0 {
-			return usagef("Too few arguments")
+			return usage.Errorf("Too few arguments")
 		}
 		if !strings.Contains(args[0], ":") {
-			return usagef("Error parsing target")
+			return usage.Errorf("Error parsing target")
 		}
 		a, err := parseAddress(args[0])
 		if err != nil {
-			return usagef("Error parsing target port")
+			return usage.Errorf("Error parsing target port")
 		}
 		if err := checkPort("target", a.port, 1); err != nil {
 			return err
@@ -332,14 +326,14 @@ func (o *options) takePositional(args []string, wrap bool) error {
 		o.target, args = a, args[1:]
 	}
 	if len(args) > 0 {
-		return usagef("Too many arguments")
+		return usage.Errorf("Too many arguments")
 	}
 	return nil
 }
 
 func checkPort(what string, port, least int) error {
 	if port < least || port > 65535 {
-		return usagef("%s port %d is not between %d and 65535", what, port, least)
+		return usage.Errorf("%s port %d is not between %d and 65535", what, port, least)
 	}
 	return nil
 }
@@ -365,7 +359,7 @@ func (o *options) makeAbsolute() error {
 		}
 		abs, err := filepath.Abs(*p)
 		if err != nil {
-			return fmt.Errorf("websockify: %w", err)
+			return err
 		}
 		*p = abs
 	}
@@ -374,10 +368,10 @@ func (o *options) makeAbsolute() error {
 
 // writeUsage writes the two lines that a usage error begins with.
 func writeUsage(w io.Writer, program string) {
-	_, _ = io.WriteString(w, usage(program))
+	_, _ = io.WriteString(w, usageLines(program))
 }
 
-func usage(program string) string {
+func usageLines(program string) string {
 	return fmt.Sprintf("Usage: \n    %[1]s [options] [source_addr:]source_port [target_addr:target_port]\n"+
 		"    %[1]s [options] [source_addr:]source_port -- WRAP_COMMAND_LINE\n", program)
 }

@@ -19,6 +19,7 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/auth"
 	"vda.internal/shadow/cmd/websockify/internal/token"
 	"vda.internal/shadow/internal/testenv"
+	"vda.internal/shadow/internal/usage"
 )
 
 // driver runs the option parsing of the Python program on each line of its
@@ -97,13 +98,14 @@ func python(t *testing.T, lines [][]string) []answer {
 func ours(t *testing.T, args []string) answer {
 	t.Helper()
 	o, err := parseOptions(args, false)
-	switch usageErr := (*usageError)(nil); {
+	wrong, isWrong := errors.AsType[*usage.Error](err)
+	switch {
 	case errors.Is(err, errHelp):
 		return answer{Help: true}
-	case errors.As(err, &usageErr):
+	case isWrong:
 		var b strings.Builder
 		writeUsage(&b, "websockify")
-		return answer{Exit: exitUsage, Error: fmt.Sprintf("%s\nwebsockify: error: %s\n", b.String(), usageErr.text)}
+		return answer{Exit: usage.Status, Error: fmt.Sprintf("%s\nwebsockify: error: %s\n", b.String(), wrong.Error())}
 	}
 	require.NoError(t, err)
 	if o.tokenPlugin != "" {
@@ -257,7 +259,7 @@ func TestAbbreviationsAreThePythonProgramsOwn(t *testing.T) {
 		}
 	}
 	for i, a := range python(t, lines) {
-		if strings.Contains(a.Error, "no such option") && a.Exit == exitUsage {
+		if strings.Contains(a.Error, "no such option") && a.Exit == usage.Status {
 			t.Errorf("%q isn't an option there", lines[i])
 		}
 		sameAnswer(t, lines[i], a)

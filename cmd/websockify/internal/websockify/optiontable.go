@@ -16,7 +16,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		seconds = optparse.Seconds
 		choice  = optparse.Choice
 	)
-	return &optparse.Parser{Usage: usage(program), Options: []option{
+	return &optparse.Parser{Usage: usageLines(program), Options: []option{
 		{Short: 'v', Long: "verbose", Help: "verbose messages", Set: yes(&o.verbose)},
 		{Long: "traffic", Help: "per frame traffic", Set: yes(&o.traffic)},
 		{Long: "record", Arg: "FILE", Help: "record sessions to FILE.[session_number]", Set: text(&o.record)},

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is for what should happen at once, on however busy a machine.
-const patience = 5 * time.Minute
+const patience = testenv.Patience
 
 // An implementation is one of the two programs.
 type implementation int

@@ -18,6 +18,8 @@ import (
 	"vda.internal/shadow/cmd/websockify/internal/syslog"
 	"vda.internal/shadow/cmd/websockify/internal/token"
 	queues "vda.internal/shadow/internal/logs"
+	"vda.internal/shadow/internal/named"
+	"vda.internal/shadow/internal/usage"
 	"vda.internal/shadow/internal/version"
 )
 
@@ -25,7 +27,6 @@ import (
 const (
 	exitDone   = 0
 	exitFailed = 1
-	exitUsage  = 2
 )
 
 // Run is the program: args begin with its name. The first of signals ends it,
@@ -45,17 +46,18 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 		stderr = d
 	}
 	o, err := parseOptions(args[1:], isActivated() || d != nil && d.activated)
-	switch usage := (*usageError)(nil); {
+	wrong, isWrong := errors.AsType[*usage.Error](err)
+	switch {
 	case errors.Is(err, errHelp):
 		writeHelp(stdout, program)
 		return exitDone
 	case errors.Is(err, errVersion):
 		fmt.Fprintln(stdout, "websockify", version.String())
 		return exitDone
-	case errors.As(err, &usage):
+	case isWrong:
 		writeUsage(stderr, program)
-		fmt.Fprintf(stderr, "\n%s: error: %s\n", program, usage.text)
-		return exitUsage
+		fmt.Fprintf(stderr, "\n%s: error: %v\n", program, wrong)
+		return usage.Status
 	case err != nil:
 		return fail(stderr, program, err)
 	}
@@ -67,26 +69,8 @@ func Run(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int 
 }
 
 func fail(stderr io.Writer, program string, err error) int {
-	q := queues.NewQueue(stderr) // which may be a pipe that nobody reads
-	fmt.Fprintf(q, "%s: %v\n", program, err)
-	_ = q.Close(flushTime)
+	queues.Complain(stderr, "%s: %s\n", program, named.Text(err))
 	return exitFailed
-}
-
-// flushTime is how long the end waits for a log that takes nothing.
-const flushTime = time.Second
-
-// within returns when f has, or after d at the latest.
-func within(d time.Duration, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	select {
-	case <-done:
-	case <-time.After(d):
-	}
 }
 
 // isTerminal reports whether w is a terminal.
@@ -122,7 +106,7 @@ func reopenOn(hangups <-chan os.Signal, file *queues.File, log *logs.Log) (stop 
 	})
 	return func() {
 		close(quit)
-		within(flushTime, running.Wait) // to open a file anew may hang
+		queues.Within(queues.FlushTime, running.Wait) // to open a file anew may hang
 	}
 }
 
@@ -175,7 +159,7 @@ func (o *options) openLog(stderr io.Writer) (log *logs.Log, file *queues.File, c
 	var closes []func()
 	queued := func(w io.Writer) io.Writer {
 		q := queues.NewQueue(w)
-		closes = append(closes, func() { _ = q.Close(flushTime) })
+		closes = append(closes, func() { _ = q.Close(queues.FlushTime) })
 		return q
 	}
 	if _, ok := stderr.(*daemon); !ok { // whose lines somebody waits for until it is ready, and nobody later
@@ -184,12 +168,12 @@ func (o *options) openLog(stderr io.Writer) (log *logs.Log, file *queues.File, c
 	sinks := []logs.Sink{logs.ToWriter(stderr)}
 	if file != nil {
 		sinks = append(sinks, logs.ToWriter(queued(file)))
-		closes = append(closes, func() { within(flushTime, func() { _ = file.Close() }) })
+		closes = append(closes, func() { queues.Within(queues.FlushTime, func() { _ = file.Close() }) })
 	}
 	if o.syslog != "" {
 		send, closeSyslog := o.syslogSink(stderr)
 		sinks = append(sinks, logs.ToLines(queued(logs.Lines(send))))
-		closes = append(closes, func() { within(flushTime, closeSyslog) })
+		closes = append(closes, func() { queues.Within(queues.FlushTime, closeSyslog) })
 	}
 	log = logs.New(logs.Options{JSON: o.logFormat == "json", Verbose: o.verbose, Sinks: sinks})
 	return log, file, func() {

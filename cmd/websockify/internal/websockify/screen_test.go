@@ -15,6 +15,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/rfc6455"
 )
 
 // A screen is what a VNC server of one colour after the other sends: RFB 3.8
@@ -202,7 +204,7 @@ func upgradeByHand(t *testing.T, w http.ResponseWriter, r *http.Request) net.Con
 	c, rw, err := http.NewResponseController(w).Hijack()
 	require.NoError(t, err)
 	_, _ = io.WriteString(rw, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+
-		acceptKey(r.Header.Get("Sec-WebSocket-Key"))+"\r\n\r\n")
+		rfc6455.Accept(r.Header.Get("Sec-WebSocket-Key"))+"\r\n\r\n")
 	require.NoError(t, rw.Flush())
 	return c
 }

@@ -121,9 +121,9 @@ func (s *server) makeWeb() error {
 	info, err := os.Stat(s.o.web)
 	switch {
 	case err != nil:
-		return fmt.Errorf("web: %w", err)
+		return fmt.Errorf("--web: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("web: %s isn't a directory", s.o.web)
+		return fmt.Errorf("--web: %s isn't a directory", s.o.web)
 	}
 	s.files = &web.Dir{Root: s.o.web, FileOnly: s.o.fileOnly}
 	return nil

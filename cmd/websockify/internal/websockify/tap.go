@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	queues "vda.internal/shadow/internal/logs"
 )
 
 // A traffic shows what goes on, one mark an event. Nobody waits for its writer: what comes while maxMarks
@@ -57,7 +59,7 @@ func (t *traffic) run() {
 	}
 }
 
-// flush waits until the marks are written, for flushTime at most.
+// flush waits until the marks are written, for a second at most.
 func (t *traffic) flush() {
 	if t == nil {
 		return
@@ -66,7 +68,7 @@ func (t *traffic) flush() {
 	written := t.written
 	t.mu.Unlock()
 	if written != nil {
-		within(flushTime, func() { <-written })
+		queues.Within(queues.FlushTime, func() { <-written })
 	}
 }
 

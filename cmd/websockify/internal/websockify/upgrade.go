@@ -3,8 +3,6 @@ package websockify
 import (
 	"bufio"
 	"context"
-	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/cmd/websockify/internal/auth"
+	"vda.internal/shadow/internal/rfc6455"
 )
 
 // An upgrade is a request and its ResponseWriter as package wsproxy wants
@@ -50,7 +49,7 @@ func checkHandshake(r *http.Request) *auth.Refusal {
 // that wsproxy is to check that.
 func newUpgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, origin bool) *upgrade {
 	u := &upgrade{ResponseWriter: w, request: r.Clone(ctx), header: make(http.Header)}
-	u.accept = acceptKey(r.Header.Get("Sec-WebSocket-Key"))
+	u.accept = rfc6455.Accept(r.Header.Get("Sec-WebSocket-Key"))
 	if offers(r.Header, "binary") {
 		u.protocol = "binary"
 	}
@@ -67,12 +66,6 @@ func newUpgrade(ctx context.Context, w http.ResponseWriter, r *http.Request, ori
 		h.Set("Origin", from)
 	}
 	return u
-}
-
-// acceptKey is RFC 6455 §4.2.2.
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // offers reports whether a client offers a subprotocol.

@@ -45,7 +45,7 @@ func (s *server) greeter(t token.Target) (*rfb.Client, error) {
 	if c.Password == "" && s.o.targetPasswordFile != "" {
 		var err error
 		if c.Password, err = firstLine(s.o.targetPasswordFile); err != nil {
-			return nil, fmt.Errorf("target-password-file: %w", err)
+			return nil, fmt.Errorf("--target-password-file: %w", err)
 		}
 	}
 	if (s.o.sslTargetCAFile != "" || s.o.sslTargetName != "" || s.o.sslTargetInsecure) && !s.target.on {

@@ -34,8 +34,8 @@ const placeholder = "{port}"
 
 // Why the program's port can't be moved by rebind.so, which would be needed.
 var (
-	ErrNoRebind = errors.New("wrap: rebind.so not found, which moves the wrapped program's port")
-	ErrNoPort   = errors.New("wrap: rebind.so moves the port that websockify listens on, and there is none, or any")
+	ErrNoRebind = errors.New("rebind.so not found, which moves the wrapped program's port")
+	ErrNoPort   = errors.New("rebind.so moves the port that websockify listens on, and there is none, or any")
 )
 
 // Options say what to wrap.
@@ -67,10 +67,10 @@ type Program struct {
 func Prepare(o Options) (*Program, error) {
 	p := &Program{o: o, args: slices.Clone(o.Command), env: os.Environ()}
 	if len(p.args) == 0 {
-		return nil, errors.New("wrap: no command")
+		return nil, errors.New("no command")
 	}
 	if _, err := exec.LookPath(p.args[0]); err != nil {
-		return nil, fmt.Errorf("wrap: %w", err)
+		return nil, err
 	}
 	substituted := slices.ContainsFunc(p.args[1:], func(a string) bool { return strings.Contains(a, placeholder) })
 	if !substituted && (o.Rebind == "" || o.Port == 0) {
@@ -123,7 +123,7 @@ func (p *Program) rebound() bool {
 func freePort() (int, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
-		return 0, fmt.Errorf("wrap: %w", err)
+		return 0, err
 	}
 	defer ln.Close()
 	return ln.Addr().(*net.TCPAddr).Port, nil
@@ -228,7 +228,7 @@ func (p *Program) once(ctx context.Context) (status int, err error) {
 	cmd.Env = p.env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("wrap: %w", err)
+		return 0, err
 	}
 	p.pid.Store(int64(cmd.Process.Pid))
 	ended := make(chan error, 1)
