@@ -200,7 +200,7 @@ func TestLookedUpWhenTheEndCannotBeWaitedFor(t *testing.T) {
 		"another display's":    {0, &moved, nil, shadow.SessionEnded, "another session's"},
 		"closing":              {0, &closing, nil, shadow.SessionEnded, "logged out"},
 		"gone":                 {0, nil, &shadow.End{Reason: shadow.NoSession}, shadow.SessionEnded, ""},
-		"not known well":       {0, &odd, nil, shadow.SourceFailed, "whether the session goes on: not in time"},
+		"not known well":       {0, &odd, nil, shadow.SourceFailed, "whether the session is still running: not in time"},
 		"found out too slowly": {0, nil, odd.Unavailable, shadow.SourceFailed, "not in time"},
 		"four failures":        {4, &same, nil, shadow.TimedOut, ""},
 		"five failures":        {5, &same, nil, shadow.SourceFailed, "no broker"},
@@ -254,7 +254,7 @@ func TestLookedUpInVain(t *testing.T) {
 			Prompter:      asking(&asked),
 		})
 		began := time.Now()
-		assert.Contains(t, h.refused(t, shadow.SourceFailed).Detail, "whether the session goes on")
+		assert.Contains(t, h.refused(t, shadow.SourceFailed).Detail, "whether the session is still running")
 		assert.Less(t, time.Since(began), time.Minute)
 		close(hold)
 	})

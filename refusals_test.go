@@ -386,7 +386,7 @@ func TestNameOfAnotherKindOfIP(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = m.Shadow(t.Context(), shadow.Request{Session: "s1", Admin: "alice"})
-	require.ErrorContains(t, err, "2001:db8::1, and viewers' ports are bound on 0.0.0.0")
+	require.ErrorContains(t, err, "2001:db8::1 has no address on which viewers' ports listen (0.0.0.0)")
 	require.NoError(t, m.Shutdown(t.Context()))
 }
 

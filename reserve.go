@@ -84,5 +84,5 @@ func (l *life) reachable() error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s (%s) has no address on which viewers' ports listen (%s)", l.host, addrs[0].Unmap(), pool.Host)
+	return fmt.Errorf("%s has no address on which viewers' ports listen (%s)", l.host, pool.Host)
 }

@@ -11,10 +11,11 @@ import (
 	"vda.internal/shadow/consent/internal/process"
 	"vda.internal/shadow/consent/internal/runner"
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/selfexec"
 )
 
 // role is this program's when it asks.
-var role = &child.Role{Arg: ChildArg}
+var role = &selfexec.Role{Arg: ChildArg}
 
 // childCommand is what to run to show something: command, or this program again.
 func childCommand(command []string) ([]string, error) {

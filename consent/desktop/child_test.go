@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/consent"
-	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/selfexec"
 	"vda.internal/shadow/internal/host/testhost"
 	"vda.internal/shadow/internal/host/xconn"
 )
@@ -183,8 +183,8 @@ func TestDeadlineWasBefore(t *testing.T) {
 }
 
 func TestMainThatForgotChild(t *testing.T) {
-	defer func(ready *child.Role) { role = ready }(role)
-	role = &child.Role{Arg: ChildArg}
+	defer func(ready *selfexec.Role) { role = ready }(role)
+	role = &selfexec.Role{Arg: ChildArg}
 	d, err := X11{}.Ask(t.Context(), self())
 	assert.ErrorContains(t, err, "must call desktop.Child")
 	assert.Equal(t, consent.Denied, d)

@@ -52,10 +52,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vda.internal/shadow/internal/host/selfexec"
 )
 
 // Self, as the Path of a command, is this program.
-const Self = "/proc/self/exe"
+const Self = selfexec.Path
 
 const (
 	startTime = 10 * time.Second       // a child may take to execute its program

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"os/exec"
 	"time"
+
+	"vda.internal/shadow/internal/host/selfexec"
 )
 
 // Self, as the Path of a command, is this program.
-const Self = "/proc/self/exe"
+const Self = selfexec.Path
 
 // ErrHeld reports a child that was killed and that the kernel doesn't give back.
 var ErrHeld = errors.New("killed, but still held by a debugger or the kernel")

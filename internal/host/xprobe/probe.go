@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vda.internal/shadow/internal/host/child"
+	"vda.internal/shadow/internal/host/selfexec"
 )
 
 const (
@@ -63,8 +64,8 @@ type answer struct {
 
 // The roles of this program when it looks.
 var (
-	displayRole = child.Role{Arg: "__display-probe"}
-	busRole     = child.Role{Arg: "__notification-probe"}
+	displayRole = selfexec.Role{Arg: "__display-probe"}
+	busRole     = selfexec.Role{Arg: "__notification-probe"}
 )
 
 // Child makes the program fit for [Probe] and [Notifications], which run it a
@@ -112,7 +113,7 @@ func Probe(ctx context.Context, t Target) (*Screen, error) {
 
 // ask runs this program as a child of id's that looks at what. The error is an
 // [*Error]; then the answer is empty.
-func ask(ctx context.Context, what string, role *child.Role, env []string, id child.Identity) (a answer, err error) {
+func ask(ctx context.Context, what string, role *selfexec.Role, env []string, id child.Identity) (a answer, err error) {
 	if !role.Ready() {
 		return a, &Error{Failed, "this program can't look at " + what + ": its main must call xprobe.Child first thing"}
 	}

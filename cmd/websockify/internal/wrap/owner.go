@@ -12,7 +12,7 @@ import (
 var ErrForeign = errors.New("somebody else than the wrapped program listens there")
 
 // errUnknown reports that nothing says whose the other end of a connection is.
-var errUnknown = errors.New("wrap: the system doesn't tell who serves the connection")
+var errUnknown = errors.New("the system doesn't tell who serves the connection")
 
 // serverOf is the users who may serve a TCP connection to this host, as the kernel's tables have it: who has accepted
 // it, or, as long as nobody has, everybody who listens there.
@@ -69,6 +69,6 @@ func addrPort(a net.Addr) (netip.AddrPort, bool) {
 
 // foreign is the error for who serves conn.
 func foreign(conn net.Conn, uid uint32) error {
-	return fmt.Errorf("wrap: %s is served by a program of uid %d: %w; if it is the wrapped one, which has changed its user and left its parent, run websockify as that user",
+	return fmt.Errorf("%s is served by a program of uid %d: %w; if it is the wrapped one, which has changed its user and left its parent, run websockify as that user",
 		conn.RemoteAddr(), uid, ErrForeign)
 }

@@ -1,10 +1,14 @@
-package child
+// Package selfexec starts this program again in another role.
+package selfexec
 
 import (
 	"os"
 	"os/exec"
 	"sync/atomic"
 )
+
+// Path is this program.
+const Path = "/proc/self/exe"
 
 // A Role is what this program is when it has started itself again with Arg as its first argument: a
 // question, a capture, a look at a display. Its package has a function that main calls first thing, and
@@ -29,5 +33,5 @@ func (r *Role) Ready() bool { return r.ready.Load() }
 
 // Command is this program in the role.
 func (r *Role) Command(args ...string) *exec.Cmd {
-	return exec.Command(Self, append([]string{r.Arg}, args...)...)
+	return exec.Command(Path, append([]string{r.Arg}, args...)...)
 }
