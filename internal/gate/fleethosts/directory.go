@@ -99,6 +99,10 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 		return err
 	}
 	defer enrolled.Stop()
+	ahead, err := d.serversClock(ctx)
+	if err != nil {
+		return err
+	}
 	present, err := d.watch(ctx, fleet.HostBucket, ">")
 	if err != nil {
 		return err
@@ -112,7 +116,16 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 			cancel(err)
 		}
 	})
-	return d.follow(ctx, updates{stopped.Updates(), enrolled.Updates(), present.Updates()}, status, add, remove)
+	return d.follow(ctx, updates{stopped.Updates(), enrolled.Updates(), present.Updates(), ahead}, status, add, remove)
+}
+
+// serversClock is how far the clock by which the bus dates presences is ahead of ours.
+func (d *Directory) serversClock(ctx context.Context) (time.Duration, error) {
+	stream, err := d.conn.JS.Stream(ctx, "KV_"+fleet.HostBucket)
+	if err != nil {
+		return 0, fmt.Errorf("fleethosts: %s: %w", fleet.HostBucket, err)
+	}
+	return time.Until(stream.CachedInfo().TimeStamp), nil
 }
 
 // watch begins to watch keys of a bucket.
@@ -135,6 +148,8 @@ var errAgain = errors.New("the connection to the bus has come back")
 // updates are what the buckets say. A nil entry ends what they had at first.
 type updates struct {
 	stopped, enrolled, present <-chan jetstream.KeyValueEntry
+
+	ahead time.Duration // how far the clock by which presences are dated is ahead of ours
 }
 
 // follow takes what the buckets say, until ctx ends or the connection has come back. Who is enrolled is looked at once it
@@ -144,6 +159,7 @@ func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.
 	defer tick.Stop()
 	listed := map[string]bool{} // until the list is complete
 	var enrolled, present <-chan jetstream.KeyValueEntry
+	live := false // presences are new ones
 	for {
 		select {
 		case e, open := <-all.stopped:
@@ -172,9 +188,15 @@ func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.
 			if !open {
 				return d.over(ctx)
 			}
-			if e != nil {
-				d.present(e)
+			if e == nil {
+				live = true
+				continue
 			}
+			age := time.Duration(0) // by no clock: it has just come
+			if !live {
+				age = min(max(0, time.Since(e.Created())+all.ahead), fleet.PresenceTTL)
+			}
+			d.present(e, age)
 		case <-tick.C:
 			d.sweep()
 		case s := <-status:
@@ -260,8 +282,8 @@ func (d *Directory) doubt(id string, err error) *zerolog.Event {
 	return line
 }
 
-// present takes what a host says of itself.
-func (d *Directory) present(e jetstream.KeyValueEntry) {
+// present takes what a host says of itself, which is that old.
+func (d *Directory) present(e jetstream.KeyValueEntry, age time.Duration) {
 	d.mu.Lock()
 	host := d.hosts[e.Key()]
 	d.mu.Unlock()
@@ -276,10 +298,6 @@ func (d *Directory) present(e jetstream.KeyValueEntry) {
 	if err != nil {
 		d.doubt(e.Key(), err).Msg("a presence isn't believed")
 		return
-	}
-	age := time.Duration(0)
-	if e.Delta() > 0 || !host.isUp() { // it may be an old one
-		age = min(max(0, time.Since(e.Created())), fleet.PresenceTTL)
 	}
 	host.present(p, age)
 }

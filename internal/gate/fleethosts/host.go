@@ -95,12 +95,6 @@ func (h *Host) key() string {
 	return h.enrolled.Key
 }
 
-func (h *Host) isUp() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.presence != nil
-}
-
 // present takes a presence, which is that old. An older one than the last is of no use.
 func (h *Host) present(p *fleet.Presence, age time.Duration) {
 	h.mu.Lock()
