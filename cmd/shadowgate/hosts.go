@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vda.internal/shadow/internal/fleet"
 	"vda.internal/shadow/internal/fleet/bus"
 	"vda.internal/shadow/internal/fleet/registry"
 	"vda.internal/shadow/internal/gate/settings"
@@ -159,15 +160,55 @@ func (p *program) hosts() *cobra.Command {
 	cmd.AddCommand(&cobra.Command{
 		Use:   "revoke ID",
 		Short: "show a host out: its key is worth nothing from now on",
-		Args:  oneName("host"),
+		Long: `revoke shows a host out. Gates take nothing more from it, and their own bus cuts it off. NATS servers of your
+own do so when they have been told: revoke prints how.`,
+		Args: oneName("host"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withFleet(cmd, func(ctx context.Context, _ *settings.Settings, r *registry.Registry) error {
-				return r.Revoke(ctx, args[0])
+			return p.withFleet(cmd, func(ctx context.Context, s *settings.Settings, r *registry.Registry) error {
+				keys, err := r.Revoke(ctx, args[0])
+				if err != nil || len(s.Bus.Servers) == 0 {
+					return err
+				}
+				return p.toRevoke(s, r, args[0], keys)
 			})
 		},
 		ValidArgsFunction: p.hostIDs,
-	})
+	}, p.revokedKeys())
 	return cmd
+}
+
+// toRevoke says how servers that are the organisation's cut a host off.
+func (p *program) toRevoke(s *settings.Settings, r *registry.Registry, id string, keys []fleet.Revocation) error {
+	how := "called dist/nats/write-accounts again, and reloaded them"
+	if !r.Keys.Embedded() {
+		how = "revoked its keys there:\nshadowgate hosts revoked | xargs -n 1 nsc revocations add-user --account SHADOW --user-public-key"
+	} else if err := r.Keys.KeepRevoked(s.BusDir(), keys); err != nil { // the gate does so, too, soon
+		return fmt.Errorf("%s is out at the gates, but what your servers are told can't have it: %w", id, err)
+	}
+	_, err := fmt.Fprintf(p.stdout, "Gates take nothing more from %s. Your servers do until you have %s\n", id, how)
+	return err
+}
+
+func (p *program) revokedKeys() *cobra.Command {
+	return &cobra.Command{
+		Use:   "revoked",
+		Short: "print the keys that are worth nothing any more, one a line",
+		Long: `revoked prints the keys of hosts that were shown out, and those that hosts had before they enrolled again. It is for
+NATS servers with an operator of their own, which have to be told.`,
+		Example: "  shadowgate hosts revoked | xargs -n 1 nsc revocations add-user --account SHADOW --user-public-key",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return p.withFleet(cmd, func(ctx context.Context, _ *settings.Settings, r *registry.Registry) error {
+				list, err := r.Hosts(ctx)
+				for _, h := range list {
+					for _, one := range h.Revoked {
+						fmt.Fprintln(p.stdout, one.Key)
+					}
+				}
+				return err
+			})
+		},
+	}
 }
 
 // completeTime is how long a shell waits for ids: whoever presses Tab waits for it.

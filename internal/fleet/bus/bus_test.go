@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -131,6 +132,7 @@ func TestServersOfOnesOwn(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, text, other)
 	require.True(t, nc.IsConnected())
+	require.Equal(t, strings.Split(text, "\n")[:3], strings.Split(other, "\n")[:3], "servers reload no other operator than the one that they have begun with")
 }
 
 // A host that writes as much as it can leaves others their lines of the audit.

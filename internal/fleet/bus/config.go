@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/nats-io/jwt/v2"
 )
@@ -82,17 +83,26 @@ func (k *Keys) KeepRevoked(dir string, list []Revocation) error {
 	return keep(dir, token)
 }
 
-// keep writes the account's JWT in one step.
+// keep writes the account's JWT in one step. What root writes is whose the folder is: the gate's.
 func keep(dir, token string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // the keys may be elsewhere
 		return err
 	}
-	path := filepath.Join(dir, accountJWT)
-	if err := os.WriteFile(path+".new", []byte(token), 0o600); err != nil {
+	f, err := os.CreateTemp(dir, accountJWT+"-") // the gate and a command may write at the same time
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
+	_, err = f.WriteString(token)
+	if info, e := os.Stat(dir); e == nil && os.Geteuid() == 0 {
+		of := info.Sys().(*syscall.Stat_t)
+		err = errors.Join(err, f.Chown(int(of.Uid), int(of.Gid)))
 	}
-	return nil
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, accountJWT))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
 }

@@ -66,6 +66,9 @@ func (k *Keys) Connect(ctx context.Context, name string, to Target, more ...nats
 		nc.Close()
 		return nil, err
 	}
+	if to.Server != nil {
+		to.Server.joined(nc)
+	}
 	return &Conn{NATS: nc, JS: js, Signer: &fleet.Signer{Name: name, Key: key, JWT: token}}, nil
 }
 
@@ -77,7 +80,7 @@ const (
 	auditAge   = 400 * 24 * time.Hour // a year, and the month in which it is looked at
 	dedupTime  = 2 * time.Minute      // for which a line's id is known to the server; readers know for longer
 	markerTime = time.Minute          // for which it is known that a key has ended
-	makeTime   = 30 * time.Second
+	makeTime   = 10 * time.Second     // for the streams: what servers that choose a leader have dropped is asked for again
 
 	// Of the room for all audits one host may fill a quarter. NATS counts messages of a subject and not their
 	// bytes, so each may be long, and few of them would fit a small room: there are leastOfHost all the same.

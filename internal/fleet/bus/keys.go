@@ -2,11 +2,14 @@ package bus
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -191,13 +194,45 @@ func public(key nkeys.KeyPair) string {
 	return p
 }
 
-// operatorClaims say that the servers are this operator's.
+// operatorClaims say that the servers are this operator's. They are always the same: a server that is told of others
+// doesn't reload its configuration.
 func (k *Keys) operatorClaims() (*jwt.OperatorClaims, string, error) {
 	c := jwt.NewOperatorClaims(public(k.operator))
 	c.Name = "shadow"
 	c.SystemAccount = public(k.system)
 	token, err := c.Encode(k.operator)
+	if err != nil {
+		return nil, "", err
+	}
+	token, err = undated(token, k.operator)
 	return c, token, err
+}
+
+// undated is a JWT without the time at which it was made, and what follows from that.
+func undated(token string, key nkeys.KeyPair) (string, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("a JWT that isn't one")
+	}
+	data, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", err
+	}
+	claims := map[string]any{}
+	if err := json.Unmarshal(data, &claims); err != nil {
+		return "", err
+	}
+	claims["iat"] = 1
+	delete(claims, "jti")
+	if data, err = json.Marshal(claims); err != nil {
+		return "", err
+	}
+	said := parts[0] + "." + base64.RawURLEncoding.EncodeToString(data)
+	signature, err := key.Sign([]byte(said))
+	if err != nil {
+		return "", err
+	}
+	return said + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
 
 // forever is until when a key is revoked: each enrolment has a new one, and by which clock it began needn't be known.
@@ -222,5 +257,9 @@ func (k *Keys) accountClaims(before jwt.RevocationList, revoked []Revocation) (*
 func (k *Keys) systemClaims() (string, error) {
 	c := jwt.NewAccountClaims(public(k.system))
 	c.Name = "SYS"
-	return c.Encode(k.operator)
+	token, err := c.Encode(k.operator)
+	if err != nil {
+		return "", err
+	}
+	return undated(token, k.operator)
 }

@@ -11,10 +11,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"vda.internal/shadow/internal/strangers"
@@ -51,9 +53,13 @@ type Server struct {
 	url     string
 	keys    *Keys
 	dir     string
-	cluster bool
+	log     logger
+	closing chan struct{}
+	work    sync.WaitGroup
 
-	mu sync.Mutex // of the account's claims
+	mu     sync.Mutex // of the account's claims, and:
+	closed bool
+	conns  []*nats.Conn // of this gate
 }
 
 // Start starts a server. The caller closes it.
@@ -69,9 +75,9 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := logger{to: o.Logger, rate: new(strangers.Rate)}
+	log := logger{to: o.Logger, rate: new(strangers.Rate), full: new(atomic.Bool)}
 	ns.SetLoggerV2(log, false, false, false)
-	s := &Server{ns: ns, door: newDoor(ns, o.TLS, log), keys: o.Keys, dir: o.Dir, cluster: o.Cluster != ""}
+	s := &Server{ns: ns, door: newDoor(ns, o.TLS, log), keys: o.Keys, dir: o.Dir, log: log, closing: make(chan struct{})}
 	ns.Start()
 	if !s.ready(o) {
 		s.Close()
@@ -81,6 +87,7 @@ func Start(o Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
+	s.work.Go(func() { s.tend(opts) })
 	return s, nil
 }
 
@@ -227,6 +234,13 @@ func (s *Server) Revoke(list []Revocation) error {
 
 // Close ends the server, and returns when it has ended.
 func (s *Server) Close() {
+	s.mu.Lock()
+	if !s.closed {
+		close(s.closing)
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.work.Wait()
 	s.door.shut()
 	s.ns.Shutdown()
 	s.ns.WaitForShutdown()
@@ -237,6 +251,7 @@ func (s *Server) Close() {
 type logger struct {
 	to   zerolog.Logger
 	rate *strangers.Rate // of what strangers, and who has a host's key, can repeat
+	full *atomic.Bool    // something couldn't be written, for want of room
 }
 
 func (l logger) Noticef(string, ...any) {}
@@ -248,7 +263,14 @@ func (l logger) Warnf(format string, args ...any) {
 	}
 	l.say(l.to.Warn(), format, args)
 }
-func (l logger) Errorf(format string, args ...any) { l.say(l.to.Error(), format, args) }
+func (l logger) Errorf(format string, args ...any) {
+	for _, a := range args {
+		if err, is := a.(error); is && isFull(err) {
+			l.full.Store(true)
+		}
+	}
+	l.say(l.to.Error(), format, args)
+}
 func (l logger) Fatalf(format string, args ...any) {
 	if strings.Contains(fmt.Sprint(args...), strconv.Itoa(noPort)) {
 		return

@@ -218,22 +218,23 @@ func (r *Registry) read(ctx context.Context, kv jetstream.KeyValue, id string) (
 	return record, e.Revision(), nil
 }
 
-// Revoke shows a host out: what its keys may ends now.
-func (r *Registry) Revoke(ctx context.Context, id string) error {
+// Revoke shows a host out: gates take nothing more from it, nor do servers in them. Servers elsewhere have to be told
+// which keys it has had, of which the last is the one that it has.
+func (r *Registry) Revoke(ctx context.Context, id string) ([]fleet.Revocation, error) {
 	kv, err := r.bucket(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	record, revision, err := r.read(ctx, kv, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if record == nil || record.Gone {
-		return refused("there is no host %q in the fleet", id)
+		return nil, refused("there is no host %q in the fleet", id)
 	}
 	record.Gone = true
 	record.Revoked = append(record.Revoked, fleet.Revocation{Key: record.Key, At: time.Now()})
-	return r.put(ctx, kv, *record, revision)
+	return record.Revoked, r.put(ctx, kv, *record, revision)
 }
 
 // A Listed host is one of the fleet, and what it has said last.

@@ -3,6 +3,7 @@ package rig_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ may = ["list", "shadow", "stop", "audit"]
 `, ports, url, filepath.Join(dir, "tls"), filepath.Join(dir, "accounts"), filepath.Join(dir, "state"), ports+1, ca), 0o600))
 	must(t, "", testgate.Password+"\n", "shadowgate", "--config", config, "passwd", "alice")
 	g := testgate.At(t, url)
-	ready(t, start(t, "", "shadowgate", "--config", config), g)
+	ready(t, start(t, "", "shadowgate", "--config", config), g.Client())
 
 	hostFile, credentials := filepath.Join(dir, "shadowing.toml"), filepath.Join(dir, "fleet.credentials")
 	require.NoError(t, os.WriteFile(hostFile, hostConfig(dir, screens(t, dir), "127.0.0.1", fmt.Sprintf("spool = %q", filepath.Join(dir, "spool"))), 0o600))
@@ -112,13 +113,23 @@ may = ["list", "shadow", "stop", "audit"]
 func asked(t *testing.T, c *testgate.Client, wish gate.Wish) string {
 	t.Helper()
 	var view gate.View
+	why := ""
 	require.Eventually(t, func() bool {
 		resp, err := c.Send(t.Context(), http.MethodPost, "/api/v1/shadows", wish)
 		if err != nil {
+			why = err.Error()
 			return false
 		}
 		defer resp.Body.Close()
-		return resp.StatusCode == http.StatusCreated && json.NewDecoder(resp.Body).Decode(&view) == nil
+		if resp.StatusCode == http.StatusCreated && json.NewDecoder(resp.Body).Decode(&view) == nil {
+			return true
+		}
+		text, _ := io.ReadAll(resp.Body)
+		if string(text) != why {
+			t.Logf("%s isn't asked yet: %s", wish.Host, text)
+		}
+		why = string(text)
+		return false
 	}, patience, 200*time.Millisecond, "the host can't be asked")
 	return view.ID
 }

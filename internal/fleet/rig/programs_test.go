@@ -39,24 +39,32 @@ func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("/var/tmp", "shadow-rig-") // not /tmp, which a test may have to itself
 	if err == nil {
 		programs = dir
-		code = m.Run()
+		if err = os.Chmod(dir, 0o755); err == nil { // sessions' users execute the programs
+			code = m.Run()
+		}
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(code)
 }
 
 // build builds the programs, or takes those that the test around this one has built.
-var build = sync.OnceValue(func() error {
+var build = sync.OnceValue(func() error { return buildWith() })
+
+// buildWith is build with flags of go build.
+func buildWith(flags ...string) error {
 	if dir := os.Getenv(builtVariable); dir != "" {
 		programs = dir
 		return nil
 	}
-	out, err := exec.Command("go", "build", "-o", programs+"/", "vda.internal/shadow/cmd/shadowd", "vda.internal/shadow/cmd/shadowctl", "vda.internal/shadow/cmd/shadowgate").CombinedOutput()
+	args := append([]string{"build", "-o", programs + "/"}, flags...)
+	args = append(args, "vda.internal/shadow/cmd/shadowd", "vda.internal/shadow/cmd/shadowctl", "vda.internal/shadow/cmd/shadowgate",
+		"github.com/nats-io/nats-server/v2")
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}
 	return os.Setenv(builtVariable, programs)
-})
+}
 
 const builtVariable = "SHADOW_TEST_PROGRAMS"
 
@@ -94,11 +102,18 @@ type process struct {
 func start(t *testing.T, space, name string, args ...string) *process {
 	t.Helper()
 	require.NoError(t, build())
+	return startWith(t, space, nil, filepath.Join(programs, name), args...)
+}
+
+// startWith is start of a program anywhere, with more in its environment.
+func startWith(t *testing.T, space string, env []string, path string, args ...string) *process {
+	t.Helper()
 	p := &process{log: &log{}, ended: make(chan struct{})}
-	p.Cmd = exec.Command(filepath.Join(programs, name), args...)
+	p.Cmd = exec.Command(path, args...)
 	if space != "" {
-		p.Cmd = exec.Command("ip", append([]string{"netns", "exec", space, filepath.Join(programs, name)}, args...)...)
+		p.Cmd = exec.Command("ip", append([]string{"netns", "exec", space, path}, args...)...)
 	}
+	p.Env = append(os.Environ(), env...)
 	p.Stdout, p.Stderr = p.log, p.log
 	require.NoError(t, p.Start())
 	go func() {
@@ -108,7 +123,7 @@ func start(t *testing.T, space, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.end(syscall.SIGKILL)
 		if t.Failed() {
-			t.Logf("%s %s:\n%s", space, name, p.log)
+			t.Logf("%s %s:\n%s", space, filepath.Base(path), p.log)
 		}
 	})
 	return p
@@ -154,7 +169,11 @@ func certificate(t *testing.T, dir string, addresses ...string) (file string) {
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true, IsCA: true,
 	}
 	for _, a := range addresses {
-		template.IPAddresses = append(template.IPAddresses, net.ParseIP(a))
+		if ip := net.ParseIP(a); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, a)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
@@ -168,9 +187,8 @@ func certificate(t *testing.T, dir string, addresses ...string) (file string) {
 }
 
 // ready waits until a gate answers. A gate that has ended instead fails the test.
-func ready(t *testing.T, p *process, g *testgate.Gate) {
+func ready(t *testing.T, p *process, c *testgate.Client) {
 	t.Helper()
-	c := g.Client()
 	c.HTTP.Timeout = 5 * time.Second
 	require.Eventually(t, func() bool {
 		select {

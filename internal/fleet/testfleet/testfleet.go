@@ -90,6 +90,13 @@ func (f *Fleet) Enroll(id string) *enrol.Credentials {
 	return c
 }
 
+// Revoke shows a host out.
+func (f *Fleet) Revoke(id string) {
+	f.t.Helper()
+	_, err := f.Registry.Revoke(context.Background(), id)
+	require.NoError(f.t, err)
+}
+
 // A Host runs until it is stopped, or the test ends.
 type Host struct {
 	*host.Host

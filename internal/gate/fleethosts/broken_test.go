@@ -58,7 +58,7 @@ func refusedBy(t *testing.T, r *rig, c *enrol.Credentials) bool {
 func TestBrokenRecord(t *testing.T) {
 	r := newRig(t)
 	stolen := r.Enroll("vda1")
-	require.NoError(t, r.Registry.Revoke(t.Context(), "vda1"))
+	r.Revoke("vda1")
 	before := r.Enroll("vda1")
 	log, came, went := make(lines, 64), make(chan hosts.Host, 8), make(chan hosts.Host, 8)
 	gate := r.Conn("gate1")
@@ -91,7 +91,8 @@ func TestBrokenRecord(t *testing.T) {
 	assert.Empty(t, went)
 	assert.True(t, refusedBy(t, r, stolen), "a revoked key is good again")
 
-	require.ErrorContains(t, r.Registry.Revoke(t.Context(), "vda1"), "isn't believed")
+	_, err = r.Registry.Revoke(t.Context(), "vda1")
+	require.ErrorContains(t, err, "isn't believed")
 	code, err := r.Registry.Invite(t.Context(), registry.Invitation{Hosts: "vda1", For: time.Hour})
 	require.NoError(t, err)
 	_, err = enrol.Enroll(t.Context(), r.Gate.URL, code.String(), enrol.Host{ID: "vda1"})

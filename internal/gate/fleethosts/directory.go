@@ -67,7 +67,7 @@ func (d *Directory) State() (up, complete bool) {
 }
 
 const (
-	sweepEvery = 5 * time.Second
+	sweepEvery = time.Second
 	// silentTime is how long a host may say nothing before it isn't there: of what has expired the bus doesn't tell.
 	silentTime = fleet.PresenceTTL
 )
