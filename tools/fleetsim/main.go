@@ -84,10 +84,12 @@ func newGate(keys *bus.Keys, server *bus.Server, name string) (*gate, error) {
 // travel is how much older than it is a gate takes a presence to be.
 const travel = 3 * time.Second
 
-// count waits until so many hosts are there that have been heard since a time.
+// count waits until so many hosts are there that have been heard since a time. While that takes long it says how many are.
 func (g *gate) count(n int, since time.Time) {
+	began := time.Now()
+	tell := began.Add(sayEvery)
 	for there := 0; there < n; {
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(lookEvery)
 		there = 0
 		g.mu.Lock()
 		for _, h := range g.hosts {
@@ -96,8 +98,17 @@ func (g *gate) count(n int, since time.Time) {
 			}
 		}
 		g.mu.Unlock()
+		if now := time.Now(); now.After(tell) {
+			fmt.Fprintf(os.Stderr, "fleetsim: %d of %d after %v\n", there, n, now.Sub(began).Round(time.Second))
+			tell = now.Add(sayEvery)
+		}
 	}
 }
+
+const (
+	lookEvery = 50 * time.Millisecond // which is what the times are good to
+	sayEvery  = 5 * time.Second
+)
 
 func measure(n, sessions, lines int) error {
 	dir, err := os.MkdirTemp("", "fleetsim-")
@@ -150,10 +161,10 @@ func measure(n, sessions, lines int) error {
 	if err != nil {
 		return err
 	}
-	defer two.stop()
 	two.count(n, began.Add(-time.Hour))
-	report("a gate's start until its list is complete", time.Since(began))
+	report("another gate's start until its list is complete", time.Since(began))
 
+	two.stop()
 	if err := changes(one, tell); err != nil {
 		return err
 	}
@@ -310,6 +321,6 @@ func audit(conn *bus.Conn, tell io.Writer, n, lines int) error {
 			fmt.Printf("| %d lines of the audit, of all hosts at once: the stream has them, a second | %.0f |\n", have, float64(have)/took.Seconds())
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(lookEvery)
 	}
 }

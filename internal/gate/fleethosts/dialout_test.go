@@ -29,15 +29,21 @@ func dialling(t *testing.T, address string) (*testgate.Gate, *testgate.Daemon, *
 	r := newRig(t)
 	d := testgate.NewDaemon(t)
 	r.Run(r.Enroll("vda1"), d.Manager, testfleet.NewSpool(), func(c *host.Config) { c.Views = new(dialout.Ports) })
+	return r.dialled(t, "gate1", address, ""), d, r
+}
+
+// dialled is a gate that hosts dial, with the files in dir of an earlier one; "": with new ones.
+func (r *rig) dialled(t *testing.T, name, address, dir string) *testgate.Gate {
+	t.Helper()
 	listen := fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))
 	if address == "" {
 		address = "http://" + listen
 	}
 	desk := new(dialout.Desk)
-	directory := fleethosts.New(r.Conn("gate1"), fleethosts.Options{
+	directory := fleethosts.New(r.Conn(name), fleethosts.Options{
 		Fleet: r.Keys.Fleet(), Revoked: r.Server.Revoke, Logger: testfleet.Logger(t), Views: desk, Address: address,
 	})
-	return testgate.New(t, nil, testgate.Options{Listen: listen, Gate: func(c *gate.Config) { c.Directory, c.Views = directory, desk }}), d, r
+	return testgate.New(t, nil, testgate.Options{Dir: dir, Listen: listen, Gate: func(c *gate.Config) { c.Directory, c.Views = directory, desk }})
 }
 
 // A host that nobody can dial brings its views to the gate; nothing listens on it. A viewer that was cut off
@@ -69,6 +75,28 @@ func TestDialOut(t *testing.T) {
 	}
 	code, _ = other.End()
 	assert.Equal(t, 1000, code)
+}
+
+// A view that its host carries to a gate, which goes, comes back through another: the host dials that one, and its user
+// isn't asked again.
+func TestDialOutThroughAnotherGate(t *testing.T) {
+	first, d, r := dialling(t, "")
+	alice := first.SignIn("alice")
+	up(t, alice, 1)
+	view := alice.AskFor(gate.Wish{Host: "vda1", Session: "s1"})
+	v := alice.View(view.ID)
+	v.Picture()
+	first.Stop()
+	v.Cut()
+
+	there := &testgate.Client{HTTP: alice.HTTP, Gate: r.dialled(t, "gate2", "", first.Dir), Header: alice.Header}
+	up(t, there, 1)
+	comesBack(t, there, view.ID)
+	list := d.Manager.List()
+	require.Len(t, list, 1)
+	assert.Equal(t, view.ID, list[0].ID)
+	assert.Zero(t, d.Manager.PortsInUse(), "a port is open")
+	there.Do(http.MethodDelete, "/api/v1/shadows/"+view.ID, nil, http.StatusNoContent)
 }
 
 // The host takes a gate's word for where to dial, but goes nowhere that its authorities don't vouch for; the
