@@ -20,7 +20,7 @@ import (
 // insecure trusts whatever certificate there is: it is the test's own.
 func insecure() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
-// A tab is a page of the console, in a browser in which alice has signed in. It knows the gates by the load balancer.
+// A tab is a page of the console, in a browser in which somebody has signed in. It knows the gates by the load balancer.
 type tab struct {
 	page context.Context
 }
@@ -41,7 +41,7 @@ func (r *rig) browse(t *testing.T) *tab {
 	require.NoError(t, chromedp.Do(page, chromedp.EmulateViewport(1280, 900)))
 	p.open(t, "/signin")
 	status := get[int](t, p, `fetch("/api/v1/signin", {method: "POST", headers: {"Content-Type": "application/json"},
-		body: JSON.stringify({name: "alice", password: %q})}).then(r => r.status)`, testgate.Password)
+		body: JSON.stringify({name: %q, password: %q})}).then(r => r.status)`, browsing, testgate.Password)
 	require.Equal(t, http.StatusNoContent, status)
 	return p
 }
@@ -68,7 +68,7 @@ func get[T any](t *testing.T, p *tab, format string, args ...any) T {
 // view asks for a host's session, and views it. It returns the view's id.
 func (p *tab) view(t *testing.T, host, purpose string) (id string) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(500 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(time.Second) {
 		id = get[string](t, p, `fetch("/api/v1/shadows", {method: "POST", headers: {"Content-Type": "application/json"},
 			body: JSON.stringify({host: %q, session: "s1", purpose: %q})}).then(async r => r.ok ? (await r.json()).id : "refused: " + await r.text(), e => "refused: " + e)`, host, purpose)
 		if !strings.HasPrefix(id, "refused: ") {

@@ -112,7 +112,7 @@ func TestTwoCommandsOfThePage(t *testing.T) {
 	dialed := func() *testgate.Client { return to(g.Client(), ends["gate"].address) }
 	ready(t, p, dialed())
 	alice := dialed()
-	signIn(alice)
+	signIn(alice, "alice")
 
 	screen := screens(t, dir)
 	code := regexp.MustCompile(`\b[A-Z2-7]{26}\b`)

@@ -130,7 +130,7 @@ func asked(t *testing.T, c *testgate.Client, wish gate.Wish) string {
 		}
 		why = string(text)
 		return false
-	}, patience, 200*time.Millisecond, "the host can't be asked")
+	}, patience, time.Second, "the host can't be asked")
 	return view.ID
 }
 

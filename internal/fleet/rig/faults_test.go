@@ -67,6 +67,7 @@ func faults(t *testing.T, own bool) {
 		began := time.Now()
 		r.seen = nil
 		held := t.Run(strings.ReplaceAll(f.what, " ", "_"), func(t *testing.T) {
+			r.another(t)
 			f.do(t)
 			r.right(t, r.gates(), r.hosts()...)
 			gates := r.gates()

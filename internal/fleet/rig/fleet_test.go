@@ -35,6 +35,7 @@ type rig struct {
 	clocks map[string]clock
 	desks  map[string]*testhost.Desktop
 	alice  *testgate.Client            // as a browser that knows the gates by one name
+	people int                         // who there have been so far
 	apart  map[string]*testgate.Client // alice, where she has signed in at one gate besides: its clock is another
 	tab    *tab                        // of her browser
 	seen   []string                    // what a fault has shown
@@ -92,7 +93,7 @@ func newRig(t *testing.T, own bool) *rig {
 	for _, name := range r.gates() {
 		r.configureGate(name, ca)
 	}
-	must(t, "", testgate.Password+"\n", "shadowgate", "--config", r.folder("gate1.toml"), "passwd", "alice")
+	must(t, "", testgate.Password+"\n", "shadowgate", "--config", r.folder("gate1.toml"), "passwd", browsing)
 	r.makeKeys()
 	if own {
 		for _, name := range r.buses() {
@@ -107,7 +108,7 @@ func newRig(t *testing.T, own bool) *rig {
 		r.ready(t, name)
 	}
 	r.startFront()
-	r.alice = r.signIn("gate1")
+	r.another(t)
 	for _, name := range r.hosts() {
 		r.desks[name] = testhost.Require(t, testhost.Options{WindowManager: true})
 		r.enrol(name)
@@ -161,7 +162,7 @@ replicas = 3
 audit_mib = 16
 %[9]s
 [[access]]
-names = ["alice"]
+names = ["*"]
 may = ["list", "shadow", "stop", "audit"]
 `, address, front, r.folder("tls"), r.folder("cookie.keys"), r.folder("accounts"), r.folder(name), ca, name, where), 0o600))
 }
@@ -272,16 +273,24 @@ func to(c *testgate.Client, address string) *testgate.Client {
 	return c
 }
 
-func signIn(c *testgate.Client) {
-	c.Do(http.MethodPost, "/api/v1/signin", map[string]string{"name": "alice", "password": testgate.Password}, http.StatusNoContent)
+func signIn(c *testgate.Client, name string) {
+	c.Do(http.MethodPost, "/api/v1/signin", map[string]string{"name": name, "password": testgate.Password}, http.StatusNoContent)
 }
 
-// signIn has alice sign in at a gate.
-func (r *rig) signIn(gate string) *testgate.Client {
-	c := r.at(gate)
-	signIn(c)
-	return c
+// browsing is who has the browser.
+const browsing = "berta"
+
+// another has somebody else be alice, whose questions haven't come to nothing yet: of those a person has a share.
+func (r *rig) another(t *testing.T) {
+	t.Helper()
+	r.people++
+	must(t, "", testgate.Password+"\n", "shadowgate", "--config", r.folder("gate1.toml"), "passwd", r.name())
+	r.alice = nil
+	r.alice = r.at("gate1")
+	signIn(r.alice, r.name())
 }
+
+func (r *rig) name() string { return fmt.Sprint("alice", r.people) }
 
 // signInApart has her sign in at a gate whose cookies are no good elsewhere.
 func (r *rig) signInApart(t *testing.T, gate string) {
@@ -289,7 +298,7 @@ func (r *rig) signInApart(t *testing.T, gate string) {
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	r.apart[gate] = &testgate.Client{HTTP: &http.Client{Jar: jar}}
-	r.signIn(gate)
+	signIn(r.at(gate), r.name())
 }
 
 // ready waits until a gate answers.

@@ -123,7 +123,7 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 func (d *Directory) serversClock(ctx context.Context) (time.Duration, error) {
 	stream, err := d.conn.JS.Stream(ctx, "KV_"+fleet.HostBucket)
 	if err != nil {
-		return 0, fmt.Errorf("fleethosts: %s: %w", fleet.HostBucket, err)
+		return 0, fmt.Errorf("%s: %w", fleet.HostBucket, err)
 	}
 	return time.Until(stream.CachedInfo().TimeStamp), nil
 }
