@@ -245,15 +245,15 @@ func (d *Directory) enrolled(e jetstream.KeyValueEntry, live bool, add, remove f
 	}
 	now := d.hosts[id]
 	d.mu.Unlock()
+	if live { // before anybody hears that it is out
+		d.revoke()
+	}
 	switch {
 	case host == nil && now != nil:
 		add(now)
 	case host != nil && now == nil:
 		host.leave("it was revoked")
 		remove(host)
-	}
-	if live {
-		d.revoke()
 	}
 }
 
