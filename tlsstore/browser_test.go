@@ -11,8 +11,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"regexp"
 	"testing"
 	"time"
@@ -20,6 +18,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 // netError is how Chromium names the reason of a failed connection
@@ -37,15 +37,7 @@ type browser struct {
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	home := newDir(t)
-	nss := home.file(".pki/nssdb")
-	require.NoError(t, os.MkdirAll(nss, 0o700))
-	for _, args := range [][]string{
-		{"-N", "--empty-password"},
-		{"-A", "-n", "test root", "-t", "C,,", "-i", rootFiles.cert},
-	} {
-		out, err := exec.CommandContext(t.Context(), "certutil", append([]string{"-d", "sql:" + nss}, args...)...).CombinedOutput()
-		require.NoError(t, err, "certutil (Debian package libnss3-tools): %s", out)
-	}
+	testenv.Trust(t, home.file(".pki/nssdb"), rootFiles.cert)
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.NoSandbox, // it may run as root
 		chromedp.DisableGPU,

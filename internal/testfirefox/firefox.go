@@ -35,13 +35,17 @@ type Browser struct {
 
 var listening = regexp.MustCompile(`WebDriver BiDi listening on (ws://127\.0\.0\.1:\d+)`)
 
-// Start starts Firefox without a window, with a profile of its own. It ends with the test, or
-// after limit. The test is skipped where there is no Firefox.
-func Start(t *testing.T, limit time.Duration) *Browser {
+// Start starts Firefox without a window, with a profile of its own, in which the authorities in the files are trusted, in PEM. It
+// ends with the test, or after limit. The test is skipped where there is no Firefox.
+func Start(t *testing.T, limit time.Duration, authorities ...string) *Browser {
 	t.Helper()
 	path := testenv.Program(t, "firefox-esr", "firefox-esr")
+	profile := t.TempDir()
+	if len(authorities) > 0 {
+		testenv.Trust(t, profile, authorities...)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	cmd := exec.CommandContext(ctx, path, "--headless", "--no-remote", "--profile", t.TempDir(), "--remote-debugging-port", "0", "about:blank")
+	cmd := exec.CommandContext(ctx, path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0", "about:blank")
 	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "MOZ_CRASHREPORTER_DISABLE=1"}
 	cmd.WaitDelay = time.Second
 	stderr, err := cmd.StderrPipe()
@@ -140,6 +144,22 @@ func (b *Browser) Eval(expression string) any {
 	b.Call("script.evaluate", Object{"expression": expression, "target": Object{"context": b.tab}, "awaitPromise": true}, &v)
 	require.Equal(b.t, "success", v.Type, "%s: %s", expression, v.ExceptionDetails.Text)
 	return v.Result.Value
+}
+
+// A Cookie is one that the browser keeps.
+type Cookie struct {
+	Name, Domain, Path, SameSite string
+	Value                        struct{ Value string }
+	HTTPOnly, Secure             bool
+	Expiry                       float64 // 0: it ends with the browser
+}
+
+// Cookies are those of the page's site, also those that scripts can't see.
+func (b *Browser) Cookies() []Cookie {
+	b.t.Helper()
+	var all struct{ Cookies []Cookie }
+	b.Call("storage.getCookies", Object{"partition": Object{"type": "context", "context": b.tab}}, &all)
+	return all.Cookies
 }
 
 // Until waits until a JavaScript expression is true.
