@@ -58,6 +58,7 @@ func TestPage(t *testing.T) {
 	sum := sha256.Sum256(script.Body.Bytes())
 	assert.Equal(t, m[2], hex.EncodeToString(sum[:8]), "the name is the hash")
 	assert.Contains(t, script.Body.String(), "licensed under MPL 2.0")
+	assert.NotContains(t, script.Body.String(), "isConfigSupported", "nothing waits for a decoder of H.264")
 
 	packed := ask(t, "GET", "/"+m[1], "Accept-Encoding", "gzip, br;q=0")
 	assert.Equal(t, "gzip", packed.Header().Get("Content-Encoding"))

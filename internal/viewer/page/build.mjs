@@ -5,14 +5,28 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { buildSync } from "esbuild";
+import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const modules = join(here, "../node_modules");
 const { version } = JSON.parse(readFileSync(join(modules, "@novnc/novnc/package.json"), "utf8"));
 const notice = `/* Contains noVNC ${version}, Copyright (C) The noVNC authors, licensed under MPL 2.0; its source: https://github.com/novnc/noVNC. Contains pako, MIT licence. */`;
 
-const common = { bundle: true, minify: true, write: false, format: "esm", target: ["es2022"], charset: "utf8", nodePaths: [modules] };
+// noVNC waits, before anything of it runs, until the browser has tried to decode a picture of H.264. The relay passes no H.264 on, so
+// the first picture needn't wait for that.
+const withoutProbe = {
+  name: "without noVNC's probe for H.264",
+  setup({ onLoad }) {
+    onLoad({ filter: /@novnc\/novnc\/core\/util\/browser\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8");
+      const contents = source.replace(/^supportsWebCodecsH264Decode = await .*$/m, "");
+      if (contents === source) throw new Error(`${path} isn't what it was`);
+      return { contents };
+    });
+  },
+};
+
+const common = { bundle: true, minify: true, write: false, format: "esm", target: ["es2022"], charset: "utf8", nodePaths: [modules], plugins: [withoutProbe] };
 
 // write puts a file and its compressed forms into a folder dist.
 function write(dist, name, data) {
@@ -25,10 +39,10 @@ function write(dist, name, data) {
 const hashed = (name, data) => name.replace(/(\.\w+)$/, `-${createHash("sha256").update(data).digest("hex").slice(0, 16)}$1`);
 
 // The page of a granted port is one script, and its style is in the document.
-function granted() {
+async function granted() {
   const dist = join(here, "../dist");
-  const [script] = buildSync({ ...common, entryPoints: [join(here, "page.js")], banner: { js: notice } }).outputFiles;
-  const [style] = buildSync({ ...common, entryPoints: [join(here, "page.css")] }).outputFiles;
+  const [script] = (await build({ ...common, entryPoints: [join(here, "page.js")], banner: { js: notice } })).outputFiles;
+  const [style] = (await build({ ...common, entryPoints: [join(here, "page.css")] })).outputFiles;
   const name = hashed("page.js", script.contents);
   write(dist, name, script.contents);
   const html = readFileSync(join(here, "index.html"), "utf8")
@@ -38,10 +52,10 @@ function granted() {
 }
 
 // The console loads what only a view needs when there is one, and a language when it is spoken.
-function gate() {
+async function gate() {
   const page = join(here, "../../gate/web/page");
   const dist = join(page, "../dist");
-  const { outputFiles } = buildSync({
+  const { outputFiles } = await build({
     ...common, splitting: true, outdir: dist, entryNames: "[name]-[hash]", chunkNames: "[name]-[hash]",
     entryPoints: [join(page, "app.js"), join(page, "app.css")],
   });
@@ -56,5 +70,5 @@ function gate() {
   writeFileSync(join(dist, "index.html"), html);
 }
 
-granted();
-gate();
+await granted();
+await gate();

@@ -36,6 +36,11 @@ export class Connection {
     this.#connect();
   }
 
+  // keptFor says how long (ms) the host keeps a lost view, by whoever has learnt it.
+  keptFor(patience) {
+    this.#options.patience = patience;
+  }
+
   // close ends the view.
   close() {
     this.#end(1000, "");

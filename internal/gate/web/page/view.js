@@ -100,20 +100,19 @@ export class View {
   async #start() {
     this.#set("connecting");
     if (typeof WebSocket !== "function") return this.#over(pair("end.old browser"));
-    // Whatever it says, the WebSocket is tried: after a restart the gate knows a view by what only
+    // Whatever is known of the view, the WebSocket is tried, and at once: after a restart the gate knows a view by what only
     // that one carries, and says with its close reason what is wrong.
-    await this.#look();
+    const known = this.#look().then(() => this.#closed || this.#follow());
+    const { Connection } = await import("../../../viewer/page/connection.js");
     if (this.#closed) return;
-    const [{ Connection }, host] = await Promise.all([import("../../../viewer/page/connection.js"), this.#host()]);
-    if (this.#closed) return;
-    this.#follow();
     const url = new URL(this.#at("/view"), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.#connection = new Connection({
-      target: this.#stage.target, url, patience: 1000 * (host.reconnect ?? PATIENCE),
+      target: this.#stage.target, url, patience: 1000 * PATIENCE,
       changed: (state, facts) => this.#changed(state, facts),
       resized: (width, height) => this.#resized(width, height),
     });
+    known.then(() => this.#host()).then(({ reconnect }) => this.#connection.keptFor(1000 * (reconnect ?? PATIENCE)));
     this.#timers.push(setInterval(() => this.#tick(), 1000), setInterval(() => this.#check(), CHECK));
   }
 
