@@ -113,10 +113,6 @@ func build(ctx context.Context, s *settings.Settings, logger zerolog.Logger) (*b
 	if b.sealer, err = signin.OpenSealer(s.KeysFile(), s.Session.Keys == ""); err != nil {
 		return nil, err
 	}
-	desk, err := desk(s, b.sealer)
-	if err != nil {
-		return nil, err
-	}
 	var list []hosts.Host
 	if s.Local.Socket != "" {
 		host, err := local(s)
@@ -134,8 +130,8 @@ func build(ctx context.Context, s *settings.Settings, logger zerolog.Logger) (*b
 		return nil, errors.Join(err, b.close())
 	}
 	c := gate.Config{
-		Hosts: list, Access: s.Access, Desk: desk, Label: s.OIDC.Label, Version: version.String(),
-		Origin: s.Web.Origin, Names: ownNames(), Proxies: settings.Networks(s.Web.Proxies), Metrics: settings.Networks(s.Web.Metrics),
+		Hosts: list, Access: s.Access, Label: s.OIDC.Label, Version: version.String(),
+		Origin: s.Web.Origin, Names: ownNames(), Proxies: settings.Networks(s.Web.Proxies), Metrics: settings.Networks(s.Web.Metrics), HSTS: s.Web.HSTS,
 		Pages: web.Pages(), Tickets: b.tickets, Logger: logger,
 	}
 	if b.activity != nil {
@@ -147,6 +143,9 @@ func build(ctx context.Context, s *settings.Settings, logger zerolog.Logger) (*b
 		}
 		b.fleet.into(&c, s)
 	}
+	if c.Desk, err = desk(s, b.sealer, c.Directory); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
 	b.gate, err = gate.New(c)
 	if err != nil {
 		return nil, errors.Join(err, b.close())
@@ -154,14 +153,21 @@ func build(ctx context.Context, s *settings.Settings, logger zerolog.Logger) (*b
 	return b, nil
 }
 
-// desk is where people sign in.
-func desk(s *settings.Settings, sealer *signin.Sealer) (*signin.Desk, error) {
+// desk is where people sign in. Gates of a fleet tell each other who has, by its bus.
+func desk(s *settings.Settings, sealer *signin.Sealer, fleet hosts.Directory) (*signin.Desk, error) {
+	board, shared := fleet.(signin.Board)
+	if !shared {
+		var err error
+		if board, err = signin.OpenBoard(filepath.Join(s.State.Dir, "signed-in"), time.Now()); err != nil {
+			return nil, err
+		}
+	}
 	ended, err := signin.OpenEnded(filepath.Join(s.State.Dir, "signed-out"), time.Now())
 	if err != nil {
 		return nil, err
 	}
 	c := signin.Config{
-		Sealer: sealer, Ended: ended, Idle: s.Session.Idle, Longest: s.Session.Longest, BindAddress: s.Session.BindAddress,
+		Sealer: sealer, Ended: ended, Board: board, Idle: s.Session.Idle, Longest: s.Session.Longest, BindAddress: s.Session.BindAddress,
 		Secure: s.TLS.On || strings.HasPrefix(s.Web.Origin, "https://"),
 	}
 	if s.Accounts.File != "" {

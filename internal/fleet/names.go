@@ -22,7 +22,7 @@ const (
 	HostBucket = "SHADOW_HOSTS"
 
 	// FleetBucket has what lasts: which hosts are enrolled ([EnrolledKey]), invitations, and which views were stopped whose
-	// hosts couldn't be told ([StoppedKey]).
+	// hosts couldn't be told ([StoppedKey]), and what gates tell each other of sign-ins ([SignInKey]).
 	FleetBucket = "SHADOW_FLEET"
 
 	// Service is the NATS micro service that every host is.
@@ -109,7 +109,16 @@ func GateInbox(key string) string { return "_INBOX.gate." + key }
 const (
 	stoppedKeys = "stopped."
 	AnyStopped  = stoppedKeys + ">"
+	signInKeys  = "signin."
+	AnySignIn   = signInKeys + ">"
 )
+
+// SignInKey is the key in [FleetBucket] of what gates that share the keys of cookies tell each other of a sign-in. AnySignIn
+// matches all.
+func SignInKey(key string) string { return signInKeys + key }
+
+// IsSignInKey reports whether a key is one of those.
+func IsSignInKey(key string) bool { return strings.HasPrefix(key, signInKeys) }
 
 const maxID = 63 // bytes, as of a label in DNS
 

@@ -8,6 +8,8 @@
 //	GET    /signin/oidc             to the provider; back at /signin/oidc/callback
 //	POST   /api/v1/signout          {"next"}
 //	GET    /api/v1/me               who is signed in, and what they may
+//	GET    /api/v1/me/signins       where else
+//	POST   /api/v1/me/signins/end   {"id"} or {"others":true}, {"password"?}; 204
 //	GET    /api/v1/hosts            {"hosts": […]}
 //	GET    /api/v1/sessions         {"sessions": […]}
 //	GET    /api/v1/sessions/events  the same, and its changes, as server-sent events

@@ -82,3 +82,6 @@ func (g *Gate) LimitSearches(d time.Duration) { g.longestSearch = d }
 
 // MaxRegular is how many connections one person may have.
 const MaxRegular = maxRegular
+
+// EndHolds is what the patrol does now and then.
+func (g *Gate) EndHolds() { g.endHolds() }

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -45,6 +47,7 @@ type Config struct {
 
 	Proxies  []netip.Prefix  // reverse proxies whose X-Forwarded-* headers are believed
 	Metrics  []netip.Prefix  // who may read /metrics
+	HSTS     bool            // browsers are to come to this host by https only, to whatever port
 	Pages    http.Handler    // what isn't the API; nil: 404
 	Enrol    http.Handler    // where hosts enter the fleet, at /fleet/; nil: 404
 	Views    *dialout.Desk   // where hosts bring views that nobody can dial; its Admitted is the gate's. Nil: 404
@@ -78,6 +81,7 @@ type Gate struct {
 	refused  strangers.Noise // of what people may not do, likewise
 	cantView strangers.Noise // of views that can't be reached, likewise
 	uses     uses            // of tokens, likewise
+	untold   strangers.Rate  // of what other gates can't be told, likewise
 
 	changes map[string]*strangers.Rate // of hosts, in the log, by host; guarded by hub.mu
 
@@ -247,6 +251,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.running.Add(1)
 	g.mu.Unlock()
 	defer g.running.Done()
+	defer g.survive(w, r)
 	g.handler.ServeHTTP(w, r)
 }
 
@@ -260,6 +265,19 @@ func (g *Gate) Alive() {
 func had(mu *sync.Mutex) {
 	mu.Lock()
 	defer mu.Unlock()
+}
+
+// survive answers a request whose handler has panicked, and logs that.
+func (g *Gate) survive(w http.ResponseWriter, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler: // it is meant to end so
+		panic(p)
+	default:
+		g.Logger.Error().Str("panic", fmt.Sprintf("%.500v", p)).Str("method", r.Method).Str("path", r.URL.Path[:min(len(r.URL.Path), 100)]).
+			Bytes("stack", debug.Stack()).Msg("a fault of shadowgate's: please report it")
+		writeProblem(w, problem(http.StatusInternalServerError, "that is a fault of the gate's; its log says more"))
+	}
 }
 
 // finish returns when the last request has been answered, and the last view cut; none begins after
@@ -279,13 +297,13 @@ func (g *Gate) routes() http.Handler {
 	var h http.Handler = mux
 	h = g.crossOrigin(h)
 	h = g.rightHost(h)
-	h = headers(h)
+	h = g.headers(h)
 	h = wsproxy.Proxies{Networks: g.Proxies}.Handler(h)
 	return signin.WithPeer(admit(h))
 }
 
 // headers sets what every answer has.
-func headers(next http.Handler) http.Handler {
+func (g *Gate) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
@@ -295,7 +313,9 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		// No Strict-Transport-Security: it holds for all ports of a host, and granted ports may speak http.
+		if g.HSTS && (r.TLS != nil || r.URL.Scheme == "https") {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -23,6 +23,8 @@ func (g *Gate) handle(mux *http.ServeMux) {
 	mux.Handle("/signin/oidc", reply.Methods{"GET": g.toProvider})
 	mux.Handle("/signin/oidc/callback", reply.Methods{"GET": g.fromProvider})
 	mux.Handle("/api/v1/me", reply.Methods{"GET": g.person(g.me)})
+	mux.Handle("/api/v1/me/signins", reply.Methods{"GET": g.person(g.listSignIns)})
+	mux.Handle("/api/v1/me/signins/end", reply.Methods{"POST": g.calling(g.endSignIns)})
 	mux.Handle("/api/v1/hosts", reply.Methods{"GET": g.person(g.listHosts)})
 	mux.Handle("/api/v1/rules", reply.Methods{"GET": g.calling(g.rules)})
 	mux.Handle("/api/v1/rules/test", reply.Methods{"POST": g.calling(g.testRules)})

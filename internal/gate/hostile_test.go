@@ -72,8 +72,7 @@ func TestSessionFixation(t *testing.T) {
 	victim.Do(http.MethodPost, "/api/v1/signin", gate.Credentials{Name: "alice", Password: testgate.Password}, http.StatusNoContent)
 	require.NotEqual(t, planted[0].Value, victim.HTTP.Jar.Cookies(mustURL(t, g.URL))[0].Value)
 	var me gate.Me
-	attacker.Get("/api/v1/me", &me)
-	require.Equal(t, "nick", me.Name)
+	refused(t, attacker, http.MethodGet, "/api/v1/me", nil, http.StatusUnauthorized, "sign_in") // a new sign-in ends the old one
 	victim.Get("/api/v1/me", &me)
 	require.Equal(t, "alice", me.Name)
 
@@ -181,8 +180,21 @@ func TestHeaders(t *testing.T) {
 		require.Equal(t, "nosniff", resp.Header.Get("X-Content-Type-Options"), path)
 		require.Equal(t, "no-store", resp.Header.Get("Cache-Control"), path)
 		require.Empty(t, resp.Header.Get("Access-Control-Allow-Origin"), path)
+		require.Empty(t, resp.Header.Get("Strict-Transport-Security"), path)
 		require.Less(t, resp.StatusCode, 500, path)
 	}
+}
+
+// A fault of the gate's own has an answer that says nothing of it, and a line in the log that does.
+func TestFaultOfOurOwn(t *testing.T) {
+	t.Parallel()
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{Gate: func(c *gate.Config) {
+		c.Pages = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the secret of a fault") })
+	}})
+	p := refused(t, g.SignIn("alice"), http.MethodGet, "/activity", nil, http.StatusInternalServerError, "")
+	require.NotContains(t, p.Detail+p.Title, "secret")
+	require.Contains(t, g.Log.String(), "the secret of a fault")
+	require.Contains(t, g.Log.String(), "hostile_test.go", "where it was")
 }
 
 // Paths lead nowhere but to what there is.

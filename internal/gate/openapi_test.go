@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -74,6 +75,10 @@ func TestOpenAPI(t *testing.T) {
 	try(c, "POST", "/api/v1/signin", gate.Wish{Session: "s1"}, 400)
 	try(c, "POST", "/api/v1/signin", gate.Credentials{Name: "alice", Password: testgate.Password}, 204)
 	try(c, "GET", "/api/v1/me", nil, 200)
+	try(c, "GET", "/api/v1/me/signins", nil, 200)
+	try(c, "POST", "/api/v1/me/signins/end", gate.Ending{ID: "none"}, 404)
+	try(c, "POST", "/api/v1/me/signins/end", gate.Ending{}, 400)
+	try(c, "POST", "/api/v1/me/signins/end", gate.Ending{Others: true}, 204)
 	try(c, "GET", "/api/v1/hosts", nil, 200)
 	try(c, "GET", "/api/v1/rules", nil, 200)
 	try(c, "GET", "/api/v1/rules?host=none", nil, 404)
@@ -150,6 +155,67 @@ func TestOpenAPI(t *testing.T) {
 	}
 	for path := range documented {
 		require.True(t, strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/fleet/") || slices.Contains(handled, path), "%s is in the document only", path)
+	}
+}
+
+// Every call is tried with what is wrong with it, and while the gate goes down: what comes of it is held to the document by TestMain.
+func TestEveryCallThatIsWrong(t *testing.T) {
+	t.Parallel()
+	doc, err := openapi3.NewLoader().LoadFromFile("../../docs/openapi.yaml")
+	require.NoError(t, err)
+	g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{})
+	up(t, g)
+	seen := map[int]int{}
+	calls := map[string]string{}
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			if !strings.HasPrefix(path, "/v1/") && !strings.HasPrefix(path, "/fleet/") {
+				calls[method+" "+path] = strings.ReplaceAll(path, "{id}", "x")
+			}
+		}
+	}
+	for call, path := range calls {
+		method, _, _ := strings.Cut(call, " ")
+		for _, wrong := range []struct {
+			name         string
+			signedIn     bool
+			kind, body   string
+			header, host string
+		}{
+			{"nobody", false, "application/json", "{}", "same-origin", ""}, {"another site", true, "application/json", "{}", "cross-site", ""},
+			{"another name", true, "application/json", "{}", "same-origin", "evil.example"}, {"not JSON", true, "text/plain", "x", "same-origin", ""},
+			{"broken", true, "application/json", "{", "same-origin", ""}, {"too long", true, "application/json", strings.Repeat("x", 20<<10), "same-origin", ""},
+			{"unknown members", true, "application/json", `{"x":1}`, "same-origin", ""},
+		} {
+			c := g.Client()
+			if wrong.signedIn {
+				c = g.SignIn("helen")
+			}
+			r, err := http.NewRequest(method, g.URL+path, strings.NewReader(wrong.body))
+			require.NoError(t, err)
+			r.Header.Set("Content-Type", wrong.kind)
+			r.Header.Set("Sec-Fetch-Site", wrong.header)
+			r.Host = wrong.host
+			resp, err := c.HTTP.Do(r)
+			require.NoError(t, err, "%s, %s", call, wrong.name)
+			require.NoError(t, resp.Body.Close())
+			require.NotEqual(t, http.StatusInternalServerError, resp.StatusCode, "%s, %s", call, wrong.name)
+			seen[resp.StatusCode]++
+		}
+	}
+	g.Stop()
+	for call, path := range calls {
+		method, _, _ := strings.Cut(call, " ")
+		answer := httptest.NewRecorder()
+		r := httptest.NewRequest(method, path, nil)
+		g.Gate.ServeHTTP(answer, r)
+		require.Equal(t, http.StatusServiceUnavailable, answer.Code, call)
+		resp := answer.Result()
+		resp.Request = r
+		testgate.Note(resp)
+	}
+	for _, status := range []int{400, 401, 403, 413, 415, 421} {
+		require.Positive(t, seen[status], status)
 	}
 }
 

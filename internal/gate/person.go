@@ -45,12 +45,13 @@ func (g *Gate) hold(ctx context.Context, s *signin.Session) (_ context.Context, 
 	}
 }
 
-// patrol ends what belongs to sessions that are over, until ctx ends.
+// patrol ends what belongs to sessions that are over, and tells other gates of sign-ins, until ctx ends.
 func (g *Gate) patrol(ctx context.Context) {
 	var stopping sync.WaitGroup
 	defer stopping.Wait()
 	for ctx.Err() == nil {
 		pause(ctx, patrolEvery)
+		g.tell(ctx)
 		g.endHolds()
 		for _, v := range g.views.tidy() {
 			stopping.Go(func() {
@@ -152,6 +153,7 @@ func (g *Gate) identify(r *http.Request) (*signin.Session, *api.Problem) {
 	s, err := g.Desk.Identify(r)
 	if err == nil {
 		g.known(r, s.Owner())
+		g.Desk.Note(r, s)
 		g.noteUse(r, s)
 		return s, nil
 	}

@@ -18,8 +18,10 @@ import (
 const (
 	reasonSignIn  shadow.Reason = "sign_in"          // nobody is signed in, or name and password are wrong
 	reasonClock   shadow.Reason = "clock"            // nobody can be signed in, for a clock is wrong
+	reasonProve   shadow.Reason = "prove_again"      // it has to be shown again who it is
 	reasonLimit   shadow.Reason = "too_many"         // too many attempts, questions, views or streams
 	reasonHost    shadow.Reason = "host_unreachable" // the host can't be reached
+	reasonCert    shadow.Reason = "host_certificate" // the host's certificate isn't accepted
 	reasonNotMine shadow.Reason = "not_yours"        // a view of another signed-in session
 	reasonEnded   shadow.Reason = "ended"            // the view has ended, or there never was one
 	reasonTaken   shadow.Reason = "viewed_elsewhere" // another tab shows the view
@@ -30,8 +32,10 @@ const (
 var sentences = map[shadow.Reason]string{
 	reasonSignIn:  "sign in first",
 	reasonClock:   "a clock is wrong",
+	reasonProve:   "show once more that it is you",
 	reasonLimit:   "there are too many already",
 	reasonHost:    "the host can't be reached",
+	reasonCert:    "the host's certificate isn't accepted",
 	reasonNotMine: "the view belongs to another signed-in session",
 	reasonEnded:   "there is no such view, or it has ended",
 	reasonTaken:   "the view is shown elsewhere",

@@ -1,101 +1,20 @@
 package gate_test
 
 import (
-	"bufio"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow/internal/gate"
-	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/gate/testgate"
 	"vda.internal/shadow/internal/testenv"
 )
-
-// providerDir is where npm has put the certified provider that the lock file names: a cache, for it takes
-// a while and the network.
-func providerDir(t *testing.T) string {
-	t.Helper()
-	npm := testenv.Program(t, "npm", "npm")
-	const from = "testdata/oidc-provider"
-	lock, err := os.ReadFile(filepath.Join(from, "package-lock.json"))
-	require.NoError(t, err)
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	sum := sha256.Sum256(lock)
-	dir := filepath.Join(cache, "shadow-test", "oidc-provider-"+hex.EncodeToString(sum[:6]))
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "oidc-provider")); err == nil {
-		return dir
-	}
-	require.NoError(t, os.MkdirAll(filepath.Dir(dir), 0o755))
-	fresh, err := os.MkdirTemp(filepath.Dir(dir), "new-")
-	require.NoError(t, err)
-	defer os.RemoveAll(fresh)
-	for _, name := range []string{"package.json", "package-lock.json", ".npmrc"} {
-		data, err := os.ReadFile(filepath.Join(from, name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(fresh, name), data, 0o644))
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = fresh
-	if out, err := cmd.CombinedOutput(); err != nil {
-		testenv.Lack(t, "npm can't fetch oidc-provider: %v: %s", err, out)
-	}
-	_ = os.Rename(fresh, dir) // another test may have been quicker
-	return dir
-}
-
-// A provider is npm's oidc-provider, running.
-type provider struct {
-	Issuer string
-	stop   func()
-}
-
-func startProvider(t *testing.T, gateURL string) *provider {
-	t.Helper()
-	node := testenv.Program(t, "node", "nodejs")
-	dir := providerDir(t)
-	script, err := os.ReadFile("testdata/oidc-provider/provider.mjs")
-	require.NoError(t, err)
-	own := filepath.Join(dir, "provider.mjs")
-	require.NoError(t, os.WriteFile(own, script, 0o644))
-	cmd := exec.Command(node, own, gateURL+"/signin/oidc/callback", gateURL+"/signin")
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	ended := false
-	p := &provider{stop: func() {
-		if !ended {
-			ended = true
-			_ = in.Close()
-			_ = cmd.Wait()
-		}
-	}}
-	t.Cleanup(p.stop)
-	lines := bufio.NewScanner(out)
-	require.True(t, lines.Scan(), "the provider says where it is")
-	p.Issuer = lines.Text()
-	return p
-}
 
 // freeAddress is a loopback address that nobody listens on now.
 func freeAddress(t *testing.T) string {
@@ -103,22 +22,11 @@ func freeAddress(t *testing.T) string {
 	return fmt.Sprintf("127.0.0.1:%d", testenv.Ports(t, 1))
 }
 
-// newProviderGate is a gate whose provider is at issuer.
-func newProviderGate(t *testing.T, d *testgate.Daemon, address, issuer string, change func(*signin.OIDC)) *testgate.Gate {
+// newProviderGate is a gate whose provider is p.
+func newProviderGate(t *testing.T, d *testgate.Daemon, address string, p *testgate.Provider) *testgate.Gate {
 	t.Helper()
 	return testgate.New(t, d, testgate.Options{
-		Listen: address,
-		SignIn: func(c *signin.Config) {
-			transport := &http.Transport{}
-			t.Cleanup(transport.CloseIdleConnections)
-			c.OIDC = &signin.OIDC{
-				Issuer: issuer, ClientID: "gate", Secret: "a secret of the test's", Origin: "http://" + address, Scopes: []string{"openid", "profile", "groups"},
-				NameClaim: "preferred_username", GroupsClaim: "groups", ProviderExit: true, Client: &http.Client{Transport: transport, Timeout: time.Minute},
-			}
-			if change != nil {
-				change(c.OIDC)
-			}
-		},
+		Listen: address, SignIn: p.SignIn(t, "http://"+address, nil),
 		Gate: func(c *gate.Config) { c.Label = "The test's" },
 	})
 }
@@ -176,9 +84,9 @@ func browse(t *testing.T, c *testgate.Client, from, end string) string {
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
-	p := startProvider(t, "http://"+address)
+	p := testgate.StartProvider(t, "http://"+address)
 	d := testgate.NewDaemon(t)
-	g := newProviderGate(t, d, address, p.Issuer, nil)
+	g := newProviderGate(t, d, address, p)
 	c := g.Client()
 	var ways gate.Methods
 	c.Get("/api/v1/signin", &ways)
@@ -221,20 +129,27 @@ func TestProvider(t *testing.T) {
 func TestProviderDown(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
-	p := startProvider(t, "http://"+address)
+	p := testgate.StartProvider(t, "http://"+address)
 	d := testgate.NewDaemon(t)
-	g := newProviderGate(t, d, address, p.Issuer, nil)
+	g := newProviderGate(t, d, address, p)
 	c := g.Client()
 	callback := browse(t, c, g.URL+"/signin/oidc", g.URL+"/signin/oidc/callback")
 	c.Do(http.MethodGet, strings.TrimPrefix(callback, g.URL), nil, http.StatusSeeOther)
-	p.stop()
+	p.Stop()
 	c.Do(http.MethodGet, "/api/v1/me", nil, http.StatusOK)
 	c.View(c.Ask("s1").ID)
+	var gone gate.Next
+	unmarshal(t, c.Do(http.MethodPost, "/api/v1/signout", struct{}{}, http.StatusOK), &gone)
+	require.Equal(t, "/signin?error=exit", gone.Next, "nobody is led to what doesn't answer")
+	resp, err := c.Send(t.Context(), http.MethodGet, "/signin/oidc", nil)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Equal(t, "/signin?error=provider", resp.Header.Get("Location"), "also not by a gate that has seen it")
 
 	g.Stop()
-	next := newProviderGate(t, d, address, p.Issuer, nil)
+	next := newProviderGate(t, d, address, p)
 	late := next.Client()
-	resp, err := late.Send(t.Context(), http.MethodGet, "/signin/oidc", nil)
+	resp, err = late.Send(t.Context(), http.MethodGet, "/signin/oidc", nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, "/signin?error=provider", resp.Header.Get("Location"))
@@ -245,8 +160,8 @@ func TestProviderDown(t *testing.T) {
 func TestOpenRedirect(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
-	p := startProvider(t, "http://"+address)
-	g := newProviderGate(t, testgate.NewDaemon(t), address, p.Issuer, nil)
+	p := testgate.StartProvider(t, "http://"+address)
+	g := newProviderGate(t, testgate.NewDaemon(t), address, p)
 	for next, want := range map[string]string{
 		"https://evil.example/": "/", "//evil.example": "/", `/\evil.example`: "/", "/view/x?y=z": "/view/x?y=z", "javascript:alert(1)": "/", "/api/v1/signout": "/",
 	} {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
 	"vda.internal/shadow/internal/gate"
 	"vda.internal/shadow/internal/gate/hosts"
 	"vda.internal/shadow/internal/gate/signin"
@@ -58,10 +59,18 @@ func TestSecureHost(t *testing.T) {
 	}
 	_, c, view := connect(filepath.Join(own.Dir, "shadowingcert.pem"))
 	c.View(view.ID).Picture()
-	for name, ca := range map[string]string{"another authority": filepath.Join(other.Dir, "shadowingcert.pem"), "the system's": "", "no file": filepath.Join(own.Dir, "none")} {
+	for name, is := range map[string]struct {
+		ca     string
+		code   int
+		reason shadow.Reason
+	}{
+		"another authority": {filepath.Join(other.Dir, "shadowingcert.pem"), 1011, "host_certificate"},
+		"the system's":      {"", 1011, "host_certificate"},
+		"no file":           {filepath.Join(own.Dir, "none"), 1013, "host_unreachable"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			g, c, view := connect(ca)
-			closedWith(t, c, view.ID, 1013, "host_unreachable")
+			g, c, view := connect(is.ca)
+			closedWith(t, c, view.ID, is.code, is.reason)
 			require.NotContains(t, g.Log.String(), "token=")
 		})
 	}
@@ -74,13 +83,14 @@ func TestSecureGate(t *testing.T) {
 	require.NoError(t, err)
 	config.NextProtos = []string{"h2", "http/1.1"}
 	d := testgate.NewDaemon(t)
-	g := testgate.New(t, d, testgate.Options{TLS: config, SignIn: func(c *signin.Config) { c.Secure = true }})
+	g := testgate.New(t, d, testgate.Options{TLS: config, SignIn: func(c *signin.Config) { c.Secure = true }, Gate: func(c *gate.Config) { c.HSTS = true }})
 	c := g.SignIn("alice")
 	resp, err := c.Send(t.Context(), http.MethodGet, "/api/v1/me", nil)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, 2, resp.ProtoMajor)
+	require.Equal(t, "max-age=31536000", resp.Header.Get("Strict-Transport-Security"))
 	require.Equal(t, "__Host-shadowgate", c.Cookies()[0].Name)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -146,7 +146,7 @@ func (g *Gate) askHost(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusBadGateway, reasonHost, "%v", err)
 	}
-	v := &viewing{ID: grant.ID, Host: host.Name(), Owner: s.ID, Name: s.Name, Method: s.Method, User: row.User, Session: wish.Session, Until: s.Expires, Target: target, host: host}
+	v := &viewing{ID: grant.ID, Host: host.Name(), Owner: s.ID, Name: s.Name, Method: s.Method, User: row.User, Session: wish.Session, Since: s.Since, Until: s.Expires, Target: target, host: host}
 	if ctx.Err() != nil || g.Desk.Still(s) != nil { // signed out, or gone, while the user thought
 		g.stopSoon(host, grant.ID)
 		return refusal(http.StatusUnauthorized, reasonSignIn, "the view was ended: you are signed out")

@@ -55,8 +55,18 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusInternalServerError, "%v", err))
 		return
 	}
-	g.noteSignIn(r, signin.ByPassword, "done", s.Name, nil)
+	g.begun(r, s)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// begun notes a new sign-in, which takes the place of the one that r's browser may have had.
+func (g *Gate) begun(r *http.Request, s *signin.Session) {
+	replaced, err := g.Desk.Replace(r)
+	if replaced {
+		g.hasEnded(r.Context(), err)
+	}
+	g.Desk.Note(r, s)
+	g.noteSignIn(r, s.Method, "done", s.Name, nil)
 }
 
 // leftOut adds to a line how many of the same source were left out before it.
@@ -94,11 +104,8 @@ func (g *Gate) noteSignIn(r *http.Request, method, result, name string, err erro
 
 func (g *Gate) signOut(w http.ResponseWriter, r *http.Request, s *signin.Session) {
 	next, err := g.Desk.SignOut(w, r, s)
-	if err != nil {
-		g.Logger.Error().Err(err).Msg("a sign-out can't be written down, so it counts only until the gate is restarted")
-	}
 	g.Logger.Info().Str("name", s.Name).Str("method", s.Method).Str("from", clientOf(r)).Msg("signed out")
-	g.endHolds()
+	g.hasEnded(r.Context(), err)
 	writeJSON(w, http.StatusOK, Next{next})
 }
 
@@ -110,7 +117,8 @@ func (g *Gate) toProvider(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := g.Desk.OIDC.Begin(g.Desk, w, r, localPath(r.URL.Query().Get("next"))); err != nil {
+	q := r.URL.Query()
+	if err := g.Desk.OIDC.Begin(g.Desk, w, r, localPath(q.Get("next")), q.Get("again") != ""); err != nil {
 		g.providerFailed(w, r, err)
 	}
 }
@@ -128,7 +136,7 @@ func (g *Gate) fromProvider(w http.ResponseWriter, r *http.Request) {
 		g.providerFailed(w, r, err)
 		return
 	}
-	g.noteSignIn(r, signin.ByOIDC, "done", s.Name, nil)
+	g.begun(r, s)
 	http.Redirect(w, r, localPath(next), http.StatusSeeOther)
 }
 

@@ -42,6 +42,32 @@ type Me struct {
 	Version  string          `json:"version"` // of the gate
 }
 
+// SignInList is the answer to GET /api/v1/me/signins.
+type SignInList struct {
+	SignIns []SignIn `json:"signins"`         // this one first, then the one that was seen last
+	Whole   bool     `json:"whole"`           // false: there may be more
+	Proof   string   `json:"proof,omitempty"` // what is needed to end one: "password", or to sign in again by "oidc"; empty: nothing
+}
+
+// A SignIn is a browser in which somebody is signed in.
+type SignIn struct {
+	ID      string    `json:"id"`
+	Current bool      `json:"current"` // it has sent the request
+	Since   time.Time `json:"since"`
+	Expires time.Time `json:"expires"`
+	Seen    time.Time `json:"seen"`              // its last request, not to the second
+	From    string    `json:"from"`              // address of that request
+	Browser string    `json:"browser,omitempty"` // by its own word, as the next
+	System  string    `json:"system,omitempty"`
+}
+
+// An Ending is the body of POST /api/v1/me/signins/end: one sign-in, or all but the one that sends it.
+type Ending struct {
+	ID       string `json:"id,omitempty"`
+	Others   bool   `json:"others,omitempty"`
+	Password string `json:"password,omitempty"` // if SignInList.Proof asks for it
+}
+
 // A HostState is a host as the gate knows it.
 type HostState struct {
 	ID     string    `json:"id"`

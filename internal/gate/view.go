@@ -5,6 +5,7 @@ package gate
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -135,6 +136,10 @@ func (g *Gate) serveView(w http.ResponseWriter, r *http.Request, s *signin.Sessi
 	if err != nil {
 		if left, ok := g.cantView.Pass(networkOf(r)); ok {
 			leftOut(g.Logger.Info().Err(err), left).Str("host", v.Host).Str("id", v.ID).Str("name", v.Name).Msg("a view can't be reached")
+		}
+		if _, refused := errors.AsType[*tls.CertificateVerificationError](err); refused { // a clock may be wrong
+			g.closeWith(w, r, &wsproxy.CloseError{Code: wsproxy.StatusInternalError, Reason: string(reasonCert)})
+			return
 		}
 		g.closeWith(w, r, g.whyNot(r.Context(), v))
 		return

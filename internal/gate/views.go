@@ -39,7 +39,8 @@ type viewing struct {
 	Method  string       `json:"method,omitempty"`
 	User    string       `json:"user"` // of the viewed session
 	Session string       `json:"session"`
-	Until   time.Time    `json:"until"` // when the signed-in session ends
+	Since   time.Time    `json:"since,omitzero"` // when the signed-in session began
+	Until   time.Time    `json:"until"`          // when it ends
 	Target  hosts.Target `json:"target"`
 
 	host hosts.Host
@@ -264,12 +265,18 @@ func (vs *views) tidy() (stop []*viewing) {
 		case v.over && v.busy == nil && now.After(v.Until), v.over && len(vs.all) > maxViews/2 && v.busy == nil:
 			delete(vs.all, key)
 		case v.over:
-		case gone, !now.Before(v.Until), vs.g.Desk.Ended.Has(v.Owner), v.Method != signin.ByToken && vs.g.Desk.Ended.Covers(v.person(), v.Until):
+		case gone, !now.Before(v.Until), vs.signedOut(v):
 			vs.end(v)
 			stop = append(stop, v)
 		}
 	}
 	return stop
+}
+
+// signedOut reports whether a view's signed-in session was ended.
+func (vs *views) signedOut(v *viewing) bool {
+	ended := vs.g.Desk.Ended
+	return ended.Has(v.Owner) || v.Method != signin.ByToken && (ended.Covers(v.person(), v.Until) || ended.Cuts(v.person(), v.Owner, v.Since))
 }
 
 const (

@@ -59,7 +59,7 @@ func schemas(t *testing.T) string {
 	enums["State"] = slices.DeleteFunc(enums["State"], func(s string) bool { return s == string(shadow.Ended) }) // what has ended is in no answer
 	var b strings.Builder
 	for _, v := range []any{api.Request{}, api.Grant{}, api.Status{}, api.ShadowList{}, api.Monitor{}, api.Session{}, api.SessionList{}, api.Rule{}, api.RuleList{}, api.Terms{}, api.Verdict{}, shadow.Event{}, shadow.Caller{}, api.Problem{},
-		gate.Methods{}, gate.Label{}, gate.Credentials{}, gate.Next{}, gate.Me{}, access.Permit{}, gate.HostState{}, gate.HostList{}, gate.Row{}, gate.RowShadow{},
+		gate.Methods{}, gate.Label{}, gate.Credentials{}, gate.Next{}, gate.Me{}, gate.SignInList{}, gate.SignIn{}, gate.Ending{}, access.Permit{}, gate.HostState{}, gate.HostList{}, gate.Row{}, gate.RowShadow{},
 		gate.RowList{}, gate.Gone{}, gate.Wish{}, gate.View{}, gate.TicketWish{}, tickets.Ticket{}, gate.Standing{}, gate.StandingList{}, gate.Happening{}, gate.HappeningList{}} {
 		schema(&b, reflect.TypeOf(v), docs, enums)
 	}

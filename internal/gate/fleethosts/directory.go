@@ -42,6 +42,7 @@ type Directory struct {
 	Options
 	conn      *bus.Conn
 	onStopped func(host, id string) // is told which views were stopped; nil: nobody is
+	onPosted  func(notice string)   // is told of sign-ins; nil: nobody is
 
 	mu      sync.Mutex
 	whole   bool                          // all hosts that are enrolled were told of
@@ -89,11 +90,11 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 		return err
 	}
 	defer unhear()
-	stopped, err := d.watch(ctx, fleet.FleetBucket, fleet.AnyStopped)
+	told, err := d.watch(ctx, fleet.FleetBucket, fleet.AnyStopped, fleet.AnySignIn)
 	if err != nil {
 		return err
 	}
-	defer stopped.Stop()
+	defer told.Stop()
 	enrolled, err := d.watch(ctx, fleet.FleetBucket, fleet.EnrolledKey(">"))
 	if err != nil {
 		return err
@@ -116,7 +117,7 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 			cancel(err)
 		}
 	})
-	return d.follow(ctx, updates{stopped.Updates(), enrolled.Updates(), present.Updates(), ahead}, status, add, remove)
+	return d.follow(ctx, updates{told.Updates(), enrolled.Updates(), present.Updates(), ahead}, status, add, remove)
 }
 
 // serversClock is how far the clock by which the bus dates presences is ahead of ours.
@@ -129,12 +130,12 @@ func (d *Directory) serversClock(ctx context.Context) (time.Duration, error) {
 }
 
 // watch begins to watch keys of a bucket.
-func (d *Directory) watch(ctx context.Context, bucket, keys string) (jetstream.KeyWatcher, error) {
+func (d *Directory) watch(ctx context.Context, bucket string, keys ...string) (jetstream.KeyWatcher, error) {
 	kv, err := d.conn.JS.KeyValue(ctx, bucket)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", bucket, err)
 	}
-	w, err := kv.Watch(ctx, keys)
+	w, err := kv.WatchFiltered(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", bucket, err)
 	}
@@ -147,13 +148,13 @@ var errAgain = errors.New("the connection to the bus has come back")
 
 // updates are what the buckets say. A nil entry ends what they had at first.
 type updates struct {
-	stopped, enrolled, present <-chan jetstream.KeyValueEntry
+	told, enrolled, present <-chan jetstream.KeyValueEntry
 
 	ahead time.Duration // how far the clock by which presences are dated is ahead of ours
 }
 
 // follow takes what the buckets say, until ctx ends or the connection has come back. Who is enrolled is looked at once it
-// is known which views were stopped, and presences once it is known who is enrolled.
+// is known which views were stopped, and who has signed out, and presences once it is known who is enrolled.
 func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.Status, add, remove func(hosts.Host)) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -162,7 +163,7 @@ func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.
 	live := false // presences are new ones
 	for {
 		select {
-		case e, open := <-all.stopped:
+		case e, open := <-all.told:
 			if !open {
 				return d.over(ctx)
 			}
@@ -170,7 +171,7 @@ func (d *Directory) follow(ctx context.Context, all updates, status <-chan nats.
 				enrolled = all.enrolled
 				continue
 			}
-			d.stopped(e)
+			d.told(e)
 		case e, open := <-enrolled:
 			if !open {
 				return d.over(ctx)

@@ -31,6 +31,7 @@ type Host struct {
 	dials    bool            // its ports can't be dialled, as it said last
 	address  string          // where it is, as it said last
 	ahead    time.Duration   // how far its clock is ahead of ours
+	off      bool            // that is more than clockOff, and was logged
 	why      string          // why it isn't there
 	up       chan struct{}   // closed while it is there
 	streams  map[*stream]struct{}
@@ -38,6 +39,9 @@ type Host struct {
 
 	crowded strangers.Rate // of lines in the log that say so
 }
+
+// clockOff is by how much a host's clock may differ from the gate's without a word in the log.
+const clockOff = time.Minute
 
 // news is what the gate knows of a shadow before the host's presence says it.
 type news struct {
@@ -112,6 +116,14 @@ func (h *Host) present(p *fleet.Presence, age time.Duration) {
 	}
 	h.dials, h.address = p.DialsOut, p.Address
 	h.presence, h.heard, h.ahead = p, time.Now().Add(-age), time.Until(p.Time.Add(age))
+	if off := h.ahead.Abs() > clockOff; off != h.off {
+		h.off = off
+		line := h.d.Logger.Info()
+		if off {
+			line = h.d.Logger.Warn()
+		}
+		line.Str("host", h.id).Dur("ahead", h.ahead).Bool("off", off).Msg("the clocks of a host and of this gate: while they differ, times in that host's audit are its own")
+	}
 	for id, n := range h.newer {
 		if n.at.Before(h.heard.Add(-travelTime)) {
 			delete(h.newer, id)

@@ -38,10 +38,23 @@ func (d *Directory) TellStopped(ctx context.Context, host, id string) error {
 	return nil
 }
 
+// told takes what a gate has told the others.
+func (d *Directory) told(e jetstream.KeyValueEntry) {
+	switch {
+	case e.Operation() != jetstream.KeyValuePut:
+	case fleet.IsSignInKey(e.Key()):
+		if d.onPosted != nil {
+			d.onPosted(string(e.Value()))
+		}
+	default:
+		d.stopped(e)
+	}
+}
+
 // stopped takes a view that was stopped. Nobody has signed it: who can write it, a gate or the bus's servers, can cut views
 // anyway, and nothing else comes of it.
 func (d *Directory) stopped(e jetstream.KeyValueEntry) {
-	if e.Operation() != jetstream.KeyValuePut || d.onStopped == nil {
+	if d.onStopped == nil {
 		return
 	}
 	var s fleet.Stopped

@@ -23,6 +23,7 @@ func (s *Settings) keys() []keyfile.Key {
 		line("web.origin", "public address of the console, such as \"https://gate.corp.example\"; required behind a proxy and with [oidc]. \"\" admits this machine's addresses and name, and localhost", keyfile.Text(&s.Web.Origin, checkOrigin)),
 		line("web.proxies", "addresses or networks of reverse proxies whose X-Forwarded-For, -Host and -Proto headers are trusted", keyfile.List(&s.Web.Proxies, checkNetworks)),
 		line("web.metrics", "addresses or networks that may read /metrics", keyfile.List(&s.Web.Metrics, checkNetworks)),
+		line("web.hsts", "true: tell browsers to use https only, for every port of the console's host (Strict-Transport-Security); not where shadowd on the same host grants ports without TLS", keyfile.Bool(&s.Web.HSTS)),
 
 		line("tls.on", "true: serve https, with the certificate in tls.dir", keyfile.Bool(&s.TLS.On)),
 		line("tls.dir", "directory of shadowingcert.* and shadowingkey.*", keyfile.Text(&s.TLS.Dir, keyfile.CheckPath)),

@@ -50,6 +50,9 @@ func (s *Settings) check(r *keyfile.Reader) {
 	if s.TLS.On && strings.HasPrefix(s.Web.Origin, "http://") {
 		r.Fail("web.origin", "tls.on is true, so browsers call it https://")
 	}
+	if s.Web.HSTS && !secure {
+		r.Fail("web.hsts", "browsers don't come by https: set tls.on, or web.origin to the https address that they use")
+	}
 	for _, n := range Networks(s.Web.Proxies) {
 		if n.Bits() == 0 {
 			r.Fail("web.proxies", "%s is everybody: anybody could state any address", n)

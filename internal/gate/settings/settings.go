@@ -55,6 +55,7 @@ type Web struct {
 	Origin  string   // "https://HOST[:PORT]" that browsers use; "": as they call it
 	Proxies []string // addresses or networks of reverse proxies
 	Metrics []string // addresses or networks that may read /metrics
+	HSTS    bool     // browsers are told to come by https only, to every port of the host
 }
 
 // TLS is whether the gate speaks TLS itself, and where the certificate is.

@@ -27,6 +27,7 @@ listen = "0.0.0.0:443"
 origin = "https://gate.example:8443"
 proxies = ["192.0.2.1", "2001:db8::/48"]
 metrics = ["192.0.2.9"]
+hsts = true
 [tls]
 on = true
 dir = "/etc/tls"
@@ -172,6 +173,7 @@ func TestMistakes(t *testing.T) {
 		"not an address":         {"[web]\nlisten = \"localhost:80\"", `2: web.listen: "localhost:80" isn't an address with a port`},
 		"open without TLS":       {"[web]\nlisten = \"0.0.0.0:80\"", `2: web.listen: 0.0.0.0:80 can be reached from other machines without TLS`},
 		"http origin elsewhere":  {"[web]\norigin = \"http://gate.example\"", "http is allowed for localhost only"},
+		"HSTS without https":     {"[web]\nhsts = true", "web.hsts: browsers don't come by https"},
 		"origin with a path":     {"[web]\norigin = \"https://gate.example/\"", "isn't an origin"},
 		"proxy without origin":   {"[web]\nproxies = [\"192.0.2.1\"]", "web.origin is missing"},
 		"proxies everywhere":     {"[web]\norigin = \"https://g.example\"\nproxies = [\"0.0.0.0/0\"]", "is everybody"},

@@ -24,9 +24,14 @@ const (
 	maxEndedOne = 1000
 )
 
-// allOf is what stands in the file in place of a session, with the time up to which none is good, whosever or, with a
-// person, that one's.
-const allOf = "*"
+// What stands in the file in place of a session.
+const (
+	// allOf: with the time up to which none is good, whosever or, with a person, that one's.
+	allOf = "*"
+	// othersOf: how long the line counts, a person, when all of that one's sessions were ended that had begun by then, and the one
+	// that goes on.
+	othersOf = "others"
+)
 
 // Ended remembers which sessions were signed out before their time, so that a copy of a cookie is
 // worth nothing any more. The zero Ended forgets with the program.
@@ -39,6 +44,7 @@ type Ended struct {
 	of     map[string]int       // how many there are of a person
 	floor  time.Time            // whatever session would end by then has ended: there was no room to tell
 	floors map[string]time.Time // so it is with sessions of a person
+	cuts   map[string]aCut      // by person
 	lines  int                  // of the file
 	next   int                  // lines with which it is written anew
 }
@@ -47,6 +53,13 @@ type Ended struct {
 type ending struct {
 	owner string    // see ownerKey; empty: not known
 	until time.Time // when it would have been over anyway
+}
+
+// aCut is that all sessions of a person were ended that had begun by then, but one.
+type aCut struct {
+	before time.Time // to the second
+	but    string
+	until  time.Time // when those would all have been over anyway
 }
 
 // ownerKey is a person, see [Session.Owner], as one word.
@@ -86,11 +99,15 @@ func (e *Ended) Has(id string) bool {
 
 // read takes a line of the file in: a session, when it would be over, and whose it is, which isn't in old files.
 func (e *Ended) read(line string, now time.Time) {
-	words := append(strings.Fields(line), "", "", "")
+	words := append(strings.Fields(line), "", "", "", "", "")
 	seconds, err := strconv.ParseInt(words[1], 10, 64)
 	until, owner := time.Unix(seconds, 0), words[2]
 	switch {
 	case err != nil || !until.After(now):
+	case words[0] == othersOf:
+		if before, err := strconv.ParseInt(words[3], 10, 64); err == nil {
+			e.putCut(owner, aCut{time.Unix(before, 0), words[4], until})
+		}
 	case words[0] != allOf:
 		e.put(words[0], ending{owner, until})
 	case owner == "":
@@ -134,11 +151,62 @@ func (e *Ended) Covers(owner string, expires time.Time) bool {
 	return ok && !expires.After(floor)
 }
 
-// add ends a session of owner's, which would have been good until then.
-func (e *Ended) add(id, owner string, until, now time.Time) error {
+// putCut notes a cut. One that is known already and reaches further stays. e.mu is held, but by who makes e.
+func (e *Ended) putCut(owner string, c aCut) bool {
+	if known, ok := e.cuts[owner]; ok && !c.before.After(known.before) {
+		return false
+	}
+	if e.cuts == nil {
+		e.cuts = map[string]aCut{}
+	}
+	e.cuts[owner] = c
+	return true
+}
+
+// cut ends all sessions of a person, see [ownerKey], that have begun by then, but one.
+func (e *Ended) cut(owner, but string, before, until, now time.Time) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	one := ending{ownerKey(owner), until}
+	c := aCut{before.Truncate(time.Second), but, until}
+	if !e.putCut(owner, c) || e.path == "" {
+		return nil
+	}
+	return e.append(now, false, othersOf, c.until.Unix(), owner, c.before.Unix(), c.but)
+}
+
+// Cuts reports whether a session of that owner, see [Session.Owner], which has begun then was ended with all others of
+// that one's.
+func (e *Ended) Cuts(owner, id string, since time.Time) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.cuts) == 0 {
+		return false
+	}
+	c, ok := e.cuts[ownerKey(owner)]
+	return ok && c.but != id && !since.After(c.before)
+}
+
+// after is when a session of that owner begins that begins now: after what has ended all of that one's, also if the gate where
+// that was has a clock that is ahead.
+func (e *Ended) after(owner string, now time.Time) time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c, ok := e.cuts[ownerKey(owner)]; ok && !now.After(c.before) {
+		return c.before.Add(time.Second).UTC()
+	}
+	return now
+}
+
+// add ends a session of owner's, which would have been good until then.
+func (e *Ended) add(id, owner string, until, now time.Time) error {
+	return e.addOf(id, ownerKey(owner), until, now)
+}
+
+// addOf is add for an owner's key.
+func (e *Ended) addOf(id, owner string, until, now time.Time) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	one := ending{owner, until}
 	full := len(e.all) >= cmp.Or(e.most, maxEnded)
 	if full {
 		e.tidy(now)
@@ -151,7 +219,12 @@ func (e *Ended) add(id, owner string, until, now time.Time) error {
 	if e.path == "" {
 		return nil
 	}
-	if full || e.lines >= e.next {
+	return e.append(now, full, id, until.Unix(), one.owner)
+}
+
+// append adds a line to the file, or writes the file anew if that is due. e.mu is held.
+func (e *Ended) append(now time.Time, anew bool, words ...any) error {
+	if anew || e.lines >= e.next {
 		e.forget(now)
 		return e.write()
 	}
@@ -160,7 +233,7 @@ func (e *Ended) add(id, owner string, until, now time.Time) error {
 		return fmt.Errorf("who has signed out: %w", err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintln(f, id, until.Unix(), one.owner); err != nil {
+	if _, err := fmt.Fprintln(f, words...); err != nil {
 		return fmt.Errorf("who has signed out: %w", err)
 	}
 	e.lines++
@@ -171,6 +244,7 @@ func (e *Ended) add(id, owner string, until, now time.Time) error {
 func (e *Ended) forget(now time.Time) {
 	e.drop(func(one ending) bool { return !one.until.After(now) })
 	maps.DeleteFunc(e.floors, func(_ string, until time.Time) bool { return !until.After(now) })
+	maps.DeleteFunc(e.cuts, func(_ string, c aCut) bool { return !c.until.After(now) })
 }
 
 // drop forgets those endings.
@@ -230,7 +304,10 @@ func (e *Ended) write() error {
 	for owner, floor := range e.floors {
 		text = fmt.Appendln(text, allOf, floor.Unix(), owner)
 	}
-	e.lines, e.next = len(e.all)+len(e.floors)+1, 2*len(e.all)+1000
+	for owner, c := range e.cuts {
+		text = fmt.Appendln(text, othersOf, c.until.Unix(), owner, c.before.Unix(), c.but)
+	}
+	e.lines, e.next = len(e.all)+len(e.floors)+len(e.cuts)+1, 2*len(e.all)+1000
 	for id, one := range e.all {
 		text = fmt.Appendln(text, id, one.until.Unix(), one.owner)
 	}

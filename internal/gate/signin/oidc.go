@@ -52,6 +52,7 @@ const (
 	purposeHint    = "oidc hint 1"
 	pendingTime    = 10 * time.Minute // to sign in at the provider
 	providerTime   = 20 * time.Second // for the provider to answer
+	lookTime       = 3 * time.Second  // for it to show that it is there, before a browser is sent to it
 	failedTime     = 2 * time.Second  // until a provider that didn't answer is asked again
 	maxAnswer      = 1 << 20          // bytes of an answer of the provider's
 )
@@ -68,9 +69,9 @@ type pending struct {
 func (d *Desk) pendingCookie() string { return d.CookieName() + "-oidc" }
 func (d *Desk) hintCookie() string    { return d.CookieName() + "-hint" }
 
-// Begin sends the browser to the provider, and afterwards to next, a path of the gate. The error may be a
-// *[TooManyError].
-func (o *OIDC) Begin(d *Desk, w http.ResponseWriter, r *http.Request, next string) error {
+// Begin sends the browser to the provider, and afterwards to next, a path of the gate. With again the provider is to ask who it is
+// though it knows. The error may be a *[TooManyError].
+func (o *OIDC) Begin(d *Desk, w http.ResponseWriter, r *http.Request, next string, again bool) error {
 	if err := d.limits.visit(addressOf(r.RemoteAddr).String(), d.Now()); err != nil {
 		return err
 	}
@@ -80,13 +81,20 @@ func (o *OIDC) Begin(d *Desk, w http.ResponseWriter, r *http.Request, next strin
 	if err != nil {
 		return err
 	}
+	if !o.responds(ctx) { // it did once
+		return fmt.Errorf("%w: it doesn't answer now", ErrProvider)
+	}
 	p := pending{State: unguessable(), Nonce: unguessable(), Verifier: oauth2.GenerateVerifier(), Next: next, Until: d.Now().Add(pendingTime)}
 	plain, err := json.Marshal(p)
 	if err != nil {
 		return err
 	}
 	d.setCookie(w, d.pendingCookie(), d.Sealer.Seal(purposePending, plain), pendingTime)
-	http.Redirect(w, r, config.AuthCodeURL(p.State, oidc.Nonce(p.Nonce), oauth2.S256ChallengeOption(p.Verifier)), http.StatusSeeOther)
+	with := []oauth2.AuthCodeOption{oidc.Nonce(p.Nonce), oauth2.S256ChallengeOption(p.Verifier)}
+	if again {
+		with = append(with, oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	http.Redirect(w, r, config.AuthCodeURL(p.State, with...), http.StatusSeeOther)
 	return nil
 }
 
@@ -349,7 +357,8 @@ func (o *OIDC) told() (t told) {
 	return t
 }
 
-// exit is where the browser goes to sign out at the provider, or otherwise where that can't be done.
+// exit is where the browser goes to sign out at the provider, or otherwise where that can't be done. A provider that doesn't answer
+// is said so there.
 func (o *OIDC) exit(d *Desk, w http.ResponseWriter, r *http.Request, otherwise string) string {
 	hint := ""
 	if cookies := r.CookiesNamed(d.hintCookie()); len(cookies) == 1 {
@@ -373,7 +382,26 @@ func (o *OIDC) exit(d *Desk, w http.ResponseWriter, r *http.Request, otherwise s
 		q.Set("id_token_hint", hint)
 	}
 	u.RawQuery = q.Encode()
+	if !o.responds(r.Context()) {
+		return otherwise + "?error=exit"
+	}
 	return u.String()
+}
+
+// responds reports whether the provider answers now.
+func (o *OIDC) responds(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(o.Issuer, "/")+"/.well-known/openid-configuration", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := o.Client.Do(r)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return true
 }
 
 func unguessable() string {

@@ -45,7 +45,7 @@ func TestDiscovery(t *testing.T) {
 				ProviderExit: true, Client: &http.Client{Transport: documents{body}}}
 			d := New(Config{OIDC: o, Sealer: NewSealer(), Idle: time.Hour, Longest: time.Hour, Secure: true})
 			w := httptest.NewRecorder()
-			require.NoError(t, o.Begin(d, w, request("192.0.2.1:1"), "/me"))
+			require.NoError(t, o.Begin(d, w, request("192.0.2.1:1"), "/me", false))
 			u, err := url.Parse(w.Header().Get("Location"))
 			require.NoError(t, err)
 			q := u.Query()
@@ -62,7 +62,7 @@ func TestDiscovery(t *testing.T) {
 			require.True(t, strings.HasPrefix(o.exit(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/signin"), c.end+"?client_id=gate&"))
 
 			other := &OIDC{Issuer: c.issuer + "x", ClientID: "gate", Client: o.Client}
-			require.ErrorIs(t, other.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/"), ErrProvider, "a document of another issuer")
+			require.ErrorIs(t, other.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/", false), ErrProvider, "a document of another issuer")
 		})
 	}
 }
@@ -204,7 +204,7 @@ func TestProviderAnswers(t *testing.T) {
 			o := &OIDC{Issuer: l.URL, ClientID: "gate", Origin: "https://gate.example", Scopes: []string{"openid"}, NameClaim: "preferred_username", GroupsClaim: "groups", Client: l.Client()}
 			d := New(Config{OIDC: o, Sealer: NewSealer(), Idle: time.Hour, Longest: time.Hour})
 			w := httptest.NewRecorder()
-			require.NoError(t, o.Begin(d, w, request("192.0.2.1:1"), "/me"))
+			require.NoError(t, o.Begin(d, w, request("192.0.2.1:1"), "/me", false))
 			to, err := url.Parse(w.Header().Get("Location"))
 			require.NoError(t, err)
 			l.claims = map[string]any{"iss": l.URL, "aud": "gate", "sub": "1", "exp": time.Now().Add(time.Minute).Unix(), "iat": time.Now().Unix(),

@@ -30,7 +30,7 @@ func TestProviderDown(t *testing.T) {
 	errs := make(chan error, 10)
 	var running sync.WaitGroup
 	for range cap(errs) {
-		running.Go(func() { errs <- o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/") })
+		running.Go(func() { errs <- o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/", false) })
 	}
 	<-arrived
 	close(answer)
@@ -54,16 +54,16 @@ func TestVisitors(t *testing.T) {
 		return ok
 	}
 	for range int(perVisitor.size) / 2 {
-		require.ErrorIs(t, o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/"), ErrProvider)
+		require.ErrorIs(t, o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/", false), ErrProvider)
 		_, _, err := o.Finish(d, httptest.NewRecorder(), request("192.0.2.1:1"))
 		require.ErrorIs(t, err, ErrState)
 	}
-	require.True(t, limited(o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/")))
+	require.True(t, limited(o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/", false)))
 	_, _, err := o.Finish(d, httptest.NewRecorder(), request("192.0.2.1:1"))
 	require.True(t, limited(err))
-	require.ErrorIs(t, o.Begin(d, httptest.NewRecorder(), request("192.0.2.2:1"), "/"), ErrProvider)
+	require.ErrorIs(t, o.Begin(d, httptest.NewRecorder(), request("192.0.2.2:1"), "/", false), ErrProvider)
 	now = now.Add(perVisitor.every)
-	require.False(t, limited(o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/")))
+	require.False(t, limited(o.Begin(d, httptest.NewRecorder(), request("192.0.2.1:1"), "/", false)))
 }
 
 // However many come at once, a bounded number waits for its password to be checked.

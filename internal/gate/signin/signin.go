@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"vda.internal/shadow/internal/strangers"
 )
 
 // ErrSignedOut is that nobody is signed in, or not any more.
@@ -47,6 +49,7 @@ type Config struct {
 	Secure      bool          // browsers come by https
 
 	Ended *Ended           // who has signed out; nil: a new one, in memory
+	Board Board            // where gates that share Sealer's keys tell each other; nil: nowhere
 	Now   func() time.Time // nil: time.Now
 }
 
@@ -57,7 +60,17 @@ type Desk struct {
 	hashing chan struct{}
 	waiting chan struct{}
 	nobody  hashed // takes as long as anybody's
+
+	places places
+	posts  posts
+	told   strangers.Quota // of places, by person
 }
+
+// How many places of one person are told, and how often one more.
+const (
+	maxTold   = 60
+	toldEvery = time.Minute
+)
 
 // New returns a Desk.
 func New(c Config) *Desk {
@@ -68,6 +81,10 @@ func New(c Config) *Desk {
 		c.Now = time.Now
 	}
 	d := &Desk{Config: c, hashing: make(chan struct{}, hashing), waiting: make(chan struct{}, hashing+maxWaiting)}
+	d.told.Size, d.told.Every = maxTold, toldEvery
+	if c.Board != nil {
+		c.Board.OnPosted(d.heard)
+	}
 	if c.Accounts != nil {
 		d.nobody = hashPassword("nobody has this password")
 	}
@@ -193,7 +210,11 @@ func (d *Desk) byCookie(r *http.Request) (*Session, error) {
 // groups and full name from the account.
 func (d *Desk) Still(s *Session) error {
 	now := d.Now()
-	if !now.Before(s.Expires) || now.Sub(s.Since) > d.Longest && s.Method != ByToken || d.Ended.Has(s.ID) || s.Method != ByToken && d.Ended.Covers(s.Owner(), s.Expires) {
+	over := !now.Before(s.Expires) || d.Ended.Has(s.ID)
+	if s.Method != ByToken {
+		over = over || now.Sub(s.Since) > d.Longest || d.Ended.Covers(s.Owner(), s.Expires) || d.Ended.Cuts(s.Owner(), s.ID, s.Since)
+	}
+	if over {
 		return ErrSignedOut
 	}
 	switch s.Method {
@@ -230,7 +251,8 @@ func (d *Desk) Still(s *Session) error {
 // begin is a new session, whatever the request's cookie says.
 func (d *Desk) begin(r *http.Request, who Stated, method string) *Session {
 	now := d.Now().UTC().Truncate(time.Second)
-	s := &Session{ID: newID(), Name: who.Name, FullName: who.FullName, Groups: who.Groups, Method: method, Since: now, Expires: now.Add(d.Longest), Mark: who.mark}
+	s := &Session{ID: newID(), Name: who.Name, FullName: who.FullName, Groups: who.Groups, Method: method, Expires: now.Add(d.Longest), Mark: who.mark}
+	s.Since = d.Ended.after(s.Owner(), now)
 	if d.BindAddress {
 		s.Address = addressOf(r.RemoteAddr).String()
 	}
@@ -283,6 +305,30 @@ func (d *Desk) Password(r *http.Request, name, password string) (*Session, error
 	return d.begin(r, Stated{Name: a.Name, FullName: a.FullName, Groups: a.Groups, mark: a.mark()}, ByPassword), nil
 }
 
+// ProofTime is how old a sign-in may be for its owner not to be asked again who it is, before others are ended.
+const ProofTime = 10 * time.Minute
+
+// Proof is how s's owner has to show again who it is: [ByPassword], with the password; [ByOIDC], by signing in anew; empty: there
+// is no need. What a proxy states it has checked for this very request.
+func (d *Desk) Proof(s *Session) string {
+	if s.Method == ByHeader || s.Method == ByToken || d.Now().Sub(s.Since) < ProofTime {
+		return ""
+	}
+	return s.Method
+}
+
+// Prove checks what [Desk.Proof] asks for. The error is that of [Desk.Password].
+func (d *Desk) Prove(r *http.Request, s *Session, password string) error {
+	switch {
+	case d.Proof(s) == "":
+		return nil
+	case s.Method != ByPassword || password == "":
+		return ErrWrong
+	}
+	_, err := d.Password(r, s.Name, password)
+	return err
+}
+
 // Keep writes the session's cookie, if it is new or was written a while ago. It has to be called
 // before the answer's header is written. The error is that the session doesn't fit a cookie.
 func (d *Desk) Keep(w http.ResponseWriter, s *Session) error {
@@ -304,16 +350,26 @@ func (d *Desk) setCookie(w http.ResponseWriter, name, value string, age time.Dur
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(age.Seconds()), Secure: d.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
+// Replace ends the session that r's cookie is of, if it is a good one, which it reports: r's browser has signed in anew. The
+// error is that of [Desk.SignOut].
+func (d *Desk) Replace(r *http.Request) (bool, error) {
+	s, err := d.byCookie(r)
+	if err != nil {
+		return false, nil
+	}
+	return true, d.end(s.ID, s.Owner(), s.Expires)
+}
+
 // SignOut ends a session for good, wherever copies of its cookie are, and returns where the browser
 // should go. The error is that it couldn't be written down, so that it counts only until the
-// gate is restarted.
+// gate is restarted, or at this gate only.
 func (d *Desk) SignOut(w http.ResponseWriter, r *http.Request, s *Session) (next string, err error) {
 	next = "/signin"
 	if s.Method == ByToken {
 		return next, nil // it is its owner's to remove
 	}
 	if !s.begun {
-		err = d.Ended.add(s.ID, s.Owner(), s.Expires, d.Now())
+		err = d.end(s.ID, s.Owner(), s.Expires)
 	}
 	d.dropCookie(w, d.CookieName())
 	switch {

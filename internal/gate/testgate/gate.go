@@ -83,14 +83,10 @@ func New(t testing.TB, d *Daemon, o Options) *Gate {
 		Accounts: &signin.Accounts{Path: filepath.Join(g.Dir, "accounts")}, Tokens: &signin.Tokens{Path: filepath.Join(g.Dir, "tokens")},
 		Sealer: g.Sealer, Ended: ended, Idle: 30 * time.Minute, Longest: 12 * time.Hour,
 	}
-	if o.SignIn != nil {
-		o.SignIn(&sc)
-	}
-	g.Desk = signin.New(sc)
 	store, err := activity.Open(filepath.Join(g.Dir, "activity"), 8<<20)
 	require.NoError(t, err)
 	gc := gate.Config{
-		Hosts: o.Hosts, Access: Access(), Desk: g.Desk, Version: "test", Activity: store,
+		Hosts: o.Hosts, Access: Access(), Version: "test", Activity: store,
 		Metrics: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: zerolog.New(g.Log),
 		CutAfter: Patience, // a slow machine's hosts may need it
 	}
@@ -100,6 +96,17 @@ func New(t testing.TB, d *Daemon, o Options) *Gate {
 	if o.Gate != nil {
 		o.Gate(&gc)
 	}
+	if board, ok := gc.Directory.(signin.Board); ok {
+		sc.Board = board
+	} else {
+		sc.Board, err = signin.OpenBoard(filepath.Join(g.Dir, "signed-in"), time.Now())
+		require.NoError(t, err)
+	}
+	if o.SignIn != nil {
+		o.SignIn(&sc)
+	}
+	g.Desk = signin.New(sc)
+	gc.Desk = g.Desk
 	g.Gate, err = gate.New(gc)
 	require.NoError(t, err)
 	if o.Listen == "" {
@@ -163,7 +170,7 @@ func (g *Gate) Client() *Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	g.t.Cleanup(transport.CloseIdleConnections)
 	return &Client{
-		HTTP: &http.Client{Jar: jar, Transport: transport, Timeout: Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		HTTP: &http.Client{Jar: jar, Transport: noting{transport}, Timeout: Patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		Gate: g, Header: http.Header{"Sec-Fetch-Site": {"same-origin"}},
 	}
 }

@@ -36,7 +36,7 @@ func (c *Client) ConnectFrom(id, origin string) (*Viewer, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
-	plain := c.HTTP.Transport.(*http.Transport).Clone() // a WebSocket begins in HTTP/1.1
+	plain := c.HTTP.Transport.(noting).Clone() // a WebSocket begins in HTTP/1.1
 	plain.ForceAttemptHTTP2, plain.TLSNextProto = false, map[string]func(string, *tls.Conn) http.RoundTripper{}
 	plain.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	c.Gate.t.Cleanup(plain.CloseIdleConnections)

@@ -38,14 +38,7 @@ func runWithBrowser(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(profile)
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, // it may run as root
-		chromedp.UserDataDir(profile),
-		chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true),
-	)
-	allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), browserOptions(profile)...)
 	defer endAllocator()
 	browser, endBrowser := chromedp.NewContext(allocator)
 	defer func() { _ = chromedp.Cancel(browser); endBrowser() }()
@@ -54,6 +47,17 @@ func runWithBrowser(m *testing.M) int {
 	}
 	chromium.ctx = browser
 	return m.Run()
+}
+
+// browserOptions are how Chromium is started, with a profile of its own.
+func browserOptions(profile string) []chromedp.ExecAllocatorOption {
+	return append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.NoSandbox, // it may run as root
+		chromedp.UserDataDir(profile),
+		chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true),
+	)
 }
 
 // needPages ends the test without the pages in this build.
@@ -81,13 +85,20 @@ func (g *gate) open(t testing.TB, path string, first ...chromedp.Action[chromedp
 	if chromium.lack != "" {
 		testenv.Lack(t, "Chromium is needed (Debian package chromium): %s", chromium.lack)
 	}
-	ctx, cancel := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	p := &tab{t: t, ctx: ctx, url: g.URL}
-	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1280, 800))) // the tab lives as long as its first context
-	require.NoError(t, chromedp.Listen(ctx, p.heard))
+	p := newTab(t, chromium.ctx, g.URL)
 	p.do(first...)
 	p.do(chromedp.Navigate(g.URL + path))
+	return p
+}
+
+// newTab is a tab of a browser, for a gate at url.
+func newTab(t testing.TB, browser context.Context, url string) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	t.Cleanup(cancel)
+	p := &tab{t: t, ctx: ctx, url: url}
+	require.NoError(t, chromedp.Do(ctx, chromedp.EmulateViewport(1280, 800))) // the tab lives as long as its first context
+	require.NoError(t, chromedp.Listen(ctx, p.heard))
 	t.Cleanup(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -159,7 +170,7 @@ func (p *tab) says(selector, text string) {
 // click presses the element with that text.
 func (p *tab) click(selector, text string) {
 	p.t.Helper()
-	find := fmt.Sprintf(`[...document.querySelectorAll(%s)].find((e) => e.innerText.trim() === %s && e.checkVisibility() && !e.disabled)`, quote(selector), quote(text))
+	find := fmt.Sprintf(`[...document.querySelectorAll(%s)].find((e) => e.innerText.replace(/[\u2068\u2069]/g, "").trim() === %s && e.checkVisibility() && !e.disabled)`, quote(selector), quote(text))
 	p.until("%s", find)
 	p.until(`(() => { const e = %s; e?.scrollIntoView({block: "nearest"}); return e; })()`, find)
 	at := eval[struct{ X, Y float64 }](p, `(() => { const b = %s.getBoundingClientRect(); return {X: b.x + b.width / 2, Y: b.y + b.height / 2}; })()`, find)

@@ -41,6 +41,10 @@ type gate struct {
 	busy       int      // times that a screen is said to be shown elsewhere
 	background int      // questions about views that say that nobody uses the page
 	named      []string // hosts that requests about views have named
+	places     []object // where alice is signed in
+	partly     bool     // and elsewhere
+	proof      string   // what is needed to end one
+	ended      []object // what was asked to end
 }
 
 // startGate starts a gate where alice is signed in and may do all.
@@ -93,6 +97,16 @@ func (g *gate) routes() http.Handler {
 		answer(w, 200, object{"next": "/signin"})
 	})
 	closed("GET /api/v1/me", func(w http.ResponseWriter, _ *http.Request) { g.get(w, func() any { return g.me }) })
+	closed("GET /api/v1/me/signins", func(w http.ResponseWriter, _ *http.Request) {
+		g.get(w, func() any {
+			answer := object{"signins": append([]object{}, g.places...), "whole": !g.partly}
+			if g.proof != "" {
+				answer["proof"] = g.proof
+			}
+			return answer
+		})
+	})
+	closed("POST /api/v1/me/signins/end", g.endSignIns)
 	closed("GET /api/v1/hosts", func(w http.ResponseWriter, _ *http.Request) { g.get(w, func() any { return object{"hosts": g.hosts} }) })
 	closed("GET /api/v1/sessions/events", func(w http.ResponseWriter, r *http.Request) {
 		g.stream(w, r, "sessions", func() string { return event("snapshot", object{"sessions": slices.Collect(maps.Values(g.rows))}) })
@@ -137,8 +151,7 @@ func problem(w http.ResponseWriter, status int, v object) {
 
 func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 	var in struct{ Name, Password string }
-	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("Content-Type") != "application/json" {
-		problem(w, 415, object{"title": "JSON is wanted"})
+	if !read(w, r, &in) {
 		return
 	}
 	g.mu.Lock()
@@ -153,6 +166,15 @@ func (g *gate) signIn(w http.ResponseWriter, r *http.Request) {
 		g.signedIn = true
 		w.WriteHeader(204)
 	}
+}
+
+// read reads a body, and reports whether it is JSON.
+func read(w http.ResponseWriter, r *http.Request, into any) bool {
+	if err := json.NewDecoder(r.Body).Decode(into); err != nil || r.Header.Get("Content-Type") != "application/json" {
+		problem(w, 415, object{"title": "JSON is wanted"})
+		return false
+	}
+	return true
 }
 
 // event is a server-sent event.

@@ -16,6 +16,10 @@ func TestSignIn(t *testing.T) {
 	assert.Equal(t, "/signin?next=%2Factivity%3Fadmin%3Dx", eval[string](p, `location.pathname + location.search`))
 
 	p.fill(`input[name="username"]`, "alice")
+	p.fill(`input[name="password"]`, "wrong")
+	p.click(".check label", "Show password")
+	p.until(`document.querySelector('input[name="password"]').type === "text"`)
+	p.accessible("a password that is shown")
 	p.fill(`input[name="password"]`, "wrong\r")
 	p.says("[role=status]", "Name or password is wrong")
 	assert.Empty(t, eval[string](p, `document.querySelector('input[type="password"]').value`))
@@ -59,6 +63,9 @@ func TestSignInElsewhere(t *testing.T) {
 	p.says("a.button", "Sign in with Keycloak")
 	assert.Equal(t, g.URL+"/signin/oidc?next=%2Fme", eval[string](p, `document.querySelector("a.button").href`))
 	p.accessible("signing in at a provider")
+
+	p = g.open(t, "/signin?error=exit")
+	p.says("[role=status]", "You are signed out here")
 
 	p = g.open(t, "/signin?error=clock")
 	p.says("[role=status]", "A clock is wrong")

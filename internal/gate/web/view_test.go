@@ -273,6 +273,7 @@ func TestEndsInWords(t *testing.T) {
 		{4001, "superseded", words["end.superseded"]},
 		{1011, "source_failed", words["end.source_failed"]},
 		{1001, "shutdown", words["end.shutdown"]},
+		{1011, "host_certificate", words["end.host_certificate"]},
 		{1008, "token used", words["end.token used"]},
 		{1008, "viewed_elsewhere", words["end.viewed_elsewhere"]},
 		{1008, "not_yours", words["end.not_yours"]},

@@ -91,6 +91,9 @@ function route() {
   return { Page: Sessions, needs: "list", title: "sessions.title" };
 }
 
+// isOurs says whether an address is one of the console's pages: a proxy in front of it may have others on its origin.
+const isOurs = (url) => url.origin === location.origin && routes.some(([pattern]) => pattern.test(url.pathname));
+
 const notAllowed = (title) => ({
   title, close() {},
   element: el("div.card", {}, el("h1", { tabindex: "-1" }, title), el("p", {}, t("problem.notAllowed")), el("p", {}, el("a", { href: "/me" }, t("me.title")))),
@@ -132,7 +135,7 @@ async function signOut() {
   sessionStorage.clear(); // it has what was said of views
   me = null;
   const next = new URL(answer?.next ?? "/signin", location.href);
-  if (next.origin === location.origin) navigate(next.pathname + next.search);
+  if (isOurs(next)) navigate(next.pathname + next.search);
   else if (next.protocol === "https:" || next.protocol === "http:") location.assign(next);
 }
 
@@ -157,7 +160,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href]");
   if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || link.download || link.target) return;
   const url = new URL(link.href);
-  if (url.origin !== location.origin || !routes.some(([pattern]) => pattern.test(url.pathname))) return;
+  if (!isOurs(url)) return;
   event.preventDefault();
   navigate(url.pathname + url.search);
 });

@@ -4,9 +4,13 @@ import { t } from "../../../viewer/page/words.js";
 import { clockOff } from "./api.js";
 import { el, named } from "./dom.js";
 import { duration, moment } from "./format.js";
+import { SignIns } from "./signins.js";
 
 export class Me {
+  #signIns;
+
   constructor({ me }) {
+    this.#signIns = me.method !== "token" && new SignIns(me.method);
     this.title = t("me.title");
     const fact = (key, ...value) => el("div", {}, el("dt", {}, t(`me.${key}`)), el("dd", {}, ...value));
     const list = (names) => (names?.length ? names.flatMap((name, i) => [i > 0 && ", ", named(name, 100)]) : ["–"]);
@@ -19,7 +23,7 @@ export class Me {
       clockOff() > 0 && el("p.notice.warn", {}, t("me.clock", { length: duration(clockOff()) })),
       el("h2", {}, t("me.may")),
       me.may?.length ? this.#table(me.may, list) : el("p.empty", {}, t("me.nothing")),
-      el("p.quiet", {}, t("me.hosts.decide")));
+      el("p.quiet", {}, t("me.hosts.decide")), this.#signIns && this.#signIns.element);
   }
 
   #table(rules, list) {
@@ -34,5 +38,7 @@ export class Me {
       el("tbody", { role: "rowgroup" }, rows)));
   }
 
-  close() {}
+  close() {
+    this.#signIns && this.#signIns.close();
+  }
 }

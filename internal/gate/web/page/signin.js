@@ -19,6 +19,7 @@ export class SignIn {
   #timer = 0;
   #name = el("input", { name: "username", autocomplete: "username", required: true, maxlength: "256", autocapitalize: "none", spellcheck: "false" });
   #password = el("input", { name: "password", type: "password", autocomplete: "current-password", required: true, maxlength: "1024" });
+  #shown = el("input", { type: "checkbox", id: "shown", onchange: () => (this.#password.type = this.#shown.checked ? "text" : "password") });
   #submit = el("button.primary", { type: "submit" }, t("signin.send"));
   #ways = el("div");
 
@@ -28,7 +29,7 @@ export class SignIn {
     this.navigate = navigate;
     this.element = el("div.card.signin", {}, el("h1", { tabindex: "-1" }, this.title), this.#said, this.#ways);
     const error = params.get("error");
-    if (error) this.#say(pair({ provider: "signin.oidc_down", refused: "signin.oidc_refused", clock: "signin.clock" }[error] ?? "signin.oidc_failed"));
+    if (error) this.#say(pair({ provider: "signin.oidc_down", refused: "signin.oidc_refused", clock: "signin.clock", exit: "signin.oidc_exit" }[error] ?? "signin.oidc_failed"));
     this.#load();
   }
 
@@ -59,13 +60,16 @@ export class SignIn {
     }
     if (methods.includes("oidc") && methods.includes("password")) parts.push(el("p.or", {}, t("signin.or")));
     if (methods.includes("password")) parts.push(el("form", { method: "post", onsubmit: (e) => (e.preventDefault(), this.#send()) },
-      field(t("signin.name"), this.#name), field(t("signin.password"), this.#password), el("div.actions", {}, this.#submit)));
+      field(t("signin.name"), this.#name), field(t("signin.password"), this.#password),
+      el("p.check", {}, this.#shown, el("label", { for: "shown" }, t("signin.show"))), el("div.actions", {}, this.#submit)));
     this.#ways.replaceChildren(...parts);
     if (methods.includes("password") && !methods.includes("oidc")) this.#name.focus();
   }
 
   async #send() {
     this.#submit.disabled = true;
+    this.#shown.checked = false;
+    this.#password.type = "password";
     try {
       await call("POST", "signin", { body: { name: this.#name.value, password: this.#password.value }, quiet: true });
       this.navigate(this.#next, true);

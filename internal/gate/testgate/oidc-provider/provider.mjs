@@ -1,12 +1,15 @@
 // An OpenID provider for tests: npm's oidc-provider with one client. Whoever signs in with the name
-// "kim" is kim, in two groups. It prints its address, and ends with its standard input.
+// "kim" is kim, in two groups. It prints its address, and ends with its standard input. With a certificate
+// and a key it speaks TLS.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import Provider from "oidc-provider";
 
-const [redirect, exit] = process.argv.slice(2);
-const server = createServer();
+const [redirect, exit, cert, key] = process.argv.slice(2);
+const server = cert ? createSecureServer({ cert: readFileSync(cert), key: readFileSync(key) }) : createServer();
 server.listen(0, "127.0.0.1", () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `${cert ? "https" : "http"}://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
     clients: [{
       client_id: "gate", client_secret: "a secret of the test's",
