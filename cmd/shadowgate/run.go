@@ -91,7 +91,7 @@ reads the cookies' keys again.`,
 	cmd.Flags().BoolVar(&check, "check", false, "check the configuration, and what it names, and exit")
 	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration in effect, with a comment on each key, and exit")
 	cmd.SuggestionsMinimumDistance = 2
-	cmd.AddCommand(p.passwd(), p.token(), p.invite(), p.hosts(), p.busConfig())
+	cmd.AddCommand(p.try(), p.passwd(), p.token(), p.invite(), p.hosts(), p.busConfig())
 	return cmd
 }
 
