@@ -125,7 +125,7 @@ func (p *program) daemon(ctx context.Context, dir string) (*child.Process, strin
 	cmd.WaitDelay = time.Second
 	started, err := child.Start(cmd, child.Own())
 	if err != nil {
-		return nil, "", fmt.Errorf("shadowd: %w", err)
+		return nil, "", fmt.Errorf("starting %s: %w", path, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
