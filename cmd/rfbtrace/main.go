@@ -5,9 +5,9 @@
 //	rfbtrace print session.trace.gz
 //	rfbtrace replay -listen 127.0.0.1:5901 session.trace.gz
 //
-// It is a tool for who has to find out what is on a wire, not a part of the
-// product: a capture hands on everything in both directions, keys and
-// passwords included, and writes it down.
+// It is a tool for developers who inspect the wire, not part of the product: a
+// capture forwards everything in both directions, keys and passwords included,
+// and records it.
 package main
 
 import (
@@ -31,25 +31,24 @@ func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stder
 const help = `rfbtrace looks into RFB (VNC) sessions.
 
   rfbtrace capture -listen ADDR -server ADDR [-note TEXT] FILE
-        carry one session between a viewer that connects and a server, and
-        write down both directions, until one of them or an interrupt ends it;
-        the server's and the viewer's name can be given with -server-name and
-        -viewer-name. A session that can't be read to its end is written down
-        all the same: the status is 1, and what can't be read is told. FILE gets
-        mode 0600: keys and passwords are in it. It has all but the last second
-        of a capture that is killed
+        forward one session between a viewer that connects and a server, and
+        record both directions until one of them or an interrupt ends it;
+        -server-name and -viewer-name set their names. A session that can't be
+        parsed to its end is recorded nevertheless: the status is 1, and an error
+        says where parsing failed. FILE gets mode 0600, because it contains keys
+        and passwords. A capture that is killed lacks only its last second
   rfbtrace print FILE...         print every message and rectangle
   rfbtrace summary FILE...       count them
   rfbtrace handshake FILE...     print what was agreed
-  rfbtrace verify FILE...        read to the last byte, however it is cut
+  rfbtrace verify FILE...        parse to the last byte, however it is split
   rfbtrace replay -listen ADDR [-speed N] FILE
-        be a server that shows the trace to one viewer; speed 0 doesn't wait
-  rfbtrace fbs TRACE RECORDING   write a recording that FBS players read
+        serve the trace to one viewer; with speed 0, as fast as possible
+  rfbtrace fbs TRACE RECORDING   write a recording for FBS players
   rfbtrace --version             print the version
 
 ADDR is HOST:PORT or unix:PATH. FILE is a trace or an FBS recording, packed
-with gzip or not; a FILE to be written is packed if its name ends in .gz. One
-that was cut off is shown as far as it goes, and the status is 1.
+with gzip or not; a new FILE is packed if its name ends in .gz. A truncated one
+is shown as far as it goes, and the status is 1.
 `
 
 // A command is one of the program's. One that is live waits for peers, and ends

@@ -32,12 +32,12 @@ func (a *app) ctxregCommand() *cobra.Command {
 		Use:   ctxregName,
 		Short: "read and write the VDA's two values",
 		Long: `ctxreg reads and writes EnableSessionShadowing and ShadowingUseSSL with the
-grammar of the VDA's program of that name, for hosts that don't have it. The
-values are in the configuration file; everything else in it stays as it is. A
-change counts from the next request on, and switching shadowing off ends what
-is being watched.
+command line of the VDA's program of that name, for hosts that don't have it. The
+values are stored in the configuration file; the rest of the file stays unchanged.
+A change takes effect at the next request, and turning shadowing off ends active
+views.
 
-This program is ctxreg, too, if it is started under that name.`,
+Started under the name ctxreg, this program is ctxreg.`,
 		Example: `  shadowctl ctxreg update -k "HKLM\Software\Citrix\VirtualDesktopAgent" -v "EnableSessionShadowing" -d 0x00000000
   shadowctl ctxreg create -k "HKLM\Software\Citrix\VirtualDesktopAgent" -t "REG_DWORD" -v "ShadowingUseSSL" -d 0x00000001 --force
   shadowctl ctxreg dump | grep ShadowingUseSSL`,

@@ -25,22 +25,22 @@ func (a *app) doctorCommand() *cobra.Command {
 	var d doctor.Doctor
 	cmd := &cobra.Command{
 		Use:   "doctor [SESSION]",
-		Short: "find out whether a shadow would work, and if not why",
-		Long: `doctor looks at everything that a shadow needs, from the configuration to the
+		Short: "check whether viewing would work, and if not why",
+		Long: `doctor checks everything that a view needs, from the configuration to the
 session's display, and says what it found and what to do about it:
 
-  ✔  as it should be
-  !  somebody should have a look
-  ✘  a shadow doesn't work because of this
+  ✔  fine
+  !  worth a look
+  ✘  prevents viewing
 
-It changes nothing and asks no user. The last check shadows a virtual display
-from beginning to end, if Xvfb is installed. What it can't see is the way to
-this host: the administrators' DNS and the firewalls in between.
+It changes nothing and asks no user. The last check views a virtual display from
+beginning to end, if Xvfb is installed. It can't check the way to this host: the
+administrators' DNS and the firewalls in between.
 
-It exits with 0 only if a shadow would work: with 1 if something is marked with
-✘, and if something that matters could not be seen or understood, as is usual
-for any user but root. Lines with ! that are only worth a look don't count, such
-as a firewall that lets some networks in; with --json the others have "unseen".`,
+It exits with 0 only if viewing would work, and with 1 if something is marked
+with ✘ or a required check could not be made, which is usual for any user but
+root ("unseen" with --json). Other lines with ! don't matter, such as a firewall
+that admits some networks.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.sessionIDs,
 		RunE: a.does(func(ctx context.Context, args []string) error {

@@ -37,18 +37,18 @@ func (a *app) enrollCommand() *cobra.Command {
 	e := &enrolment{a: a}
 	cmd := &cobra.Command{
 		Use:   "enroll URL [CODE]",
-		Short: "enter a fleet: the code is from shadowgate invite",
-		Long: `enroll makes a key for this host, has the gate at URL take it into the fleet, and
-writes the key and [fleet] into the configuration. shadowd then dials out to the
-fleet's bus; nothing more listens here. The rules of this host and its users'
-answers decide as before.
+		Short: "add this host to a fleet, with a code from shadowgate invite",
+		Long: `enroll creates a key for this host, has the gate at URL add it to the fleet, and
+writes the key and [fleet] to the configuration. shadowd then connects to the
+fleet's bus; no new port listens here. This host's rules and its users' answers
+decide as before.
 
-Without CODE, or with --code -, the code is read from standard input: at a
-terminal, enter it when it is asked for. On the command line every user of this
-host can read it while enroll runs, and enter the fleet first.
+Without CODE, or with --code -, the code is read from standard input; on a
+terminal you are asked for it. On the command line, every user of this host could
+read the code while enroll runs, and use it first.
 
-A host that is in the fleet enrols again to change its key. The code of another
-fleet replaces what is written.`,
+A host that is already in the fleet changes its key by enrolling again. The code
+of another fleet replaces the current one.`,
 		Example: "  shadowctl enroll https://gate.corp.example\n  shadowctl enroll https://gate.corp.example --code - < code",
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {

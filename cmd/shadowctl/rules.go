@@ -17,9 +17,9 @@ func (a *app) rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "show who may view whom, and how",
-		Long: `rules shows the organisation's rules in order: the first that matches decides, and
-if none does the user is asked. They are [[consent.rules]] in shadowd's
-configuration. 'shadowctl rules test' says which one decides about a request.`,
+		Long: `rules lists the organisation's rules in order: the first that matches decides;
+without a match, the user is asked. They are [[consent.rules]] in shadowd's
+configuration. 'shadowctl rules test' says which one decides for a request.`,
 		Args: cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			list, err := a.client.RuleList(ctx)
@@ -57,9 +57,9 @@ func (a *app) rulesTestCommand() *cobra.Command {
 	var account string
 	cmd := &cobra.Command{
 		Use:   "test --admin NAME --session SESSION [--group GROUP]…",
-		Short: "say which rule decides about a request, and why",
-		Long: `test says which rule decides about a request, and why those before it don't.
-Nobody is asked. The account that asks is the one that runs shadowctl, unless
+		Short: "say which rule decides for a request, and why",
+		Long: `test says which rule would decide for a request, and why the rules before it
+don't. Nobody is asked. The calling account is the one that runs shadowctl, unless
 --account names another, or a fleet's gate: --account gate:gate1.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {

@@ -34,20 +34,20 @@ func (a *app) setupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "prepare this host: configuration, certificate, firewall",
-		Long: `setup looks at this host, asks a few questions, and prepares it for shadowing.
-Enter takes what is proposed. It shows the change of the configuration file
-before it writes it, and prints the commands that are left to be run:
+		Long: `setup inspects this host, asks a few questions, and prepares it for viewing.
+Enter accepts a proposal. It shows the change to the configuration file before it
+writes it, and prints the commands that you still have to run:
 
   viewer.host      the name by which viewers reach this host
-  control.group    whose members may ask for sessions, besides root
+  control.group    the group whose members may request sessions, besides root
   certificate      the openssl command for a request to the site's authority,
-                   or a pair that has signed itself, for a trial
-  firewall         the command of the firewall that is in the way
+                   or a self-signed pair for a trial
+  firewall         the command that lets viewers through the firewall
 
-It changes no key and no file that is there, and runs none of the commands. When
-all is done it proposes nothing more. With --yes it takes what is proposed,
-or the flags say, and asks nothing; without a terminal and --yes nothing is
-written, and the exit status is 1 if there is something to be written.`,
+It changes no existing key or certificate, and runs none of the commands. Once
+everything is done it proposes nothing. With --yes it accepts the proposals, or
+the values of flags, without questions. Without a terminal and without --yes it
+writes nothing and exits with 1 if there is something to write.`,
 		Example: `  shadowctl setup
   shadowctl setup --dry-run
   shadowctl setup --yes --host vda1.corp.example --certificate self-signed`,

@@ -23,15 +23,14 @@ func (a *app) shadowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shadow SESSION --admin NAME",
 		Short: "ask a session's user, and print the URL for the viewer",
-		Long: `shadow asks the user of a session whether the administrator may watch it, waits
-for the answer, and prints the URL that a viewer such as noVNC connects to. The
-URL is good for one viewer, which must connect within half a minute; one that is cut
-off may return with it for as long as the host's viewer.reconnect says. Ctrl-C takes
-the question back.
+		Long: `shadow asks the user of a session whether the administrator may view it, waits
+for the answer, and prints the URL for a viewer such as noVNC. The URL works for
+one viewer, which must connect within half a minute; a viewer that loses its
+connection may return with it, for as long as viewer.reconnect on the host allows.
+Ctrl-C withdraws the question.
 
 On a terminal it shows how many seconds the user has left, and then how to open
-the view. Otherwise it prints the URL, or with --json the whole grant, and nothing
-else.`,
+the view. Otherwise it prints only the URL, or with --json the whole grant.`,
 		ValidArgsFunction: a.sessionIDs,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -158,7 +157,7 @@ func waitViewer(seen []shadow.Event, events <-chan shadow.Event, streamErr *erro
 func (a *app) stopCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "stop ID",
-		Short:             "end a shadow, or take its question back",
+		Short:             "end a shadow, or withdraw its question",
 		Long:              "stop ends a shadow, whatever state it is in, and returns when it has ended. 'shadowctl list' shows the ids.",
 		ValidArgsFunction: a.shadowIDs,
 		Args: func(_ *cobra.Command, args []string) error {

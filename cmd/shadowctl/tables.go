@@ -19,8 +19,8 @@ import (
 func (a *app) listCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "show what is going on",
-		Long:  "list shows the shadows that have not ended, those whose user is being asked included.",
+		Short: "list the shadows in progress",
+		Long:  "list shows all shadows that have not ended, including those whose user is being asked.",
 		Args:  cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			list, err := a.client.List(ctx)
@@ -46,7 +46,7 @@ func (a *app) listCommand() *cobra.Command {
 func (a *app) sessionsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "sessions",
-		Short: "show the host's sessions, and which can be shadowed",
+		Short: "list the host's sessions, and whether each can be shown",
 		Args:  cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {
 			list, err := a.client.Sessions(ctx)
@@ -95,7 +95,7 @@ func shadowable(s api.Session) string {
 func (a *app) eventsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "events",
-		Short: "show what happens, as it happens",
+		Short: "print events as they happen",
 		Long:  "events prints the audit's lines from now on, until Ctrl-C.",
 		Args:  cobra.NoArgs,
 		RunE: a.does(func(ctx context.Context, _ []string) error {

@@ -42,11 +42,11 @@ func (p *program) invite() *cobra.Command {
 	i := registry.Invitation{}
 	cmd := &cobra.Command{
 		Use:   "invite",
-		Short: "make a code with which one host can enter the fleet, once",
-		Long: `invite prints what is to be called on the host, as root, and the code that this asks for: on a command line
-every user of the host could read it. The code is good once, for a time, and for a host
-whose id matches the pattern. Whoever has it can be that host, so take it there on a way that nobody else
-reads.`,
+		Short: "create a code with which one host can join the fleet, once",
+		Long: `invite prints the command to run on the host, as root, and the code that this command asks for; on
+a command line, every user of the host could read the code. The code works once, for a limited time, and for a
+host whose id matches the pattern. Anybody who has it can become that host, so keep it confidential on
+its way there.`,
 		Example: "  shadowgate invite --hosts 'vda-*' --for 1h",
 		Args:    noArguments,
 
@@ -67,8 +67,8 @@ reads.`,
 		},
 	}
 	cmd.Flags().StringVar(&i.Hosts, "hosts", "", "`pattern` for the host's id, such as 'vda-*'")
-	cmd.Flags().DurationVar(&i.For, "for", time.Hour, "how long the code is good")
-	cmd.Flags().BoolVar(&i.Replace, "replace", false, "a host that is in the fleet and has lost its key may come again")
+	cmd.Flags().DurationVar(&i.For, "for", time.Hour, "how long the code is valid")
+	cmd.Flags().BoolVar(&i.Replace, "replace", false, "allow a host that is in the fleet and has lost its key to join again")
 	_ = cmd.MarkFlagRequired("hosts")
 	return cmd
 }
@@ -76,7 +76,7 @@ reads.`,
 func (p *program) busConfig() *cobra.Command {
 	return &cobra.Command{
 		Use:   "bus-config",
-		Short: "print what NATS servers of your own have to know of the fleet",
+		Short: "print the configuration that your own NATS servers need for the fleet",
 		Long: `bus-config prints a part of nats-server's configuration, to be included there: the operator and the accounts
 of the fleet, and which keys are revoked. The keys are those in bus.dir; they are made if there are none. After
 shadowgate hosts revoke, write it again and reload the servers, so that they cut the host off.`,
@@ -159,9 +159,9 @@ func (p *program) hosts() *cobra.Command {
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use:   "revoke ID",
-		Short: "show a host out: its key is worth nothing from now on",
-		Long: `revoke shows a host out. Gates take nothing more from it, and their own bus cuts it off. NATS servers of your
-own do so when they have been told: revoke prints how.`,
+		Short: "remove a host from the fleet and revoke its key",
+		Long: `revoke removes a host from the fleet. Gates accept nothing from it any more, and their built-in bus
+disconnects it. Your own NATS servers do so once they have been told: revoke prints how.`,
 		Args: oneName("host"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withFleet(cmd, func(ctx context.Context, s *settings.Settings, r *registry.Registry) error {

@@ -27,10 +27,10 @@ func (p *program) passwd() *cobra.Command {
 	var remove bool
 	cmd := &cobra.Command{
 		Use:   "passwd NAME",
-		Short: "make an account, change its password, or remove it",
-		Long: `passwd makes an account in accounts.file or changes its password, which is asked for on the terminal
-or else read from standard input, one line. Groups and full name stay as they were unless
-they are given. Who is signed in with the old password is signed out.`,
+		Short: "create an account, change its password, or remove it",
+		Long: `passwd creates an account in accounts.file or changes its password. It asks for the password on the
+terminal, or reads one line from standard input. Groups and full name stay unchanged unless given. People
+who signed in with the old password are signed out.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage.Errorf("passwd takes one name")
@@ -143,7 +143,7 @@ func (p *program) unseen(f *os.File, question string) (string, error) {
 func (p *program) token() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
-		Short: "tokens for scripts, which use the API with the header Authorization: Bearer TOKEN",
+		Short: "manage tokens for scripts, which send the header Authorization: Bearer TOKEN",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage.Errorf("token: add, list or remove")
 		},
@@ -178,7 +178,7 @@ func (p *program) addToken() *cobra.Command {
 	var days int
 	cmd := &cobra.Command{
 		Use:   "add NAME",
-		Short: "make a token, and print it: it is shown this once",
+		Short: "create a token and print it, this once",
 		Long: `add makes a token. NAME is what hosts and their users are told, and what the access table's names
 match, as the groups do.`,
 		Args: oneName("name"),
@@ -235,7 +235,7 @@ func (p *program) listTokens() *cobra.Command {
 func (p *program) removeToken() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove ID",
-		Short: "remove a token; whoever uses it is signed out",
+		Short: "remove a token and sign out whoever uses it",
 		Args:  oneName("id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tokens, err := p.tokens(cmd)

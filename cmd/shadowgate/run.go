@@ -53,18 +53,19 @@ func (p *program) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "shadowgate",
 		Short: "the console: sign in with a browser, ask for views of users' sessions, and view them",
-		Long: `shadowgate serves the console of shadowd: people sign in, see the sessions that they may see,
-ask a session's user, and view it after a Yes. shadowd on the host decides; shadowgate
-needs no rights but to use its control socket.
+		Long: `shadowgate serves the web console of shadowd: people sign in, see the sessions that they may see,
+ask a session's user, and view the session after a Yes. shadowd on the host decides; shadowgate
+needs no rights except the use of its control socket.
 
-Without a configuration file it serves this machine on http://127.0.0.1:8880, to accounts of the
+Without a configuration file it serves this machine on http://127.0.0.1:8880, to accounts in the
 group "administrators":
 
   shadowgate passwd --groups administrators alice
   shadowgate
 
-It ends on SIGTERM or SIGINT; views are cut then, and come back to the next shadowgate. On SIGHUP it
-reads the cookies' keys again.`,
+It exits on SIGTERM or SIGINT; views are interrupted and resume with the next shadowgate. On SIGHUP
+it rereads the cookies' keys. Accounts, tokens and the certificate are reread when they change; all
+other settings need a restart.`,
 		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
