@@ -18,7 +18,7 @@ type choice struct {
 // choose finds the monitor that is called name, or has that number; the first is 1. A name that
 // isn't there is an error only if strict: a monitor that was chosen may have gone since.
 func choose(s *screen.Screen, name string, strict bool) (choice, error) {
-	if name == "" {
+	if name = screen.CleanName(name); name == "" {
 		return choice{}, nil
 	}
 	all, err := s.Monitors()

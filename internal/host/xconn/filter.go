@@ -3,7 +3,6 @@ package xconn
 import (
 	"bufio"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -26,6 +25,9 @@ const (
 	maxReply   = 4 << 20 // bytes of a reply; an image's are 1 MB at most
 )
 
+// tooLong is the error that stands in for a reply of more than maxReply bytes: Alloc.
+const tooLong = 11
+
 // A filter is the net.Conn that xgb gets: it walks the server's packets and
 // passes on those that xgb and the dialog can take.
 type filter struct {
@@ -34,6 +36,7 @@ type filter struct {
 	head    [packetSize]byte
 	pending []byte // for the next reads: the set-up, then a packet's head
 	body    int    // bytes of a reply that follow pending and pass unseen
+	skip    int64  // bytes of one that is too long, which are read over after pending
 
 	setupSent bool // xgb's own set-up request was swallowed
 
@@ -54,7 +57,11 @@ func newFilter(conn net.Conn, setup []byte) *filter {
 // never returns: xgb panics when a read fails.
 func (f *filter) Read(p []byte) (int, error) {
 	for len(f.pending) == 0 && f.body == 0 {
-		if err := f.next(); err != nil {
+		err := f.readOver()
+		if err == nil {
+			err = f.next()
+		}
+		if err != nil {
 			f.lose()
 			select {}
 		}
@@ -115,21 +122,13 @@ func (f *filter) next() error {
 	code := f.head[0]
 	switch {
 	case code == codeReply:
-		n, err := f.bodySize()
-		if err != nil {
-			return err
-		}
-		f.body = n
+		f.reply(f.bodySize())
 	case code&^sentFlag == codeGenericEvent:
-		n, err := f.bodySize()
-		if err != nil {
-			return err
-		}
 		if told := f.generic.Load(); told != nil {
 			(*told)(f.head[1], binary.LittleEndian.Uint16(f.head[8:]))
 		}
-		_, err = f.r.Discard(n)
-		return err
+		f.skip = f.bodySize()
+		return nil
 	case code&sentFlag != 0 && !maySend(code&^sentFlag):
 		return nil
 	}
@@ -138,12 +137,25 @@ func (f *filter) next() error {
 }
 
 // bodySize is how many bytes follow the head in f.head.
-func (f *filter) bodySize() (int, error) {
-	n := binary.LittleEndian.Uint32(f.head[4:])
-	if n > maxReply/4 {
-		return 0, fmt.Errorf("a reply of %d bytes", 4*uint64(n))
+func (f *filter) bodySize() int64 { return 4 * int64(binary.LittleEndian.Uint32(f.head[4:])) }
+
+// reply passes a reply of n bytes. One that is too long, as of a pointer of more than 1024x1024 pixels,
+// is an error of its request instead: what the session's programs make the X server answer ends nothing.
+func (f *filter) reply(n int64) {
+	if n <= maxReply {
+		f.body = int(n)
+		return
 	}
-	return int(4 * n), nil
+	sequence := [2]byte(f.head[2:])
+	f.head = [packetSize]byte{1: tooLong, 2: sequence[0], 3: sequence[1]}
+	f.skip = n
+}
+
+// readOver reads over what is too long. It takes no longer than the server takes to send that.
+func (f *filter) readOver() error {
+	_, err := io.CopyN(io.Discard, f.r, f.skip)
+	f.skip = 0
+	return err
 }
 
 // maySend reports whether an event counts although another client made it:

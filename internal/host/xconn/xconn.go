@@ -6,6 +6,7 @@
 //   - the set-up has a deadline, and a refusal of any length is an error;
 //   - input that another client made up (SendEvent) is dropped;
 //   - GenericEvents, which would put xgb out of step, are dropped;
+//   - a reply of more than 4 MB is read over, and its request gets an Alloc error;
 //   - when the server goes away [Conn.Gone] says so and xgb, which would panic, is
 //     left waiting.
 //

@@ -177,11 +177,25 @@ func TestFilterDropsWhatOthersMadeUp(t *testing.T) {
 	}
 }
 
-func TestFilterEndsAtAReplyTooLarge(t *testing.T) {
-	head := packet(codeReply, 0)
-	binary.LittleEndian.PutUint32(head[4:], maxReply/4+1)
-	assert.Empty(t, through(t, bytes.NewReader(append(head, make([]byte, 100)...)), ""))
+// What the session's programs make the X server answer ends nothing, however long it is: its request gets an error.
+func TestFilterReadsOverWhatIsTooLong(t *testing.T) {
+	const most = maxReply / 4
+	huge := long(codeReply, most+1, 0)
+	binary.LittleEndian.PutUint16(huge[2:], 0x1234)
+	refused := packet(0, 0)
+	refused[1], refused[2], refused[3] = tooLong, 0x34, 0x12
+	in := join(packet(2, 1), huge, packet(2, 2), long(codeReply, most, 3), long(codeGenericEvent, most+1, 4), packet(2, 5))
+	want := join(packet(2, 1), refused, packet(2, 2), long(codeReply, most, 3), packet(2, 5))
+	assert.True(t, bytes.Equal(want, through(t, bytes.NewReader(in), "")))
+
+	// One that announces more than it sends is waited for until the server has gone.
+	lie := packet(codeReply, 0)
+	binary.LittleEndian.PutUint32(lie[4:], 0xffffffff)
+	got := through(t, bytes.NewReader(join(lie, make([]byte, 100))), "")
+	assert.Equal(t, append([]byte{0, tooLong}, make([]byte, packetSize-2)...), got)
 }
+
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 func TestFilterSwallowsTheSecondSetUp(t *testing.T) {
 	here, there := net.Pipe()

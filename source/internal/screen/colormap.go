@@ -7,9 +7,11 @@ import (
 	"github.com/BurntSushi/xgb/xproto"
 )
 
-// A colormap is what pixels of eight bits mean.
+// A colormap is what pixels of eight bits mean: the screen's default map, whichever is installed. A
+// program with a map of its own is shown in that one's colours.
 type colormap struct {
-	id xproto.Colormap
+	id   xproto.Colormap
+	size int // entries, 256 at most
 }
 
 // ColorsMayChange reports whether the meaning of pixels can change without the
@@ -22,7 +24,7 @@ func (s *Screen) RefreshColors() (changed bool, err error) {
 	if s.colors == nil {
 		return false, nil
 	}
-	pixels := make([]uint32, len(s.layout.table))
+	pixels := make([]uint32, s.colors.size)
 	for i := range pixels {
 		pixels[i] = uint32(i)
 	}
@@ -30,8 +32,8 @@ func (s *Screen) RefreshColors() (changed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("the colour map: %w", err)
 	}
-	table := make([]uint32, len(pixels))
-	for i, c := range reply.Colors[:min(len(reply.Colors), len(table))] {
+	table := make([]uint32, len(s.layout.table))
+	for i, c := range reply.Colors[:min(len(reply.Colors), len(pixels))] {
 		table[i] = uint32(c.Red>>8)<<16 | uint32(c.Green>>8)<<8 | uint32(c.Blue>>8)
 	}
 	changed = !slices.Equal(table, s.layout.table)

@@ -1,6 +1,7 @@
 package screen
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"time"
@@ -87,7 +88,11 @@ func (s *Screen) Damage() ([]image.Rectangle, error) {
 	}
 	damage.Subtract(s.conn.Conn, s.damage.watched, xfixes.Region(xproto.AtomNone), s.damage.region)
 	reply, err := xfixes.FetchRegion(s.conn.Conn, s.damage.region).Reply()
-	if err != nil {
+	var much xproto.AllocError // what it said was too long to be read
+	switch {
+	case errors.As(err, &much):
+		return []image.Rectangle{{Max: s.size}}, nil
+	case err != nil:
 		return nil, fmt.Errorf("what has changed: %w", err)
 	}
 	rects := make([]image.Rectangle, 0, len(reply.Rectangles))

@@ -41,7 +41,7 @@ func (s *Screen) readVisual(setup *xproto.SetupInfo, info xproto.ScreenInfo) err
 	case l.pad < 8 || l.pad%8 != 0:
 		return &UnfitError{Reason: fmt.Sprintf("the X server has rows that are a multiple of %d bits", l.pad)}
 	case visual.Class == xproto.VisualClassPseudoColor && l.depth == 8 && l.bits == 8:
-		s.colors = &colormap{id: info.DefaultColormap}
+		s.colors = &colormap{id: info.DefaultColormap, size: min(int(visual.ColormapEntries), 256)}
 		l.table = make([]uint32, 256)
 	case visual.Class != xproto.VisualClassTrueColor:
 		return &UnfitError{Reason: fmt.Sprintf("the screen has %s pixels of %d bits; only TrueColor, and PseudoColor of 8 bits, can be shown",
@@ -53,8 +53,9 @@ func (s *Screen) readVisual(setup *xproto.SetupInfo, info xproto.ScreenInfo) err
 	}
 	s.layout = l
 	if s.colors != nil {
-		_, err := s.RefreshColors()
-		return err
+		if _, err := s.RefreshColors(); err != nil {
+			return &UnfitError{Reason: err.Error()}
+		}
 	}
 	return nil
 }

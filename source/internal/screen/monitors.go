@@ -7,6 +7,7 @@ import (
 	"image"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/BurntSushi/xgb/randr"
 	"github.com/BurntSushi/xgb/xproto"
@@ -14,13 +15,25 @@ import (
 
 // A Monitor is a part of the screen that is shown on a display of its own.
 type Monitor struct {
-	Name    string // "DP-1"; text from the server
+	Name    string // "DP-1"; text from the server, cut to 128 bytes
 	Rect    image.Rectangle
 	Primary bool
 }
 
-// maxMonitors is how many are looked at.
-const maxMonitors = 64
+const (
+	maxMonitors = 64  // are looked at
+	maxName     = 128 // bytes
+)
+
+// CleanName is a monitor's name, which any client can have set, as a [Monitor] has it.
+func CleanName(name string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(name[:min(len(name), maxName)], "?"))
+}
 
 // initRandR finds out which RANDR there is.
 func (s *Screen) initRandR() {
@@ -84,7 +97,7 @@ func (s *Screen) randrMonitors() ([]Monitor, error) {
 		if reply, err := xproto.GetAtomName(s.conn.Conn, m.name).Reply(); err == nil {
 			name = reply.Name
 		}
-		all = append(all, Monitor{Name: strings.ToValidUTF8(name, "?"), Rect: m.rect, Primary: m.primary})
+		all = append(all, Monitor{Name: CleanName(name), Rect: m.rect, Primary: m.primary})
 	}
 	return all, nil
 }
@@ -158,7 +171,7 @@ func (s *Screen) crtcs() ([]Monitor, error) {
 			continue
 		}
 		all = append(all, Monitor{
-			Name: strings.ToValidUTF8(string(info.Name), "?"),
+			Name: CleanName(string(info.Name)),
 			Rect: rectangle(int(c.X), int(c.Y), int(c.Width), int(c.Height)), Primary: output == primary,
 		})
 	}

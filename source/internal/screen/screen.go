@@ -46,6 +46,8 @@ type Screen struct {
 	motion motion
 	lacks  []string
 
+	shapeAt time.Time // not before then is the pointer's picture asked for
+
 	changed chan struct{}
 	since   atomic.Int64 // when the damage began, in ns of the clock below; 0: there is none
 	resized atomic.Bool  // the screen or its monitors may have changed
