@@ -12,8 +12,9 @@ import (
 )
 
 // Auto is a [shadow.Source] that uses X11, or X11vnc for displays that X11 can't capture if x11vnc
-// is installed. It refuses a display that neither can capture, such as Xwayland's, and one that
-// doesn't answer or refuses the connection.
+// is installed. It refuses a display that neither can capture, such as Xwayland's, one that
+// doesn't answer or refuses the connection, and one whose X server breaks the capture: no other program is
+// sent to that.
 type Auto struct {
 	X11    X11    // is tried first
 	X11vnc X11vnc // is tried where X11 can't show a display
@@ -48,20 +49,13 @@ func (a *Auto) choose(ctx context.Context, s *shadow.Session) (from shadow.Sourc
 	if why = a.X11.Check(ctx, s); why == nil {
 		return &a.X11, nil, nil
 	}
-	if final(ctx, why) {
+	if _, unfit := errors.AsType[*unfitError](why); !unfit {
 		return nil, nil, why
 	}
 	if err := a.X11vnc.Check(ctx, s); err != nil {
 		return nil, nil, fmt.Errorf("%w; and in its place: %w", why, err)
 	}
 	return &a.X11vnc, why, nil
-}
-
-// final reports whether err, of X11 looking at a display, would be x11vnc's as well: it is about
-// the session and not about its pixels, or there is no time left.
-func final(ctx context.Context, err error) bool {
-	_, refused := errors.AsType[*shadow.End](err)
-	return refused || ctx.Err() != nil
 }
 
 // Sweep calls X11vnc's Sweep.

@@ -104,17 +104,31 @@ func TestTellsADeadSessionFromAFailure(t *testing.T) {
 	})
 }
 
-// BenchmarkDeadSession measures from the end of the X server to the source's reason. Each of its runs
+// BenchmarkDeadSession measures from the end of the X server, and of the child, to the source's reason. Each of its runs
 // starts an X server besides: -benchtime=6x is enough.
 func BenchmarkDeadSession(b *testing.B) {
+	b.Run("X server", func(b *testing.B) {
+		deadSession(b, func(d *testhost.Desktop, _ net.Conn) { d.Kill() }, func(err error) {
+			require.ErrorIs(b, err, shadow.ErrSessionEnded)
+		})
+	})
+	b.Run("child", func(b *testing.B) {
+		deadSession(b, func(_ *testhost.Desktop, conn net.Conn) {
+			require.NoError(b, syscall.Kill(pid(conn), syscall.SIGKILL))
+		}, func(err error) { require.ErrorContains(b, err, "killed by signal 9") })
+	})
+}
+
+func deadSession(b *testing.B, kill func(*testhost.Desktop, net.Conn), check func(error)) {
 	var took []time.Duration
 	for b.Loop() {
 		d, s := xSession(b)
 		conn, _ := open(b, new(source.X11), s)
 		began := time.Now()
-		d.Kill()
-		require.ErrorIs(b, ended(b, conn), shadow.ErrSessionEnded)
+		kill(d, conn)
+		err := ended(b, conn)
 		took = append(took, time.Since(began))
+		check(err)
 		require.NoError(b, conn.Close())
 	}
 	b.ReportMetric(0, "ns/op")

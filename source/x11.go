@@ -113,7 +113,7 @@ func (x *X11) Look(ctx context.Context, s *shadow.Session) (*Display, error) {
 	if err != nil {
 		return nil, pkg.Errorf("looking at the display: %w", err)
 	}
-	said = strings.TrimPrefix(said, captureSays)
+	said, ours := strings.CutPrefix(said, captureSays)
 	switch code {
 	case 0:
 		d := new(Display)
@@ -128,10 +128,18 @@ func (x *X11) Look(ctx context.Context, s *shadow.Session) (*Display, error) {
 	case exitLarge: // for the relay, whatever the source
 		return nil, &shadow.End{Reason: shadow.SourceFailed, Detail: said}
 	case exitUnfit:
-		return nil, pkg.Errorf("%.300s", said)
+		return nil, pkg.Errorf("%w", &unfitError{said})
+	}
+	if !ours { // as the Go runtime's last words
+		said = "the capture broke off"
 	}
 	return nil, pkg.Errorf("%.300s (exit status %d)", said, code)
 }
+
+// An unfitError is why x11 can't show a display that another program may be able to show.
+type unfitError struct{ reason string }
+
+func (e *unfitError) Error() string { return fmt.Sprintf("%.300s", e.reason) }
 
 // lookTime is for how long a display's monitors are remembered.
 const lookTime = 10 * time.Second

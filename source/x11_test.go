@@ -3,6 +3,9 @@ package source_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,6 +101,75 @@ func TestAuto(t *testing.T) {
 	server, err := rfb.Connect(t.Context(), conn)
 	require.NoError(t, err)
 	assert.EqualValues(t, 320, server.Init.Width)
+}
+
+// liar listens as a display whose X server answers the set-up with that, and returns its name.
+func liar(t *testing.T, answer []byte) (display string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll("/tmp/.X11-unix", 0o777))
+	var ln net.Listener
+	for number := 64910; ln == nil; number++ {
+		require.Less(t, number, 65000, "no display is free")
+		ln, _ = net.Listen("unix", fmt.Sprintf("/tmp/.X11-unix/X%d", number))
+		display = fmt.Sprintf(":%d", number)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			client, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = client.Read(make([]byte, 1024))
+			_, _ = client.Write(answer)
+			wg.Go(func() {
+				_, _ = io.Copy(io.Discard, client)
+				client.Close()
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return display
+}
+
+// An X server whose answers break our own capture isn't given to x11vnc, and why is said in words.
+func TestServerThatBreaksTheCapture(t *testing.T) {
+	answer := make([]byte, 40)
+	answer[0], answer[2], answer[6], answer[28] = 1, 11, 8, 255 // 255 screens in 40 bytes
+	s := &shadow.Session{ID: "1", User: "root", UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Display: liar(t, answer)}
+	started := filepath.Join(t.TempDir(), "started")
+	program := filepath.Join(t.TempDir(), "x11vnc")
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\necho \"$*\" >> "+started+"\necho 'x11vnc: 0.9.16 lastmod: 2019-01-05'\n"), 0o755))
+	auto := source.Auto{X11vnc: source.X11vnc{Path: program}}
+	err := auto.Check(t.Context(), s)
+	require.ErrorContains(t, err, "the capture broke off (exit status 2)")
+	_, err = auto.Open(t.Context(), s)
+	require.Error(t, err)
+	assert.NoFileExists(t, started)
+}
+
+// Monitors' names, which are the user's, are cut before anybody is asked, and what they are cut to chooses one.
+func TestLongMonitorNames(t *testing.T) {
+	d, s := xSession(t)
+	for i := range 3 {
+		name := strings.Repeat(string(rune('a'+i)), 30_000)
+		_, err := d.Run(t.Context(), "xrandr", "--setmonitor", name, fmt.Sprintf("%d/100x100/100+%d+0", 100-i, 100*i), "none")
+		require.NoError(t, err)
+	}
+	x := new(source.X11)
+	display, err := x.Look(t.Context(), s)
+	require.NoError(t, err)
+	require.Len(t, display.Monitors, 4)
+	for _, m := range display.Monitors {
+		assert.LessOrEqual(t, len(m.Name), 128)
+		if m.Width == 99 {
+			s.Monitor = m.Name
+		}
+	}
+	require.NoError(t, x.Check(t.Context(), s))
+	conn, server := open(t, x, s)
+	defer conn.Close()
+	assert.EqualValues(t, 99, server.Init.Width)
 }
 
 // What no program could show is refused before the user is asked, whichever program it would be.

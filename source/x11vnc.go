@@ -69,6 +69,13 @@ func (x *X11vnc) Check(ctx context.Context, s *shadow.Session) error {
 	return nil
 }
 
+// final reports whether err, of X11 looking at a display, would be x11vnc's as well: it is about
+// the session and not about its pixels, or there is no time left.
+func final(ctx context.Context, err error) bool {
+	_, refused := errors.AsType[*shadow.End](err)
+	return refused || ctx.Err() != nil
+}
+
 // program is the path of a good x11vnc.
 func (x *X11vnc) program(ctx context.Context) (string, error) {
 	x.mu.Lock()
