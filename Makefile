@@ -4,7 +4,7 @@
 
 # What the demo's desktop needs, and what only tests need besides.
 DESKTOP := tigervnc-standalone-server openbox xterm xdotool xinput xauth x11-utils x11-apps x11-xserver-utils fonts-dejavu-core
-TESTING := $(DESKTOP) xvfb x11vnc chromium firefox-esr tigervnc-viewer xtightvncviewer gvncviewer xsel libnss3-tools openssl gnutls-bin libpam-wrapper dbus gcc libc6-dev picom metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock weston xwayland libvncserver-dev at-spi2-core python3-pyatspi strace python3-redis python3-simplejson python3-requests systemd
+TESTING := $(DESKTOP) xvfb x11vnc chromium firefox-esr tigervnc-viewer xtightvncviewer gvncviewer xsel libnss3-tools openssl gnutls-bin libpam-wrapper dbus gcc libc6-dev picom mesa-utils metacity icewm websockify nginx-light haproxy redis-server novnc procps zenity nftables iptables iproute2 fonts-noto-core fonts-noto-cjk i3lock xfwm4 xfconf marco mate-desktop-common mate-settings-daemon-common mutter i3-wm wmctrl xsecurelock weston xwayland libvncserver-dev at-spi2-core python3-pyatspi strace python3-redis python3-simplejson python3-requests systemd
 
 # The bundled pages, and what they are made of.
 PAGES := internal/viewer/dist/index.html internal/gate/web/dist/index.html

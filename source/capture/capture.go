@@ -269,7 +269,7 @@ func (o *options) show(
 	}
 	srv := &server{
 		screen: s, viewer: v, choice: shown, view: view, told: view.Size(), scroll: newScroller(),
-		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap},
+		pointer: pointer{hidden: !o.pointer}, pace: pace{interval: interval, gap: gap}, resizes: pace{interval: resizeGap, gap: retryGap},
 		changed: func(what string) { note(self.Changed + what) },
 		desktop: desktop, touched: true, anew: true, sharpAt: never,
 	}

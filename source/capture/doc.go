@@ -1,6 +1,8 @@
 // Package capture shows an X display to one viewer: it is an RFB server (RFC
-// 6143) that reads the screen and is told nothing. No code in it, or linked by it,
-// could inject input: a viewer's keys, pointer and clipboard are read over.
+// 6143) that reads the screen and is told nothing. No code of this package, or of what it imports,
+// could inject input: a viewer's keys, pointer and clipboard are read over. The program around it may have
+// such code, as shadowd has for its question. A process that was taken over keeps its connection to the display; it can
+// open no file, connect to nothing and start nothing.
 //
 // It runs as a process of its own, as the session's user, on one end of a socket
 // pair:

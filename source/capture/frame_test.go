@@ -183,6 +183,34 @@ func TestDirtyRectangles(t *testing.T) {
 	}
 }
 
+// Of what is to be sent anew the whole tiles are one rectangle, and what is around them are others: all of it once.
+func TestTilesIn(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for range 2000 {
+		f := newFrame(image.Pt(1+rng.IntN(400), 1+rng.IntN(300)))
+		at := image.Pt(rng.IntN(f.size.X), rng.IntN(f.size.Y))
+		r := image.Rectangle{Min: at, Max: at.Add(image.Pt(1+rng.IntN(300), 1+rng.IntN(300)))}
+		if rng.IntN(3) == 0 { // from the beginning of a tile
+			r.Min = image.Pt(at.X&^(tileSize-1), at.Y&^(tileSize-1))
+		}
+		r = r.Intersect(f.bounds())
+		whole := f.tilesIn(r)
+		for row := range f.rows {
+			for col := range f.cols {
+				tile := f.tileRect(col, row)
+				require.Equal(t, tile.In(r), tile.In(whole), "%v of %v: %v, tile %v", r, f.size, whole, tile)
+				require.True(t, tile.In(whole) || !tile.Overlaps(whole), "%v of %v: %v, tile %v", r, f.size, whole, tile)
+			}
+		}
+		sum := area(whole)
+		for _, part := range around(r, whole) {
+			require.True(t, part.In(r) && !part.Overlaps(whole))
+			sum += area(part)
+		}
+		require.Equal(t, area(r), sum)
+	}
+}
+
 // A tile of which a part was sent again without loss is as lossy as it was.
 func TestLossyTiles(t *testing.T) {
 	f := newFrame(image.Pt(200, 200))
@@ -215,6 +243,9 @@ func TestPace(t *testing.T) {
 		looks++
 	}
 	assert.Less(t, looks, 150)
+	require.True(t, p.slow)
+	p.took(now, 0, 0) // as when only what had been JPEG is sent again
+	assert.True(t, p.slow)
 	p.took(now, 500, 400)
 	assert.False(t, p.slow)
 }

@@ -30,7 +30,7 @@ func TestNothingInjects(t *testing.T) {
 	require.NotEmpty(t, x11)
 	assert.Subset(t, []string{"xproto", "damage", "randr", "render", "shape", "shm", "xfixes"}, x11)
 	assert.Subset(t, []string{
-		"rfb", "rfb/encode", "source/capture", "source/internal/authority", "source/internal/screen", "source/internal/self", "internal/host/selfexec", "internal/host/xconn", "internal/host/peer", "internal/named", "rfb/internal/proto",
+		"rfb", "rfb/encode", "source/capture", "source/internal/authority", "source/internal/screen", "source/internal/self", "internal/host/selfexec", "internal/host/xconn", "internal/host/peer", "internal/named", "rfb/internal/anontls", "rfb/internal/proto",
 	}, own)
 }
 

@@ -36,9 +36,28 @@ type lesser struct {
 
 	attached chan struct{} // closed when MIT-SHM's Attach is asked for, which then hangs; nil: it passes
 
+	// By opcodes as in sentRequests: what is made of a request, the nth of its kind, from 1, and of its
+	// reply; and of the server's answer to the set-up.
+	asks    map[string]func(n int64, request []byte)
+	replies map[string]func(reply []byte) []byte
+	setup   func(answer []byte) []byte
+
 	display, xauthority string
-	sent                sync.Map     // the opcodes of the requests, as in sentRequests
-	pointerQueries      atomic.Int64 // that were made
+	sent                sync.Map     // of *atomic.Int64, by opcode: how many requests there were
+	badMatches          atomic.Int64 // that the real server answered
+	refusals            atomic.Int64 // BadAccess
+}
+
+// asked is how many requests of a kind there were.
+func (l *lesser) asked(opcode string) int64 {
+	n, _ := l.sent.LoadOrStore(opcode, new(atomic.Int64))
+	return n.(*atomic.Int64).Load()
+}
+
+// count counts a request.
+func (l *lesser) count(opcode string) int64 {
+	n, _ := l.sent.LoadOrStore(opcode, new(atomic.Int64))
+	return n.(*atomic.Int64).Add(1)
 }
 
 // serve begins to listen, as a display of its own, until the test ends.
@@ -68,7 +87,7 @@ func (l *lesser) serve(t *testing.T, d *testhost.Desktop) {
 				client.Close()
 				return
 			}
-			w := &lesserConn{lesser: l, asked: map[uint16]string{}, majors: map[byte]string{}}
+			w := &lesserConn{lesser: l, questions: map[uint16]string{}, replied: map[uint16]string{}, majors: map[byte]string{}}
 			end := func() { client.Close(); server.Close() }
 			wg.Go(func() { defer end(); w.requests(server, client) })
 			wg.Go(func() { defer end(); w.answers(client, server) })
@@ -80,14 +99,16 @@ func (l *lesser) serve(t *testing.T, d *testhost.Desktop) {
 // A lesserConn is one connection.
 type lesserConn struct {
 	*lesser
-	mu     sync.Mutex
-	asked  map[uint16]string // by sequence number: "?NAME" whether NAME is there, "NAME" which version
-	majors map[byte]string   // of the extensions that were found
+	mu        sync.Mutex
+	questions map[uint16]string // by sequence number: "?NAME" whether NAME is there, "NAME" which version
+	replied   map[uint16]string // by sequence number: the opcode of what has a function in replies
+	majors    map[byte]string   // of the extensions that were found
 }
 
 const (
-	theSize        = "the screen's size" // in asked
+	theSize        = "the screen's size" // in questions
 	queryExtension = 98
+	queryPointer   = "38"
 )
 
 // queryVersion are the minor opcodes by which versions are asked for, where that isn't 0.
@@ -105,7 +126,7 @@ func (w *lesserConn) requests(to io.Writer, from io.Reader) {
 		return
 	}
 	for sequence := uint16(1); ; sequence++ {
-		const getGeometry, queryPointer = 14, 38
+		const getGeometry = 14
 		request := make([]byte, 4)
 		if _, err := io.ReadFull(from, request); err != nil {
 			return
@@ -121,15 +142,18 @@ func (w *lesserConn) requests(to io.Writer, from io.Reader) {
 			_, _ = io.Copy(io.Discard, from)
 			return
 		}
-		if request[0] == queryPointer {
-			w.pointerQueries.Add(1)
-		}
 		w.mu.Lock()
 		opcode := strconv.Itoa(int(request[0]))
 		if request[0] >= 128 {
 			opcode = fmt.Sprint(w.majors[request[0]], " ", request[1])
 		}
-		w.sent.Store(opcode, true)
+		n := w.count(opcode)
+		if change := w.asks[opcode]; change != nil {
+			change(n, request)
+		}
+		if w.replies[opcode] != nil {
+			w.replied[sequence] = opcode
+		}
 		if opcode == "MIT-SHM 1" && w.attached != nil {
 			w.mu.Unlock()
 			close(w.attached)
@@ -137,11 +161,11 @@ func (w *lesserConn) requests(to io.Writer, from io.Reader) {
 			return
 		}
 		if request[0] == getGeometry {
-			w.asked[sequence] = theSize
+			w.questions[sequence] = theSize
 		} else if request[0] == queryExtension {
-			w.asked[sequence] = "?" + string(request[8:8+binary.LittleEndian.Uint16(request[4:])])
+			w.questions[sequence] = "?" + string(request[8:8+binary.LittleEndian.Uint16(request[4:])])
 		} else if name := w.majors[request[0]]; name != "" && request[1] == queryVersion[name] {
-			w.asked[sequence] = name
+			w.questions[sequence] = name
 		}
 		w.mu.Unlock()
 		if _, err := to.Write(request); err != nil {
@@ -152,34 +176,57 @@ func (w *lesserConn) requests(to io.Writer, from io.Reader) {
 
 // answers passes on what the server sends, and changes what is about extensions.
 func (w *lesserConn) answers(to io.Writer, from io.Reader) {
-	const reply, generic = 1, 35
+	const reply, generic, badMatch, badAccess = 1, 35, 8, 10
 	head := make([]byte, 8)
 	if _, err := io.ReadFull(from, head); err != nil {
 		return
 	}
-	_, _ = to.Write(head)
-	if _, err := io.CopyN(to, from, 4*int64(binary.LittleEndian.Uint16(head[6:]))); err != nil {
+	answer := append(head, make([]byte, 4*int(binary.LittleEndian.Uint16(head[6:])))...)
+	if _, err := io.ReadFull(from, answer[len(head):]); err != nil {
 		return
 	}
+	if w.setup != nil {
+		answer = w.setup(answer)
+	}
+	_, _ = to.Write(answer)
 	for {
 		packet := make([]byte, 32)
 		if _, err := io.ReadFull(from, packet); err != nil {
 			return
 		}
-		more := int64(0)
+		if packet[0] == 0 && packet[1] == badMatch {
+			w.badMatches.Add(1)
+		}
+		if packet[0] == 0 && packet[1] == badAccess {
+			w.refusals.Add(1)
+		}
 		if packet[0] == reply || packet[0]&0x7f == generic {
-			more = 4 * int64(binary.LittleEndian.Uint32(packet[4:]))
+			packet = append(packet, make([]byte, 4*int(binary.LittleEndian.Uint32(packet[4:])))...)
+			if _, err := io.ReadFull(from, packet[32:]); err != nil {
+				return
+			}
 		}
 		if packet[0] == reply {
 			w.change(packet)
+			packet = w.replace(packet)
 		}
 		if _, err := to.Write(packet); err != nil {
 			return
 		}
-		if _, err := io.CopyN(to, from, more); err != nil {
-			return
-		}
 	}
+}
+
+// replace is what is sent in place of a reply.
+func (w *lesserConn) replace(packet []byte) []byte {
+	sequence := binary.LittleEndian.Uint16(packet[2:])
+	w.mu.Lock()
+	opcode, ok := w.replied[sequence]
+	delete(w.replied, sequence)
+	w.mu.Unlock()
+	if !ok {
+		return packet
+	}
+	return w.replies[opcode](packet)
 }
 
 // change changes an answer.
@@ -187,8 +234,8 @@ func (w *lesserConn) change(packet []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	sequence := binary.LittleEndian.Uint16(packet[2:])
-	name := w.asked[sequence]
-	delete(w.asked, sequence)
+	name := w.questions[sequence]
+	delete(w.questions, sequence)
 	name, existence := strings.CutPrefix(name, "?")
 	version, known := w.versions[name]
 	size := w.size.Load()
@@ -323,9 +370,9 @@ func TestPointerIsAskedForSeldom(t *testing.T) {
 			// bounded has some time pass and compares with what may be asked for in it.
 			bounded := func(rate int64, pass func()) {
 				t.Helper()
-				began, before := time.Now(), l.pointerQueries.Load()
+				began, before := time.Now(), l.asked(queryPointer)
 				pass()
-				asked := l.pointerQueries.Load() - before
+				asked := l.asked(queryPointer) - before
 				assert.LessOrEqual(t, float64(asked), float64(rate)*time.Since(began).Seconds()+2)
 			}
 			bounded(most, func() {

@@ -40,7 +40,7 @@ func (p *pace) took(now time.Duration, looked, changed int) {
 	p.ahead = max(p.ahead, now) + p.interval
 	p.looked += looked
 	p.vain += looked - changed
-	if changed*5 >= looked {
+	if looked > 0 && changed*5 >= looked {
 		p.slow = false
 	}
 	if now-p.from >= vainWindow {

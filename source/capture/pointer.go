@@ -40,7 +40,7 @@ func (p *pointer) rect() image.Rectangle {
 
 // separate reports whether the viewer draws the pointer itself.
 func (s *server) separate() bool {
-	return s.encoder.Understands(rfb.EncodingPointerPos) &&
+	return s.screen.TellsPointer() && s.encoder.Understands(rfb.EncodingPointerPos) &&
 		(s.encoder.Understands(rfb.EncodingCursor) || s.encoder.Understands(rfb.EncodingCursorWithAlpha))
 }
 
@@ -75,6 +75,7 @@ func (s *server) findPointer() error {
 		if err != nil {
 			return err
 		}
+		reshaped = p.asked == 0 || !picture.Equal(&p.picture)
 		p.picture = picture
 	}
 	at, here, err := s.screen.PointerPosition()
@@ -137,7 +138,7 @@ func (s *server) appendPointer() {
 			HotX: p.picture.Hot.X, HotY: p.picture.Hot.Y,
 		})
 	}
-	if at := p.at; p.place && at.In(s.frame.bounds()) {
+	if at := p.at; p.place && p.here && at.In(s.frame.bounds()) {
 		s.out, _ = s.encoder.AppendPointerPos(s.out, at.X, at.Y)
 	}
 	p.shape, p.place = false, false

@@ -28,8 +28,11 @@ const (
 	slowGap  = time.Second / 5
 	// colorGap is how often a colour map is looked at.
 	colorGap = time.Second
-	// retryGap is how long to wait when the screen had another size than thought.
-	retryGap = 50 * time.Millisecond
+	// retryGap is how long to wait when the screen had another size than thought, and the shortest
+	// time from one look at its size and monitors to the next; resizeGap is what it is
+	// in the long run.
+	retryGap  = 50 * time.Millisecond
+	resizeGap = time.Second / 4
 	// sharpAfter is how long a part must be still that was sent as JPEG before it
 	// is sent without loss.
 	sharpAfter = time.Second
@@ -54,17 +57,19 @@ type server struct {
 	scroll  *scroller
 	pointer pointer
 	pace    pace
+	resizes pace         // of looks at the screen's size
 	changed func(string) // is called when another part of the screen is shown
 	desktop string       // what the display is called
 
-	requested bool            // the viewer waits for an update
-	area      image.Rectangle // that it may be about, whole tiles
-	touched   bool            // some tile may be dirty
-	anew      bool            // some tile is to be sent whatever is in it
-	sizeDue   bool            // the viewer is to be told of the frame's size
-	nameDue   bool            // the viewer is to be told what the desktop is called
-	padded    bool            // the viewer can't be told: the frame keeps its size
-	told      image.Point     // the size that the viewer knows
+	requested bool              // the viewer waits for an update
+	area      image.Rectangle   // that it may be about, whole tiles
+	exact     []image.Rectangle // and parts of tiles that are to be sent whatever is in them
+	touched   bool              // some tile may be dirty
+	anew      bool              // some tile is to be sent whatever is in it
+	sizeDue   bool              // the viewer is to be told of the frame's size
+	nameDue   bool              // the viewer is to be told what the desktop is called
+	padded    bool              // the viewer can't be told: the frame keeps its size
+	told      image.Point       // the size that the viewer knows
 
 	anewSent  time.Duration // when such tiles were last sent
 	colorsAt  time.Duration // when the colour map was last looked at
@@ -131,11 +136,38 @@ func (s *server) take() error {
 	}
 	s.requested = true
 	s.area = s.area.Union(s.wholeTiles(a.area))
-	if !a.anew.Empty() {
-		s.frame.forget(a.anew)
-		s.touched, s.anew = true, true
+	for _, r := range a.anew {
+		s.renew(r)
 	}
 	return nil
+}
+
+// renew notes that r is to be sent whatever the viewer has: that, and not the rest of tiles of which r
+// is but a part. Who asks for a pixel to see that all before it has been answered knows it by that.
+func (s *server) renew(r image.Rectangle) {
+	r = r.Intersect(s.frame.bounds())
+	whole := s.frame.tilesIn(r)
+	if !whole.Empty() {
+		s.frame.forget(whole)
+		s.area = s.area.Union(whole)
+		s.touched, s.anew = true, true
+	}
+	for _, part := range around(r, whole) {
+		s.exact = addAnew(s.exact, part)
+	}
+}
+
+// around is r without inner, which is in it, or empty.
+func around(r, inner image.Rectangle) []image.Rectangle {
+	if inner.Empty() {
+		return nonEmpty([]image.Rectangle{r})
+	}
+	return nonEmpty([]image.Rectangle{
+		image.Rect(r.Min.X, r.Min.Y, r.Max.X, inner.Min.Y),
+		image.Rect(r.Min.X, inner.Min.Y, inner.Min.X, inner.Max.Y),
+		image.Rect(inner.Max.X, inner.Min.Y, r.Max.X, inner.Max.Y),
+		image.Rect(r.Min.X, inner.Max.Y, r.Max.X, r.Max.Y),
+	})
 }
 
 // setEncodings notes what the viewer understands.
@@ -161,19 +193,32 @@ func (s *server) wholeTiles(r image.Rectangle) image.Rectangle {
 	return image.Rectangle{Min: n.Min.Mul(tileSize), Max: n.Max.Mul(tileSize)}.Intersect(s.frame.bounds())
 }
 
-// due is when there may be something to send.
+// due is when there may be something to do for the viewer.
 func (s *server) due() time.Duration {
-	if !s.requested {
+	switch {
+	case !s.requested:
 		return never
-	}
-	if s.sizeDue || s.screen.Resized() {
+	case s.sizeDue:
 		return s.retryAt
 	}
-	if s.nameDue && s.encoder.Understands(rfb.EncodingDesktopName) {
-		return s.retryAt
+	due := s.lookDue()
+	if s.screen.Resized() {
+		due = min(due, s.resizeDue())
 	}
+	return due
+}
+
+// resizeDue is when the screen's size may be looked at, which every client of the X server can have
+// changed, or seem to.
+func (s *server) resizeDue() time.Duration { return max(s.retryAt, s.resizes.next()) }
+
+// lookDue is when there may be something to send.
+func (s *server) lookDue() time.Duration {
 	due := never
 	soon := func(t time.Duration) { due = min(due, t) }
+	if s.nameDue && s.encoder.Understands(rfb.EncodingDesktopName) {
+		soon(0)
+	}
 	if at, ok := s.screen.DamagedSince(); ok {
 		soon(at.Sub(epoch) + settle)
 	}
@@ -183,6 +228,9 @@ func (s *server) due() time.Duration {
 		} else {
 			soon(0)
 		}
+	}
+	if len(s.exact) > 0 {
+		soon(s.anewSent + anewGap)
 	}
 	if at, ok := s.pointerDue(); ok {
 		soon(at)
@@ -200,12 +248,11 @@ func (s *server) due() time.Duration {
 	return max(due, s.pace.next(), s.retryAt)
 }
 
-// update looks at the screen and sends what has changed, if anything has.
+// update does what is due: it looks at the screen's size, tells it, or looks at the screen and
+// sends what has changed, if anything has.
 func (s *server) update() error {
-	if s.screen.Resized() {
-		if err := s.resize(); err != nil {
-			return err
-		}
+	if s.screen.Resized() && s.resizeDue() <= s.now() {
+		return s.resize()
 	}
 	if s.sizeDue {
 		return s.sendSize()
@@ -217,7 +264,8 @@ func (s *server) update() error {
 }
 
 // sendSize sends the frame's size, and nothing beside it: a viewer may forget
-// what it has, or be sent, until it knows its new size. A viewer that no longer wants to be
+// what it has, or be sent, until it knows its new size. It isn't the update that the viewer waits
+// for: other servers send it unasked, and viewers and the relay expect it so. A viewer that no longer wants to be
 // told keeps the size that it knows.
 func (s *server) sendSize() error {
 	s.sizeDue = false
@@ -227,7 +275,6 @@ func (s *server) sendSize() error {
 	s.out = s.encoder.EndUpdate(s.out)
 	if ok {
 		s.told = s.frame.size
-		s.requested, s.area = false, image.Rectangle{}
 	} else if s.frame.size != s.told {
 		s.fit()
 	}
@@ -253,6 +300,7 @@ func (s *server) write() error {
 
 // resize finds out what there is to be shown now.
 func (s *server) resize() error {
+	s.resizes.took(s.now(), 0, 0)
 	if err := s.screen.Refresh(); err != nil {
 		return err
 	}
@@ -262,7 +310,7 @@ func (s *server) resize() error {
 		return err
 	}
 	s.nameDue = s.nameDue || s.choice.lost != lost
-	if view == s.view && !s.padded {
+	if view == s.view {
 		return nil
 	}
 	s.view = view
@@ -287,7 +335,11 @@ func (s *server) fit() {
 	if size == s.frame.size {
 		s.frame.forget(s.frame.bounds())
 	} else {
+		all := s.area == s.frame.bounds()
 		s.setFrame(size)
+		if s.area = s.wholeTiles(s.area); all {
+			s.area = s.frame.bounds()
+		}
 	}
 	s.sharpAt = never
 	s.touched = true

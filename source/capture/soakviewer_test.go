@@ -30,22 +30,26 @@ type soakKind struct {
 	pointer   bool // the pointer is painted
 	sized     bool // it can be told another size
 	monitor   bool // it is shown one monitor
+	relay     bool // there is a relay between
 }
 
 var soakKinds = []soakKind{
-	{"Tight without loss", []rfb.Encoding{rfb.EncodingTight, rfb.EncodingCopyRect, rfb.EncodingDesktopSize}, []string{"--pointer=false"}, false, true, false},
+	{"Tight without loss", []rfb.Encoding{rfb.EncodingTight, rfb.EncodingCopyRect, rfb.EncodingDesktopSize}, []string{"--pointer=false"}, false, true, false, false},
 	{"like noVNC", []rfb.Encoding{
 		rfb.EncodingCopyRect, rfb.EncodingTight, rfb.EncodingZRLE, rfb.EncodingHextile, rfb.EncodingRaw, rfb.EncodingQuality0 + 6,
 		rfb.EncodingCompress0 + 2, rfb.EncodingDesktopSize, rfb.EncodingLastRect, rfb.EncodingDesktopName,
-	}, []string{"--pointer=false"}, false, true, false},
-	{"ZRLE, the pointer painted", []rfb.Encoding{rfb.EncodingZRLE, rfb.EncodingCopyRect, rfb.EncodingExtendedDesktopSize, rfb.EncodingLastRect}, nil, true, true, false},
+	}, []string{"--pointer=false"}, false, true, false, false},
+	{"ZRLE, the pointer painted", []rfb.Encoding{rfb.EncodingZRLE, rfb.EncodingCopyRect, rfb.EncodingExtendedDesktopSize, rfb.EncodingLastRect}, nil, true, true, false, false},
 	{"Hextile, the pointer beside it", []rfb.Encoding{
 		rfb.EncodingHextile, rfb.EncodingDesktopSize, rfb.EncodingCursor, rfb.EncodingPointerPos,
-	}, nil, false, true, false},
-	{"Raw of one size", []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingCopyRect}, []string{"--pointer=false"}, false, false, false},
+	}, nil, false, true, false, false},
+	{"Raw of one size", []rfb.Encoding{rfb.EncodingRaw, rfb.EncodingCopyRect}, []string{"--pointer=false"}, false, false, false, false},
 	{"one monitor", []rfb.Encoding{
 		rfb.EncodingTight, rfb.EncodingQuality0 + 8, rfb.EncodingCopyRect, rfb.EncodingDesktopSize, rfb.EncodingDesktopName,
-	}, []string{"--pointer=false", "--monitor", soakMonitor}, false, true, true},
+	}, []string{"--pointer=false", "--monitor", soakMonitor}, false, true, true, false},
+	{"through a relay", []rfb.Encoding{
+		rfb.EncodingTight, rfb.EncodingZRLE, rfb.EncodingCopyRect, rfb.EncodingDesktopSize, rfb.EncodingExtendedDesktopSize, rfb.EncodingLastRect,
+	}, []string{"--pointer=false"}, false, true, false, true},
 }
 
 // soakFormats are what viewers ask for.
@@ -72,15 +76,21 @@ type soakViewer struct {
 	levels  [3][256]uint32 // of the format
 	leaving bool
 	err     error
-	updates int
+	updates int // since they were added to a tally
 	bytes   int64
+	decoded int // updates
 }
 
 func newSoakViewer(t *testing.T, d *testhost.Desktop, kind soakKind) *soakViewer {
 	v := &soakViewer{t: t, kind: kind, run: start(t, d, kind.args...), news: make(chan struct{}, 1), gone: make(chan struct{})}
+	format := encode.Format()
+	if kind.relay {
+		v.run, _, _, _ = behindRelay(t, v.run, 10*time.Second)
+		format = relayFormat
+	}
 	v.run.greet(t)
 	require.NoError(t, v.run.SetDeadline(time.Time{}))
-	v.decoder = testviewer.New(encode.Format(), v.run.size.X, v.run.size.Y)
+	v.decoder = testviewer.New(format, v.run.size.X, v.run.size.Y)
 	v.setLevels()
 	v.run.say(t, &rfb.SetEncodings{Encodings: kind.encodings})
 	go v.follow()
@@ -181,16 +191,40 @@ func (v *soakViewer) message() (update bool, err error) {
 	v.bytes += int64(at)
 	if update {
 		v.updates++
+		v.decoded++
 	}
 	return update, err
 }
 
 // change asks for another pixel format and for all in it. Nothing must be on its way meanwhile, so it
-// isn't for viewers that get the pointer as pixels, whenever it is found.
+// isn't for viewers that get the pointer as pixels, whenever it is found. A relay takes its time for it.
 func (v *soakViewer) change(rng *rand.Rand) {
 	if v.kind.pointer {
 		return
 	}
+	before := v.useAnother(rng)
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for v.kind.relay {
+		v.mu.Lock()
+		there := v.decoded > before
+		v.mu.Unlock()
+		if there {
+			return
+		}
+		select {
+		case <-v.news:
+		case <-v.gone:
+			require.NoError(v.t, v.err, "%s; the child says %s", v.kind.name, v.run.stderr.String())
+			require.FailNow(v.t, "the viewer has gone")
+		case <-timeout.C:
+			require.FailNow(v.t, "no picture in another format")
+		}
+	}
+}
+
+// useAnother asks for another format, and for all in it. It returns how many updates were decoded before.
+func (v *soakViewer) useAnother(rng *rand.Rand) int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	f := soakFormats[rng.IntN(len(soakFormats))]
@@ -198,6 +232,7 @@ func (v *soakViewer) change(rng *rand.Rand) {
 	v.decoder.Format = f
 	v.setLevels()
 	v.run.say(v.t, &rfb.FramebufferUpdateRequest{Rect: rfb.Rect{Width: uint16(v.decoder.Width), Height: uint16(v.decoder.Height)}})
+	return v.decoded
 }
 
 // setLevels notes what levels of colours are in the format.

@@ -55,6 +55,30 @@ func (f *frame) tileRange(r image.Rectangle) image.Rectangle {
 	return image.Rect(r.Min.X/tileSize, r.Min.Y/tileSize, (r.Max.X-1)/tileSize+1, (r.Max.Y-1)/tileSize+1)
 }
 
+// tilesIn is the pixels of the tiles that lie in r wholly.
+func (f *frame) tilesIn(r image.Rectangle) image.Rectangle {
+	n := f.tileRange(r)
+	if n.Empty() {
+		return image.Rectangle{}
+	}
+	if n.Min.X*tileSize < r.Min.X {
+		n.Min.X++
+	}
+	if n.Min.Y*tileSize < r.Min.Y {
+		n.Min.Y++
+	}
+	if min(n.Max.X*tileSize, f.size.X) > r.Max.X {
+		n.Max.X--
+	}
+	if min(n.Max.Y*tileSize, f.size.Y) > r.Max.Y {
+		n.Max.Y--
+	}
+	if n.Empty() {
+		return image.Rectangle{}
+	}
+	return f.tileRect(n.Min.X, n.Min.Y).Union(f.tileRect(n.Max.X-1, n.Max.Y-1))
+}
+
 // each calls do with the tiles that r touches.
 func (f *frame) each(r image.Rectangle, do func(t *tile)) {
 	n := f.tileRange(r)

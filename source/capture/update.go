@@ -28,15 +28,47 @@ func (s *server) look() error {
 	if err := s.findPointer(); err != nil {
 		return err
 	}
-	if !s.touched {
+	if !s.touched && len(s.exact) == 0 {
 		return nil
 	}
 	now := s.now()
-	var fetch []image.Rectangle
+	err := s.lookAt(s.dirty(), s.compare)
+	if exact := s.exact; err == nil && len(exact) > 0 {
+		if err = s.lookAt(s.inFrame(exact), s.takeOver); err == nil {
+			s.exact, s.anewSent = nil, now
+		}
+	}
+	s.pace.took(now, s.looked, s.different)
+	if errors.Is(err, screen.ErrResized) {
+		s.retryAt = max(now+retryGap, s.resizes.next())
+		s.screen.Reconsider()
+		return nil
+	}
+	return err
+}
+
+// dirty is what has to be compared.
+func (s *server) dirty() []image.Rectangle {
 	rects := s.frame.dirty(s.area)
 	if s.touched = s.frame.anyDirty(s.frame.bounds()); s.anew {
-		s.anew, s.anewSent = s.touched, now
+		s.anew, s.anewSent = s.touched, s.now()
 	}
+	return rects
+}
+
+// inFrame is what of rects the frame has.
+func (s *server) inFrame(rects []image.Rectangle) []image.Rectangle {
+	var kept []image.Rectangle
+	for _, r := range rects {
+		kept = append(kept, r.Intersect(s.frame.bounds()))
+	}
+	return nonEmpty(kept)
+}
+
+// lookAt has each called with the screen's pixels at rects, and makes black what the screen
+// doesn't have.
+func (s *server) lookAt(rects []image.Rectangle, each func(r image.Rectangle, pix []byte, stride int)) error {
+	var fetch []image.Rectangle
 	for _, r := range rects {
 		there := r.Add(s.view.Min).Intersect(s.view)
 		if !there.Empty() {
@@ -46,23 +78,14 @@ func (s *server) look() error {
 			s.blacken(r, there.Sub(s.view.Min))
 		}
 	}
-	err := s.screen.Grab(fetch, s.compare)
-	s.pace.took(now, s.looked, s.different)
-	if err == nil {
-		for _, r := range rects {
-			s.frame.each(r, func(t *tile) { t.unknown = false })
-		}
-		return nil
-	}
-	// What was asked for and not seen is asked for once more.
+	err := s.screen.Grab(fetch, each)
 	for _, r := range rects {
-		s.frame.touch(r)
-	}
-	s.touched = true
-	if errors.Is(err, screen.ErrResized) {
-		s.retryAt = now + retryGap
-		s.screen.Reconsider()
-		return nil
+		if err == nil {
+			s.frame.each(s.frame.tilesIn(r), func(t *tile) { t.unknown = false })
+		} else {
+			s.frame.touch(r) // what was asked for and not seen is asked for once more
+			s.touched = true
+		}
 	}
 	return err
 }
@@ -94,13 +117,26 @@ func (s *server) findDamage() error {
 	return nil
 }
 
-// compare is called with pixels of the screen. It takes over what is new.
-func (s *server) compare(r image.Rectangle, pix []byte, stride int) {
+// paint puts the pointer into pixels of the screen, and returns where they are in the frame.
+func (s *server) paint(r image.Rectangle, pix []byte, stride int) image.Rectangle {
 	r = r.Sub(s.view.Min)
-	origin := r.Min
 	if !s.pointer.hidden && !s.separate() {
 		s.pointer.paint(r, pix, stride)
 	}
+	return r
+}
+
+// takeOver is called with pixels of the screen that are to be sent whatever the viewer has.
+func (s *server) takeOver(r image.Rectangle, pix []byte, stride int) {
+	r = s.paint(r, pix, stride)
+	s.frame.put(r, pix, stride, r.Min)
+	s.changes = append(s.changes, r)
+}
+
+// compare is called with pixels of the screen. It takes over what is new.
+func (s *server) compare(r image.Rectangle, pix []byte, stride int) {
+	r = s.paint(r, pix, stride)
+	origin := r.Min
 	changed, known := s.differences(r, pix, stride, origin)
 	if s.encoder.Understands(rfb.EncodingCopyRect) && known.tiles >= minTiles {
 		shifts := s.scroll.find(s.frame, known.around, pix, stride, origin)

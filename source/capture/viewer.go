@@ -8,6 +8,7 @@ import (
 	"image"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -27,8 +28,27 @@ type asks struct {
 	format    *rfb.PixelFormat // nil: as before
 	encodings []rfb.Encoding   // nil: as before
 	requested bool
-	area      image.Rectangle // that an update may be about
-	anew      image.Rectangle // that is to be sent whether it has changed or not
+	area      image.Rectangle   // that an update may be about
+	anew      []image.Rectangle // that are to be sent whether they have changed or not
+}
+
+// maxAnew is how many rectangles are kept apart that are to be sent anew.
+const maxAnew = 8
+
+// addAnew adds r to rectangles that are to be sent anew. Of too many the last are sent with what is
+// between them.
+func addAnew(list []image.Rectangle, r image.Rectangle) []image.Rectangle {
+	for _, q := range list {
+		if r.In(q) {
+			return list
+		}
+	}
+	list = slices.DeleteFunc(list, func(q image.Rectangle) bool { return q.In(r) })
+	if n := len(list); n == maxAnew {
+		list[n-1] = list[n-1].Union(r)
+		return list
+	}
+	return append(list, r)
 }
 
 // A viewer is the other end of the connection. Its goroutine reads; nothing that
@@ -163,9 +183,10 @@ func (v *viewer) note(m rfb.Message) {
 	case *rfb.FramebufferUpdateRequest:
 		r := image.Rect(int(m.Rect.X), int(m.Rect.Y), int(m.Rect.X)+int(m.Rect.Width), int(m.Rect.Y)+int(m.Rect.Height))
 		v.asks.requested = true
-		v.asks.area = v.asks.area.Union(r)
-		if !m.Incremental {
-			v.asks.anew = v.asks.anew.Union(r)
+		if m.Incremental {
+			v.asks.area = v.asks.area.Union(r)
+		} else {
+			v.asks.anew = addAnew(v.asks.anew, r)
 		}
 	default:
 		return
