@@ -28,7 +28,8 @@ type program struct {
 	stdout, stderr io.Writer
 	hangups        <-chan os.Signal // are obeyed while it serves
 
-	config string // path
+	config string               // path
+	ready  func(address string) // is called once it serves, on a trial; nil: it isn't one
 }
 
 // run is shadowgate, which obeys hangups while it serves. It returns the exit status.

@@ -58,7 +58,7 @@ func (p *program) serve(ctx context.Context, s *settings.Settings) (err error) {
 	defer stopTickets()
 	stop := heed(ctx, p.hangups, b, logger)
 	defer stop()
-	announce(s, b, ln.Addr(), logger)
+	p.announce(s, b, ln.Addr(), logger)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
 	go watchdog.Run(ctx, b.gate.Alive)
 	err = b.gate.Serve(ctx, ln)
@@ -306,8 +306,8 @@ func heed(ctx context.Context, hangups <-chan os.Signal, b *built, logger zerolo
 }
 
 // announce says what an operator should know.
-func announce(s *settings.Settings, b *built, at net.Addr, logger zerolog.Logger) {
-	if os.Geteuid() == 0 {
+func (p *program) announce(s *settings.Settings, b *built, at net.Addr, logger zerolog.Logger) {
+	if os.Geteuid() == 0 && p.ready == nil {
 		logger.Warn().Msg("shadowgate does not need root; run it under its unit's account")
 	}
 	if s.Accounts.File != "" {
@@ -331,6 +331,9 @@ func announce(s *settings.Settings, b *built, at net.Addr, logger zerolog.Logger
 		origin = scheme + "://" + at.String()
 	}
 	logger.Info().Str("version", version.String()).Str("address", origin).Msg("ready")
+	if p.ready != nil {
+		p.ready(origin)
+	}
 }
 
 // check says whether shadowgate would start, and what would refuse everybody.

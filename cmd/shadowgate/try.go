@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,9 +31,9 @@ func (p *program) try() *cobra.Command {
 	return &cobra.Command{
 		Use:   "try",
 		Short: "try the console on this machine, and leave nothing behind",
-		Long: `try serves the console of this machine on http://127.0.0.1:8880 until it is ended with Ctrl+C. It
-makes an account for that time, whose password it prints, and starts the shadowd beside it
-unless one runs already. All its files are in a temporary folder, which goes with it.`,
+		Long: `try serves the console of this machine until it is ended with Ctrl+C. It prints its address and
+the password of an account that it makes for that time, and starts the shadowd beside it unless
+one runs already. All its files are in a temporary folder, which goes with it.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if os.Geteuid() != 0 {
@@ -71,11 +72,16 @@ func (p *program) trial(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(p.stdout, "Open http://%s and sign in as %s with the password %s\nCtrl+C ends it; nothing stays behind.\n", s.Web.Listen, tryAccount, password); err != nil {
-		return err
+	p.ready = func(address string) {
+		_, _ = fmt.Fprintf(p.stdout, "Open %s and sign in as %s with the password %s\nCtrl+C ends it; nothing stays behind.\n", address, tryAccount, password)
 	}
-	if err := p.serve(ctx, s); err != nil {
-		return fmt.Errorf("%w; if the port is taken, is shadowgate running already?", err)
+	err = p.serve(ctx, s)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		s.Web.Listen = "127.0.0.1:0" // shadowgate may be running already
+		err = p.serve(ctx, s)
+	}
+	if err != nil {
+		return err
 	}
 	if daemon != nil {
 		select {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +21,8 @@ import (
 
 var signInAs = regexp.MustCompile(`^Open (http://\S+) and sign in as (\S+) with the password (\S+)$`)
 
-// shadowgate try is the console of this machine: it starts shadowd, says how to sign in, and leaves nothing behind.
+// shadowgate try is the console of this machine: it starts shadowd, says how to sign in, shows a user's session after a Yes, and leaves
+// nothing behind.
 func TestTry(t *testing.T) {
 	testenv.Root(t)
 	if suite.lack != "" {
@@ -29,13 +30,14 @@ func TestTry(t *testing.T) {
 	}
 	path, err := buildConsole() // beside shadowd
 	require.NoError(t, err)
-	if conn, err := http.Get("http://127.0.0.1:8880/healthz"); err == nil {
-		_ = conn.Body.Close()
-		testenv.Lack(t, "somebody has port 8880")
-	}
+	session := desktop(t)
+	leader, err := session.Spawn("sleep", "1000") // which has the session's DISPLAY and XAUTHORITY
+	require.NoError(t, err)
+	logind := testlogind.Start(t)
+	logind.Add("c2", session.Identity.UID, map[string]any{"Name": userName(t, session.Identity.UID), "Leader": uint32(leader.PID()), "Display": ""})
 	temporary := t.TempDir()
 	cmd := exec.Command(path, "try")
-	cmd.Env = append(os.Environ(), "TMPDIR="+temporary, "DBUS_SYSTEM_BUS_ADDRESS="+testlogind.Start(t).Address)
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary, "DBUS_SYSTEM_BUS_ADDRESS="+logind.Address)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	log := new(strings.Builder)
@@ -45,14 +47,21 @@ func TestTry(t *testing.T) {
 	require.True(t, lines.Scan())
 	m := signInAs.FindStringSubmatch(lines.Text())
 	require.NotNil(t, m, lines.Text())
-	eventually(t, "the console answers", func() bool {
-		resp, err := http.Get(m[1] + "/readyz")
-		return err == nil && resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
-	})
-	resp, err := http.Post(m[1]+"/api/v1/signin", "application/json", strings.NewReader(`{"name":"`+m[2]+`","password":"`+m[3]+`"}`))
-	require.NoError(t, err)
-	require.NoError(t, resp.Body.Close())
-	assert.Equal(t, http.StatusNoContent, resp.StatusCode)
+	page, closePage := chromedp.NewContext(suite.browser, chromedp.WithNewBrowserContext())
+	defer closePage()
+	require.NoError(t, chromedp.Do(page, chromedp.EmulateViewport(1280, 900))) // the tab lives as long as its first context
+	require.NoError(t, chromedp.Do(page, chromedp.Navigate(m[1])))
+	does := func(what, format string, args ...any) {
+		t.Helper()
+		eventually(t, what, func() bool { return inPage[bool](t, page, "Boolean("+format+")", args...) })
+	}
+	does("sign in", `((f) => f && !void ([f.elements.username.value, f.elements.password.value] = [%q, %q]) && !void f.requestSubmit())(document.querySelector("form"))`, m[2], m[3])
+	press := `((b) => b && !void b.click())([...document.querySelectorAll("button")].find((b) => b.innerText === %q))`
+	does("the session is listed", press, "Ask to view")
+	does("the question", press, "Ask the user")
+	yes(t, session)
+	does("the view", `document.querySelector("section.view")?.dataset.state === "live"`)
+	(&tab{t, page, closePage}).resembles(session)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
 	_, _ = io.Copy(io.Discard, out)
 	require.NoError(t, cmd.Wait(), log)

@@ -49,7 +49,7 @@ export class SignIns {
     const titles = ["signins.browser", "signins.from", "signins.since", "signins.seen", "sessions.action"].map((key) => t(key));
     const cell = (i, ...content) => el("td", { role: "cell", "data-label": titles[i] }, el("div", {}, ...content));
     const rows = places.map((place) => el("tr", { role: "row" },
-      cell(0, el("bdi", {}, browser(place)), place.current && el("span.tag", {}, t("signins.this"))),
+      cell(0, el("bdi", {}, browser(place)), " ", place.current && el("span.tag", {}, t("signins.this"))),
       cell(1, el("bdi", {}, clean(place.from))), cell(2, when(place.since)), cell(3, when(place.seen)),
       cell(4, !place.current && button("button", t("signins.end"), () => this.#ask(place),
         { "aria-label": t("signins.endOne", { browser: browser(place), address: place.from ?? "" }) }))));
