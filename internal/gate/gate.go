@@ -82,6 +82,7 @@ type Gate struct {
 	cantView strangers.Noise // of views that can't be reached, likewise
 	uses     uses            // of tokens, likewise
 	untold   strangers.Rate  // of what other gates can't be told, likewise
+	unkept   strangers.Rate  // of sign-outs that can't be written down, likewise
 
 	changes map[string]*strangers.Rate // of hosts, in the log, by host; guarded by hub.mu
 

@@ -85,7 +85,9 @@ func (g *Gate) prove(r *http.Request, s *signin.Session, password string) *api.P
 // written down.
 func (g *Gate) hasEnded(ctx context.Context, err error) {
 	if err != nil {
-		g.Logger.Error().Err(err).Msg("a sign-out can't be written down, so it counts only until the gate is restarted, or at this gate only")
+		if left, ok := g.unkept.Take(time.Now()); ok {
+			leftOut(g.Logger.Error().Err(err), left).Msg("a sign-out can't be written down, so it counts only until the gate is restarted, or at this gate only")
+		}
 	}
 	g.endHolds()
 	g.tell(ctx)

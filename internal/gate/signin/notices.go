@@ -89,8 +89,8 @@ func (p *posts) done(key string, n *notice) {
 	}
 }
 
-// errCrowded is that other gates can't be told, for they haven't been told so much yet.
-var errCrowded = errors.New("other gates haven't been told of so many sign-outs yet that this one doesn't get to them")
+// errCrowded is that other gates aren't told.
+var errCrowded = errors.New("there are so many sign-outs, of one person or that other gates haven't been told of, that this one isn't told to them")
 
 // post has a notice told with the next [Desk.Tell].
 func (d *Desk) post(n *notice) error {

@@ -233,6 +233,9 @@ func (d *Desk) EndOthers(s *Session) error {
 // end ends a session for good, here and at gates that share keys and a board.
 func (d *Desk) end(id, owner string, until time.Time) error {
 	err := d.Ended.add(id, owner, until, d.Now())
+	if _, wait := d.outs.Take(owner, d.Now()); wait > 0 { // each stays on the board for as long as the session would have lasted
+		return cmp.Or(err, errCrowded)
+	}
 	if told := d.post(&notice{Kind: kindEnded, Session: id, Owner: ownerKey(owner), Until: until}); err == nil {
 		err = told
 	}

@@ -181,6 +181,23 @@ func TestNoticesThatWait(t *testing.T) {
 	require.Empty(t, d.posts.all)
 }
 
+// Who signs in and out over and over fills no board; here all of it counts.
+func TestSignOutsOfOne(t *testing.T) {
+	board := new(shelf)
+	d, at := newDesk(t, func(c *Config) { c.Board = board })
+	told := 0
+	for i := range maxOuts + 100 {
+		if d.end(fmt.Sprint("s", i), "ann", at.now.Add(time.Hour)) == nil {
+			told++
+		}
+		require.NoError(t, d.Tell(t.Context()))
+		require.True(t, d.Ended.Has(fmt.Sprint("s", i)) || d.Ended.Covers("ann", at.now.Add(time.Hour)))
+	}
+	require.Equal(t, maxOuts, told)
+	require.LessOrEqual(t, len(board.up), maxOuts)
+	require.NoError(t, d.end("b", "bob", at.now.Add(time.Hour)), "others have their own share")
+}
+
 // A file of notices has those that count, and is written anew before it grows.
 func TestFileBoard(t *testing.T) {
 	path, now := filepath.Join(t.TempDir(), "signed-in"), time.Now()

@@ -64,11 +64,13 @@ type Desk struct {
 	places places
 	posts  posts
 	told   strangers.Quota // of places, by person
+	outs   strangers.Quota // of sign-outs that are told, by person
 }
 
-// How many places of one person are told, and how often one more.
+// How many places and sign-outs of one person are told, and how often one more.
 const (
 	maxTold   = 60
+	maxOuts   = maxEndedOne
 	toldEvery = time.Minute
 )
 
@@ -82,6 +84,7 @@ func New(c Config) *Desk {
 	}
 	d := &Desk{Config: c, hashing: make(chan struct{}, hashing), waiting: make(chan struct{}, hashing+maxWaiting)}
 	d.told.Size, d.told.Every = maxTold, toldEvery
+	d.outs.Size, d.outs.Every = maxOuts, toldEvery
 	if c.Board != nil {
 		c.Board.OnPosted(d.heard)
 	}

@@ -21,7 +21,7 @@ type Key [16]byte
 func ParseKey(s string) (*Key, error) {
 	b, err := hex.DecodeString(strings.TrimSpace(s))
 	if err != nil || len(b) != len(Key{}) {
-		return nil, errors.New("Guacamole's key must be 32 hexadecimal digits, as in json-secret-key")
+		return nil, errors.New("the key of Guacamole must be 32 hexadecimal digits, as in json-secret-key")
 	}
 	return (*Key)(b), nil
 }

@@ -29,11 +29,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"vda.internal/shadow"
+	"vda.internal/shadow/internal/api"
 	realgate "vda.internal/shadow/internal/gate"
+	"vda.internal/shadow/internal/gate/hosts"
 	"vda.internal/shadow/internal/gate/signin"
 	"vda.internal/shadow/internal/gate/testgate"
 	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/internal/testfirefox"
+	"vda.internal/shadow/internal/viewer"
 	"vda.internal/shadow/tlsstore"
 )
 
@@ -42,7 +46,8 @@ type authority struct {
 	file      string // its certificate
 	cert, key string // the pair that it vouches for
 	roots     *x509.CertPool
-	tls       *tls.Config // as shadowgate has it of tlsstore
+	store     *tlsstore.Store // with that pair
+	tls       *tls.Config     // as shadowgate has it of tlsstore
 }
 
 func newAuthority(t *testing.T) *authority {
@@ -73,7 +78,8 @@ func newAuthority(t *testing.T) *authority {
 	require.NoError(t, err)
 	a := &authority{file: write("ca.pem", "CERTIFICATE", ca.Raw), cert: write("shadowingcert.pem", "CERTIFICATE", leaf.Raw), key: write("shadowingkey.pem", "PRIVATE KEY", private), roots: x509.NewCertPool()}
 	a.roots.AddCert(ca)
-	a.tls, err = (&tlsstore.Store{Dir: dir}).TLSConfig("localhost")
+	a.store = &tlsstore.Store{Dir: dir}
+	a.tls, err = a.store.TLSConfig("localhost")
 	require.NoError(t, err)
 	a.tls.NextProtos = []string{"h2", "http/1.1"}
 	return a
@@ -175,7 +181,9 @@ func TestProviderOverHTTPS(t *testing.T) {
 	inBothBrowsers(t, a, func(t *testing.T, b visitor) {
 		url, address := origin(t)
 		p := testgate.StartProvider(t, url, a.cert, a.key)
-		g := testgate.New(t, testgate.NewDaemon(t), testgate.Options{Listen: address, TLS: a.tls, SignIn: func(c *signin.Config) {
+		d := testgate.NewDaemon(t, func(d *testgate.Daemon) { d.WithTLS(a.store) })
+		host := &hosts.Local{Client: d.Client, Called: testgate.Host, CAFile: a.file}
+		g := testgate.New(t, nil, testgate.Options{Hosts: []hosts.Host{host}, Listen: address, TLS: a.tls, SignIn: func(c *signin.Config) {
 			p.SignIn(t, url, a.roots)(c)
 			c.Secure = true
 		}, Gate: func(c *realgate.Config) { c.Origin, c.Label, c.Pages = url, "The test's", Pages() }})
@@ -270,8 +278,33 @@ func TestHeaderProxyOverHTTPS(t *testing.T) {
 		b.says("body", "signed out at the proxy")
 		assert.Empty(t, cookiesOf(b.cookies(), "__Host-shadowgate"))
 		signOut()
+		b.is(`(history.back(), true)`)
+		b.says("[role=status]", "You are not signed in")
 		b.goes(origin + "/me")
 		b.says("[role=status]", "You are not signed in")
+	})
+}
+
+// The page of a granted port over https, by wss, in both browsers: the picture, a reload, and the end in words.
+func TestGrantedPortOverHTTPS(t *testing.T) {
+	needPages(t)
+	a := newAuthority(t)
+	inBothBrowsers(t, a, func(t *testing.T, b visitor) {
+		d := testgate.NewDaemon(t, func(d *testgate.Daemon) {
+			d.Change = func(c *shadow.Config) { c.Page, c.Host = viewer.Page(c.Reconnect), "localhost" }
+			d.WithTLS(a.store)
+		})
+		grant, err := d.Client.Shadow(t.Context(), api.Request{Session: "s1", Admin: "alice"})
+		require.NoError(t, err)
+		require.True(t, strings.HasPrefix(grant.Page, "https://localhost:"), grant.Page)
+		b.goes(grant.Page)
+		const live = `document.body.dataset.state === "live" && document.querySelector("canvas").width === 160`
+		b.is(live)
+		assert.Empty(t, b.cookies())
+		b.is(`(window.before = true, location.reload(), true)`)
+		b.is(`!window.before && ` + live)
+		require.NoError(t, d.Client.Stop(t.Context(), grant.ID))
+		b.says("h1", "An administrator stopped the view")
 	})
 }
 
