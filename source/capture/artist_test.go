@@ -132,6 +132,11 @@ func (a *artist) move(w *canvas, size image.Point) string {
 	return fmt.Sprint("window to ", at, w.size)
 }
 
+// resize gives a window its size, at the upper left corner.
+func (a *artist) resize(w *canvas) {
+	xproto.ConfigureWindow(a.x, w.id, xproto.ConfigWindowWidth|xproto.ConfigWindowHeight, []uint32{uint32(w.size.X), uint32(w.size.Y)})
+}
+
 // part is a part of a window, or all of it.
 func (a *artist) part(w *canvas) (x, y, width, height int) {
 	if a.rng.IntN(3) == 0 {
