@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"go/ast"
@@ -50,6 +51,35 @@ func TestOpenAPISchemas(t *testing.T) {
 		return
 	}
 	assert.Equal(t, want, rest, "run go test ./internal/api/server -run OpenAPI -update")
+}
+
+// Every status that a call can have is in the document: who may not connect, or has no room, gets the same whatever is asked, and each
+// reason of the engine's has its status.
+func TestOpenAPIStatuses(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromFile(openapiFile)
+	require.NoError(t, err)
+	everywhere := []int{refusedProblem(errors.New("x")).Status, refusedProblem(&errExcess{}).Status}
+	asking := []int{ProblemOf(errors.New("x")).Status, http.StatusBadRequest, http.StatusRequestEntityTooLarge}
+	for _, r := range shadow.Reasons() {
+		asking = append(asking, ProblemOf(&shadow.End{Reason: r}).Status)
+	}
+	calls := 0
+	for path, item := range doc.Paths.Map() {
+		if !strings.HasPrefix(path, "/v1/") {
+			continue
+		}
+		for method, op := range item.Operations() {
+			calls++
+			want := everywhere
+			if method == http.MethodPost {
+				want = slices.Concat(everywhere, asking)
+			}
+			for _, status := range want {
+				assert.NotNil(t, op.Responses.Status(status), "%s %s: %d", method, path, status)
+			}
+		}
+	}
+	require.Greater(t, calls, 7)
 }
 
 // schemas are the types as OpenAPI has them.
