@@ -346,13 +346,12 @@ func TestSmallColorMap(t *testing.T) {
 	require.NoError(t, d.SetRoot(t.Context(), "#204060"))
 	l := &lesser{
 		setup: func(answer []byte) []byte {
-			for id := rootVisual(answer); ; {
-				at := len(answer) - 24
-				for ; binary.LittleEndian.Uint32(answer[at:]) != id; at -= 4 {
-				}
-				binary.LittleEndian.PutUint16(answer[at+6:], entries)
-				return answer
+			id, at := rootVisual(answer), len(answer)-24
+			for binary.LittleEndian.Uint32(answer[at:]) != id {
+				at -= 4
 			}
+			binary.LittleEndian.PutUint16(answer[at+6:], entries)
+			return answer
 		},
 		asks: map[string]func(int64, []byte){"91": func(_ int64, request []byte) {
 			if pixels := (len(request) - 8) / 4; pixels > entries { // which the server then doesn't know

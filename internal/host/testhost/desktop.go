@@ -172,7 +172,7 @@ func (d *Desktop) startServer(ctx context.Context, o Options) error {
 	n, err := readDisplay(ctx, answer)
 	if err != nil {
 		d.server.Stop(0, time.Second) // now the log is complete
-		return fmt.Errorf("Xvfb doesn't start: %w: %s", err, d.log.String())
+		return fmt.Errorf("no Xvfb: %w: %s", err, d.log.String())
 	}
 	d.Display = ":" + strconv.Itoa(n)
 	d.Xauthority, err = d.writeXauthority(cookie, n)
