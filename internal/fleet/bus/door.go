@@ -45,6 +45,7 @@ type door struct {
 	ns        *server.Server
 	tls       *tls.Config // nil: none
 	strangers *strangers.Door
+	turns     turns // of the strangers
 	log       logger
 	work      sync.WaitGroup
 
@@ -77,7 +78,7 @@ func guestsOf(descriptors uint64) int { return int(max(leastGuests, min(maxGuest
 // A visit is one connection.
 type visit struct {
 	door     *door
-	conn     net.Conn             // as it came
+	conn     *arrival             // as it came
 	stranger *strangers.Stranger  // nil: who comes here is known
 	key      chan *jwt.UserClaims // what it says that it is, before NATS hears it
 	guest    string               // its key, if it is on the list; guarded by door.mu
@@ -108,7 +109,8 @@ func (d *door) serve(l net.Listener, private bool) {
 
 // enter lets a connection in.
 func (d *door) enter(conn net.Conn, private bool) {
-	v := &visit{door: d, conn: conn, key: make(chan *jwt.UserClaims, 1)}
+	v := &visit{door: d, key: make(chan *jwt.UserClaims, 1)}
+	v.conn = &arrival{Conn: conn, gone: make(chan struct{}), turn: make(chan struct{}), from: networkOf(conn.RemoteAddr())}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
@@ -117,12 +119,21 @@ func (d *door) enter(conn net.Conn, private bool) {
 	}
 	d.here[v] = struct{}{}
 	if !private {
-		v.stranger = d.strangers.Arrive(conn, strangerTime)
+		v.stranger = d.strangers.Arrive(v.conn, strangerTime)
 	}
 	d.work.Go(func() {
-		v.run()
+		if v.stranger == nil || d.turns.begin(v) {
+			v.run()
+		}
 		d.left(v)
 	})
+}
+
+func networkOf(a net.Addr) netip.Prefix {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return strangers.Network(tcp.AddrPort().Addr())
+	}
+	return netip.Prefix{}
 }
 
 // left forgets a visit.
@@ -130,6 +141,7 @@ func (d *door) left(v *visit) {
 	_ = v.conn.Close()
 	if v.stranger != nil {
 		v.stranger.Leave()
+		d.turns.end(v)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -189,9 +201,7 @@ func (v *visit) takeLeave(conn net.Conn) {
 	if c, ok := conn.(*tls.Conn); ok {
 		_ = c.CloseWrite()
 	}
-	if c, ok := v.conn.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite()
-	}
+	_ = v.conn.CloseWrite()
 }
 
 // introduce tells each who the other is. What NATS says from then on is read from the Reader.
@@ -331,6 +341,7 @@ func each(from io.Reader, do func([]byte) error) error {
 // the oldest of the key that has most. A gate's key has a place always: only gates can make one.
 func (d *door) admit(v *visit) bool {
 	v.stranger.Leave()
+	d.turns.end(v)
 	var claims *jwt.UserClaims
 	select {
 	case claims = <-v.key:
