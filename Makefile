@@ -122,11 +122,11 @@ nightly: ## what is too long for each change: all tests with the successors, soa
 
 # Whole desktops and their lockers, some 1.5 GB.
 DESKTOPS := xfce4-panel xfdesktop4 xfce4-settings mate-session-manager mate-panel caja mate-settings-daemon lxqt-session lxqt-panel pcmanfm-qt \
-	kwin-x11 plasma-desktop plasma-workspace cinnamon gnome-shell awesome fluxbox hsetroot xmonad xserver-xorg-core xorgxrdp mate-themes desktop-base mate-screensaver cinnamon-screensaver xscreensaver
+	kwin-x11 plasma-desktop plasma-workspace cinnamon gnome-shell awesome fluxbox hsetroot xmonad libglib2.0-bin xserver-xorg-core xorgxrdp mate-themes desktop-base mate-screensaver cinnamon-screensaver xscreensaver
 
 desktops: deps ## ask, and show the banner, on whole desktops (and their lockers), one after the other; pictures go to bin/desktops
 	@.ci/deps $(DESKTOPS)
-	SHADOW_LIVE=1 SHADOW_DESKTOPS=$(CURDIR)/bin/desktops go test -count=1 -v -timeout 90m -run 'TestDesktops|TestLockPrograms' ./consent/desktop
+	SHADOW_LIVE=1 SHADOW_DESKTOPS=$(CURDIR)/bin/desktops go test -count=1 -v -timeout 90m -run 'TestDesktops|TestLockPrograms|TestGNOMEShell' ./consent/desktop ./internal/host/sessionbus
 
 realdesktops: deps ## what the capture costs beside x11vnc on whole desktops, a quarter of an hour; pictures go to bin/realdesktops
 	@.ci/deps $(DESKTOPS)

@@ -32,6 +32,7 @@ var skips = map[string]string{
 	"internal/hosts/packages_test.go":    "make hosts",
 	"internal/fleet/rig/faults_test.go":  "make fleet",
 	"consent/desktop/desktops_test.go":   "make desktops",
+	"internal/testgnome/testgnome.go":    "make desktops",
 }
 
 // With SHADOW_LIVE=1 what a machine lacks fails a test: only testenv.Lack may skip it, and no test passes by

@@ -8,12 +8,13 @@
 //	logind.Remove("2")
 //
 // It has what is asked of logind here (org.freedesktop.login1(5)):
-// ListSessions, GetSession, a session's properties, and SessionRemoved.
+// ListSessions, GetSession, GetUser and its Display, a session's properties and their changes, and SessionRemoved.
 package testlogind
 
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,7 @@ type Service struct {
 
 	mu       sync.Mutex
 	sessions []entry
+	objects  map[string]object // by the session's id
 	hang     <-chan struct{}
 }
 
@@ -125,7 +127,7 @@ type userProperty struct {
 func (l *Service) Add(id string, uid uint32, p map[string]any) {
 	l.t.Helper()
 	all := map[string]any{
-		"Id": id, "Name": "nobody", "User": userProperty{uid, dbus.ObjectPath(fmt.Sprintf("%s/user/_%d", path, uid))},
+		"Id": id, "Name": "nobody", "User": userProperty{uid, userPath(uid)},
 		"Display": ":1", "Type": "x11", "Class": "user", "State": "active", "Active": true, "Remote": false,
 		"Leader": uint32(0), "LockedHint": false,
 	}
@@ -137,10 +139,48 @@ func (l *Service) Add(id string, uid uint32, p map[string]any) {
 		o.values[name] = dbus.MakeVariant(v)
 	}
 	l.export(id, o)
+	display := dbus.MakeVariant(struct {
+		ID   string
+		Path dbus.ObjectPath
+	}{id, pathOf(id)})
+	user := object{values: map[string]dbus.Variant{"Display": display}}
+	require.NoError(l.t, l.conn.Export(user, userPath(uid), properties))
+	require.NoError(l.t, l.conn.Export(locker{l, id}, pathOf(id), name+".Session"))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sessions = slices.DeleteFunc(l.sessions, func(s entry) bool { return s.ID == id })
 	l.sessions = append(l.sessions, entry{id, uid, "nobody", "seat0", pathOf(id)})
+}
+
+// Set changes a property of a session, and says so, as logind does of those that emit changes.
+func (l *Service) Set(id, property string, value any) {
+	l.t.Helper()
+	l.mu.Lock()
+	o := object{values: maps.Clone(l.objects[id].values)}
+	l.mu.Unlock()
+	o.values[property] = dbus.MakeVariant(value)
+	l.export(id, o)
+	require.NoError(l.t, l.conn.Emit(pathOf(id), properties+".PropertiesChanged", name+".Session",
+		map[string]dbus.Variant{property: dbus.MakeVariant(value)}, []string{}))
+}
+
+// Value is that of a session's property now.
+func (l *Service) Value(id, property string) any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.objects[id].values[property].Value()
+}
+
+// A locker is the object by which a desktop says whether it is locked.
+type locker struct {
+	l  *Service
+	id string
+}
+
+// SetLockedHint is logind's.
+func (s locker) SetLockedHint(locked bool) *dbus.Error {
+	s.l.Set(s.id, "LockedHint", locked)
+	return nil
 }
 
 // Fail makes a listed session answer with a D-Bus error.
@@ -161,7 +201,17 @@ func (l *Service) Remove(id string) {
 
 func (l *Service) export(id string, o object) {
 	l.t.Helper()
+	l.mu.Lock()
+	if l.objects == nil {
+		l.objects = map[string]object{}
+	}
+	l.objects[id] = o
+	l.mu.Unlock()
 	require.NoError(l.t, l.conn.Export(o, pathOf(id), properties))
+}
+
+func userPath(uid uint32) dbus.ObjectPath {
+	return dbus.ObjectPath(fmt.Sprintf("%s/user/_%d", path, uid))
 }
 
 // pathOf is a session's object path, escaped as systemd does it
@@ -194,6 +244,18 @@ func (m methods) GetSession(id string) (dbus.ObjectPath, *dbus.Error) {
 		}
 	}
 	return "", dbus.NewError(NoSuchSession, nil)
+}
+
+// GetUser is logind's, for whoever has a session.
+func (m methods) GetUser(uid uint32) (dbus.ObjectPath, *dbus.Error) {
+	m.l.mu.Lock()
+	defer m.l.mu.Unlock()
+	for _, s := range m.l.sessions {
+		if s.UID == uid {
+			return userPath(uid), nil
+		}
+	}
+	return "", dbus.NewError("org.freedesktop.login1.NoSuchUser", nil)
 }
 
 // An object is what a session object answers.

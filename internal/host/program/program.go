@@ -1,6 +1,6 @@
 // Package program runs another program of this host to its end, for its
-// output: with a time limit, with a bound on what it may print, with PATH as
-// its only variable, and so that nothing of it stays behind.
+// output: with a time limit, with a bound on what it may print, with PATH and
+// the variables that it is given, and so that nothing of it stays behind.
 //
 //	out, err := program.Output(ctx, program.Command{Path: "/usr/sbin/nft", Args: []string{"-j", "list", "ruleset"}})
 //	if err != nil {
@@ -39,6 +39,7 @@ var ErrTooMuch = errors.New("too much output")
 type Command struct {
 	Path    string        // absolute
 	Args    []string      // arguments, without the program's name
+	Env     []string      // variables besides PATH
 	Timeout time.Duration // 0: 5 s
 	Max     int           // bytes that it may print; 0: 1 MiB
 }
@@ -72,7 +73,7 @@ func Output(ctx context.Context, c Command) ([]byte, error) {
 	stdout := &printed.Head{Max: cmp.Or(c.Max, defaultMax), Strict: true}
 	stderr := &printed.Head{Max: maxComplaint}
 	cmd := exec.Command(c.Path, c.Args...)
-	cmd.Env = []string{"PATH=" + SearchPath}
+	cmd.Env = append([]string{"PATH=" + SearchPath}, c.Env...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = time.Second // for output that something it left behind holds open
 	p, err := child.Start(cmd, child.Own())

@@ -197,7 +197,7 @@ func TestScreenLocked(t *testing.T) {
 				}
 				for _, s := range savers {
 					if s.name == name {
-						require.NoError(t, service.Export(object, s.path, name))
+						require.NoError(t, service.Export(object, s.path, s.is))
 					}
 				}
 				_, err := service.RequestName(name, dbus.NameFlagDoNotQueue)
