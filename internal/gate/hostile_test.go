@@ -47,7 +47,7 @@ func TestSignedOut(t *testing.T) {
 			"GET /api/v1/me", "GET /api/v1/hosts", "GET /api/v1/rules", "GET /api/v1/sessions", "GET /api/v1/sessions/events", "GET /api/v1/shadows",
 			"POST /api/v1/shadows", "GET /api/v1/shadows/" + view.ID, "DELETE /api/v1/shadows/" + view.ID, "GET /api/v1/events", "GET /api/v1/activity",
 			"GET /api/v1/activity?format=csv", "POST /api/v1/signout", "POST /api/v1/rules/test",
-			"POST /api/v1/shadows/" + view.ID + "/ticket",
+			"POST /api/v1/shadows/" + view.ID + "/ticket", "GET /api/v1/me/signins", "POST /api/v1/me/signins/end",
 		} {
 			method, path, _ := strings.Cut(call, " ")
 			var body any
@@ -111,7 +111,7 @@ func TestCrossSiteRequestForgery(t *testing.T) {
 		"the same host by http": {"Origin": {"http://evil.example"}, "Sec-Fetch-Site": {"cross-site"}},
 	} {
 		c.Header = headers
-		for _, call := range []string{"POST /api/v1/shadows", "DELETE /api/v1/shadows/" + view.ID, "POST /api/v1/signout", "POST /api/v1/signin"} {
+		for _, call := range []string{"POST /api/v1/shadows", "DELETE /api/v1/shadows/" + view.ID, "POST /api/v1/signout", "POST /api/v1/signin", "POST /api/v1/me/signins/end"} {
 			method, path, _ := strings.Cut(call, " ")
 			t.Run(name+" "+call, func(t *testing.T) { refused(t, c, method, path, gate.Wish{Session: "s2"}, http.StatusForbidden, "") })
 		}
