@@ -114,8 +114,8 @@ successor: deps ## test wsproxy, consent and the capture with their libraries' s
 		go get $(SUCCESSORS); \
 		go vet $(SUCCEED); go test -race -timeout 40m $(SUCCEED)
 
-fleet: deps ## three gates and three hosts of the real programs, in namespaces: killed, cut off, slow, without room; as root, minutes
-	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 60m -run TestFaults ./internal/fleet/rig
+fleet: deps ## gates, NATS servers, hosts with desktops and a browser, in namespaces: killed, cut off, slow, without room, with wrong clocks; as root, an hour
+	SHADOW_LIVE=1 SHADOW_FLEET=1 go test -count=1 -v -timeout 120m -run TestFaults ./internal/fleet/rig
 
 nightly: ## what is too long for each change: all tests with the successors, soak, an hour of pictures, fuzzers, whole desktops, every viewer, a booted host, a fleet's faults, the policies, newest dependencies, known vulnerabilities
 	$(MAKE) --no-print-directory successor soak pictures fuzz desktops viewers hosts fleet policies newest vulnerabilities

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,7 +110,7 @@ func TestTwoCommandsOfThePage(t *testing.T) {
 	require.NoError(t, err, "%s", out)
 	g := testgate.At(t, "https://"+name)
 	p := start(t, "gate", "shadowgate")
-	dialed := func() *testgate.Client { return to(g.Client(), ends["gate"].address) }
+	dialed := func() *testgate.Client { return g.Client().Through(net.JoinHostPort(ends["gate"].address, "443")) }
 	ready(t, p, dialed())
 	alice := dialed()
 	signIn(alice, "alice")

@@ -257,18 +257,9 @@ backend gates
 
 // at is alice at one gate, whoever else the load balancer would choose.
 func (r *rig) at(gate string) *testgate.Client {
-	c := to(testgate.At(r.t, "https://"+front).Client(), r.ends[gate].address)
+	c := testgate.At(r.t, "https://"+front).Client().Through(net.JoinHostPort(r.ends[gate].address, "443"))
 	if who := cmp.Or(r.apart[gate], r.alice); who != nil {
 		c.HTTP.Jar = who.HTTP.Jar
-	}
-	return c
-}
-
-// to is a client whose connections go to an address, whatever name it calls.
-func to(c *testgate.Client, address string) *testgate.Client {
-	c.HTTP.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-		d := net.Dialer{Timeout: 20 * time.Second}
-		return d.DialContext(ctx, network, net.JoinHostPort(address, "443"))
 	}
 	return c
 }

@@ -272,8 +272,10 @@ func (r *rig) hostClock(t *testing.T) {
 			r.tab.leave(t)
 		}
 		for _, name := range []string{"host1", "host3"} {
+			r.another(t) // a clock that goes back costs questions, for half a minute
 			r.viewed(t, "gate1", name, "the clock is wrong")
 		}
+		r.another(t)
 		r.runs["host3"].end(syscall.SIGKILL)
 		r.start("host3")
 		r.viewed(t, "gate2", "host3", "the clock is wrong at the start")
@@ -284,8 +286,10 @@ func (r *rig) hostClock(t *testing.T) {
 	r.clocks["host1"].set(t, 0)
 	r.clocks["host3"].set(t, 0)
 	for _, name := range []string{"host1", "host3"} {
+		r.another(t)
 		r.viewed(t, "gate1", name, "the clock is right again")
 	}
+	r.saw("where it has gone back it is off the list for some of 40 s")
 }
 
 // first asks once, and notes what comes of it.

@@ -175,6 +175,16 @@ func (g *Gate) Client() *Client {
 	}
 }
 
+// Through has the browser connect to an address, whatever the gate's URL says, as if a load balancer had chosen for it.
+// It returns c.
+func (c *Client) Through(address string) *Client {
+	c.HTTP.Transport.(noting).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		d := net.Dialer{Timeout: 20 * time.Second}
+		return d.DialContext(ctx, network, address)
+	}
+	return c
+}
+
 // SignIn is a browser in which somebody has signed in with [Password].
 func (g *Gate) SignIn(name string) *Client {
 	g.t.Helper()
