@@ -49,9 +49,9 @@ func (g *Gate) hold(ctx context.Context, s *signin.Session) (_ context.Context, 
 func (g *Gate) patrol(ctx context.Context) {
 	var stopping sync.WaitGroup
 	defer stopping.Wait()
+	telling := make(chan struct{}, 1)
 	for ctx.Err() == nil {
 		pause(ctx, patrolEvery)
-		g.tell(ctx)
 		g.endHolds()
 		for _, v := range g.views.tidy() {
 			stopping.Go(func() {
@@ -59,6 +59,14 @@ func (g *Gate) patrol(ctx context.Context) {
 					g.views.tryAgain(v)
 				}
 			})
+		}
+		select {
+		case telling <- struct{}{}: // a board may take its time, and what is over waits for none
+			stopping.Go(func() {
+				defer func() { <-telling }()
+				g.tell(ctx)
+			})
+		default:
 		}
 	}
 }

@@ -61,7 +61,7 @@ func (g *Gate) signIn(w http.ResponseWriter, r *http.Request) {
 
 // begun notes a new sign-in, which takes the place of the one that r's browser may have had.
 func (g *Gate) begun(r *http.Request, s *signin.Session) {
-	replaced, err := g.Desk.Replace(r)
+	replaced, err := g.Desk.Replace(r, s)
 	if replaced {
 		g.hasEnded(r.Context(), err)
 	}

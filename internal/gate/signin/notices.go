@@ -31,13 +31,13 @@ const (
 const (
 	kindPlace = "in"     // somebody is signed in
 	kindEnded = "out"    // a session was ended
-	kindCut   = "others" // all sessions of a person but one were ended
+	kindCut   = "others" // all sessions of a person were ended, but one if it is named
 )
 
 // A notice is what one gate tells the others. Sessions and owners are those of a [Session] and of [ownerKey].
 type notice struct {
 	Kind    string    `json:"k"`
-	Session string    `json:"s,omitempty"` // of a cut: the one that goes on
+	Session string    `json:"s,omitempty"` // of a cut: the one that goes on; empty: none
 	Owner   string    `json:"o"`
 	Until   time.Time `json:"x"` // when it doesn't count any more
 	Place   *Place    `json:"p,omitempty"`

@@ -213,7 +213,7 @@ func (d *Desk) EndPlace(s *Session, place string) (bool, error) {
 	all, _ := d.places.list(s.Owner(), d.Now())
 	for id, one := range all {
 		if placeID(id) == place && !d.isOver(id, s.Owner(), one) {
-			return true, d.end(id, s.Owner(), one.Expires)
+			return true, d.end(id, s.Owner(), one.Expires, s.ID)
 		}
 	}
 	return false, nil
@@ -230,13 +230,16 @@ func (d *Desk) EndOthers(s *Session) error {
 	return err
 }
 
-// end ends a session for good, here and at gates that share keys and a board.
-func (d *Desk) end(id, owner string, until time.Time) error {
-	err := d.Ended.add(id, owner, until, d.Now())
-	if _, wait := d.outs.Take(owner, d.Now()); wait > 0 { // each stays on the board for as long as the session would have lasted
-		return cmp.Or(err, errCrowded)
+// end ends a session for good, here and at gates that share keys and a board. Of a person who ends very many all are ended that
+// have begun, but one if it is named: what is kept of one must have an end.
+func (d *Desk) end(id, owner string, until time.Time, but string) error {
+	now := d.Now().UTC()
+	err := d.Ended.add(id, owner, until, now)
+	n := &notice{Kind: kindEnded, Session: id, Owner: ownerKey(owner), Until: until}
+	if _, wait := d.outs.Take(owner, now); wait > 0 { // in place of any number of them
+		n = &notice{Kind: kindCut, Session: but, Owner: ownerKey(owner), Before: now, Until: now.Add(d.Longest)}
 	}
-	if told := d.post(&notice{Kind: kindEnded, Session: id, Owner: ownerKey(owner), Until: until}); err == nil {
+	if told := d.post(n); err == nil {
 		err = told
 	}
 	return err

@@ -172,30 +172,46 @@ func TestNoticesThatWait(t *testing.T) {
 	board := &shelf{err: errors.New("the bus is down")}
 	d, at := newDesk(t, func(c *Config) { c.Board = board })
 	for i := range maxPosts {
-		require.NoError(t, d.end(fmt.Sprint(i), fmt.Sprint(i), at.now.Add(time.Hour)))
+		require.NoError(t, d.end(fmt.Sprint(i), fmt.Sprint(i), at.now.Add(time.Hour), ""))
 	}
-	require.ErrorIs(t, d.end("one more", "x", at.now.Add(time.Hour)), errCrowded)
+	require.ErrorIs(t, d.end("one more", "x", at.now.Add(time.Hour), ""), errCrowded)
 	require.True(t, d.Ended.Has("one more"), "here it has ended")
 	at.now = at.now.Add(2 * time.Hour)
 	require.NoError(t, d.Tell(t.Context()), "what is over needn't be told")
 	require.Empty(t, d.posts.all)
 }
 
-// Who signs in and out over and over fills no board; here all of it counts.
+// Who signs out in a loop takes no room from others, with a board that takes notices or takes none, and has signed out everywhere.
 func TestSignOutsOfOne(t *testing.T) {
-	board := new(shelf)
-	d, at := newDesk(t, func(c *Config) { c.Board = board })
-	told := 0
-	for i := range maxOuts + 100 {
-		if d.end(fmt.Sprint("s", i), "ann", at.now.Add(time.Hour)) == nil {
-			told++
-		}
-		require.NoError(t, d.Tell(t.Context()))
-		require.True(t, d.Ended.Has(fmt.Sprint("s", i)) || d.Ended.Covers("ann", at.now.Add(time.Hour)))
+	for name, failure := range map[string]error{"a board": nil, "a board that takes none": errors.New("the bus is down")} {
+		t.Run(name, func(t *testing.T) {
+			board := &shelf{err: failure}
+			d, at := newDesk(t, func(c *Config) { c.Board = board })
+			c := d.Config
+			c.Ended = nil
+			other := New(c)
+			old := signedIn(t, d)
+			identified(t, other, old)
+			s := identified(t, d, old)
+			at.now = at.now.Add(time.Second)
+			for i := range 5000 {
+				require.NoError(t, d.end(fmt.Sprint(i), s.Owner(), at.now.Add(time.Hour), ""))
+				if failure == nil {
+					require.NoError(t, d.Tell(t.Context()))
+				}
+			}
+			require.NoError(t, d.end("another's", "x", at.now.Add(time.Hour), ""))
+			require.LessOrEqual(t, len(d.posts.all), maxOuts+3) // the cut, another's, and where one is signed in
+			board.err = nil
+			require.NoError(t, d.Tell(t.Context()))
+			require.LessOrEqual(t, len(board.up), maxOuts+3)
+			require.True(t, other.Ended.Has("another's"))
+			_, err := other.Identify(old)
+			require.ErrorIs(t, err, ErrSignedOut)
+			at.now = at.now.Add(time.Second)
+			identified(t, other, signedIn(t, d))
+		})
 	}
-	require.Equal(t, maxOuts, told)
-	require.LessOrEqual(t, len(board.up), maxOuts)
-	require.NoError(t, d.end("b", "bob", at.now.Add(time.Hour)), "others have their own share")
 }
 
 // A file of notices has those that count, and is written anew before it grows.

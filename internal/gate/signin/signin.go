@@ -64,14 +64,18 @@ type Desk struct {
 	places places
 	posts  posts
 	told   strangers.Quota // of places, by person
-	outs   strangers.Quota // of sign-outs that are told, by person
+	outs   strangers.Quota // of endings, by person
 }
 
-// How many places and sign-outs of one person are told, and how often one more.
+// How many places of one person are told, and how often one more.
 const (
 	maxTold   = 60
-	maxOuts   = maxEndedOne
 	toldEvery = time.Minute
+
+	// How many sessions of one person are told as ended, and how often one more: a board keeps each until the session would have
+	// been over.
+	maxOuts   = 100
+	outsEvery = 10 * time.Minute
 )
 
 // New returns a Desk.
@@ -84,7 +88,7 @@ func New(c Config) *Desk {
 	}
 	d := &Desk{Config: c, hashing: make(chan struct{}, hashing), waiting: make(chan struct{}, hashing+maxWaiting)}
 	d.told.Size, d.told.Every = maxTold, toldEvery
-	d.outs.Size, d.outs.Every = maxOuts, toldEvery
+	d.outs.Size, d.outs.Every = maxOuts, outsEvery
 	if c.Board != nil {
 		c.Board.OnPosted(d.heard)
 	}
@@ -353,14 +357,14 @@ func (d *Desk) setCookie(w http.ResponseWriter, name, value string, age time.Dur
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(age.Seconds()), Secure: d.Secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// Replace ends the session that r's cookie is of, if it is a good one, which it reports: r's browser has signed in anew. The
+// Replace ends the session that r's cookie is of, if it is a good one, which it reports: r's browser has signed in anew, as by. The
 // error is that of [Desk.SignOut].
-func (d *Desk) Replace(r *http.Request) (bool, error) {
+func (d *Desk) Replace(r *http.Request, by *Session) (bool, error) {
 	s, err := d.byCookie(r)
 	if err != nil {
 		return false, nil
 	}
-	return true, d.end(s.ID, s.Owner(), s.Expires)
+	return true, d.end(s.ID, s.Owner(), s.Expires, by.ID)
 }
 
 // SignOut ends a session for good, wherever copies of its cookie are, and returns where the browser
@@ -372,7 +376,7 @@ func (d *Desk) SignOut(w http.ResponseWriter, r *http.Request, s *Session) (next
 		return next, nil // it is its owner's to remove
 	}
 	if !s.begun {
-		err = d.end(s.ID, s.Owner(), s.Expires)
+		err = d.end(s.ID, s.Owner(), s.Expires, "")
 	}
 	d.dropCookie(w, d.CookieName())
 	switch {
