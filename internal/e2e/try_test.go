@@ -43,6 +43,12 @@ func TestTry(t *testing.T) {
 	log := new(strings.Builder)
 	cmd.Stderr = log
 	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { // if the test fails; shadowd ends with it
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
 	lines := bufio.NewScanner(out)
 	require.True(t, lines.Scan())
 	m := signInAs.FindStringSubmatch(lines.Text())
