@@ -12,10 +12,12 @@
 package config
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"vda.internal/shadow"
@@ -162,7 +164,17 @@ func Default() *Config {
 // be missing; a file that was named may not. What is wrong with the file's
 // content is an *[Error]. Root refuses a file, and a program that it names, that
 // anybody else could change.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return new(reader).load(path) }
+
+// A reader loads one file again and again. It parses only what it hasn't read the last time; whose the file is it looks
+// at each time.
+type reader struct {
+	mu   sync.Mutex
+	data []byte  // that was read last
+	last *Config // what it says; nil: it was never good
+}
+
+func (r *reader) load(path string) (*Config, error) {
 	name := path
 	if name == "" {
 		name = DefaultPath
@@ -174,7 +186,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := parse(name, data)
+	c, err := r.parse(name, data)
 	if err == nil && os.Geteuid() == 0 {
 		err = c.judge(name)
 	}
@@ -184,14 +196,28 @@ func Load(path string) (*Config, error) {
 	return c, nil
 }
 
+func (r *reader) parse(name string, data []byte) (*Config, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil && bytes.Equal(data, r.data) {
+		return r.last, nil
+	}
+	c, err := parse(name, data)
+	if err == nil {
+		r.data, r.last = data, c
+	}
+	return c, err
+}
+
 // SettingsFrom returns a function that reads the VDA's two values each time it
 // is called: for shadow.Config.Settings. They come from the file at path or, if
 // that says so, from the VDA's own program. It is as strict about the rest of
 // the file as Load, so that a broken file refuses requests rather than counting
-// in part.
+// in part. The function is safe for concurrent use, and costs little while the file stays the same.
 func SettingsFrom(path string) func(context.Context) (shadow.Settings, error) {
+	var r reader
 	return func(ctx context.Context) (shadow.Settings, error) {
-		c, err := Load(path)
+		c, err := r.load(path)
 		if err != nil {
 			return shadow.Settings{}, err
 		}

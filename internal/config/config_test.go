@@ -413,6 +413,22 @@ func TestSettingsAreReadEachTime(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+// The settings are read every second while anybody is viewed: a file that says the same isn't parsed again.
+func TestSettingsCostLittle(t *testing.T) {
+	path := write(t, string(Default().TOML()))
+	settings := SettingsFrom(path)
+	read := func(f func() error) float64 {
+		return testing.AllocsPerRun(20, func() {
+			if err := f(); err != nil {
+				panic(err)
+			}
+		})
+	}
+	whole := read(func() error { _, err := Load(path); return err })
+	again := read(func() error { _, err := settings(t.Context()); return err })
+	assert.Less(t, again, whole/10)
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(everything))
 	f.Add(Default().TOML())
