@@ -17,8 +17,10 @@
 // scrolling a page. A desktop that has painted nothing, or has no compositor, is an error. What the X server takes
 // for the load alone isn't the peers'.
 //
-// With -sessions many sessions are watched at once, as root, by the whole product with its defaults, while nothing happens in them:
+// With -sessions many sessions are watched at once, as root, by the whole product with its defaults, while nothing happens in them, or -load:
 //
 //	make build && go build -o bin/screens ./tools/screens
 //	bin/screens -sessions 99 -duration 30s
+//
+// With -load something happens in each of them meanwhile: one session and typing show what shadowd takes for the relay.
 package main

@@ -80,6 +80,7 @@ func main() {
 	pictures := flag.String("pictures", "", "`folder` for pictures of these; empty: none")
 	sessions := flag.Int("sessions", 0, "measure so many, watched at once, instead")
 	shadowd := flag.String("shadowd", "bin/shadowd", "the `program` that shows these")
+	busy := flag.String("load", "idle", "what happens in these: idle, typing, scrolling")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -92,7 +93,11 @@ func main() {
 		return
 	}
 	if *sessions > 0 {
-		if err := many(ctx, os.Stdout, *shadowd, *sessions, *duration); err != nil {
+		i := slices.IndexFunc(loads, func(l load) bool { return l.name == *busy && !l.film })
+		if i < 0 {
+			log.Fatalf("screens: there is no load %q for many sessions", *busy)
+		}
+		if err := many(ctx, os.Stdout, *shadowd, *sessions, *duration, loads[i]); err != nil {
 			log.Fatalf("screens: %v", err)
 		}
 		return

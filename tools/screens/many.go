@@ -24,8 +24,8 @@ import (
 // manyPorts is the first port that many lets shadowd use.
 const manyPorts = 21001
 
-// many has n sessions watched at once, by the whole product, and prints what they cost while nothing happens in them.
-func many(ctx context.Context, out io.Writer, shadowd string, n int, d time.Duration) error {
+// many has n sessions watched at once, by the whole product, and prints what they cost under a load in each of them.
+func many(ctx context.Context, out io.Writer, shadowd string, n int, d time.Duration, l load) error {
 	dir, err := os.MkdirTemp("", "screens-")
 	if err != nil {
 		return err
@@ -42,6 +42,11 @@ func many(ctx context.Context, out io.Writer, shadowd string, n int, d time.Dura
 			return err
 		}
 		defer desktop.Close()
+		if l.shell != "" {
+			if _, err := desktop.Spawn("xterm", "-geometry", "120x45+40+40", "-e", "sh", "-c", l.shell); err != nil {
+				return err
+			}
+		}
 		account, err := user.LookupId(strconv.Itoa(int(desktop.Identity.UID)))
 		if err != nil {
 			return err
@@ -95,12 +100,13 @@ func many(ctx context.Context, out io.Writer, shadowd string, n int, d time.Dura
 		}
 		parts[kind] = append(parts[kind], pid)
 	}
-	fmt.Fprintf(out, "%d sessions of %dx%d watched for %v, load %s.\n\n| | processes | CPU in all, ms/s | peak memory of each at most, MB | of it its own, MB |\n| --- | ---: | ---: | ---: | ---: |\n", n, width, height, d, loadAverage())
+	fmt.Fprintf(out, "%d sessions of %dx%d, %s, watched for %v, load %s.\n\n| | processes | CPU in all, ms/s | peak memory of each at most, MB | of it its own, MB |\n| --- | ---: | ---: | ---: | ---: |\n", n, width, height, l.name, d, loadAverage())
 	before, began := map[string]time.Duration{}, time.Now()
 	for kind, pids := range parts {
 		before[kind] = clocks(pids)
 	}
-	if _, err := viewers[0].during(ctx, d); err != nil {
+	updates, err := viewers[0].during(ctx, d)
+	if err != nil {
 		return err
 	}
 	for _, kind := range []string{"source", "banner", "shadowd", "X server"} {
@@ -108,6 +114,7 @@ func many(ctx context.Context, out io.Writer, shadowd string, n int, d time.Dura
 		fmt.Fprintf(out, "| %s | %d | %.1f | %.1f | %.1f |\n", kind, len(pids), ms(clocks(pids)-before[kind])/time.Since(began).Seconds(),
 			most(pids, "status", "VmHWM:"), most(pids, "smaps_rollup", "Pss:"))
 	}
+	fmt.Fprintf(out, "\nUpdates of the first session: %.1f a second.\n", float64(updates)/d.Seconds())
 	return nil
 }
 
