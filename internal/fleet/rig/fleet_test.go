@@ -69,16 +69,17 @@ func (r *rig) hosts() []string { return []string{"host1", "host2", "host3"} }
 func newRig(t *testing.T, own bool) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, own: own, dir: private(t), runs: map[string]*process{}, clocks: map[string]clock{}, desks: map[string]*testhost.Desktop{},
+		t: t, own: own, runs: map[string]*process{}, clocks: map[string]clock{}, desks: map[string]*testhost.Desktop{},
 		apart: map[string]*testgate.Client{}, dialed: "host2",
 	}
-	require.NoError(t, os.Chmod(r.dir, 0o755)) // the desktops' users look for their cookies there
 	names := r.gates()
 	if own {
 		names = append(names, r.buses()...)
 	}
 	names = append(names, r.hosts()...)
 	r.ends = network(t, names...)
+	r.dir = private(t)                         // in the network's own /run
+	require.NoError(t, os.Chmod(r.dir, 0o755)) // the desktops' users look for their cookies there
 	addresses := []string{front}
 	for _, name := range names {
 		addresses = append(addresses, r.ends[name].address)
