@@ -29,13 +29,16 @@ type client struct {
 }
 
 // hostileClient does one thing to the display of the environment. Its arguments are
-// numbers.
+// numbers, but for what is said.
 func hostileClient(what string, args []string) error {
 	x, err := xconn.Dial(os.Getenv("DISPLAY"), os.Getenv("XAUTHORITY"), 5*time.Second)
 	if err != nil {
 		return err
 	}
 	c := client{x, xproto.Setup(x.Conn).Roots[0], "cover"}
+	if what == "keep spoiling" { // its arguments are a number, a way and a name
+		return c.keepSpoiling(args[2], spoils[args[1]])
+	}
 	var n []int
 	for _, a := range args {
 		i, err := strconv.Atoi(a)
@@ -47,7 +50,12 @@ func hostileClient(what string, args []string) error {
 	if known, err := c.scenery(what); known {
 		return err
 	}
+	if spoil := spoils[what]; spoil != nil {
+		return spoil(c, xproto.Window(n[0]))
+	}
 	switch what {
+	case "two managers":
+		return c.twoManagers(xproto.Window(n[0]))
 	case "cover":
 		return c.cover(false, nil)
 	case "fight":
@@ -230,10 +238,8 @@ func (c client) within(of xproto.Window) error {
 	if err != nil {
 		return err
 	}
-	if err := xproto.MapWindowChecked(c.x.Conn, id).Check(); err != nil {
-		return err
-	}
-	for { // until it is destroyed
+	xproto.MapWindow(c.x.Conn, id) // it may be destroyed before
+	for {                          // until it is destroyed
 		if _, err := xproto.GetGeometry(c.x.Conn, xproto.Drawable(id)).Reply(); err != nil {
 			return nil
 		}
@@ -460,52 +466,4 @@ func (c client) send(to xproto.Window, kinds []int, detail, x, y int) error {
 		}
 	}
 	return nil
-}
-
-// now is the server's time, as a change to a property tells it.
-func (c client) now() (xproto.Timestamp, error) {
-	id, err := xproto.NewWindowId(c.x.Conn)
-	if err != nil {
-		return 0, err
-	}
-	xproto.CreateWindow(c.x.Conn, 0, id, c.screen.Root, 0, 0, 1, 1, 0, xproto.WindowClassInputOnly, 0, xproto.CwEventMask, []uint32{xproto.EventMaskPropertyChange})
-	xproto.ChangeProperty(c.x.Conn, xproto.PropModeAppend, id, xproto.AtomWmName, xproto.AtomString, 8, 0, nil)
-	for {
-		ev, xerr := c.x.WaitForEvent()
-		if xerr != nil {
-			return 0, fmt.Errorf("%v", xerr)
-		}
-		if p, ok := ev.(xproto.PropertyNotifyEvent); ok {
-			return p.Time, nil
-		}
-	}
-}
-
-// ping asks a window whether its program lives, as a window manager does, and
-// returns when the answer is there.
-func (c client) ping(w xproto.Window) error {
-	var atoms [2]xproto.Atom
-	for i, name := range []string{"WM_PROTOCOLS", "_NET_WM_PING"} {
-		r, err := xproto.InternAtom(c.x.Conn, false, uint16(len(name)), name).Reply()
-		if err != nil {
-			return err
-		}
-		atoms[i] = r.Atom
-	}
-	xproto.ChangeWindowAttributes(c.x.Conn, c.screen.Root, xproto.CwEventMask, []uint32{xproto.EventMaskSubstructureNotify})
-	const mark = 4711
-	m := xproto.ClientMessageEvent{Format: 32, Window: w, Type: atoms[0],
-		Data: xproto.ClientMessageDataUnionData32New([]uint32{uint32(atoms[1]), mark, uint32(w), 0, 0})}
-	if err := xproto.SendEventChecked(c.x.Conn, false, w, xproto.EventMaskNoEvent, string(m.Bytes())).Check(); err != nil {
-		return err
-	}
-	for {
-		ev, xerr := c.x.WaitForEvent()
-		if xerr != nil {
-			return fmt.Errorf("%v", xerr)
-		}
-		if e, ok := ev.(xproto.ClientMessageEvent); ok && e.Window == c.screen.Root && e.Type == atoms[0] && e.Data.Data32[1] == mark {
-			return nil
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/BurntSushi/xgb"
+	"github.com/BurntSushi/xgb/damage"
 	"github.com/BurntSushi/xgb/randr"
 	"github.com/BurntSushi/xgb/shape"
 	"github.com/BurntSushi/xgb/xfixes"
@@ -19,13 +20,17 @@ import (
 //   - the compositor: XFIXES' for the selection that it owns;
 //   - the window manager: the property of the root window, and the end of the window that it names;
 //   - windows above: VisibilityNotify; with a compositor, what happens to the root window's children;
-//   - the banner's own window, which any program can move, shrink, hide or cut: what happens to it, and SHAPE's for its outline.
+//   - the banner's own window, which any program can move, shrink, hide or cut: what happens to it, and SHAPE's for its outline;
+//   - what is drawn on it, by whomever: DAMAGE's, where there is that;
+//   - what a compositor is told of it: its properties.
 //
-// A server without these extensions tells too little, and is asked all the time. So is any while
+// That a compositor shows something else has no event. The look for no reason finds it.
+//
+// A server without RandR or XFIXES tells too little, and is asked all the time. So is any while
 // something isn't as it should be, for how that goes on no event says.
 
 // RareTime is after how much time without a reason a banner looks all the same. It is there for what
-// nobody has thought of, and a variable for the tests of what tells.
+// has no event, and for what nobody has thought of, and a variable for the tests of what tells.
 var RareTime = 8 * time.Second
 
 // rootMask is what the root window always tells of.
@@ -39,7 +44,33 @@ func (w *window) alerts() bool {
 	screens, selections := randr.QueryVersion(w.x.Conn, 1, 2), xfixes.QueryVersion(w.x.Conn, 1, 0)
 	_, err1 := screens.Reply()
 	_, err2 := selections.Reply()
-	return err1 == nil && err2 == nil
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	if damage.Init(w.x.Conn) == nil {
+		_, err := damage.QueryVersion(w.x.Conn, 1, 1).Reply()
+		w.hasDamage = err == nil
+	}
+	return true
+}
+
+// noteDrawing has the server note who draws on the window, which is this program, too.
+func (w *window) noteDrawing() {
+	w.drawing = 0
+	if !w.hasDamage {
+		return
+	}
+	if id, err := damage.NewDamageId(w.x.Conn); err == nil {
+		w.drawing = id
+		damage.Create(w.x.Conn, id, xproto.Drawable(w.id), damage.ReportLevelNonEmpty)
+	}
+}
+
+// hearDrawing has the server tell when something is drawn on the window from now on, once.
+func (w *window) hearDrawing() {
+	if w.drawing != 0 {
+		damage.Subtract(w.x.Conn, w.drawing, 0, 0)
+	}
 }
 
 // attend has the server tell of what is selected once and for all. It comes before all that is asked.
@@ -88,6 +119,8 @@ func (b *banner) heed(ev xgb.Event) {
 	case randr.ScreenChangeNotifyEvent, xfixes.SelectionNotifyEvent, xproto.ConfigureNotifyEvent, xproto.CreateNotifyEvent,
 		xproto.MapNotifyEvent, xproto.UnmapNotifyEvent, xproto.CirculateNotifyEvent, xproto.GravityNotifyEvent, xproto.VisibilityNotifyEvent,
 		shape.NotifyEvent:
+	case damage.NotifyEvent:
+		b.stirred = time.Now()
 	case xproto.ReparentNotifyEvent:
 		if e.Window == b.id {
 			b.strayed = e.Parent != b.screen.Root // where windows above it tell nothing
@@ -97,9 +130,13 @@ func (b *banner) heed(ev xgb.Event) {
 			b.followed = 0 // another may have its number
 		}
 	case xproto.PropertyNotifyEvent:
-		if e.Atom != b.atoms["_NET_SUPPORTING_WM_CHECK"] {
+		if e.Window != b.id && e.Atom != b.atoms["_NET_SUPPORTING_WM_CHECK"] {
 			return
 		}
+		if e.Window == b.id {
+			b.stirred = time.Now()
+		}
+		b.faded = b.faded || b.isFading(e)
 	default:
 		return
 	}
@@ -111,7 +148,8 @@ func (b *banner) heed(ev xgb.Event) {
 func (b *banner) settled() bool {
 	counting := !b.notice.Until.IsZero() && !b.over
 	unseen := !b.unseen.IsZero() && !b.over
-	return b.alert && !b.strayed && !b.covered && !b.below && b.raiseAfter == raiseTime && !unseen && !counting
+	shows := b.painter != 0 && time.Since(b.stirred) < paintTime // a compositor may show only later what was done
+	return b.alert && !shows && !b.strayed && !b.covered && !b.below && b.raiseAfter == raiseTime && !unseen && !counting
 }
 
 // tend does what is due.

@@ -2,9 +2,7 @@ package dialog
 
 import (
 	"context"
-	"errors"
 	"image"
-	"slices"
 	"time"
 
 	"github.com/BurntSushi/xgb"
@@ -30,8 +28,6 @@ const (
 	noticeTime   = 4 * time.Second        // that the banner stays to say that viewing has ended
 	steadyTime   = 10 * time.Second       // after which a banner on top has won its place
 	maxRaiseTime = 30 * time.Second       // between two attempts to get above a window that comes back
-	paintTime    = 3 * time.Second        // a new compositor may take to paint the banner
-	maxRenewals  = 4                      // windows that are made for one, until the banner gives up
 )
 
 // A Notice is what the banner shows. The names in it are shown as they are: whoever has
@@ -92,6 +88,7 @@ func ShowBanner(ctx context.Context, x *xconn.Conn, n Notice, changes <-chan Not
 		window: w, lib: lib, notice: n, report: report, raiseAfter: raiseTime,
 		screens: w.monitors(), largest: w.scale(), holder: w.manager(), painter: w.compositor(),
 		due: true, looked: time.Now(), lived: time.Now(),
+		changes: limit{most: 8, within: time.Hour}, lapses: limit{most: 20, within: 10 * time.Minute}, renewals: limit{most: 4, within: time.Hour},
 	}
 	mark, marked := b.marked()
 	if marked {
@@ -151,15 +148,18 @@ type banner struct {
 	lived   time.Time // when it gave a sign of life last, or could have
 
 	covered    bool // by another window, as the server says
-	buried     bool // all of it
 	below      bool // another window, as look has found last
 	raised     time.Time
 	raiseAfter time.Duration // grows while another window keeps coming back
 
-	holder   xproto.Window // the window manager's own window
-	painter  xproto.Window // the compositor's
-	unseen   time.Time     // since when a new one of them hasn't painted the banner; zero: it has
-	renewals int           // windows that were made since then
+	holder  xproto.Window // the window manager's own window
+	painter xproto.Window // the compositor's
+	unseen  time.Time     // since when the screen hasn't shown the banner; zero: it has
+	faded   bool          // another program has said how opaque it is
+	swapped time.Time     // when it got another picture
+	stirred time.Time     // when anybody drew on it, or said something of it, last
+
+	changes, lapses, renewals limit // see unseen.go
 }
 
 // run handles events until viewing or the user ends it.
@@ -238,7 +238,7 @@ func (b *banner) handle(ev xgb.Event) bool {
 		b.hover = noBannerButton
 	case xproto.VisibilityNotifyEvent:
 		if e.Window == b.id { // and not that of a window from before
-			b.covered, b.buried = e.State != xproto.VisibilityUnobscured, e.State == xproto.VisibilityFullyObscured
+			b.covered = e.State != xproto.VisibilityUnobscured
 		}
 	case xproto.DestroyNotifyEvent:
 		return e.Window == b.id
@@ -314,6 +314,7 @@ func (b *banner) look() error {
 	// many banners on a host with many sessions.
 	b.due, b.looked = false, time.Now()
 	b.hear(b.painter != 0)
+	b.hearDrawing()
 	asked, within, compositor, manager, place := b.askMonitors(), b.askChildren(b.id), b.askCompositor(), b.askManager(), b.askPlace()
 	monitors, astray := asked(), !place() || b.strayed
 	if err := b.refit(monitors); err != nil {
@@ -334,58 +335,7 @@ func (b *banner) look() error {
 		b.raiseAfter = min(2*b.raiseAfter, maxRaiseTime)
 		b.raise()
 	}
-	return b.watchPainter(holder, painter, astray)
-}
-
-// watchPainter makes the window anew when another window manager or compositor takes over, which
-// may not paint one that was there before, and when another program has done something to it. It makes sure that the
-// screen shows it, or windows that hide most of it.
-func (b *banner) watchPainter(holder, painter xproto.Window, astray bool) error {
-	switch {
-	case holder != b.holder || painter != b.painter:
-		b.holder, b.painter, b.renewals = holder, painter, 0
-		return b.renew()
-	case b.over || !astray && (b.unseen.IsZero() || b.isFine()):
-		return nil
-	case b.renewals >= maxRenewals:
-		return ErrUnpainted
-	}
-	return b.renew()
-}
-
-// isFine looks whether the screen shows the banner, or windows that hide most of it, and reports whether there is nothing to be done
-// about it, or not yet.
-func (b *banner) isFine() bool {
-	if b.painted(b.view.img, b.at, nil) {
-		b.unseen = time.Time{}
-		return true
-	}
-	visible := b.uncovered(image.Rectangle{Max: b.size}.Add(b.at))
-	covered := slices.DeleteFunc(slices.Clone(visible), func(is bool) bool { return is })
-	switch {
-	case b.painted(b.view.img, b.at, visible):
-		b.unseen = time.Time{}
-	case b.buried || 2*len(covered) > len(visible):
-		b.unseen = time.Now()
-	default:
-		return time.Since(b.unseen) < paintTime
-	}
-	return true
-}
-
-// ErrUnpainted is a banner that nobody can see.
-var ErrUnpainted = errors.New("the screen doesn't show the banner: its compositor or window manager has changed, or another program takes it away")
-
-// renew puts a new window into the old one's place.
-func (b *banner) renew() error {
-	old := b.id
-	b.renewals++
-	b.unseen, b.covered, b.buried, b.strayed, b.down, b.dragging = time.Now(), false, false, false, noBannerButton, false
-	if err := b.create(b.at, b.title); err != nil {
-		return err
-	}
-	xproto.DestroyWindow(b.x.Conn, old)
-	return nil
+	return b.watch(holder, painter, astray)
 }
 
 // turn notes that the banner is told how the viewing goes on, before it says so. That may be what it
@@ -428,6 +378,7 @@ func (b *banner) swap(old image.Point) error {
 	if err := b.replace(b.view.img); err != nil {
 		return err
 	}
+	b.swapped = time.Now()
 	b.place(b.at.Add(image.Pt((old.X-b.size.X)/2, 0)))
 	return nil
 }

@@ -81,6 +81,18 @@ func (v *bannerView) at(x, y int) bannerButton {
 	return noBannerButton
 }
 
+// parts are the parts of the picture of which each says something: the words, and each button.
+func (v *bannerView) parts() []image.Rectangle {
+	words, parts := v.img.Rect, []image.Rectangle(nil)
+	for _, button := range []image.Rectangle{v.stop, v.pause} {
+		if !button.Empty() {
+			words.Max.X = min(words.Max.X, button.Min.X)
+			parts = append(parts, button)
+		}
+	}
+	return append(parts, words)
+}
+
 // fitBanner draws the banner while somebody is viewing so that it fits a monitor, if that can be done: at a scale
 // or a smaller one, and with fewer lines of the purpose rather than smaller than at 96 dots an inch.
 func fitBanner(n Notice, lib *library, scale float64, room image.Point) *bannerView {

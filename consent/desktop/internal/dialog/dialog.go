@@ -143,6 +143,8 @@ type prompt struct {
 	typedAt    time.Time     // when the user typed last, for the looks of the focus
 	movedFocus time.Time     // when the user moved the focus last
 	clearAt    time.Time     // when it came into view last, for the looks of Yes
+	pixels     bool          // the screen shows it, as look has found last
+	faded      bool          // another program has said how opaque it is
 	covered    bool          // by another window, as the server says
 	overlaid   bool          // by another window, as look has found last
 	inside     bool          // the pointer is in it
@@ -312,6 +314,7 @@ func (d *prompt) handle(ev xgb.Event) (Answer, bool) {
 	case xproto.ExposeEvent:
 		d.firstExpose()
 	case xproto.PropertyNotifyEvent:
+		d.faded = d.faded || d.isFading(e)
 		switch e.Atom {
 		case d.atoms[shownMark]:
 			d.uncovered(uint32(e.Time))

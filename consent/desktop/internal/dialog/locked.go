@@ -97,6 +97,15 @@ func (w *window) wake() {
 	}
 }
 
+// blank reports whether the server's own screen saver (MIT-SCREEN-SAVER) is over everything.
+func (w *window) blank() bool {
+	if !w.hasSaver {
+		return false
+	}
+	r, err := screensaver.QueryInfo(w.x.Conn, xproto.Drawable(w.screen.Root)).Reply()
+	return err == nil && r.State == screensaver.StateOn && r.Kind != screensaver.KindExternal
+}
+
 // keyboardTaken reports whether another client has grabbed the keyboard.
 func (w *window) keyboardTaken() bool {
 	r, err := xproto.GrabKeyboard(w.x.Conn, true, w.screen.Root, xproto.TimeCurrentTime,

@@ -33,19 +33,41 @@ func (d *prompt) barred() bool {
 	return d.away() || d.covered || lately && !d.inside
 }
 
+// counts reports whether it makes a difference for how long the window is in view.
+func (d *prompt) counts() bool {
+	q := d.view.question
+	return q.Notice > 0 || q.Seen != nil && !d.told
+}
+
+// watchPixels learns whether the screen shows the window, if that makes a difference, and draws it again if it doesn't: other
+// programs can draw on it, and make it transparent.
+func (d *prompt) watchPixels() {
+	if d.faded {
+		d.faded = false
+		d.opaque()
+	}
+	if !d.counts() || !d.exposed {
+		return
+	}
+	if d.pixels = d.painted(d.view.img, d.at, nil, d.view.parts()); !d.pixels {
+		xproto.ChangeWindowAttributes(d.x.Conn, d.id, xproto.CwBackPixmap, []uint32{uint32(d.picture)})
+		xproto.ClearArea(d.x.Conn, false, d.id, 0, 0, 0, 0)
+	}
+}
+
 // addSeen adds up how long the window was in view. Time counts
-// while nothing covers the window but what takes no input, as a compositor may lay over everything,
+// while the screen shows the window, and nothing covers it but what takes no input, as a compositor may lay over everything,
 // and never more than two ticks at once: what happened while this process was stopped, nobody knows.
 func (d *prompt) addSeen(now time.Time) {
-	if q := d.view.question; q.Notice <= 0 && (q.Seen == nil || d.told) {
-		return // it makes no difference
+	if !d.counts() {
+		return
 	}
 	since := now.Sub(d.seenAt)
 	if d.seenAt.IsZero() {
 		since = 0
 	}
 	d.seenAt = now
-	if !d.controls.drawn || !d.controls.clear || d.away() || d.covered || d.overlaid && d.hidden() {
+	if !d.pixels || !d.controls.drawn || !d.controls.clear || d.away() || d.covered || d.overlaid && d.hidden() {
 		return
 	}
 	d.seen += min(since, 2*tickTime)
@@ -78,6 +100,7 @@ func (d *prompt) look() {
 	d.readState()
 	d.watchScreen()
 	d.watchShape()
+	d.watchPixels()
 	within := d.children(d.id)
 	if len(within) > 0 {
 		xproto.DestroySubwindows(d.x.Conn, d.id)

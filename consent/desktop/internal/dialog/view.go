@@ -176,6 +176,17 @@ func (v *view) layoutFoot(top int) {
 	v.note = image.Rect(v.px(margin), y, v.deny.Min.X-v.px(buttonGap), y+v.px(buttonHeight))
 }
 
+// parts are the parts of the picture of which each says something: the words, and each button.
+func (v *view) parts() []image.Rectangle {
+	words := v.img.Rect
+	words.Max.Y = v.bar.Min.Y
+	parts := []image.Rectangle{words, v.deny}
+	if !v.allow.Empty() {
+		parts = append(parts, v.allow)
+	}
+	return parts
+}
+
 // px is a length at 96 dots an inch in pixels of the picture; never none.
 func (v *view) px(n float64) int { return max(1, int(math.Round(n*v.scale))) }
 

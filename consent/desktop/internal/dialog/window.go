@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/BurntSushi/xgb/damage"
 	"github.com/BurntSushi/xgb/dpms"
 	"github.com/BurntSushi/xgb/screensaver"
 	"github.com/BurntSushi/xgb/shape"
@@ -48,13 +49,15 @@ type window struct {
 	atoms   map[string]xproto.Atom
 	id      xproto.Window
 	picture xproto.Pixmap
+	pixels  []byte // of the picture, as the display wants them; nil: not known
 	gc      xproto.Gcontext
 	managed bool // by a window manager
 
 	painters xproto.Atom // the selection that the screen's compositor owns
 
-	hasShape, hasSaver, hasDPMS, hasXinerama bool // the server has the extension
+	hasShape, hasSaver, hasDPMS, hasXinerama, hasDamage bool // the server has the extension
 
+	drawing  damage.Damage // what the server notes of who draws on the window; 0: nothing
 	alert    bool          // the server tells of what happens around the window: see alert.go
 	hears    uint32        // what the root window tells of
 	followed xproto.Window // that names the window manager, and tells of itself
@@ -72,6 +75,7 @@ var atomNames = [...]string{
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION", "_NET_WM_STATE_HIDDEN", "_NET_WM_STATE_SHADED",
 	"_NET_WM_ICON", "_KDE_NET_WM_DESKTOP_FILE", "_GTK_APPLICATION_ID", bannerMark,
 	"_NET_WM_DESKTOP", "_NET_FRAME_EXTENTS", "_MOTIF_WM_HINTS", shownMark,
+	opacityMark,
 }
 
 // shownMark is a property of the window that is written to learn the server's
@@ -192,6 +196,7 @@ func (w *window) create(at image.Point, title string) error {
 	if w.kind.alert && w.hasShape {
 		shape.SelectInput(c, id, true)
 	}
+	w.noteDrawing()
 	w.setProperties(title, at)
 	if err := xproto.MapWindowChecked(c, id).Check(); err != nil {
 		return fmt.Errorf("showing the window: %w", err)
@@ -223,12 +228,17 @@ func (w *window) draw(img *image.RGBA) error {
 	return w.upload(img, img.Rect)
 }
 
+// redraw is draw in place of the picture that there is.
+func (w *window) redraw(img *image.RGBA) error {
+	xproto.FreeGC(w.x.Conn, w.gc)
+	xproto.FreePixmap(w.x.Conn, w.picture)
+	return w.draw(img)
+}
+
 // replace gives the window another picture, and its size.
 func (w *window) replace(img *image.RGBA) error {
 	c := w.x.Conn
-	xproto.FreeGC(c, w.gc)
-	xproto.FreePixmap(c, w.picture)
-	if err := w.draw(img); err != nil {
+	if err := w.redraw(img); err != nil {
 		return err
 	}
 	xproto.ChangeWindowAttributes(c, w.id, xproto.CwBackPixmap, []uint32{uint32(w.picture)})
@@ -297,6 +307,7 @@ func (w *window) setAtoms(name string, values ...string) {
 // upload brings a part of the picture to the server. It is seen when the window
 // is drawn next; see repaint.
 func (w *window) upload(img *image.RGBA, r image.Rectangle) error {
+	w.pixels = nil
 	parts := w.format.strips(r, w.most)
 	if parts == nil {
 		return fmt.Errorf("a row of %d pixels is more than the display takes", r.Dx())
