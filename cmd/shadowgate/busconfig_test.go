@@ -44,9 +44,29 @@ func TestBusConfigMakesKeysForTheGate(t *testing.T) {
 	require.Equal(t, 12345, uid(filepath.Join(shared, "fleet.nk")))
 	require.Equal(t, os.Getuid(), uid(filepath.Join(shared, "x.nk")))
 
+	// Nor does anything come to lie elsewhere when its name leads there meanwhile.
+	for _, name := range []string{"at folder", "operator.nk"} {
+		at, roots := filepath.Join(top, "exchanged", name, "at folder"), filepath.Join(top, "root's folder of "+name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o700))
+		require.NoError(t, os.Mkdir(roots, 0o700))
+		_, err = bus.MakeKeys(at, func(made *os.File) error {
+			if filepath.Base(made.Name()) == name {
+				require.NoError(t, os.Rename(at, at+" as it was"))
+				require.NoError(t, os.Symlink(roots, at))
+			}
+			return made.Chown(12345, 12345)
+		})
+		require.Error(t, err, "there are no keys")
+		left, err := os.ReadDir(roots)
+		require.NoError(t, err)
+		require.Empty(t, left, name)
+	}
+
 	own := filepath.Join(top, "own")
-	_, err = makeKeys(own, true, nil)
+	keys, err := makeKeys(own, true, nil)
 	require.NoError(t, err)
+	require.NoError(t, syscall.Mkfifo(filepath.Join(own, "account.jwt"), 0o600))
+	require.ErrorContains(t, keys.KeepRevoked(own, nil), "no plain file", "it isn't waited for")
 	require.Equal(t, os.Getuid(), uid(filepath.Join(own, "fleet.nk")))
 }
 

@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,7 +54,7 @@ func (k *Keys) accountToken(dir string) (string, error) {
 // kept is the account's JWT as it was kept last, and which keys it revokes: that they stay revoked isn't left to
 // what the bus has. Empty: there is none.
 func (k *Keys) kept(dir string) (string, jwt.RevocationList, error) {
-	data, err := os.ReadFile(filepath.Join(dir, accountJWT))
+	data, err := readKept(filepath.Join(dir, accountJWT))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil, nil
 	}
@@ -64,6 +66,23 @@ func (k *Keys) kept(dir string) (string, jwt.RevocationList, error) {
 		return "", nil, nil
 	}
 	return string(data), c.Revocations, nil
+}
+
+// readKept reads a plain file. What is none, such as a pipe that nobody writes to, isn't waited for.
+func readKept(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no plain file", path)
+	}
+	return io.ReadAll(f)
 }
 
 // KeepRevoked writes the account with the keys that are revoked, besides those that were, into the folder of
@@ -83,26 +102,42 @@ func (k *Keys) KeepRevoked(dir string, list []Revocation) error {
 	return keep(dir, token)
 }
 
-// keep writes the account's JWT in one step. What root writes is whose the folder is: the gate's.
+// keep writes the account's JWT in one step. What root writes is whose the folder is: the gate's. All of it is done in the folder that was
+// there at the beginning, wherever its name leads later: who has it may change that.
 func keep(dir, token string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil { // the keys may be elsewhere
 		return err
 	}
-	f, err := os.CreateTemp(dir, accountJWT+"-") // the gate and a command may write at the same time
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	name := accountJWT + "-" + rand.Text() // the gate and a command may write at the same time
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = f.WriteString(token)
-	if info, e := os.Stat(dir); e == nil && os.Geteuid() == 0 {
-		of := info.Sys().(*syscall.Stat_t)
-		err = errors.Join(err, f.Chown(int(of.Uid), int(of.Gid)))
+	if os.Geteuid() == 0 {
+		err = errors.Join(err, giveLike(f, root))
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, accountJWT))
+		err = root.Rename(name, accountJWT)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = root.Remove(name)
 	}
 	return err
+}
+
+// giveLike gives a file to whom a folder belongs.
+func giveLike(f *os.File, folder *os.Root) error {
+	info, err := folder.Stat(".")
+	if err != nil {
+		return err
+	}
+	of := info.Sys().(*syscall.Stat_t)
+	return f.Chown(int(of.Uid), int(of.Gid))
 }

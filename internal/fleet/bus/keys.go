@@ -90,14 +90,29 @@ func createKeys(dir string, give func(*os.File) error) error {
 	if give == nil {
 		give = func(*os.File) error { return nil }
 	}
-	if err := createFolder(filepath.Clean(dir), give); err != nil {
+	var folder fs.FileInfo // that has been made; nil: it was there
+	made := func(f *os.File) (err error) {
+		if folder, err = f.Stat(); err != nil {
+			return err
+		}
+		return give(f)
+	}
+	if err := createFolder(filepath.Clean(dir), made); err != nil {
 		return err
+	}
+	root, err := os.OpenRoot(dir) // in which all are made, wherever its name leads later
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if is, err := root.Stat("."); err != nil || folder != nil && !os.SameFile(folder, is) {
+		return errors.Join(err, fmt.Errorf("%s isn't the folder that was made any more", dir))
 	}
 	for _, one := range []struct {
 		file   string
 		prefix nkeys.PrefixByte
 	}{{operatorFile, nkeys.PrefixByteOperator}, {systemFile, nkeys.PrefixByteAccount}, {fleetFile, nkeys.PrefixByteAccount}} {
-		if err := createKey(filepath.Join(dir, one.file), one.prefix, give); err != nil {
+		if err := createKey(root, one.file, one.prefix, give); err != nil {
 			return err
 		}
 	}
@@ -123,7 +138,7 @@ func createFolder(dir string, give func(*os.File) error) error {
 	return give(f)
 }
 
-func createKey(path string, prefix nkeys.PrefixByte, give func(*os.File) error) error {
+func createKey(root *os.Root, name string, prefix nkeys.PrefixByte, give func(*os.File) error) error {
 	key, err := nkeys.CreatePair(prefix)
 	if err != nil {
 		return err
@@ -133,7 +148,7 @@ func createKey(path string, prefix nkeys.PrefixByte, give func(*os.File) error) 
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil // of a start that was cut off
 	}
