@@ -3,6 +3,7 @@ package viewers
 //lint:file-ignore SA1019 The import path is the one asked for; github.com/coder/websocket has the same API.
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type native struct {
 	before, port string   // before the address and the port
 	display      bool     // the port less 5900
 	off          int      // how far a colour may be from the screen's, in steps of 256
+	levels       levels   // of the pixels that it asks for, at least
 	short        bool     // make test has it, too
 	clips        bool     // its window may be smaller than the picture
 	scales       bool     // a new size is scaled to the first one
@@ -44,16 +46,16 @@ type native struct {
 }
 
 var natives = []native{
-	{name: "TigerVNC", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0"), port: "::", off: 6, short: true},
-	{name: "TigerVNC, 256 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-FullColor=0", "-LowColorLevel=2"), port: "::", off: 66, short: true},
-	{name: "TigerVNC, 64 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-FullColor=0", "-LowColorLevel=1"), port: "::", off: 66},
-	{name: "TigerVNC, 8 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-FullColor=0", "-LowColorLevel=0"), port: "::", off: 128},
-	{name: "TigerVNC, of itself", debian: "tigervnc-viewer", argv: tiger(), port: "::", off: 66},
-	{name: "TightVNC", debian: "xtightvncviewer", argv: []string{"xtightvncviewer"}, port: "::", off: 6, short: true, fixed: true},
-	{name: "TightVNC, bgr233", debian: "xtightvncviewer", argv: []string{"xtightvncviewer", "-bgr233"}, port: "::", off: 66, fixed: true},
-	{name: "ssvnc", debian: "ssvnc", argv: []string{"ssvncviewer"}, port: "::", off: 6},
-	{name: "gtk-vnc", debian: "gvncviewer", argv: []string{"gvncviewer"}, port: ":", display: true, off: 6, scales: true},
-	{name: "remmina", debian: "remmina-plugin-vnc", argv: []string{"sh", "-c", remmina, "sh"}, before: "vnc://", port: ":", off: 6, clips: true},
+	{name: "TigerVNC", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0"), port: "::", off: 6, levels: full, short: true},
+	{name: "TigerVNC, 256 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-NoJPEG=1", "-FullColor=0", "-LowColorLevel=2"), port: "::", off: 66, levels: bgr233, short: true},
+	{name: "TigerVNC, 64 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-NoJPEG=1", "-FullColor=0", "-LowColorLevel=1"), port: "::", off: 66, levels: rgb222},
+	{name: "TigerVNC, 8 colours", debian: "tigervnc-viewer", argv: tiger("-AutoSelect=0", "-NoJPEG=1", "-FullColor=0", "-LowColorLevel=0"), port: "::", off: 128, levels: rgb111},
+	{name: "TigerVNC, of itself", debian: "tigervnc-viewer", argv: tiger(), port: "::", off: 66, levels: rgb111},
+	{name: "TightVNC", debian: "xtightvncviewer", argv: []string{"xtightvncviewer"}, port: "::", off: 6, levels: full, short: true, fixed: true},
+	{name: "TightVNC, bgr233", debian: "xtightvncviewer", argv: []string{"xtightvncviewer", "-bgr233", "-nojpeg"}, port: "::", off: 66, levels: bgr233, fixed: true},
+	{name: "ssvnc", debian: "ssvnc", argv: []string{"ssvncviewer"}, port: "::", off: 6, levels: full},
+	{name: "gtk-vnc", debian: "gvncviewer", argv: []string{"gvncviewer"}, port: ":", display: true, off: 6, levels: full, scales: true},
+	{name: "remmina", debian: "remmina-plugin-vnc", argv: []string{"sh", "-c", remmina, "sh"}, before: "vnc://", port: ":", off: 6, levels: full, clips: true},
 }
 
 func tiger(options ...string) []string {
@@ -63,10 +65,38 @@ func tiger(options ...string) []string {
 // remmina wants a bus, and a folder for its settings.
 const remmina = `XDG_RUNTIME_DIR=$HOME GSETTINGS_BACKEND=memory NO_AT_BRIDGE=1 exec dbus-run-session -- remmina --no-tray-icon -c "$1"`
 
+// A heard is what viewers have said.
+type heard struct {
+	mu  sync.Mutex
+	all []byte
+}
+
+// says reports whether it has these bytes in it.
+func (h *heard) says(b ...byte) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return bytes.Contains(h.all, b)
+}
+
+// An ear is a viewer's connection.
+type ear struct {
+	net.Conn
+	heard *heard
+}
+
+func (e ear) Read(p []byte) (int, error) {
+	n, err := e.Conn.Read(p)
+	e.heard.mu.Lock()
+	defer e.heard.mu.Unlock()
+	e.heard.all = append(e.heard.all, p[:n]...)
+	return n, err
+}
+
 // tcp is a port where native viewers reach s: a relay, or who carries bytes between TCP and the
-// WebSocket of one of our programs.
-func tcp(t *testing.T, s *screen) string {
+// WebSocket of one of our programs. What they say is heard.
+func tcp(t *testing.T, s *screen) (address string, said *heard) {
 	t.Helper()
+	said = &heard{}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -79,14 +109,14 @@ func tcp(t *testing.T, s *screen) string {
 			}
 			wg.Go(func() {
 				defer viewer.Close()
-				if err := carry(ctx, s, viewer); err != nil && !errors.Is(err, context.Canceled) {
+				if err := carry(ctx, s, ear{viewer, said}); err != nil && !errors.Is(err, context.Canceled) {
 					t.Logf("the session ended: %v", err)
 				}
 			})
 		}
 	})
 	t.Cleanup(func() { ln.Close(); cancel(); wg.Wait() })
-	return ln.Addr().String()
+	return ln.Addr().String(), said
 }
 
 // carry joins a native viewer to s until one of them ends.
@@ -141,15 +171,32 @@ func near(n map[[3]int]int, want [3]int, off int) (sum int) {
 	return sum
 }
 
+// place is where the pixels of a colour are.
+func place(m *image.RGBA, want [3]int, off int) (r image.Rectangle) {
+	for y := range m.Rect.Dy() {
+		for x := range m.Rect.Dx() {
+			c := m.RGBAAt(x, y)
+			if near(map[[3]int]int{{int(c.R), int(c.G), int(c.B)}: 1}, want, off) == 1 {
+				r = r.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return r
+}
+
 // shown reports whether a viewer's screen has a picture of one colour and of that many pixels, or half of them where
 // the picture may be clipped. The pointer may be in it.
 func (v native) shown(m *image.RGBA, want [3]int, size int) bool {
 	least := size * 97 / 100
-	if v.clips && size > 400*300 {
+	if v.clips && size >= 400*300 {
 		least = size / 2
 	}
+	most := size
+	if v.off > 6 { // colours of the window's frame and icon may be near
+		most += size / 4
+	}
 	got := near(pixels(m), want, v.off)
-	return got >= least && got <= size
+	return got >= least && got <= most
 }
 
 // Each native viewer shows each server's screen in the colours that its pixels can have, follows
@@ -186,18 +233,19 @@ func (v native) start(t *testing.T, desk *testhost.Desktop, address string) *chi
 
 func (v native) watch(t *testing.T, s *screen, step func(string)) {
 	s.paint("#c83214")
-	desk := testhost.Require(t, testhost.Options{Width: 700, Height: 600})
-	p := v.start(t, desk, tcp(t, s))
+	desk := testhost.Require(t, testhost.Options{Width: 700, Height: 600, WindowManager: true}) // some take keys only from one
+	address, said := tcp(t, s)
+	p := v.start(t, desk, address)
 	t.Cleanup(func() { p.Stop(0, 5*time.Second) })
 	width, height := 320, 240
 	if s.size != "" {
 		_, err := fmt.Sscanf(s.size, "%dx%d", &width, &height)
 		require.NoError(t, err)
 	}
+	var shot *image.RGBA
 	shows := func(paint string, want [3]int) {
 		t.Helper()
 		s.paint(paint)
-		var shot *image.RGBA
 		ok := assert.Eventually(t, func() bool {
 			var err error
 			shot, err = desk.Screenshot(t.Context())
@@ -213,11 +261,34 @@ func (v native) watch(t *testing.T, s *screen, step func(string)) {
 	shows("#c83214", [3]int{200, 50, 20})
 	step("change")
 	shows("#0a78f0", [3]int{10, 120, 240})
+	step("pixels")
+	for seed := range uint64(2) {
+		if v.clips {
+			break
+		}
+		s.draw(v.levels, seed)
+		want, pointer := s.shot()
+		s.alike(t, func() *image.RGBA {
+			m, _ := desk.Screenshot(t.Context())
+			return m
+		}, func(got *image.RGBA) (int, string) {
+			at, ok := v.levels.find(got, want, pointer)
+			if !ok {
+				return 1, "it isn't to be found"
+			}
+			return v.levels.differ(got, at, want, pointer)
+		})
+	}
 	step("input")
+	shows("#0a78f0", [3]int{10, 120, 240})
+	at := place(shot, [3]int{10, 120, 240}, v.off)
 	for i := range 10 {
-		require.NoError(t, desk.Click(t.Context(), 150+10*i, 150))
+		require.NoError(t, desk.Click(t.Context(), (at.Min.X+at.Max.X)/2-50+10*i, (at.Min.Y+at.Max.Y)/2))
 	}
 	require.NoError(t, desk.Type(t.Context(), "hello"))
+	require.Eventually(t, func() bool {
+		return said.says(5, 1) && said.says(4, 1, 0, 0, 0, 0, 0, 'h') && said.says(4, 0, 0, 0, 0, 0, 0, 'o')
+	}, patience, 20*time.Millisecond, "the viewer doesn't say what its user does")
 	shows("#14c832", [3]int{20, 200, 50})
 	what, any := s.input()
 	assert.False(t, any, "what reached the session: %s", what)

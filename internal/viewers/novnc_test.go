@@ -79,13 +79,22 @@ func serve(t *testing.T, socket func() string) (address string) {
 		})
 		mux.HandleFunc(base+"/{$}", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprint(w, "<script>const target = "+strconv.Quote(socket())+";</script>"+strings.ReplaceAll(r.page, "/novnc/", base+"/novnc/"))
+			fmt.Fprint(w, "<script>const target = "+strconv.Quote(socket())+";"+listens+"</script>"+strings.ReplaceAll(r.page, "/novnc/", base+"/novnc/"))
 		})
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// listens is JavaScript that keeps what a page says to the session's server.
+const listens = `
+window.sent = [];
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (d) {
+	window.sent.push(...(ArrayBuffer.isView(d) ? new Uint8Array(d.buffer, d.byteOffset, d.byteLength) : new Uint8Array(d)));
+	return send.call(this, d);
+};`
 
 // page shows the session at target with noVNC as somebody uses it who believes that he controls it: viewOnly
 // isn't set.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"image"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,12 +18,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/require"
 
 	"vda.internal/shadow"
 	"vda.internal/shadow/internal/host/testhost"
-	"vda.internal/shadow/internal/host/xconn"
 	"vda.internal/shadow/internal/testenv"
 	"vda.internal/shadow/rfb"
 	"vda.internal/shadow/source"
@@ -36,6 +35,8 @@ type screen struct {
 	dial   func(ctx context.Context) (net.Conn, error) // the server; nil: a program of ours stands before it
 	socket func() string                               // address of a new view-only session's WebSocket
 	paint  func(colour string)                         // the whole of it
+	draw   func(l levels, seed uint64)                 // a picture, whose colours have these levels at most
+	shot   func() (*image.RGBA, image.Rectangle)       // what it shows, and where a pointer may be over that
 	resize func(width, height int)                     // nil: it can't be
 	other  [2]int                                      // a size that it can have
 	input  func() (what string, any bool)              // that has reached it since it was started
@@ -57,6 +58,7 @@ var servers = []server{
 	{"shadowd", startShadowd, false},
 	{"websockify", startWebsockify, false},
 	{"QEMU", startQEMU, true},
+	{"QEMU, TLSNone", startQEMUInTLS, true},
 	{"TigerVNC's vncserver", startTigerVNC, true},
 	{"TightVNC's vncserver", startTightVNC, true},
 }
@@ -102,7 +104,7 @@ func desk(t *testing.T) (*testhost.Desktop, *screen) {
 	}
 	run("--newmode", "300x200", "25.175", "300", "316", "412", "460", "200", "210", "212", "245")
 	run("--addmode", "screen", "300x200")
-	return d, &screen{
+	s := &screen{
 		paint:  func(colour string) { require.NoError(t, d.SetRoot(t.Context(), colour)) },
 		other:  [2]int{300, 200},
 		resize: func(width, height int) { run("--output", "screen", "--mode", fmt.Sprintf("%dx%d", width, height)) },
@@ -112,6 +114,14 @@ func desk(t *testing.T) (*testhost.Desktop, *screen) {
 			return fmt.Sprint(events), len(events) > 0
 		},
 	}
+	s.pictured(newBoard(t, d.Display, d.Xauthority))
+	return d, s
+}
+
+// pictured lets s show pictures on a board of its display.
+func (s *screen) pictured(b *board) {
+	s.draw = func(l levels, seed uint64) { b.draw(l.picture(b.bounds(), seed)) }
+	s.shot = func() (*image.RGBA, image.Rectangle) { return b.shot(), b.pointer() }
 }
 
 func startX11vnc(t *testing.T, _ string) *screen {
@@ -168,24 +178,22 @@ func display(t *testing.T, display, xauthority string) *screen {
 		require.NoError(t, err, "%s: %s", name, out)
 		return string(out)
 	}
-	x, err := xconn.Dial(display, xauthority, patience)
-	require.NoError(t, err)
-	t.Cleanup(x.Close)
-	where := func() string {
-		p, err := xproto.QueryPointer(x.Conn, xproto.Setup(x.Conn).DefaultScreen(x.Conn).Root).Reply()
-		require.NoError(t, err)
-		return fmt.Sprintf("pointer at %d,%d", p.RootX, p.RootY)
+	b := newBoard(t, display, xauthority)
+	input, forget := b.watch()
+	for name, try := range b.inputs() {
+		try()
+		_, any := input()
+		require.True(t, any, "%s isn't seen", name)
+		forget()
 	}
-	pointer := where()
-	return &screen{
+	s := &screen{
 		paint:  func(colour string) { do("xsetroot", "-solid", colour) },
 		other:  [2]int{400, 300}, // an output isn't larger than the screen
 		resize: func(width, height int) { do("xrandr", "--fb", fmt.Sprintf("%dx%d", width, height)) },
-		input: func() (string, bool) {
-			now := where()
-			return now, now != pointer
-		},
+		input:  input,
 	}
+	s.pictured(b)
+	return s
 }
 
 // front is wsproxy in this process, with package rfb's relay as a granted port has it, or with none that looks at the bytes.

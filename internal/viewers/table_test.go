@@ -3,15 +3,19 @@ package viewers
 import (
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"text/tabwriter"
+
+	"github.com/BurntSushi/xgb"
 )
 
 func TestMain(m *testing.M) {
+	xgb.Logger = log.New(io.Discard, "", 0)
 	code := m.Run()
 	table.print(os.Stdout)
 	os.Exit(code)
