@@ -160,7 +160,7 @@ func (b *banner) wait() {
 func bannerEnd(err error) *End {
 	switch {
 	case err == nil:
-		return &End{Reason: PromptFailed, Detail: "the user can't be told of the viewer: the banner has gone although viewing had not ended"}
+		return &End{Reason: PromptFailed, Detail: "the banner is gone although viewing has not ended, so the user can't know of the viewer"}
 	case errors.Is(err, consent.ErrStopped):
 		return &End{Reason: StoppedByUser}
 	case errors.Is(err, consent.ErrGone):
@@ -168,7 +168,7 @@ func bannerEnd(err error) *End {
 	case errors.Is(err, consent.ErrDisplay):
 		return &End{Reason: DisplayUnreachable, Detail: detail(err)}
 	}
-	return &End{Reason: PromptFailed, Detail: "the user can't be told of the viewer: " + detail(err)}
+	return &End{Reason: PromptFailed, Detail: "the banner failed, so the user can't know of the viewer: " + detail(err)}
 }
 
 // endBanner lets the banner say why viewing has ended, which l knows by now. It says so for

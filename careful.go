@@ -41,7 +41,7 @@ func (c *Config) validate() error {
 	}
 	switch {
 	case isNil(c.Announcer) && c.Rules.Notifies():
-		return pkg.New("Config.Announcer is nil, and a rule wants users to be told")
+		return pkg.New("Config.Announcer is nil, but a rule requires users to be informed")
 	case c.GroupNames == nil && c.Rules.NeedsUserGroups():
 		return pkg.New("Config.GroupNames is nil, and a rule looks at users' groups")
 	}
@@ -51,7 +51,7 @@ func (c *Config) validate() error {
 		}
 	}
 	if i := c.Rules.WithoutYes(); i >= 0 && isNil(c.Banner) {
-		return pkg.Errorf("Config.Banner is nil, and by rule %d users may be viewed without a Yes: nothing would tell them", i+1)
+		return pkg.Errorf("Config.Banner is nil, but rule %d allows viewing without a Yes: users would not know that they are viewed", i+1)
 	}
 	if c.Rules.Notifies() && c.PromptTimeout > 0 && c.PromptTimeout < consent.MinNoticeTimeout {
 		return pkg.Errorf("Config.PromptTimeout is %v, and a notice needs %v", c.PromptTimeout, consent.MinNoticeTimeout)

@@ -196,10 +196,10 @@ func TestNewRefusesNonsense(t *testing.T) {
 		"dial nowhere":       {func(c *shadow.Config) { c.Source = &source.Dial{} }, "Config.Source: the dial source has no address"},
 		"dial by pigeon":     {func(c *shadow.Config) { c.Source = &source.Dial{Network: "pigeon", Address: "x"} }, "neither tcp nor unix"},
 		"no answer":          {func(c *shadow.Config) { c.Rules = policy.Rules{{}, {Answer: 9}} }, "rule 2 has Answer(9), which is no answer"},
-		"allow, no banner":   {func(c *shadow.Config) { c.Rules = policy.Rules{{Answer: policy.Deny}, {Answer: policy.Allow}} }, "Config.Banner is nil, and by rule 2 users may be viewed without a Yes"},
-		"silence, no banner": {func(c *shadow.Config) { c.Rules = policy.Rules{{Unanswered: true}} }, "Config.Banner is nil, and by rule 1"},
-		"lock, no banner":    {func(c *shadow.Config) { c.Banner = (*fakeBanner)(nil); c.Rules = policy.Rules{{Locked: true}} }, "Config.Banner is nil, and by rule 1"},
-		"notice, no banner":  {func(c *shadow.Config) { c.Announcer = &user{}; c.Rules = policy.Rules{{Answer: policy.Notify}} }, "Config.Banner is nil, and by rule 1"},
+		"allow, no banner":   {func(c *shadow.Config) { c.Rules = policy.Rules{{Answer: policy.Deny}, {Answer: policy.Allow}} }, "Config.Banner is nil, but rule 2 allows viewing without a Yes"},
+		"silence, no banner": {func(c *shadow.Config) { c.Rules = policy.Rules{{Unanswered: true}} }, "Config.Banner is nil, but rule 1"},
+		"lock, no banner":    {func(c *shadow.Config) { c.Banner = (*fakeBanner)(nil); c.Rules = policy.Rules{{Locked: true}} }, "Config.Banner is nil, but rule 1"},
+		"notice, no banner":  {func(c *shadow.Config) { c.Announcer = &user{}; c.Rules = policy.Rules{{Answer: policy.Notify}} }, "Config.Banner is nil, but rule 1"},
 		"notice, no time": {func(c *shadow.Config) {
 			c.Announcer, c.Banner, c.PromptTimeout = &user{}, newFakeBanner(), 9*time.Second
 			c.Rules = policy.Rules{{Answer: policy.Notify}}

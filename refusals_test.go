@@ -344,7 +344,7 @@ func TestDetailsNameNoPackages(t *testing.T) {
 	h = start(t, shadow.Config{Banner: b})
 	view(t, h.granted(t, "s1", "alice").URL)
 	b.failed <- named.Package("consent").New("the banner ended by itself")
-	assert.Equal(t, "the user can't be told of the viewer: the banner ended by itself", h.until(t, shadow.EventEnded).Detail)
+	assert.Equal(t, "the banner failed, so the user can't know of the viewer: the banner ended by itself", h.until(t, shadow.EventEnded).Detail)
 
 	var mu sync.Mutex
 	var bad error

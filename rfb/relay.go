@@ -72,7 +72,7 @@ func refusal(err error) string {
 	case errors.Is(err, ErrSecurity):
 		why = "its RFB server wants another kind of login than was set up"
 	}
-	return "the picture of this session can't be had: " + why
+	return "this session's screen cannot be captured: " + why
 }
 
 // Run carries one session. To the viewer it is a server: RFB 3.8 (3.7 and 3.3

@@ -324,7 +324,7 @@ func TestRelayTellsTheViewerThatTheServerFailed(t *testing.T) {
 	server.Close()
 	viewer.gets([]byte("RFB 003.008\n"))
 	viewer.sends([]byte("RFB 003.008\n"))
-	viewer.getsRefusal([]byte{0}, "can't be had")
+	viewer.getsRefusal([]byte{0}, "cannot be captured")
 	var c *ConnError
 	require.ErrorAs(t, result(t, done), &c)
 	assert.Equal(t, FromServer, c.Direction)

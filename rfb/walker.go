@@ -342,7 +342,7 @@ func (w *walker) fence(b []byte) error {
 	return nil
 }
 
-var errNoFence = fmt.Errorf("%w: answer to a fence that nobody sent", ErrMalformed)
+var errNoFence = fmt.Errorf("%w: answer to a fence that wasn't sent", ErrMalformed)
 
 // fenced takes the answer to a fence of the relay's own, from which on a format
 // holds. The viewer doesn't see it.

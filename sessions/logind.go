@@ -153,7 +153,7 @@ func (l *Logind) wait(ctx context.Context, id string, s *shadow.Session) error {
 	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchSender(loginName), dbus.WithMatchObjectPath(loginPath),
 		dbus.WithMatchInterface(loginManager), dbus.WithMatchMember("SessionRemoved"), dbus.WithMatchArg(0, id))
 	if err != nil {
-		return pkg.Errorf("logind doesn't tell about session %q: %w", id, because(ctx, err))
+		return pkg.Errorf("cannot ask logind about session %q: %w", id, because(ctx, err))
 	}
 	tick := time.NewTicker(cmp.Or(l.interval, stateInterval))
 	defer tick.Stop()

@@ -194,12 +194,12 @@ func (d *Dial) Fits(ctx context.Context, s *shadow.Session) error {
 	switch {
 	case len(screens) > 1:
 		return &shadow.End{Reason: shadow.SourceFailed, Detail: fmt.Sprintf(
-			"%s shows one of %d sessions, nobody knows which: with several sessions the source must be x11", d.Address, len(screens))}
+			"%s shows one of %d sessions, and cannot say which: with several sessions the source must be x11", d.Address, len(screens))}
 	case len(unclear) > 0 && len(screens)+len(unclear) > 1:
 		return pkg.Errorf("%s shows one of %d sessions, and one of them isn't known well enough: %s",
 			d.Address, len(screens)+len(unclear), cmp.Or(unclear[0].Unavailable.Detail, unclear[0].Unavailable.Reason.Sentence()))
 	case !listed:
-		return &shadow.End{Reason: shadow.SessionEnded, Detail: "it isn't listed any more, or its id is another session's by now"}
+		return &shadow.End{Reason: shadow.SessionEnded, Detail: "it is no longer listed, or its id belongs to another session now"}
 	}
 	return nil
 }

@@ -131,10 +131,10 @@ func TestDialFits(t *testing.T) {
 		"a service of root's":        {[]*shadow.Session{&alice, {ID: "2", Class: "manager", Unavailable: root}}, nil, "", false},
 		"nobody's on a screen":       {[]*shadow.Session{&alice, {ID: "2", Display: ":2"}}, nil, "", false},
 		"her id is bob's":            {[]*shadow.Session{like(func(s *shadow.Session) { s.ID = "1" })}, nil, "2 sessions", true},
-		"her id and screen are":      {[]*shadow.Session{like(func(s *shadow.Session) { s.ID, s.Display = "1", ":1" })}, nil, "another session's", true},
+		"her id and screen are":      {[]*shadow.Session{like(func(s *shadow.Session) { s.ID, s.Display = "1", ":1" })}, nil, "belongs to another session", true},
 		"her id is root's, it seems": {[]*shadow.Session{{ID: "1", Unavailable: root}}, nil, "not well enough", false},
-		"bob on her screen":          {[]*shadow.Session{like(func(s *shadow.Session) { s.Display = ":1" })}, nil, "isn't listed any more", true},
-		"nobody":                     {nil, nil, "isn't listed any more", true},
+		"bob on her screen":          {[]*shadow.Session{like(func(s *shadow.Session) { s.Display = ":1" })}, nil, "no longer listed", true},
+		"nobody":                     {nil, nil, "no longer listed", true},
 		"no list":                    {nil, errors.New("no broker"), "no broker", false},
 	} {
 		t.Run(name, func(t *testing.T) {

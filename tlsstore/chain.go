@@ -183,7 +183,7 @@ func (f *found) checkChain(ch *chain) []Finding {
 		return append(findings, Finding{
 			Severity: Warning, Code: SelfSigned,
 			Sentence: fmt.Sprintf("the certificate in %s has signed itself", f.cert),
-			Remedy:   "browsers that weren't told to trust it will refuse it: have one issued by an authority that they trust",
+			Remedy:   "browsers reject it unless configured to trust it: have one issued by an authority that they trust",
 		})
 	}
 	return append(findings, Finding{

@@ -202,7 +202,7 @@ func TestCostlyPKCS12(t *testing.T) {
 
 	where := &found{dir: "/d", cert: "/d/shadowingcert.p12", key: "/d/shadowingcert.p12"}
 	_, err := where.decode(&file{path: where.cert, data: p12(1, maxRounds+1)}, true)
-	assert.EqualError(t, err, "tlsstore: /d/shadowingcert.p12 has its passphrase hashed more than 2000000 times; make it anew, with openssl pkcs12 -export for example")
+	assert.EqualError(t, err, "tlsstore: /d/shadowingcert.p12 has its passphrase hashed more than 2000000 times; create it again, with openssl pkcs12 -export for example")
 }
 
 // One end of a line behind DER is forgiven, in whatever is in it.

@@ -21,7 +21,7 @@ import (
 func (f *found) decrypt(file *file, der []byte, in string) (crypto.Signer, error) {
 	if err := checkPBES2(der); err != nil {
 		return nil, refuse(BadFormat, err, fmt.Sprintf("the private key in %s can't be decrypted here: %v", file.path, err),
-			"encrypt it anew with: "+f.convert(file, keyPrefix, "openssl pkey -aes256 "+in+" %s -out %s"))
+			"encrypt it again with: "+f.convert(file, keyPrefix, "openssl pkey -aes256 "+in+" %s -out %s"))
 	}
 	from, passphrase, err := f.passphrase()
 	switch {
@@ -67,7 +67,7 @@ func (f *found) decryptOld(file *file, block *pem.Block) (crypto.Signer, error) 
 func (f *found) decodePKCS12(c *contents, file *file, der []byte) error {
 	if isCostly(der) {
 		return refuse(BadFormat, nil, fmt.Sprintf("%s has its passphrase hashed more than %d times", file.path, maxRounds),
-			"make it anew, with openssl pkcs12 -export for example")
+			"create it again, with openssl pkcs12 -export for example")
 	}
 	key, leaf, issuers, err := pkcs12.DecodeChain(der, "")
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) || errors.Is(err, pkcs12.ErrDecryption) {

@@ -19,6 +19,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"vda.internal/shadow/internal/testenv"
 )
 
 func TestCheckOrigin(t *testing.T) {
@@ -366,4 +368,15 @@ func TestLeftOverRecordsGoFirst(t *testing.T) {
 	assert.Len(t, records, 5+len(long))
 	putMemory(records)
 	assert.Nil(t, a.take())
+
+	_, err = a.Write([]byte("alert")) // of a connection that is closing
+	require.NoError(t, err)
+	freed := make(chan struct{})
+	go func() { defer close(freed); a.free() }()
+	got := make([]byte, 5)
+	require.NoError(t, far.SetReadDeadline(time.Now().Add(testenv.Patience)))
+	_, err = io.ReadFull(far, got)
+	require.NoError(t, err)
+	assert.Equal(t, "alert", string(got))
+	<-freed
 }

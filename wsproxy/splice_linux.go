@@ -142,7 +142,7 @@ func newPipe() (*pipe, error) {
 		}
 	}
 	p.close()
-	return nil, pkg.New("no large pipe to be had")
+	return nil, pkg.New("no large pipe available")
 }
 
 func (p *pipe) close() {

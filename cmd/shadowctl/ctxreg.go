@@ -53,7 +53,7 @@ Started under the name ctxreg, this program is ctxreg.`,
 		r.command("update", "write a value", r.update, "kvd", "t"),
 		r.command("read", "print a value", r.read, "kv", ""),
 		r.command("dump", "print both values, as the commands that make them", r.dump, "", "k"),
-		r.command("delete", "take a value out of the file, so that its default counts", r.delete, "kv", ""),
+		r.command("delete", "remove a value from the file, so that its default applies", r.delete, "kv", ""),
 	)
 	return cmd
 }
@@ -161,7 +161,7 @@ func (r *registry) delete(context.Context) error {
 	}
 	was, err := config.Delete(r.config, r.name)
 	if err == nil && !was {
-		err = fmt.Errorf("%s isn't there; its default, %s, counts", r.name, ctxreg.FormatData(ctxreg.Defaults()[r.name]))
+		err = fmt.Errorf("%s isn't set; its default, %s, applies", r.name, ctxreg.FormatData(ctxreg.Defaults()[r.name]))
 	}
 	return err
 }
@@ -212,7 +212,7 @@ func (r *registry) load() (*config.Config, error) {
 func (r *registry) counts() error {
 	c, err := r.load()
 	if err == nil && c.Settings == ctxregName {
-		err = fmt.Errorf(`the configuration says settings = "ctxreg": what counts is in the VDA's registry, so use the VDA's own program, %s`, cmp.Or(c.Ctxreg, ctxreg.DefaultPath))
+		err = fmt.Errorf(`the configuration says settings = "ctxreg": the values are in the VDA's registry, so use the VDA's own program, %s`, cmp.Or(c.Ctxreg, ctxreg.DefaultPath))
 	}
 	return err
 }

@@ -63,7 +63,7 @@ func TestCtxregRefuses(t *testing.T) {
 		want   string
 	}{
 		{"create -k KEY -v EnableSessionShadowing -d 0", exitFailed, "the value is there already: EnableSessionShadowing is 0x00000001; use update, or --force"},
-		{"delete -k KEY -v ShadowingUseSSL", exitFailed, "ShadowingUseSSL isn't there; its default, 0x00000000, counts"},
+		{"delete -k KEY -v ShadowingUseSSL", exitFailed, "ShadowingUseSSL isn't set; its default, 0x00000000, applies"},
 		{"update -k KEY -v EnableSessionShadowing -d 2", usage.Status, `"2" isn't allowed; allowed are 0x00000000 and 0x00000001`},
 		{"update -k KEY -v MaxIdleTime -d 1", usage.Status, `there is no value "MaxIdleTime" here`},
 		{"update -k HKLM\\Software\\Citrix -v EnableSessionShadowing -d 1", usage.Status, `there is no key "HKLM\\Software\\Citrix" here`},

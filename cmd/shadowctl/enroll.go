@@ -70,7 +70,7 @@ of another fleet replaces the current one.`,
 	flags.StringVar(&e.id, "id", "", "what this host is called in the fleet (default: the first part of its name)")
 	flags.StringVar(&e.name, "name", "", "`name` by which gates reach this host's ports (default: its own)")
 	flags.StringVar(&e.code, "code", "", "-: read the code from standard input, as without one")
-	flags.BoolVar(&e.noReload, "no-reload", false, "don't tell a running shadowd")
+	flags.BoolVar(&e.noReload, "no-reload", false, "don't reload a running shadowd")
 	return cmd
 }
 

@@ -104,7 +104,7 @@ func verdictLine(v *api.Verdict) string {
 		who = fmt.Sprintf("rule %d decides", v.Number)
 	}
 	means := map[string]string{
-		"ask": "the user is asked", "notify": "the user is told, and not asked", "deny": "the request is refused", "allow": "nobody is asked",
+		"ask": "the user is asked", "notify": "the user is informed, not asked", "deny": "the request is refused", "allow": "nobody is asked",
 	}[v.Answer]
 	silence := v.Answer == "ask"
 	if instead := insteadOfAsking(v.Prompter); silence && instead != "" {

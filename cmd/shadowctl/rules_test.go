@@ -66,7 +66,7 @@ func TestRulesWithoutAsking(t *testing.T) {
 			test := []string{"--socket", socket, "rules", "test", "--admin", "ada", "--session", "c2", "--account", "gate:gate1"}
 			assert.Contains(t, shadowctl(t.Context(), test...).stdout, "\nrule 2 decides, for account gate:gate1: "+c.test+"; a locked screen means No\n")
 			e.rules = policy.Rules{{Answer: policy.Notify}}
-			assert.Contains(t, shadowctl(t.Context(), test...).stdout, "\nrule 1 decides, for account gate:gate1: the user is told, and not asked; a locked screen means No\n", "the prompter has no say")
+			assert.Contains(t, shadowctl(t.Context(), test...).stdout, "\nrule 1 decides, for account gate:gate1: the user is informed, not asked; a locked screen means No\n", "the prompter has no say")
 		})
 	}
 }

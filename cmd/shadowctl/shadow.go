@@ -39,7 +39,7 @@ the view. Otherwise it prints only the URL, or with --json the whole grant.`,
 			case len(args) > 1:
 				return fmt.Errorf("one session, please: %q is too much", strings.Join(args[1:], " "))
 			case strings.TrimSpace(r.Admin) == "":
-				return errors.New("--admin NAME is missing: the user is told who asks")
+				return errors.New("--admin NAME is missing: the user must see who asks")
 			}
 			return nil
 		},

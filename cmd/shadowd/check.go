@@ -240,7 +240,7 @@ func (c *checker) ports(ctx context.Context) {
 	defer cancel()
 	ln, err := parts.Ports(c.cfg).Listen(ctx)
 	if err != nil {
-		c.add("ports.first", "no port of %d-%d can be had: %s; shadowctl doctor says who holds them", c.cfg.Ports.First, c.cfg.Ports.Last, named.Text(err))
+		c.add("ports.first", "no port of %d-%d is free: %s; shadowctl doctor says who uses them", c.cfg.Ports.First, c.cfg.Ports.Last, named.Text(err))
 		return
 	}
 	_ = ln.Close()

@@ -149,8 +149,8 @@ func TestCheckFindsNoPort(t *testing.T) {
 	port := ln.Addr().(*net.TCPAddr).Port
 	code, _, stderr := call(t, fmt.Sprintf("[ports]\nlisten = \"127.0.0.1\"\nfirst = %d\nlast = %[1]d\n", port), "--check")
 	assert.Equal(t, 1, code)
-	assert.Contains(t, stderr, fmt.Sprintf("ports.first: no port of %d-%[1]d can be had: ", port))
-	assert.Contains(t, stderr, "shadowctl doctor says who holds them")
+	assert.Contains(t, stderr, fmt.Sprintf("ports.first: no port of %d-%[1]d is free: ", port))
+	assert.Contains(t, stderr, "shadowctl doctor says who uses them")
 }
 
 // What refuses every request because somebody wants that is no mistake, but is said.

@@ -195,7 +195,7 @@ func (m *member) begin(next *part, h runner) {
 	go func() {
 		defer close(ended)
 		if err := h.Run(ctx); err != nil {
-			m.logger.Error().Err(err).Msg("this host can't take part in the fleet")
+			m.logger.Error().Err(err).Msg("cannot take part in the fleet")
 		}
 	}()
 	next.end = func() {
@@ -238,7 +238,7 @@ func openSpool(c config.Fleet, logger zerolog.Logger) (*spool.Spool, error) {
 		return nil, fmt.Errorf("fleet.spool: %w", err)
 	}
 	s, err := spool.Open(c.Spool, spool.Options{MaxBytes: int64(c.SpoolMiB) << 20, MaxAge: c.SpoolAge, Damaged: func(d spool.Damage) {
-		logger.Error().Str("file", d.File).Int64("from", d.From).Int64("bytes", d.Length).Msg("a part of the fleet's spool can't be read any more")
+		logger.Error().Str("file", d.File).Int64("from", d.From).Int64("bytes", d.Length).Msg("part of the fleet's spool is unreadable")
 	}})
 	if err != nil {
 		return nil, fmt.Errorf("fleet.spool: %w", err)

@@ -48,19 +48,19 @@ type reloader struct {
 func (r *reloader) reload() {
 	log := r.out.logger
 	if err := r.out.reopen(); err != nil {
-		log.Error().Err(err).Msg("SIGHUP: the audit file can't be opened anew; the one from before stays in use")
+		log.Error().Err(err).Msg("SIGHUP: cannot reopen the audit file; the old one stays in use")
 	}
 	cfg, err := config.Load(r.path)
 	if err != nil {
-		log.Error().Err(err).Msg("SIGHUP: the configuration can't be read; the one from before stays in use")
+		log.Error().Err(err).Msg("SIGHUP: cannot read the configuration; the old one stays in use")
 		return
 	}
 	if err := r.out.setLevel(cfg.Log.Level); err != nil {
-		log.Error().Err(err).Msg("SIGHUP: the log's level stays as it was")
+		log.Error().Err(err).Msg("SIGHUP: the log level stays unchanged")
 	}
 	if r.join != nil {
 		if err := r.join(cfg); err != nil {
-			log.Error().Err(err).Msg("SIGHUP: the fleet can't be joined; what there was stays")
+			log.Error().Err(err).Msg("SIGHUP: cannot join the fleet; the old membership stays")
 		}
 	}
 	if cfg.Fingerprint() != r.fingerprint {

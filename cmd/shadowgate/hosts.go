@@ -192,7 +192,7 @@ func (p *program) toRevoke(s *settings.Settings, r *registry.Registry, id string
 func (p *program) revokedKeys() *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoked",
-		Short: "print the keys that are worth nothing any more, one a line",
+		Short: "print the revoked keys, one a line",
 		Long: `revoked prints the keys of hosts that were shown out, and those that hosts had before they enrolled again. It is for
 NATS servers with an operator of their own, which have to be told.`,
 		Example: "  shadowgate hosts revoked | xargs -n 1 nsc revocations add-user --account SHADOW --user-public-key",

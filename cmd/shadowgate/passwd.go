@@ -43,7 +43,7 @@ who signed in with the old password are signed out.`,
 				return err
 			}
 			if s.Accounts.File == "" {
-				return errors.New("accounts.file is empty: nobody signs in with a password here")
+				return errors.New("accounts.file is empty: sign-in by password is turned off here")
 			}
 			accounts := &signin.Accounts{Path: s.Accounts.File}
 			if remove {

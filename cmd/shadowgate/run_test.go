@@ -240,7 +240,7 @@ func TestServe(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	require.Contains(t, string(data), `"host":"vda1"`)
 	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-	wait("read again")
+	wait("reread the cookies")
 	cancel()
 	require.Equal(t, exitDone, <-done)
 	wait(`"message":"ended"`)

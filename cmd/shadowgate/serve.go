@@ -293,10 +293,10 @@ func heed(ctx context.Context, hangups <-chan os.Signal, b *built, logger zerolo
 			select {
 			case <-hangups:
 				if err := b.sealer.Reload(); err != nil {
-					logger.Error().Err(err).Msg("SIGHUP: the keys from before stay in use")
+					logger.Error().Err(err).Msg("SIGHUP: the old keys stay in use")
 					continue
 				}
-				logger.Info().Msg("SIGHUP: the cookies' keys were read again; the configuration counts after a restart")
+				logger.Info().Msg("SIGHUP: reread the cookies' keys; changed settings take effect after a restart")
 			case <-ctx.Done():
 				return
 			}
@@ -316,11 +316,11 @@ func (p *program) announce(s *settings.Settings, b *built, at net.Addr, logger z
 		case errors.Is(err, fs.ErrNotExist):
 			logger.Warn().Str("file", s.Accounts.File).Msg("there are no accounts: make one with shadowgate passwd --groups " + settings.Administrators + " NAME")
 		case err != nil:
-			logger.Error().Err(err).Msg("until this is mended nobody can sign in with a password")
+			logger.Error().Err(err).Msg("nobody can sign in with a password until this is fixed")
 		}
 	}
 	if len(s.Access) == 0 {
-		logger.Warn().Msg("there is no [[access]]: nobody may do anything")
+		logger.Warn().Msg("there is no [[access]], so nobody has any rights")
 	}
 	for _, w := range warnings(s) {
 		logger.Warn().Msg(w)

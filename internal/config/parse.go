@@ -80,7 +80,7 @@ func check(r *keyfile.Reader, c *Config) {
 		r.Fail("consent.purpose_hint", `has no effect: no reason is refused with purpose = %q and no consent.purpose_pattern`, c.Consent.Purpose)
 	}
 	if i := c.Consent.Rules.WithoutYes(); i >= 0 && !c.Consent.Banner {
-		r.Fail("consent.banner", "false isn't allowed with %s, by which somebody may be viewed without a Yes: only the banner tells them", keyfile.Element(rulesKey, i))
+		r.Fail("consent.banner", "false isn't allowed with %s, which allows viewing without a Yes: only the banner informs the user", keyfile.Element(rulesKey, i))
 	}
 	if t := c.Consent.Timeout; c.Consent.Rules.Notifies() && t < consent.MinNoticeTimeout {
 		r.Fail("consent.timeout", `%v is too short for answer = "notify": the notice must be in view for %v; allowed are times from "%v"`, t, consent.NoticeTime, consent.MinNoticeTimeout)
@@ -91,7 +91,7 @@ func check(r *keyfile.Reader, c *Config) {
 			r.Fail("consent.timeout", `%v is too short for unanswered = "allow" of %s: the question must be in view for %v`, c.Consent.Timeout, key, consent.NoticeTime)
 		}
 		if c.Consent.Prompter == "notify" {
-			r.Fail("consent.prompter", `with "notify" nobody knows whether the question was seen, so unanswered = "allow" of %s never allows anything`, key)
+			r.Fail("consent.prompter", `with "notify" it is unknown whether the question was seen, so unanswered = "allow" of %s never allows anything`, key)
 		}
 	}
 	if len(c.Fleet.Servers) > 0 && c.Fleet.Credentials == "" {

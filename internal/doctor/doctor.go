@@ -199,7 +199,7 @@ func (d *Doctor) configuration() bool {
 		return false
 	}
 	if err != nil {
-		d.broken("configuration", words(err), "correct the file; shadowd --check tells whether it is fine, and shadowd --print-config what each key means")
+		d.broken("configuration", words(err), "correct the file; shadowd --check checks it, and shadowd --print-config explains each key")
 		return false
 	}
 	d.cfg = cfg

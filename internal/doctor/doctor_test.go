@@ -145,7 +145,7 @@ func TestBrokenHosts(t *testing.T) {
 			p.host.own = func() ([]netip.Addr, error) {
 				return []netip.Addr{netip.MustParseAddr("2001:db8::10"), netip.MustParseAddr("192.0.2.10")}, nil
 			}
-		}, "name", "vda1.corp.example is 2001:db8::10, but viewers' ports are bound on 0.0.0.0, where nobody comes by IPv6", "leave ports.listen out"},
+		}, "name", "vda1.corp.example is 2001:db8::10, but viewers' ports listen on 0.0.0.0, which IPv6 doesn't reach", "leave ports.listen out"},
 		{"no port left", func(p *patient) {
 			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(p.t, err)
@@ -188,7 +188,7 @@ func TestBrokenHosts(t *testing.T) {
 			"certificate", "is encrypted", "write its passphrase into"},
 		{"some ports dropped", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -p tcp -m tcp --dport "+strconv.Itoa(p.first)+" -j DROP\nCOMMIT"))
-		}, "firewall", "iptables drops connections to", "or give ports.first and ports.last the range that is let in"},
+		}, "firewall", "iptables drops connections to", "or set ports.first and ports.last to the range that is admitted"},
 		{"no x11vnc", func(p *patient) { p.tables["source"] = "kind = \"x11vnc\"\nx11vnc = \"/nonexistent/x11vnc\"\n" },
 			"picture", "there is no x11vnc at /nonexistent/x11vnc", "correct source.x11vnc"},
 		{"an old x11vnc", func(p *patient) {
@@ -212,7 +212,7 @@ func TestBrokenHosts(t *testing.T) {
 			entry := "\xff\xff\x00\x00\x00" + string(rune(len(number))) + number + "\x00\x12MIT-MAGIC-COOKIE-1\x00\x100123456789abcdef"
 			p.session.Xauthority = filepath.Join(w.desktop.Home, "cookie")
 			require.NoError(p.t, os.WriteFile(p.session.Xauthority, []byte(entry), 0o644))
-		}, "session 42", "the X server refuses", "that of the running X server"},
+		}, "session 42", "the X server refuses", "belongs to the running X server"},
 		{"Xwayland", func(p *patient) { // whose monitors are called so
 			d := testhost.Require(p.t, testhost.Options{Width: 320, Height: 200})
 			_, err := d.Run(p.t.Context(), "xrandr", "--setmonitor", "XWAYLAND0", "320/100x200/100+0+0", "screen")
@@ -247,7 +247,7 @@ func TestBrokenHosts(t *testing.T) {
 			p.tool("ask", "")
 			require.NoError(p.t, os.Chmod(filepath.Join(p.host.path, "ask"), 0o700))
 			p.tables["consent"] = fmt.Sprintf("prompter = \"exec\"\nexec = [%q]\n", filepath.Join(p.host.path, "ask"))
-		}, "question", "which user1, as whom it runs, can't execute", "executable by everybody"},
+		}, "question", "which runs as user1, who can't execute it", "executable by everybody"},
 		{"no bus for notifications", func(p *patient) { p.notify("unix:path=/nonexistent/bus") },
 			"question", "user1 can't be asked in a notification: no D-Bus bus answers: dial unix /nonexistent/bus", `consent.prompter = "x11"`},
 		{"no notifications", func(p *patient) { p.notify(bus(p.t)) },
@@ -374,7 +374,7 @@ func TestUnseen(t *testing.T) {
 		check, found, remedy string
 	}{
 		{"a firewall that can't be read", func(p *patient) { p.tool("nft", "echo 'Operation not permitted' >&2; exit 1") },
-			"firewall", "Operation not permitted", "see by other means"},
+			"firewall", "Operation not permitted", "check by other means"},
 		{"no tool to look at firewalls", func(p *patient) { require.NoError(p.t, os.RemoveAll(p.host.path)) },
 			"firewall", "there is neither nft nor iptables-save", "install nftables"},
 		{"other programs' rules, without nft", func(p *patient) {
@@ -382,10 +382,10 @@ func TestUnseen(t *testing.T) {
 			p.tool("iptables-save", prints("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT"))
 			p.host.root = p.t.TempDir()
 			require.NoError(p.t, os.MkdirAll(filepath.Join(p.host.root, "sys/module/nf_tables"), 0o755))
-		}, "firewall", "can't be seen without nft", "install nftables"},
+		}, "firewall", "can't be listed without nft", "install nftables"},
 		{"a firewall that isn't understood", func(p *patient) {
 			p.tool("iptables-save", prints("*filter\n:INPUT DROP [0:0]\n-A INPUT -m mystery -j ACCEPT\nCOMMIT"))
-		}, "firewall", "this rule isn't understood here: -A INPUT -m mystery -j ACCEPT", "iptables -I INPUT"},
+		}, "firewall", "the doctor doesn't understand this rule: -A INPUT -m mystery -j ACCEPT", "iptables -I INPUT"},
 		{"addresses that can't be listed", func(p *patient) {
 			p.host.own = func() ([]netip.Addr, error) { return nil, errors.New("netlink: no") }
 		}, "name", "this host's addresses can't be listed: netlink: no", "/proc"},

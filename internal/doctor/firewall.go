@@ -34,7 +34,7 @@ func (d *Doctor) firewall(ctx context.Context) {
 }
 
 func (d *Doctor) unseenWalls(err error) {
-	remedy := "mend that, or see by other means that viewers' connections are let in"
+	remedy := "fix that, or check by other means that viewers' connections are admitted"
 	if d.host.uid != 0 {
 		remedy = asRoot
 	}
@@ -85,7 +85,7 @@ func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 		}
 		remedy := w.Allow
 		if len(w.Dropped) < w.Last-w.First+1 {
-			remedy += ", or give ports.first and ports.last the range that is let in"
+			remedy += ", or set ports.first and ports.last to the range that is admitted"
 		}
 		switch {
 		case len(shut) > 0:
@@ -94,14 +94,14 @@ func (d *Doctor) judgeWalls(walls []*packetpath.Wall, blind bool) {
 			d.wall(w, Check{State: Note, Found: surely(w, what), Remedy: w.Allow})
 		case len(w.Unclear) > 0:
 			d.wall(w, Check{State: Note, Unseen: true,
-				Found:  fmt.Sprintf("cannot tell whether %s to %s are let in: this rule isn't understood here: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
-				Remedy: "see for yourself; this lets them in whatever that rule does: " + w.Allow})
+				Found:  fmt.Sprintf("cannot tell whether %s to %s are admitted: the doctor doesn't understand this rule: %s", what, spans(w.Unclear), oneLine(w.Riddle)),
+				Remedy: "check it yourself; this admits them whatever that rule does: " + w.Allow})
 		case len(w.Depends) > 0:
-			d.wall(w, Check{State: Note, Found: perhaps(w, what), Remedy: "see that administrators are let in, or let all in: " + w.Allow})
+			d.wall(w, Check{State: Note, Found: perhaps(w, what), Remedy: "check that administrators are admitted, or admit everybody: " + w.Allow})
 		}
 	}
 	if blind {
-		d.unseen("firewall", "nf_tables is in use, and what other programs than iptables have told it can't be seen without nft",
+		d.unseen("firewall", "nf_tables is in use, and rules by programs other than iptables can't be listed without nft",
 			"install nftables; it is only asked to list the rules")
 	}
 	if fine {

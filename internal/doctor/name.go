@@ -75,7 +75,7 @@ func (d *Doctor) judgeName(host string, addrs, own []netip.Addr, given bool) {
 		d.broken("name", fmt.Sprintf("%s is %s, which isn't an address of this host (%s)", host, first(elsewhere, 3), first(texts(own), 4)),
 			"correct DNS, or set viewer.host in the configuration to a name of this host")
 	case !heard && !listen.IsLoopback():
-		d.broken("name", fmt.Sprintf("%s is %s, but viewers' ports are bound on %s, where nobody comes by %s", host, first(here, 3), listen, family(!v4)),
+		d.broken("name", fmt.Sprintf("%s is %s, but viewers' ports listen on %s, which %s doesn't reach", host, first(here, 3), listen, family(!v4)),
 			"leave ports.listen out of the configuration, so that they are bound for IPv4 and IPv6, or give the name another address")
 	case bound && !listen.IsLoopback() && !loopback && !slices.Contains(here, listen.Unmap().String()):
 		d.broken("name", fmt.Sprintf("%s is %s, but viewers' ports are bound on %s", host, first(here, 3), listen),

@@ -151,7 +151,7 @@ func TestRealFirewalls(t *testing.T) {
 		return scene{Name: name, Setup: setup, state: Note, found: append(found, "depending on where they come from")}
 	}
 	riddle := func(name, setup string, found ...string) scene {
-		return scene{Name: name, Setup: setup, state: Note, unseen: true, found: append(found, "isn't understood here")}
+		return scene{Name: name, Setup: setup, state: Note, unseen: true, found: append(found, "doesn't understand this rule")}
 	}
 	mutes := func(name, setup string, found ...string) scene {
 		return scene{Name: name, Setup: setup, state: Bad, found: append(found, "drops the answers to connections to ")}

@@ -174,7 +174,7 @@ func displayRemedy(kind xprobe.Kind, s *shadow.Session) string {
 	case xprobe.NoCookie:
 		return fmt.Sprintf("find the file with the cookie (xauth info, in the session) and let the user %s read it; sessions.static can name it", s.User)
 	case xprobe.Refused:
-		return "see that the file with the cookie is that of the running X server (xauth list, in the session); sessions.static can name it"
+		return "check that the cookie file belongs to the running X server (xauth list, in the session); sessions.static can name it"
 	case xprobe.Stranger:
 		return "find out who pretends to be the session's display (ls -l /tmp/.X11-unix, ss -xlp): its user isn't asked there"
 	}

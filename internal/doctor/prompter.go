@@ -32,7 +32,7 @@ func (d *Doctor) prompter(context.Context) {
 		}
 	default:
 		if mode, path := d.daemonProgram(); path != "" && mode&0o001 == 0 {
-			d.broken("question", fmt.Sprintf("%s (mode %04o) can't be executed by sessions' users, as whom it shows the question", path, mode.Perm()), "chmod 755 "+path)
+			d.broken("question", fmt.Sprintf("%s (mode %04o) shows the question as the sessions' users, who can't execute it", path, mode.Perm()), "chmod 755 "+path)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func (d *Doctor) question(ctx context.Context, name string, s *shadow.Session) {
 	case d.bad["question"] || c.Prompter == "allow":
 	case c.Prompter == "exec":
 		if err := canRun(ctx, c.Exec[0], child.User(s.User, s.UID, s.GID, s.Groups)); err != nil {
-			d.broken("question", fmt.Sprintf("consent.exec is %s, which %s, as whom it runs, can't execute: %v", c.Exec[0], s.User, err), programRemedy)
+			d.broken("question", fmt.Sprintf("consent.exec is %s, which runs as %s, who can't execute it: %v", c.Exec[0], s.User, err), programRemedy)
 			return
 		}
 		d.ok("question", fmt.Sprintf("%s of %s is asked through %s, within %s", name, s.User, c.Exec[0], c.Timeout))

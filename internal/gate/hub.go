@@ -214,7 +214,7 @@ func (h *hub) fetch(ctx context.Context, host hosts.Host) ([]Row, error) {
 	return rows, nil
 }
 
-var errNoHost = errors.New("the host isn't one of the gate's any more")
+var errNoHost = errors.New("the host no longer belongs to the gate")
 
 // place is where who looks at a host waits for his turn; nil: there is no such host.
 func (h *hub) place(name string) chan struct{} {

@@ -86,7 +86,7 @@ func (g *Gate) prove(r *http.Request, s *signin.Session, password string) *api.P
 func (g *Gate) hasEnded(ctx context.Context, err error) {
 	if err != nil {
 		if left, ok := g.unkept.Take(time.Now()); ok {
-			leftOut(g.Logger.Error().Err(err), left).Msg("a sign-out can't be written down, so it counts only until the gate is restarted, or at this gate only")
+			leftOut(g.Logger.Error().Err(err), left).Msg("cannot store a sign-out, so it applies only until the gate is restarted, or only at this gate")
 		}
 	}
 	g.endHolds()
@@ -102,6 +102,6 @@ func (g *Gate) tell(ctx context.Context) {
 		return
 	}
 	if left, ok := g.untold.Take(time.Now()); ok {
-		leftOut(g.Logger.Error().Err(err), left).Msg("what has changed of sign-ins can't be told to other gates, or kept; it is tried again")
+		leftOut(g.Logger.Error().Err(err), left).Msg("cannot share changes of sign-ins with other gates, or store them; will retry")
 	}
 }

@@ -37,11 +37,11 @@ func (g *Gate) stopOne(ctx context.Context, v *viewing, one Standing) *api.Probl
 			return p
 		case <-late:
 			if v != nil {
-				return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; it is told again until it does")
+				return refusal(http.StatusBadGateway, reasonHost, "the view is cut off here, but its host doesn't answer; the gate keeps trying")
 			}
 			lateAndTold = told
 		case <-lateAndTold:
-			return refusal(http.StatusBadGateway, reasonHost, "the host doesn't answer; the gate that carries the view cuts it off, and tells the host until it does")
+			return refusal(http.StatusBadGateway, reasonHost, "the host doesn't answer; the gate that carries the view cuts it off and keeps trying")
 		case <-ctx.Done():
 			return problemOf(context.Cause(ctx))
 		}
@@ -88,7 +88,7 @@ func (g *Gate) stopLater(ctx context.Context, host hosts.Host, id string) bool {
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
 	if err := host.Stop(ctx, id); err != nil && problemOf(err).Status != http.StatusNotFound {
-		g.Logger.Warn().Err(err).Str("host", host.Name()).Str("id", id).Msg("a view can't be stopped; it ends by itself when nobody connects")
+		g.Logger.Warn().Err(err).Str("host", host.Name()).Str("id", id).Msg("cannot stop a view; it ends by itself if nobody connects")
 		return false
 	}
 	return true
@@ -123,7 +123,7 @@ func (g *Gate) tellGates(host, id string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), tellTime)
 	defer cancel()
 	if err := shared.TellStopped(ctx, host, id); err != nil {
-		g.Logger.Error().Err(err).Str("host", host).Str("id", id).Msg("a view was stopped, and neither its host nor other gates can be told")
+		g.Logger.Error().Err(err).Str("host", host).Str("id", id).Msg("stopped a view, but can reach neither its host nor other gates")
 		return false
 	}
 	return true

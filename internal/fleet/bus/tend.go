@@ -68,7 +68,7 @@ func (s *Server) keepAgain(opts *server.Options) {
 		s.log.Errorf("the bus can't keep anything yet; it is tried again: %v", err)
 		return
 	}
-	s.log.Warnf("there is room on the disk of %s again, and the bus keeps what it is told", opts.StoreDir)
+	s.log.Warnf("there is room on the disk of %s again, and the bus stores messages", opts.StoreDir)
 	s.mu.Lock()
 	conns := s.conns
 	s.mu.Unlock()

@@ -128,7 +128,7 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	t := d.redeem(r.Header.Get(ticketHeader), r.Header.Get(proofHeader))
 	if t == nil {
-		http.Error(w, "the ticket isn't good, or not any more, or its signature isn't the host's", http.StatusForbidden)
+		http.Error(w, "the ticket is invalid or expired, or its signature isn't the host's", http.StatusForbidden)
 		return
 	}
 	if d.Admitted != nil {

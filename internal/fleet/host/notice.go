@@ -20,7 +20,7 @@ type notice struct {
 // unsaid notes that a presence can't be said; while the bus is away that is no news.
 func (n *notice) unsaid(err error) {
 	if n.Up() && !errors.Is(err, context.Canceled) {
-		n.Wrong(fmt.Errorf("the fleet can't be told that this host is there: %w", err))
+		n.Wrong(fmt.Errorf("cannot announce this host to the fleet: %w", err))
 	}
 }
 
@@ -29,7 +29,7 @@ func (n *notice) crowded(left int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if left > 0 && !n.left {
-		n.Logger.Warn().Int("left_out", left).Msg("there are more sessions than the fleet can be told of: each user's first ones are there before others' further ones")
+		n.Logger.Warn().Int("left_out", left).Msg("there are more sessions than the fleet can receive: each user's first ones are sent before others' further ones")
 	}
 	n.left = left > 0
 }

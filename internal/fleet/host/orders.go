@@ -239,7 +239,7 @@ func (s *asks) await(gate string, o fleet.Order) fleet.Answer {
 	one := s.all[body.Order]
 	switch {
 	case one == nil || one.gate != gate:
-		return failed(http.StatusNotFound, "there is no such question any more")
+		return failed(http.StatusNotFound, "the question no longer exists")
 	case one.answer != nil:
 		return *one.answer
 	}

@@ -128,7 +128,7 @@ func (h *Host) await(ctx context.Context, id string) (*fleet.Answer, error) {
 			return a, nil
 		case refused && problem.Status == http.StatusNotFound:
 			if missed++; missed > 2 { // the order may be on its way yet
-				return nil, fmt.Errorf("%w: host %s doesn't know of the question any more", api.ErrUnreachable, h.id)
+				return nil, fmt.Errorf("%w: host %s no longer knows the question", api.ErrUnreachable, h.id)
 			}
 		case refused:
 			return nil, err

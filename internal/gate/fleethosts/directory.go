@@ -84,7 +84,7 @@ func (d *Directory) Run(ctx context.Context, add, remove func(hosts.Host)) error
 		return err
 	}
 	unhear, err := d.conn.Relay(ctx, func(host, reply string) {
-		d.doubt(host, errForeign).Str("reply", fmt.Sprintf("%.80q", reply)).Msg("somebody with this host's key has named a subject of others as the reply; nothing is sent there")
+		d.doubt(host, errForeign).Str("reply", fmt.Sprintf("%.80q", reply)).Msg("a client with this host's key named another's subject as the reply; nothing is sent there")
 	})
 	if err != nil {
 		return err

@@ -111,7 +111,7 @@ func (h *Host) present(p *fleet.Presence, age time.Duration) {
 	}
 	if p.LeftOut > 0 && (h.presence == nil || h.presence.LeftOut == 0) {
 		if lines, ok := h.crowded.Take(time.Now()); ok { // it may say so as often as it likes
-			h.d.Logger.Warn().Str("host", h.id).Int("sessions", p.LeftOut).Int("left_out", lines).Msg("a host has more sessions than it can tell of; the others aren't listed here")
+			h.d.Logger.Warn().Str("host", h.id).Int("sessions", p.LeftOut).Int("left_out", lines).Msg("a host has more sessions than it can report; the others aren't listed here")
 		}
 	}
 	h.dials, h.address = p.DialsOut, p.Address

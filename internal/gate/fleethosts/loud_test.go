@@ -60,7 +60,7 @@ func TestLoudPresences(t *testing.T) {
 	crowded := 0
 	for line := range strings.Lines(log.String()) {
 		assert.Less(t, len(line), 1000)
-		if strings.Contains(line, "more sessions than it can tell of") {
+		if strings.Contains(line, "more sessions than it can report") {
 			crowded++
 		}
 	}

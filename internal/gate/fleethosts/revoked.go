@@ -52,6 +52,6 @@ func (d *Directory) revoke() {
 	d.mu.Unlock()
 	slices.SortFunc(list, func(a, b fleet.Revocation) int { return a.At.Compare(b.At) })
 	if err := d.Revoked(list); err != nil {
-		d.Logger.Error().Err(err).Msg("revoked hosts can't be told to the server")
+		d.Logger.Error().Err(err).Msg("cannot tell the server about revoked hosts")
 	}
 }

@@ -102,7 +102,7 @@ func (s *Settings) checkBus(r *keyfile.Reader) {
 			r.Fail("bus.tls", "false is for loopback addresses: what travels on the bus could be read and changed")
 		}
 		if len(b.URLs) == 0 && s.Web.Origin == "" && !listen.Addr().Unmap().IsLoopback() {
-			r.Fail("bus.urls", "is missing, and so is web.origin: hosts have to be told where the bus is")
+			r.Fail("bus.urls", "is missing, and so is web.origin: hosts need the address of the bus")
 		}
 	}
 }

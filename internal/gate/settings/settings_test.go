@@ -163,7 +163,7 @@ func TestMistakes(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"two buses":              {"[bus]\nlisten = \"127.0.0.1:1\"\nservers = [\"tls://a:1\"]", "the bus is either in the gate or elsewhere"},
 		"readable bus":           {"[bus]\nlisten = \"0.0.0.0:1\"\ntls = false\nurls = [\"tls://a:1\"]", "is for loopback addresses"},
-		"bus nowhere":            {"[bus]\nlisten = \"0.0.0.0:1\"", "hosts have to be told where the bus is"},
+		"bus nowhere":            {"[bus]\nlisten = \"0.0.0.0:1\"", "hosts need the address of the bus"},
 		"readable servers":       {"[bus]\nservers = [\"nats://a:1\"]", "use tls://"},
 		"half of the replicas":   {"[bus]\nlisten = \"127.0.0.1:1\"\nreplicas = 2", "allowed are 1, 3 and 5"},
 		"cluster of nothing":     {"[bus]\ncluster = \"10.0.0.1:1\"", "does nothing"},

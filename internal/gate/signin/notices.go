@@ -90,7 +90,7 @@ func (p *posts) done(key string, n *notice) {
 }
 
 // errCrowded is that other gates aren't told.
-var errCrowded = errors.New("there are so many sign-outs, of one person or that other gates haven't been told of, that this one isn't told to them")
+var errCrowded = errors.New("too many sign-outs, of one person or waiting for other gates: this one isn't sent to them")
 
 // post has a notice told with the next [Desk.Tell].
 func (d *Desk) post(n *notice) error {

@@ -200,7 +200,7 @@ func (o *OIDC) complete(ctx context.Context, provider *oidc.Provider, token *oau
 	}
 	info, err := provider.UserInfo(ctx, oauth2.StaticTokenSource(token))
 	if err != nil {
-		return fmt.Errorf("%w: its user info can't be had", ErrProvider)
+		return fmt.Errorf("%w: cannot get its user info", ErrProvider)
 	}
 	more := map[string]any{}
 	if err := info.Claims(&more); err != nil || info.Subject != subject {

@@ -70,7 +70,7 @@ func parseHashed(s string) (hashed, error) {
 	var h hashed
 	parts := strings.Split(s, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return h, fmt.Errorf("the password's hash isn't argon2id's; set the password anew with shadowgate passwd")
+		return h, fmt.Errorf("the password's hash isn't argon2id; set the password again with shadowgate passwd")
 	}
 	if n, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.passes, &h.lanes); n != 3 || err != nil {
 		return h, fmt.Errorf("the hash's parameters %q can't be read", parts[3])

@@ -93,7 +93,7 @@ func New(c Config) *Desk {
 		c.Board.OnPosted(d.heard)
 	}
 	if c.Accounts != nil {
-		d.nobody = hashPassword("nobody has this password")
+		d.nobody = hashPassword("no account has this password")
 	}
 	return d
 }

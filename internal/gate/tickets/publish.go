@@ -84,7 +84,7 @@ func NewAPI(secret string, from []netip.Prefix) (*API, error) {
 		return nil, fmt.Errorf("the secret must have %d letters, digits, hyphens and underscores or more, such as openssl rand -hex 20 gives", minSecret)
 	}
 	if len(from) == 0 {
-		return nil, errors.New("nobody may ask")
+		return nil, errors.New("no front end may ask")
 	}
 	return &API{secret: sha256.Sum256([]byte(secret)), from: from, tokens: map[string]entry{}}, nil
 }

@@ -116,7 +116,7 @@ func New(c Config) (*Office, error) {
 	case c.Redis == nil && c.API == nil && c.Key == nil:
 		return nil, errors.New("there is no front end that tickets would be for")
 	case strings.Contains(c.Host, ":"):
-		return nil, fmt.Errorf("front ends can't be told of %s, whose colons they take for the port's: give a name", c.Host)
+		return nil, fmt.Errorf("front ends can't use %s, whose colons they would take for the port's: set a host name", c.Host)
 	}
 	o := &Office{
 		Config: c, pool: &portpool.Pool{Host: c.Address.String(), First: c.First, Last: c.Last}, ports: map[string]*port{},

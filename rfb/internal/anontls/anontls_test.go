@@ -168,7 +168,7 @@ func TestHostileHandshakes(t *testing.T) {
 		"a group of 1,024 bits":            {server{prime: bits(1024)}, ErrUnfit, alertInsufficientSecurity, "1024 bits"},
 		"a group of 2,047 bits":            {server{prime: bits(2047)}, ErrUnfit, alertInsufficientSecurity, "2047 bits"},
 		"a group of 8,193 bits":            {server{prime: bits(8193)}, ErrProtocol, alertIllegalParameter, "8193 bits"},
-		"a group of 4,097 bits of its own": {server{prime: bits(4097)}, ErrUnfit, alertIllegalParameter, "nobody else's"},
+		"a group of 4,097 bits of its own": {server{prime: bits(4097)}, ErrUnfit, alertIllegalParameter, "is not a known one"},
 		"an even group":                    {server{prime: less(1)}, ErrUnfit, alertIllegalParameter, "no prime"},
 		"a composite group":                {server{prime: less(2)}, ErrUnfit, alertIllegalParameter, "no prime"},
 		"generator 1":                      {server{generator: one}, ErrProtocol, alertIllegalParameter, "out of its group"},

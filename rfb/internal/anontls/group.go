@@ -81,7 +81,7 @@ func (q *group) check() error {
 	case !q.inside(q.generator) || !q.inside(q.public):
 		return wrong(alertIllegalParameter, "Diffie-Hellman value out of its group")
 	case !q.known() && bits > maxNews:
-		return because(ErrUnfit, alertIllegalParameter, "its Diffie-Hellman group of %d bits is nobody else's", bits)
+		return because(ErrUnfit, alertIllegalParameter, "its Diffie-Hellman group of %d bits is not a known one", bits)
 	case !q.known() && !q.prime.ProbablyPrime(0):
 		return because(ErrUnfit, alertIllegalParameter, "its Diffie-Hellman group has no prime")
 	}

@@ -156,7 +156,7 @@ func TestHangupOpensTheLogAnew(t *testing.T) {
 	c := openSession(t, p.addr, "/before")
 	require.NoError(t, os.Rename(file, moved))
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGHUP))
-	p.says("log file opened anew")
+	p.says("log file reopened")
 	c.send(frame(binFin, "still here"))
 	assert.Equal(t, "still here", c.stream(10))
 	openSession(t, p.addr, "/after").Close()

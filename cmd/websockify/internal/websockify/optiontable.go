@@ -68,7 +68,7 @@ func (o *options) parser(program string) *optparse.Parser {
 		{Long: "session-timeout", Arg: "SECONDS", Since: sinceUs, Help: "end each session after SECONDS", Set: seconds(&o.sessionTimeout)},
 		{Long: "session-idle-timeout", Arg: "SECONDS", Since: sinceUs, Help: "end a session that has carried nothing for SECONDS", Set: seconds(&o.sessionIdleTimeout)},
 		{Long: "handshake-timeout", Arg: "SECONDS", Since: sinceUs, Help: "time for a client's request, and for reaching the target (default 30)", Set: seconds(&o.handshakeTimeout)},
-		{Long: "drain", Arg: "SECONDS", Since: sinceUs, Help: "when told to stop, let sessions go on for at most SECONDS (default 0)", Set: seconds(&o.drain)},
+		{Long: "drain", Arg: "SECONDS", Since: sinceUs, Help: "on SIGTERM, let sessions continue for at most SECONDS (default 0)", Set: seconds(&o.drain)},
 		{Long: "metrics", Arg: "ADDR", Since: sinceUs, Help: "serve Prometheus metrics at http://ADDR/metrics, for example 127.0.0.1:9090; a port alone is on every IPv4 address", Set: text(&o.metrics)},
 		{Long: "log-format", Arg: "FORMAT", Since: sinceUs, Help: "classic (default) or json", Set: choice(&o.logFormat, "classic", "json")},
 		{Long: "ssl-target-cafile", Arg: "FILE", Since: sinceUs, Help: "authorities that may vouch for the target, instead of the system's", Set: text(&o.sslTargetCAFile)},

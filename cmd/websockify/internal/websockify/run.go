@@ -96,11 +96,11 @@ func reopenOn(hangups <-chan os.Signal, file *queues.File, log *logs.Log) (stop 
 				return
 			}
 			if file == nil {
-				log.Info("SIGHUP: there is no log file to be opened anew")
+				log.Info("SIGHUP: there is no log file to reopen")
 			} else if err := file.Reopen(); err != nil {
 				log.Warn(fmt.Sprintf("SIGHUP: the log goes on in the old file: %v", err))
 			} else {
-				log.Info("SIGHUP: log file opened anew")
+				log.Info("SIGHUP: log file reopened")
 			}
 		}
 	})

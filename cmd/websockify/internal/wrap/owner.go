@@ -12,7 +12,7 @@ import (
 var ErrForeign = errors.New("somebody else than the wrapped program listens there")
 
 // errUnknown reports that nothing says whose the other end of a connection is.
-var errUnknown = errors.New("the system doesn't tell who serves the connection")
+var errUnknown = errors.New("the system doesn't report who serves the connection")
 
 // serverOf is the users who may serve a TCP connection to this host, as the kernel's tables have it: who has accepted
 // it, or, as long as nobody has, everybody who listens there.

@@ -85,7 +85,7 @@ func (s served) of(m dbus.Message) (object, *dbus.Error) {
 	if o, ok := find(s.snapshot(), path); ok {
 		return o, nil
 	}
-	return object{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownObject", []any{"there is no such part any more"})
+	return object{}, dbus.NewError("org.freedesktop.DBus.Error.UnknownObject", []any{"this part no longer exists"})
 }
 
 // ref names an object of ours.

@@ -114,7 +114,7 @@ func find(ctx context.Context, conn *dbus.Conn) (*service, error) {
 		{dbus.WithMatchSender(busName), dbus.WithMatchInterface(busName), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, s.owner)},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, match...); err != nil {
-			return nil, fmt.Errorf("the bus doesn't tell what the user does: %w", because(ctx, err))
+			return nil, fmt.Errorf("the bus doesn't report what the user does: %w", because(ctx, err))
 		}
 	}
 	var can []string
