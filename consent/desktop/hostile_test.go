@@ -94,6 +94,8 @@ func hostileClient(what string, args []string) error {
 		return c.manageSettings()
 	case "compositor":
 		return c.compositor()
+	case "enlarge":
+		return c.enlarge()
 	case "send":
 		return c.send(xproto.Window(n[0]), n[1:3], n[3], n[4], n[5])
 	case "destroy":

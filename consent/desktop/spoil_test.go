@@ -2,11 +2,14 @@ package desktop
 
 import (
 	"encoding/binary"
+	"image"
+	"image/color"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/xgb/composite"
 	"github.com/BurntSushi/xgb/xproto"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,22 +19,30 @@ import (
 
 // spoils are ways to take a window's picture from the screen that the window itself says nothing of.
 var spoils = map[string]func(c client, w xproto.Window) error{
-	"draws over": func(c client, w xproto.Window) error {
-		gc, err := xproto.NewGcontextId(c.x.Conn)
-		if err != nil {
-			return err
-		}
-		xproto.CreateGC(c.x.Conn, gc, xproto.Drawable(w), xproto.GcForeground, []uint32{0xaa5500})
-		defer xproto.FreeGC(c.x.Conn, gc)
-		return xproto.PolyFillRectangleChecked(c.x.Conn, xproto.Drawable(w), gc, []xproto.Rectangle{{Width: 4000, Height: 4000}}).Check()
-	},
+	"draws over": func(c client, w xproto.Window) error { return c.fill(w, image.Rect(0, 0, 4000, 4000)) },
 	"gives another background": func(c client, w xproto.Window) error {
 		xproto.ChangeWindowAttributes(c.x.Conn, w, xproto.CwBackPixel, []uint32{0xaa5500})
 		return xproto.ClearAreaChecked(c.x.Conn, false, w, 0, 0, 0, 0).Check()
 	},
+	"draws over a word": func(c client, w xproto.Window) error { return c.fill(w, word) },
 	"makes transparent": func(c client, w xproto.Window) error { // for a compositor
 		return xproto.ChangePropertyChecked(c.x.Conn, xproto.PropModeReplace, w, c.atom("_NET_WM_WINDOW_OPACITY"), xproto.AtomCardinal, 32, 1, make([]byte, 4)).Check()
 	},
+}
+
+// word is where the banner has the name of who views.
+var word = image.Rect(40, 8, 120, 24)
+
+// fill draws over a part of a window.
+func (c client) fill(w xproto.Window, r image.Rectangle) error {
+	gc, err := xproto.NewGcontextId(c.x.Conn)
+	if err != nil {
+		return err
+	}
+	xproto.CreateGC(c.x.Conn, gc, xproto.Drawable(w), xproto.GcForeground, []uint32{0xaa5500})
+	defer xproto.FreeGC(c.x.Conn, gc)
+	part := xproto.Rectangle{X: int16(r.Min.X), Y: int16(r.Min.Y), Width: uint16(r.Dx()), Height: uint16(r.Dy())}
+	return xproto.PolyFillRectangleChecked(c.x.Conn, xproto.Drawable(w), gc, []xproto.Rectangle{part}).Check()
 }
 
 // keepSpoiling does that to whatever window has that name, for as long as this client lives.
@@ -99,6 +110,9 @@ func (c client) twoManagers(first xproto.Window) error {
 func TestBannerThatIsDrawnOver(t *testing.T) {
 	t.Parallel()
 	for way := range spoils {
+		if way == "draws over a word" {
+			continue // see below
+		}
 		for name, before := range map[string]func(*desk){"bare": nil, "composited": (*desk).composite} {
 			if way == "makes transparent" && before == nil {
 				continue // nobody heeds it
@@ -152,10 +166,109 @@ func TestBannerThatIsTakenAwayByManagers(t *testing.T) {
 	}
 }
 
+// enlarge does to what a compositor shows what its magnifier does: something else than the windows is on the screen.
+func (c client) enlarge() error {
+	if err := composite.Init(c.x.Conn); err != nil {
+		return err
+	}
+	composite.QueryVersion(c.x.Conn, 0, 4)
+	overlay, err := composite.GetOverlayWindow(c.x.Conn, c.screen.Root).Reply()
+	if err != nil {
+		return err
+	}
+	gc, err := xproto.NewGcontextId(c.x.Conn)
+	if err != nil {
+		return err
+	}
+	xproto.CreateGC(c.x.Conn, gc, xproto.Drawable(overlay.OverlayWin), xproto.GcForeground|xproto.GcSubwindowMode, []uint32{0x335577, xproto.SubwindowModeIncludeInferiors})
+	for {
+		err := xproto.PolyFillRectangleChecked(c.x.Conn, xproto.Drawable(overlay.OverlayWin), gc, []xproto.Rectangle{{Width: 4000, Height: 4000}}).Check()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-c.x.Gone():
+			return nil
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// alive makes sure that viewing goes on.
+func (w *watched) alive() {
+	w.t.Helper()
+	select {
+	case <-w.Done():
+		require.FailNow(w.t, "viewing has ended", "%v", w.Err())
+	default:
+	}
+}
+
+// The user may enlarge the screen, or have all windows shown at once: that is the compositor's doing, and ends no view.
+func TestBannerOfAnEnlargedScreen(t *testing.T) {
+	t.Parallel()
+	w := &watched{desk: newDesk(t, bare, (*desk).composite)}
+	w.show(w.ctx, request(w.Desktop))
+	eventually(t, w.painted, "there is no banner")
+	seen := map[uint32]bool{uint32(w.win.ID): true}
+	w.client("enlarge", "0")
+	eventually(t, func() bool {
+		w.alive()
+		if windows, err := w.Windows(w.ctx, "banner"); err == nil && len(windows) == 1 {
+			seen[uint32(windows[0].ID)] = true
+		}
+		return len(seen) == 1+4 // as often as it is made anew
+	}, "nothing was done for it")
+	time.Sleep(7 * time.Second) // more than it may take to be seen
+	w.alive()
+}
+
+// What is drawn over a part of it, such as a name, is put right as well.
+func TestBannerWhoseWordsAreDrawnOver(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(*desk){"bare": nil, "composited": (*desk).composite} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := putAsleep(t, bare, before)
+			eventually(t, w.painted, "there is no banner")
+			at := image.Pt(w.win.X+word.Min.X+3, w.win.Y+word.Min.Y+3)
+			isOver := func() bool {
+				img, err := w.Screenshot(w.ctx)
+				return err == nil && img.RGBAAt(at.X, at.Y) == color.RGBA{0xaa, 0x55, 0, 0xff}
+			}
+			w.client("keep spoiling", "0", "draws over a word", "banner")
+			eventually(t, isOver, "nobody has drawn on it")
+			eventually(t, func() bool { return !isOver() }, "it stays so")
+		})
+	}
+}
+
+// On another virtual terminal nothing can be seen, which is nobody's doing.
+func TestBannerOnAnotherTerminal(t *testing.T) {
+	t.Parallel()
+	w := putAsleep(t, bare, nil)
+	has := func(v string) {
+		w.run("xprop", "-root", "-f", "XFree86_has_VT", "32i", "-set", "XFree86_has_VT", v)
+	}
+	has("0")
+	w.spawn("veil")
+	time.Sleep(10 * time.Second) // more than it may not be seen
+	windows, err := w.Windows(w.ctx, "banner")
+	require.NoError(t, err)
+	require.Len(t, windows, 1)
+	assert.Equal(t, w.win.ID, windows[0].ID, "made anew")
+	w.alive()
+	has("1")
+	assert.ErrorContains(t, w.down(), "the screen no longer shows the banner")
+}
+
 // Silence counts only of a question that the screen has shown.
 func TestSilenceOverAQuestionThatIsDrawnOver(t *testing.T) {
 	t.Parallel()
 	for way := range spoils {
+		if way == "draws over a word" {
+			continue // the rest of the question can be read
+		}
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			var shown bool

@@ -158,6 +158,9 @@ type banner struct {
 	faded   bool          // another program has said how opaque it is
 	swapped time.Time     // when it got another picture
 	stirred time.Time     // when anybody drew on it, or said something of it, last
+	checked time.Time     // when it was last looked at for what others draw on it
+
+	unproven bool // another window manager or compositor has taken over, and the screen hasn't shown it since
 
 	changes, lapses, renewals limit // see unseen.go
 }

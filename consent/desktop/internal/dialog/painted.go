@@ -26,15 +26,12 @@ func (w *window) painted(img *image.RGBA, at image.Point, visible []bool, parts 
 		return false
 	}
 	on := img.Rect.Add(at).Intersect(image.Rect(0, 0, int(root.Width), int(root.Height)))
-	data := w.capture(on)
+	data := w.capture(xproto.Drawable(w.screen.Root), on)
 	if on.Empty() || data == nil {
 		return false
 	}
-	if w.pixels == nil {
-		w.pixels = w.format.encode(img, img.Rect)
-	}
 	want := on.Sub(at)
-	if want == img.Rect && w.format.same(data, w.pixels) {
+	if want == img.Rect && w.format.same(data, w.encoded(img)) {
 		return true
 	}
 	is, should := w.format.brightness(data, on.Size()), w.format.brightness(w.format.encode(img, want), on.Size())
@@ -50,10 +47,25 @@ func (w *window) painted(img *image.RGBA, at image.Point, visible []bool, parts 
 	return true
 }
 
-// capture is what the screen shows in a part of the root window, as a ZPixmap; nil: that can't be found out.
-func (w *window) capture(r image.Rectangle) (data []byte) {
+// untouched reports whether the window has its picture in it, whatever a compositor makes of that, or this can't be found out.
+// Without a compositor it also has what hides it.
+func (w *window) untouched(img *image.RGBA) bool {
+	data := w.capture(xproto.Drawable(w.id), img.Rect)
+	return data == nil || w.format.same(data, w.encoded(img))
+}
+
+// encoded is a picture as the server has it. It is kept until the next upload.
+func (w *window) encoded(img *image.RGBA) []byte {
+	if w.pixels == nil {
+		w.pixels = w.format.encode(img, img.Rect)
+	}
+	return w.pixels
+}
+
+// capture is what is in a part of a window on the screen, as a ZPixmap; nil: that can't be found out.
+func (w *window) capture(from xproto.Drawable, r image.Rectangle) (data []byte) {
 	for _, p := range w.format.strips(r, maxPart) {
-		got, err := xproto.GetImage(w.x.Conn, xproto.ImageFormatZPixmap, xproto.Drawable(w.screen.Root),
+		got, err := xproto.GetImage(w.x.Conn, xproto.ImageFormatZPixmap, from,
 			int16(p.Min.X), int16(p.Min.Y), uint16(p.Dx()), uint16(p.Dy()), math.MaxUint32).Reply()
 		if err != nil || len(got.Data) < w.format.stride(p.Dx())*p.Dy() {
 			return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/BurntSushi/xgb"
 	"github.com/BurntSushi/xgb/xproto"
 )
 
@@ -42,40 +43,79 @@ var ErrUnpainted = errors.New("the screen doesn't show the banner: its composito
 func (b *banner) watch(holder, painter xproto.Window, astray bool) error {
 	now, replaced := time.Now(), holder != b.holder || painter != b.painter
 	b.holder, b.painter = holder, painter
+	b.unproven = b.unproven || replaced
+	state := astrayBanner
+	if !astray && !b.over {
+		state = b.state(now)
+	}
 	switch {
-	case !b.over && (astray || !b.isFine(now)):
-		if !b.renewals.take(now) {
-			return ErrUnpainted
+	case b.over || state == fineBanner:
+		if !replaced || !b.changes.take(now) {
+			return nil
 		}
-	case !replaced || !b.changes.take(now):
+	case b.renewals.take(now):
+	case state == unseenBanner && b.isTransformed():
+		b.unseen = now
 		return nil
+	default:
+		return ErrUnpainted
 	}
 	return b.renew(now)
 }
 
-// isFine looks whether the user can see the banner, puts it right if not, and reports whether there is nothing more to be done
-// about it, or not yet.
-func (b *banner) isFine(now time.Time) bool {
+// A bannerState is what a look has found.
+type bannerState int
+
+const (
+	fineBanner   bannerState = iota // there is nothing to be done about it, or not yet
+	unseenBanner                    // the screen hasn't shown it for paintTime
+	spoiltBanner                    // other programs have done too much to it
+	astrayBanner                    // not all of it is in its place
+)
+
+// state looks whether the user can see the banner, and puts it right if not.
+func (b *banner) state(now time.Time) bannerState {
 	often := false
 	if b.faded {
 		b.faded = false
 		b.opaque()
 		often = !b.lapses.take(now)
 	}
+	composited := b.painter != 0
+	mayBe := b.drawing == 0 || b.checked.IsZero() || b.stirred.After(b.checked)
+	b.checked = now
+	if mayBe && (composited || !b.covered && !b.below) && !b.untouched(b.view.img) {
+		if b.replace(b.view.img) != nil {
+			return spoiltBanner
+		}
+		// Without a compositor it may be a menu that has just opened.
+		often = composited && !b.lapses.take(now) || often
+	}
+	lags := b.dragging || now.Sub(b.swapped) < lookTime || now.Sub(b.raised) < lookTime // the screen has yet to show it
 	switch {
 	case b.isShown():
-		b.unseen = time.Time{}
+		b.unseen, b.unproven = time.Time{}, false
+	case lags:
+		b.unseen = now
 	case b.unseen.IsZero():
 		b.unseen = now
 		if b.replace(b.view.img) != nil {
-			return false
+			return spoiltBanner
 		}
-		mayLag := now.Sub(b.swapped) < lookTime // a compositor has yet to show the new picture
-		often = !mayLag && !b.lapses.take(now) || often
-	default:
-		return !often && now.Sub(b.unseen) < paintTime
+		often = !b.lapses.take(now) || often
+	case now.Sub(b.unseen) >= paintTime:
+		return unseenBanner
 	}
-	return !often
+	if often {
+		return spoiltBanner
+	}
+	return fineBanner
+}
+
+// isTransformed reports whether a compositor shows the screen otherwise than it is, enlarged for instance, and that is
+// all: nothing lies above the banner, nobody has touched it, and the compositor is no new one that may not paint it.
+func (b *banner) isTransformed() bool {
+	return b.painter != 0 && !b.covered && !b.below && !b.unproven && b.untouched(b.view.img)
 }
 
 // isShown reports whether the screen shows the banner, or windows that hide most of it. Those must take input where they
@@ -88,7 +128,16 @@ func (b *banner) isShown() bool {
 		return true
 	}
 	visible := b.visible()
-	return mostlyHidden(visible) || b.painted(b.view.img, b.at, visible, b.view.parts())
+	return mostlyHidden(visible) || b.painted(b.view.img, b.at, visible, b.view.parts()) || b.away()
+}
+
+// terminalMark is the root window's property with which Xorg says whether it has the virtual terminal; while it hasn't, it shows nothing.
+const terminalMark = "XFree86_has_VT"
+
+// away reports whether the user has switched to another virtual terminal.
+func (w *window) away() bool {
+	r, err := xproto.GetProperty(w.x.Conn, false, w.screen.Root, w.atoms[terminalMark], xproto.AtomInteger, 0, 1).Reply()
+	return err == nil && r.Format == 32 && len(r.Value) == 4 && xgb.Get32(r.Value) == 0
 }
 
 // visible says of each pixel of the banner whether no window hides it.

@@ -75,7 +75,7 @@ var atomNames = [...]string{
 	"_NET_WM_STATE_SKIP_TASKBAR", "_NET_WM_STATE_DEMANDS_ATTENTION", "_NET_WM_STATE_HIDDEN", "_NET_WM_STATE_SHADED",
 	"_NET_WM_ICON", "_KDE_NET_WM_DESKTOP_FILE", "_GTK_APPLICATION_ID", bannerMark,
 	"_NET_WM_DESKTOP", "_NET_FRAME_EXTENTS", "_MOTIF_WM_HINTS", shownMark,
-	opacityMark,
+	opacityMark, terminalMark,
 }
 
 // shownMark is a property of the window that is written to learn the server's
