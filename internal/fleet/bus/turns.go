@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -13,13 +12,13 @@ import (
 // after a restart are begun with, few are through before they are too old, and each who is turned away comes again.
 const (
 	maxBegun   = 256
-	maxBegunOf = 64          // of one network
-	idleTime   = time.Second // for which we wait for one, while others wait for us
-	turnEvery  = idleTime / 4
+	maxBegunOf = 64              // of one network
+	idleTime   = 2 * time.Second // for which we wait for one in all, while others wait for us
+	turnEvery  = idleTime / 8
 )
 
-// turns are whose turn it is. The newest of those who wait is next: older ones may have given up. Whose turn it is keeps it
-// until NATS has taken a key, unless we wait for it.
+// turns are whose turn it is. Next is who waits of the network that has fewest of them, and of its the newest: older ones may have
+// given up. Whose turn it is keeps it until NATS has taken a key, unless we wait for it.
 type turns struct {
 	mu      sync.Mutex
 	begun   []*visit
@@ -31,11 +30,13 @@ type turns struct {
 // An arrival is a connection that can be waited with.
 type arrival struct {
 	net.Conn
-	gone chan struct{} // closed by Close
-	once sync.Once
-	idle atomic.Int64  // since when we wait for the other end, in Unix nanoseconds; 0: we don't
-	turn chan struct{} // closed when it is its turn
-	from netip.Prefix
+	gone   chan struct{} // closed by Close
+	once   sync.Once
+	mu     sync.Mutex
+	waited time.Duration // for the other end, before
+	since  time.Time     // when we began to wait for it; zero: we don't
+	turn   chan struct{} // closed when it is its turn
+	from   netip.Prefix
 }
 
 // Close says so to who waits with it.
@@ -54,9 +55,26 @@ func (a *arrival) CloseWrite() error {
 
 // Read notes for how long it waits.
 func (a *arrival) Read(p []byte) (int, error) {
-	a.idle.Store(time.Now().UnixNano())
-	defer a.idle.Store(0)
+	a.mu.Lock()
+	a.since = time.Now()
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.waited += time.Since(a.since)
+		a.since = time.Time{}
+	}()
 	return a.Conn.Read(p)
+}
+
+// idle is for how long we have waited for the other end, however little it sent now and then.
+func (a *arrival) idle() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.since.IsZero() {
+		return a.waited
+	}
+	return a.waited + time.Since(a.since)
 }
 
 // begin waits for v's turn. False: v has gone.
@@ -99,13 +117,17 @@ func (t *turns) finish(v *visit) {
 // next begins with whom there is room for, and looks again soon if somebody waits. t.mu is held.
 func (t *turns) next() {
 	full := map[netip.Prefix]bool{}
-	for i := len(t.waiting) - 1; i >= 0; i-- {
+	for {
+		i := t.first(full)
+		if i < 0 {
+			break
+		}
 		v := t.waiting[i]
-		if full[v.conn.from] || !t.room(v) {
-			full[v.conn.from] = true
+		if !t.room(v) {
 			if len(t.begun) >= maxBegun {
 				break
 			}
+			full[v.conn.from] = true
 			continue
 		}
 		t.waiting = slices.Delete(t.waiting, i, i+1)
@@ -129,6 +151,17 @@ func (t *turns) next() {
 	}
 }
 
+// first is who of those who wait is next; -1: nobody. Full networks have their share. t.mu is held.
+func (t *turns) first(full map[netip.Prefix]bool) int {
+	best, fewest := -1, 0
+	for i, v := range slices.Backward(t.waiting) {
+		if n := t.of[v.conn.from]; !full[v.conn.from] && (best < 0 || n < fewest) {
+			best, fewest = i, n
+		}
+	}
+	return best
+}
+
 // room reports whether there is room for v, if need be in the place of one for which we have waited: of its own network where
 // that has its share. t.mu is held.
 func (t *turns) room(v *visit) bool {
@@ -136,10 +169,10 @@ func (t *turns) room(v *visit) bool {
 	if !share && len(t.begun) < maxBegun {
 		return true
 	}
-	long := time.Now().Add(-idleTime).UnixNano()
+	long := idleTime
 	var loser *visit
 	for _, o := range t.begun {
-		if idle := o.conn.idle.Load(); idle != 0 && idle < long && (!share || o.conn.from == v.conn.from) {
+		if idle := o.conn.idle(); idle > long && (!share || o.conn.from == v.conn.from) {
 			long, loser = idle, o
 		}
 	}

@@ -107,3 +107,48 @@ func TestTurnsOfSilentOnes(t *testing.T) {
 	defer all.mu.Unlock()
 	assert.Len(t, all.begun, maxBegun, fmt.Sprint(len(all.waiting), " wait"))
 }
+
+// Who says a little now and then is no better, and many of a few networks keep out nobody of another.
+func TestTurnsOfThoseWhoDrip(t *testing.T) {
+	all := &turns{}
+	drip := func(network int) {
+		near, far := net.Pipe()
+		t.Cleanup(func() { _, _ = near.Close(), far.Close() })
+		v := &visit{conn: &arrival{
+			Conn: near, gone: make(chan struct{}), turn: make(chan struct{}), from: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(network), 1}), 32),
+		}}
+		go func() {
+			for {
+				time.Sleep(100 * time.Millisecond)
+				if _, err := far.Write([]byte{0}); err != nil {
+					return
+				}
+			}
+		}()
+		go func() {
+			defer all.end(v)
+			if !all.begin(v) {
+				return
+			}
+			for {
+				if _, err := v.conn.Read(make([]byte, 1)); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	for network := range maxBegun / maxBegunOf {
+		for range 2 * maxBegunOf { // as many again wait for a free turn
+			drip(network)
+		}
+	}
+	require.Eventually(t, func() bool {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		return len(all.begun) == maxBegun && len(all.waiting) == maxBegun
+	}, time.Minute, time.Millisecond)
+	for n := range 3 {
+		_, his := come(t, all, 100+n, false)
+		turn(t, his)
+	}
+}
