@@ -167,6 +167,15 @@ func (c *sourceConn) Write(p []byte) (n int, err error) {
 	return c.Conn.Write(p)
 }
 
+// SetReadLowat is the socket's, if the source's connection is one: the relay wakes seldom then.
+func (c *sourceConn) SetReadLowat(n int) (err error) {
+	defer caught("the source", &err)
+	if l, ok := c.Conn.(interface{ SetReadLowat(n int) error }); ok {
+		return l.SetReadLowat(n)
+	}
+	return errors.ErrUnsupported
+}
+
 // SetDeadline implements net.Conn.
 func (c *sourceConn) SetDeadline(t time.Time) (err error) {
 	defer caught("the source", &err)

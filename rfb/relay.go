@@ -312,45 +312,6 @@ func (s *session) guard(run func() error) {
 	s.end(run())
 }
 
-// fromViewer passes on what the viewer sends.
-func (s *session) fromViewer() error {
-	buf := make([]byte, viewerBuffer)
-	before := s.unread
-	s.unread = nil
-	for {
-		n, readErr := copy(buf, before), error(nil)
-		if before = before[n:]; n == 0 {
-			n, readErr = s.viewer.Read(buf)
-		}
-		for p := buf[:n]; len(p) > 0; {
-			used, again, err := s.forward(p, false)
-			p = p[used:]
-			s.unread = append(p[:len(p):len(p)], before...) // for the session after a pause
-			if err != nil {
-				return err
-			}
-			if len(p) > 0 && !s.sleep(time.Until(again)) {
-				return nil
-			}
-		}
-		if readErr != nil {
-			return connError(FromViewer, readErr)
-		}
-	}
-}
-
-// sleep reports false if the session ends meanwhile.
-func (s *session) sleep(d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-s.over:
-		return false
-	}
-}
-
 // attend does what is due though the viewer sends nothing.
 func (s *session) attend() error {
 	for {

@@ -103,6 +103,14 @@ type process struct {
 	fresh  bool   // it obeys rfb.EncodingFreshStreams
 }
 
+// SetReadLowat is the socket's, by which a relay wakes seldom.
+func (p *process) SetReadLowat(n int) error {
+	if l, ok := p.Conn.(interface{ SetReadLowat(n int) error }); ok {
+		return l.SetReadLowat(n)
+	}
+	return errors.ErrUnsupported
+}
+
 // Close closes the socket, which ends the process, and returns when it has been reaped.
 func (p *process) Close() error {
 	err := p.Conn.Close()

@@ -216,6 +216,12 @@ func (c *conn) Read(p []byte) (int, error) { return c.in.read(p) }
 // that io.Copy needs no buffer.
 func (c *conn) WriteTo(w io.Writer) (int64, error) { return c.in.writeTo(w) }
 
+// Consume has take called with the payload of the viewer's binary messages in the goroutine that reads them, for a relay that has
+// less to do with a small message than to wake up costs. Take returns how much it took. Consume returns when that is less
+// than there was, or when Read would return an error; what wasn't taken is Read's, and no call of take goes on. While one
+// goes on nothing is read from the viewer, pongs neither. Take mustn't panic, nor use the connection.
+func (c *conn) Consume(take func(p []byte) int) { c.in.consume(take) }
+
 // Write sends p in binary messages. If the write deadline expires it says how
 // much was sent; what was begun counts as sent, and its rest goes out with the
 // next write.

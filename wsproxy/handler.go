@@ -122,7 +122,8 @@ type Handler struct {
 // messages, as few as may be, and keeps nothing of p. Read returns io.EOF when
 // the viewer has closed, and an error that wraps io.ErrUnexpectedEOF or the
 // connection's error when it is lost. All deadlines work, and a deadline that
-// has expired can be moved (over TLS: unless a write was under way).
+// has expired can be moved (over TLS: unless a write was under way). A method Consume(take func(p []byte) int)
+// has take called with what comes, where it is read, until take takes less than it is given or Read would return an error.
 //
 // What Run returns decides how the session ends, unless the viewer or ctx has
 // done so: an error with a method CloseCode() int by that code, its text being

@@ -14,19 +14,21 @@ const inboxSize = blockSize
 // whoever reads the stream. While it is full, nothing is read from the viewer.
 type inbox struct {
 	mu       sync.Mutex
-	moved    sync.Cond   // the state changed; its L is mu
-	buf      []byte      // nil while nothing is in it
-	lent     bool        // the writer has a piece of buf
-	held     bool        // the reader has
-	start, n int         // the n bytes from start on, round the end
-	err      error       // what a reader gets after the last byte; nil: more may come
-	dropped  bool        // nobody gets the bytes any more: discard what comes
-	deadline time.Time   // of readers; zero: none
-	timer    *time.Timer // wakes readers at the deadline
-	pump     func()      // takes the stream when there is something, see drainTo; nil: who calls read or next
-	pumping  bool        // it is at work, or has ended
-	waited   int         // how often the writer had to wait for room
-	waiting  bool        // it is waiting now
+	moved    sync.Cond        // the state changed; its L is mu
+	buf      []byte           // nil while nothing is in it
+	lent     bool             // the writer has a piece of buf
+	held     bool             // the reader has
+	start, n int              // the n bytes from start on, round the end
+	err      error            // what a reader gets after the last byte; nil: more may come
+	dropped  bool             // nobody gets the bytes any more: discard what comes
+	deadline time.Time        // of readers; zero: none
+	timer    *time.Timer      // wakes readers at the deadline
+	pump     func()           // takes the stream when there is something, see drainTo; nil: who calls read or next
+	pumping  bool             // it is at work, or has ended
+	taker    func([]byte) int // takes the stream where it is read, see consume; nil: who waits is woken
+	taking   bool             // it is at work
+	waited   int              // how often the writer had to wait for room
+	waiting  bool             // it is waiting now
 }
 
 func newInbox() *inbox {
@@ -104,12 +106,7 @@ func (in *inbox) piece() []byte {
 func (in *inbox) took(n int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.held = false
-	if !in.dropped {
-		in.start = (in.start + n) % inboxSize
-		in.n -= n
-	}
-	in.tidy()
+	in.pass(n)
 	in.changed()
 }
 
@@ -175,7 +172,60 @@ func (in *inbox) add(n int) {
 	in.lent = false
 	if n > 0 && !in.dropped {
 		in.n += n
-		in.changed()
+		if in.taker != nil {
+			in.feed()
+		} else {
+			in.changed()
+		}
+	}
+	in.tidy()
+}
+
+// consume has take called with what comes, in the writer's goroutine: nobody is woken. It returns when take has taken less
+// than it was given, or a reader would get an error; the rest, or the error, is a reader's. No call of take goes on then.
+func (in *inbox) consume(take func([]byte) int) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.taker = take
+	in.feed()
+	for {
+		ready, _ := in.ready(false)
+		if !in.taking && (ready || in.taker == nil) {
+			break
+		}
+		in.moved.Wait()
+	}
+	in.taker = nil
+}
+
+// feed has the taker take what is there, unless it is at it. It is called with mu held, and lets go of it meanwhile.
+func (in *inbox) feed() {
+	for in.taker != nil && !in.taking && in.n > 0 {
+		if _, err := in.ready(false); err != nil {
+			break
+		}
+		take, p := in.taker, in.piece()
+		in.taking = true
+		in.mu.Unlock()
+		n := take(p)
+		in.mu.Lock()
+		in.taking = false
+		in.pass(n)
+		if n < len(p) {
+			in.taker = nil
+		}
+	}
+	if ready, _ := in.ready(false); ready || in.taker == nil || in.waiting {
+		in.moved.Broadcast()
+	}
+}
+
+// pass takes n bytes of the reader's piece away. It is called with mu held.
+func (in *inbox) pass(n int) {
+	in.held = false
+	if !in.dropped {
+		in.start = (in.start + n) % inboxSize
+		in.n -= n
 	}
 	in.tidy()
 }
@@ -207,11 +257,11 @@ func (in *inbox) drop(err error) {
 	in.changed()
 }
 
-// blocked tells whether the writer waits for room, and counts its waits.
+// blocked tells whether the writer waits for room, or for who takes what it reads, and counts its waits for room.
 func (in *inbox) blocked() (now bool, count int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.waiting, in.waited
+	return in.waiting || in.taking, in.waited
 }
 
 // setDeadline is net.Conn's SetReadDeadline.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -288,6 +290,126 @@ func TestInboxKeepsOffALentPiece(t *testing.T) {
 			assert.Zero(t, in.n)
 			_, err = in.next()
 			assert.EqualError(t, err, "over")
+		})
+	}
+}
+
+// put puts b into an inbox, as far as it has room at once.
+func put(in *inbox, b []byte) (n int) {
+	n = copy(in.room(), b)
+	in.add(n)
+	return n
+}
+
+// Whoever takes what comes where it is read gets all of it, in order, whatever is left to a reader at times.
+func TestInboxIsConsumed(t *testing.T) {
+	in, rng := newInbox(), rand.New(rand.NewPCG(1, 2))
+	var got []byte
+	over := make(chan error, 1)
+	go func() {
+		p := make([]byte, 3000)
+		for {
+			in.consume(func(b []byte) int {
+				n := len(b)
+				if n > 0 && len(got)%7 == 0 { // sometimes it has to wait
+					n = len(got) % (n + 1)
+				}
+				got = append(got, b[:n]...)
+				return n
+			})
+			n, err := in.read(p)
+			got = append(got, p[:n]...)
+			if err != nil {
+				over <- err
+				return
+			}
+		}
+	}()
+	var sent []byte
+	for range 3000 {
+		b := make([]byte, 1+rng.IntN(2000))
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		sent = append(sent, b[:put(in, b)]...)
+	}
+	in.finish(io.EOF)
+	assert.Equal(t, io.EOF, <-over)
+	assert.True(t, bytes.Equal(sent, got))
+	assert.Nil(t, in.buf, "and no memory is held")
+}
+
+// What is taken is taken where it is read, and wakes nobody.
+func TestInboxWakesNobody(t *testing.T) {
+	in := newInbox()
+	var got []byte
+	begun := make(chan struct{})
+	over := make(chan struct{})
+	put(in, []byte("a"))
+	go func() {
+		defer close(over)
+		in.consume(func(b []byte) int {
+			if got == nil {
+				close(begun)
+			}
+			got = append(got, b...)
+			return len(b)
+		})
+	}()
+	<-begun
+	require.Eventually(t, func() bool { in.mu.Lock(); defer in.mu.Unlock(); return !in.taking }, 5*time.Minute, time.Millisecond)
+	put(in, []byte("b"))
+	assert.Equal(t, "ab", string(got), "it is there when the writer goes on")
+	blocked, _ := in.blocked()
+	assert.False(t, blocked)
+
+	// A deadline ends it, and what comes afterwards is a reader's.
+	in.setDeadline(time.Unix(1, 0))
+	<-over
+	put(in, []byte("c"))
+	assert.Equal(t, "ab", string(got))
+	_, err := in.read(make([]byte, 1))
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	in.consume(func([]byte) int { panic("there is nothing to be had") })
+	in.setDeadline(time.Time{})
+	p := make([]byte, 5)
+	n, err := in.read(p)
+	require.NoError(t, err)
+	assert.Equal(t, "c", string(p[:n]))
+}
+
+// An end doesn't wait for what is being taken, and who consumes does; meanwhile the viewer isn't to blame for its silence.
+func TestInboxEndsWhileItIsConsumed(t *testing.T) {
+	for name, end := range map[string]func(*inbox){
+		"left":    func(in *inbox) { in.finish(io.EOF) },
+		"dropped": func(in *inbox) { in.drop(io.EOF) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newInbox()
+			taking, taken, over, written := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(over)
+				in.consume(func(b []byte) int { close(taking); <-taken; return len(b) })
+			}()
+			require.Eventually(t, func() bool { in.mu.Lock(); defer in.mu.Unlock(); return in.taker != nil }, 5*time.Minute, time.Millisecond)
+			go func() { defer close(written); put(in, []byte("abc")) }()
+			<-taking
+			blocked, _ := in.blocked()
+			assert.True(t, blocked)
+			end(in)
+			select {
+			case <-over:
+				assert.Fail(t, "a call of take goes on")
+			case <-written:
+				assert.Fail(t, "the writer has gone on")
+			default:
+			}
+			close(taken)
+			<-over
+			<-written
+			_, err := in.read(make([]byte, 1))
+			assert.Equal(t, io.EOF, err)
+			assert.Nil(t, in.buf)
 		})
 	}
 }
